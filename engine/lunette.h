@@ -1,0 +1,282 @@
+/*
+ * lunette.h - the public interface of the Lunette engine.
+ *
+ * An engine reads events from one event store, runs projections (Lua scripts)
+ * over them and keeps their models in one model store.
+ *
+ * Ownership: what a function returns through an out-parameter named *json or
+ * *text is a NUL-terminated string that the caller frees with lun_free().
+ * Everything handed in is borrowed for the length of the call only.
+ * Threads: every function may be called from any thread; an engine must not
+ * be closed while another call on it is under way.
+ * Failure: a function that can fail returns a code and describes the failure
+ * in *err, which may be NULL. On failure out-parameters are untouched.
+ * The library never exits, aborts, prints or installs a signal handler.
+ */
+
+#ifndef LUNETTE_H
+#define LUNETTE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define LUN_MUSTCHECK    __attribute__((warn_unused_result))
+#define LUN_PRINTF(f, a) __attribute__((format(printf, f, a)))
+
+/* What went wrong, told apart by what the caller does next. */
+enum lun_code {
+	LUN_OK = 0,
+	LUN_AGAIN,       /* nothing to do now */
+	LUN_NOTFOUND,    /* the thing asked for does not exist */
+	LUN_CONFLICT,    /* somebody else was first: do not retry blindly */
+	LUN_HELD,        /* another engine runs this projection */
+	LUN_UNAVAILABLE, /* a store is away or busy: worth retrying */
+	LUN_TIMEOUT,     /* the time limit of a wait has passed */
+	LUN_IO,          /* a store refused: retrying will not help */
+	LUN_INVALID,     /* the data or query handed in is wrong */
+	LUN_SCRIPT,      /* the projection script is wrong or raised an error */
+	LUN_BUDGET,      /* the script used too much time or memory */
+	LUN_CONFIG,      /* the operator asked for something impossible */
+	LUN_NOMEM,
+};
+
+/* The code as a word for machines: "conflict", "script" ... */
+const char *lun_code_name(enum lun_code code);
+
+/*
+ * Where a failure is described. It holds no pointers: reporting an error
+ * never allocates, and a copy is an assignment.
+ */
+struct lun_err {
+	enum lun_code code;
+	char message[512]; /* one line */
+	char detail[1536]; /* more lines, such as a traceback; may be empty */
+};
+
+/* "1.0.0" */
+const char *lun_version(void);
+
+void lun_free(void *text);
+
+/* ---- an engine --------------------------------------------------------- */
+
+enum lun_log_level {
+	LUN_LOG_ERROR,
+	LUN_LOG_WARNING,
+	LUN_LOG_INFO,
+	LUN_LOG_DEBUG
+};
+
+/* Called from any thread of the engine; message is one line. */
+typedef void lun_log_fn(
+    void *arg, enum lun_log_level level, const char *message);
+
+/* One setting; the names, defaults and limits are in docs/settings.md. */
+struct lun_setting {
+	const char *name;
+	const char *value;
+};
+
+struct lun_engine_options {
+	const struct lun_setting *settings;
+	size_t setting_count;
+	lun_log_fn *log; /* NULL: no log */
+	void *log_arg;
+};
+
+struct lun_engine;
+
+/*
+ * Open both stores. Required settings: "events" and "models" (URLs).
+ * LUN_CONFIG for an unknown setting, a bad value or an unknown URL scheme.
+ */
+enum lun_code lun_engine_open(const struct lun_engine_options *options,
+    struct lun_engine **out, struct lun_err *err) LUN_MUSTCHECK;
+
+/*
+ * Stop and free. NULL is allowed. Waits for the batches under way; a script
+ * stuck inside one library call is left behind with its thread (leaked) after
+ * the setting stop_ms, so this never hangs.
+ */
+void lun_engine_close(struct lun_engine *engine);
+
+/* ---- events ------------------------------------------------------------ */
+
+#define LUN_ANY_VERSION (-1)
+
+struct lun_new_event {
+	const char *id; /* NULL: a new UUID; an id already stored is skipped */
+	const char *stream;
+	const char *type;
+	const char *data;     /* JSON */
+	const char *metadata; /* JSON or NULL */
+	int64_t recorded_at;  /* microseconds since 1970 UTC; 0: now */
+	/*
+	 * Version the stream must be at before this event (0: a new stream),
+	 * or LUN_ANY_VERSION. A mismatch is LUN_CONFLICT.
+	 */
+	int64_t expected_version;
+};
+
+#define LUN_POSITION_TEXT_MAX 64
+
+struct lun_appended {
+	char position[LUN_POSITION_TEXT_MAX];
+	int64_t version;
+	bool existed; /* an event with this id was there before */
+};
+
+/* All or nothing. appended may be NULL, else it has room for count. */
+enum lun_code lun_engine_append(struct lun_engine *engine,
+    const struct lun_new_event *events, size_t count,
+    struct lun_appended *appended, struct lun_err *err) LUN_MUSTCHECK;
+
+/* ---- projections ------------------------------------------------------- */
+
+/*
+ * Register a script file. The projection's name is written to name if that is
+ * not NULL (room for 41 bytes). A script that is registered already is
+ * reloaded. LUN_SCRIPT names file, line and field.
+ */
+enum lun_code lun_engine_register(struct lun_engine *engine, const char *path,
+    char *name, struct lun_err *err) LUN_MUSTCHECK;
+
+/* The same from memory; chunk is what errors call the source. */
+enum lun_code lun_engine_register_source(struct lun_engine *engine,
+    const char *chunk, const char *source, size_t length, char *name,
+    struct lun_err *err) LUN_MUSTCHECK;
+
+/* Register every *.lua (but not *_spec.lua) of a folder. */
+enum lun_code lun_engine_register_folder(struct lun_engine *engine,
+    const char *folder, struct lun_err *err) LUN_MUSTCHECK;
+
+/*
+ * Load and validate a script and touch nothing. *json describes it.
+ */
+enum lun_code lun_script_check(
+    const char *path, char **json, struct lun_err *err) LUN_MUSTCHECK;
+
+/*
+ * One batch of one projection on the calling thread: read, apply, commit.
+ * LUN_AGAIN when there is nothing to read. applied (may be NULL) gets the
+ * number of events read.
+ */
+enum lun_code lun_projection_step(struct lun_engine *engine,
+    const char *projection, size_t *applied, struct lun_err *err) LUN_MUSTCHECK;
+
+struct lun_progress {
+	const char *projection;
+	uint64_t events_done;  /* since this run began */
+	uint64_t events_total; /* estimate; 0: unknown */
+};
+
+/* Called about ten times a second from the calling thread. */
+typedef bool lun_progress_fn(void *arg, const struct lun_progress *progress,
+    size_t count); /* false: stop early */
+
+/*
+ * Bring every registered projection to the head seen now. LUN_OK only if all
+ * of them got there; else the first failure (the others still run on).
+ */
+enum lun_code lun_engine_run_once(struct lun_engine *engine,
+    lun_progress_fn *progress, void *arg, struct lun_err *err) LUN_MUSTCHECK;
+
+/* Run every projection on threads of its own until stopped. */
+enum lun_code lun_engine_start(
+    struct lun_engine *engine, struct lun_err *err) LUN_MUSTCHECK;
+
+/* Finish the batches under way. LUN_TIMEOUT if a stuck script was left. */
+enum lun_code lun_engine_stop(struct lun_engine *engine, struct lun_err *err);
+
+/* Watch files and folders registered from and reload them when they change. */
+enum lun_code lun_engine_watch(
+    struct lun_engine *engine, struct lun_err *err) LUN_MUSTCHECK;
+
+/* ---- reading models ---------------------------------------------------- */
+
+/* One model as a JSON object. LUN_NOTFOUND. */
+enum lun_code lun_engine_get(struct lun_engine *engine, const char *projection,
+    const char *id, char **json, struct lun_err *err) LUN_MUSTCHECK;
+
+/*
+ * Models as a JSON array. filters are PostgREST terms such as
+ * "balance=gte.1000", "order=balance.desc,id", "limit=10"; see docs/query.md.
+ */
+enum lun_code lun_engine_query(struct lun_engine *engine,
+    const char *projection, const char *const *filters, size_t count,
+    char **json, struct lun_err *err) LUN_MUSTCHECK;
+
+/*
+ * Wait until the projection has applied everything up to a position (the text
+ * lun_engine_append returned) or, if after is NULL, up to the head now.
+ * Without running workers it steps by itself. LUN_TIMEOUT.
+ */
+enum lun_code lun_engine_wait(struct lun_engine *engine, const char *projection,
+    const char *after, int64_t timeout_ms, struct lun_err *err) LUN_MUSTCHECK;
+
+/* ---- operation --------------------------------------------------------- */
+
+/* Every projection known to the engine or the model store: a JSON array. */
+enum lun_code lun_engine_status(
+    struct lun_engine *engine, char **json, struct lun_err *err) LUN_MUSTCHECK;
+
+/*
+ * Administration. Executed at a batch edge by whichever engine runs the
+ * projection, else by this call itself; returns when it is done.
+ */
+enum lun_request_kind {
+	LUN_REQUEST_PAUSE,
+	LUN_REQUEST_RESUME,
+	LUN_REQUEST_REBUILD,           /* clear, then replay */
+	LUN_REQUEST_RETRY,             /* parked events; argument: model id */
+	LUN_REQUEST_DISCARD,           /* parked events; argument: model id */
+	LUN_REQUEST_SET_CHECKPOINT,    /* argument: position */
+	LUN_REQUEST_DELETE_CHECKPOINT, /* forget projection and models */
+};
+
+/*
+ * argument may be NULL. timeout_ms bounds the wait for another engine.
+ * A rebuild returns when the models are cleared; if no engine runs the
+ * projection, lun_projection_step() or lun_engine_run_once() replays it.
+ */
+enum lun_code lun_engine_request(struct lun_engine *engine,
+    const char *projection, enum lun_request_kind kind, const char *argument,
+    int64_t timeout_ms, struct lun_err *err) LUN_MUSTCHECK;
+
+/* Parked events, a JSON array; model_id may be NULL for all. */
+enum lun_code lun_engine_parked(struct lun_engine *engine,
+    const char *projection, const char *model_id, char **json,
+    struct lun_err *err) LUN_MUSTCHECK;
+
+/* Skipped events (on_error = "skip"), the latest first, a JSON array. */
+enum lun_code lun_engine_skipped(struct lun_engine *engine,
+    const char *projection, char **json, struct lun_err *err) LUN_MUSTCHECK;
+
+/* One JSON object. LUN_NOTFOUND before the first commit. */
+enum lun_code lun_engine_checkpoint(struct lun_engine *engine,
+    const char *projection, char **json, struct lun_err *err) LUN_MUSTCHECK;
+
+struct lun_events_filter {
+	const char *stream; /* NULL: every stream */
+	const char *type;   /* NULL: every type */
+	const char *after;  /* position; NULL: from the beginning */
+	uint64_t limit;     /* 0: no limit */
+};
+
+/* One event as a JSON object; false ends the reading. */
+typedef bool lun_event_fn(void *arg, const char *json, size_t length);
+
+enum lun_code lun_engine_events(struct lun_engine *engine,
+    const struct lun_events_filter *filter, lun_event_fn *event, void *arg,
+    struct lun_err *err) LUN_MUSTCHECK;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

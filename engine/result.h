@@ -1,0 +1,28 @@
+/*
+ * result.h - rows of a model store as JSON, the one form results leave in.
+ */
+
+#ifndef LUN_RESULT_H
+#define LUN_RESULT_H
+
+#include "buffer.h"
+#include "query.h"
+#include "row.h"
+#include "schema.h"
+
+/* One value; timestamps as text, booleans as true and false. */
+void lun_result_value(struct lun_buffer *out, const struct lun_value *value);
+
+/* A whole model as an object: id first, then the fields that are not null
+ * in the schema's order, null ones as null. whole_json: {"id":..., and the
+ * members of the model}, or {"id":...,"model":...} if it is no object. */
+void lun_result_model(struct lun_buffer *out, const struct lun_schema *schema,
+    struct lun_text id, struct lun_text row);
+
+/* Run a parsed query and append its rows as a JSON array of objects. */
+struct lun_model_store;
+enum lun_code lun_result_query(struct lun_model_store *store,
+    const struct lun_schema *schema, const struct lun_query *query,
+    struct lun_buffer *out, struct lun_err *err) LUN_MUSTCHECK;
+
+#endif

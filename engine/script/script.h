@@ -1,0 +1,102 @@
+/*
+ * script.h - a projection script: load, validate, describe, call.
+ *
+ * A script owns a Lua state of its own, used by one thread at a time. No
+ * function here lets a Lua error out. After LUN_BUDGET the state is spent:
+ * lun_script_renew() builds a new one from the same source.
+ */
+
+#ifndef LUN_SCRIPT_H
+#define LUN_SCRIPT_H
+
+#include "../event.h"
+#include "../lunette.h"
+#include "../model_store.h"
+#include "../schema.h"
+#include "../text.h"
+#include "../unit_of_work.h"
+
+struct lun_script_limits {
+	int64_t instructions; /* for one call of a handler */
+	int64_t cpu_ms;       /* thread CPU time of one call */
+	size_t memory_bytes;  /* of the whole state */
+};
+
+enum lun_on_error {
+	LUN_ON_ERROR_STOP,
+	LUN_ON_ERROR_SKIP,
+	LUN_ON_ERROR_PARK
+};
+
+struct lun_script;
+
+/*
+ * Compile, run and validate. chunk is the name errors use (a path). LUN_SCRIPT
+ * with "path:line: ..." for syntax and run-time errors and
+ * "path: field: what is wrong" for a bad table.
+ */
+enum lun_code lun_script_load(const char *chunk, struct lun_text source,
+    const struct lun_script_limits *limits, struct lun_script **out,
+    struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_script_load_file(const char *path,
+    const struct lun_script_limits *limits, struct lun_script **out,
+    struct lun_err *err) LUN_MUSTCHECK;
+/* NULL is allowed. */
+void lun_script_free(struct lun_script *script);
+/* Throw the Lua state away and build it again from the same source. */
+enum lun_code lun_script_renew(
+    struct lun_script *script, struct lun_err *err) LUN_MUSTCHECK;
+
+/* What the script's table says. Borrowed from the script. */
+const struct lun_schema *lun_script_schema(const struct lun_script *script);
+const char *lun_script_hash(const struct lun_script *script);
+/* handles, or the keys of `on`; no types: every type. */
+const struct lun_event_filter *lun_script_filter(
+    const struct lun_script *script);
+enum lun_on_error lun_script_on_error(const struct lun_script *script);
+int lun_script_retries(const struct lun_script *script);
+bool lun_script_has_query(const struct lun_script *script);
+
+/*
+ * Call extract_model_id for the batch's events from *at on, noting touches in
+ * the unit of work. On LUN_SCRIPT or LUN_BUDGET *at is the event that failed
+ * (none of its touches are noted); call again with *at + 1 to pass over it.
+ * The message begins with the script's line, the detail is a traceback.
+ */
+enum lun_code lun_script_extract(struct lun_script *script,
+    const struct lun_batch *batch, struct lun_unit_of_work *uow, size_t *at,
+    struct lun_err *err) LUN_MUSTCHECK;
+
+/*
+ * Call apply_to_model for the touches from *at on and put each resulting row.
+ * Stops with LUN_AGAIN at a touch of a model that is parked. On LUN_SCRIPT or
+ * LUN_BUDGET *at is the touch that failed and its model still has its last
+ * good row; call again with *at + 1 to go on. LUN_NOMEM: the engine's memory.
+ */
+enum lun_code lun_script_apply(struct lun_script *script,
+    const struct lun_batch *batch, struct lun_unit_of_work *uow, size_t *at,
+    struct lun_err *err) LUN_MUSTCHECK;
+
+/* Let go of the batch's tables; events and data stop being usable. */
+void lun_script_end_batch(struct lun_script *script);
+
+/*
+ * Answer a query: handle_query(store, query) if the script has one, else the
+ * plain query. terms as in lun_query_parse(). The JSON array is appended to
+ * out. models is used on the calling thread for the length of the call.
+ */
+enum lun_code lun_script_query(struct lun_script *script,
+    struct lun_model_store *models, const struct lun_text *terms, size_t count,
+    uint64_t default_limit, uint64_t max_limit, struct lun_buffer *out,
+    struct lun_err *err) LUN_MUSTCHECK;
+
+/*
+ * For a watchdog on another thread: rises whenever a handler is entered or
+ * left or passes a budget check; odd while a handler runs.
+ */
+uint64_t lun_script_progress(const struct lun_script *script);
+
+/* Ask a running handler to stop at its next budget check. Any thread. */
+void lun_script_interrupt(struct lun_script *script);
+
+#endif
