@@ -39,7 +39,8 @@ struct lun_model {
 	uint64_t live_stamp;
 	/* private to the unit of work */
 	uint64_t hash;
-	uint64_t batch;
+	uint64_t batch;   /* the last one that touched it */
+	uint64_t changed; /* the last one that changed it */
 	uint32_t place;
 	bool recently_used;
 };
