@@ -1,0 +1,57 @@
+local helper = require "spec.helper"
+
+describe("the spec helper", function()
+  it("gives a folder of its own each time", function()
+    local one, two = helper.tmpdir(), helper.tmpdir()
+    assert.not_equal(one, two)
+    helper.write_file(one .. "/file", "text\0more")
+    assert.equal("text\0more", helper.read_file(one .. "/file"))
+  end)
+
+  it("runs a program and returns its code and output", function()
+    local code, out, err = helper.run "echo out; echo err >&2; exit 3"
+    assert.same({ 3, "out\n", "err\n" }, { code, out, err })
+  end)
+
+  it("hands over input, folder and environment", function()
+    local folder = helper.tmpdir()
+    local _, out = helper.run("cat; pwd; echo $LUNETTE_X", {
+      stdin = "in\n",
+      cwd = folder,
+      env = { LUNETTE_X = "y" },
+    })
+    assert.equal("in\n" .. folder .. "\ny\n", out)
+  end)
+
+  it("limits the size of files", function()
+    local code, _, err = helper.run(
+      "head -c 9000 /dev/zero >big",
+      { cwd = helper.tmpdir(), fsize_limit = 4096 })
+    assert.not_equal(0, code)
+    assert.matches("File too large", err)
+  end)
+
+  it("waits for a process with a limit and kills it", function()
+    local child = helper.spawn { "sleep", "100" }
+    assert.is_nil(child:wait(10))
+    child:kill "KILL"
+    assert.same({ 137, 9 }, { child:wait() })
+  end)
+
+  it("stops a program that runs too long", function()
+    assert.error_matches(function()
+      helper.run("sleep 100", { timeout = 0.05 })
+    end, "still ran after 0.05 seconds")
+  end)
+
+  it("waits for a condition with a limit", function()
+    local turns = 0
+    assert.equal(3, helper.wait(function()
+      turns = turns + 1
+      return turns == 3 and turns
+    end))
+    assert.error_matches(function()
+      helper.wait(function() return false end, 0.02)
+    end, "in vain")
+  end)
+end)
