@@ -1,0 +1,614 @@
+/* connection.c - one SQLite connection, and what connections to a file share.
+ */
+
+#include "connection.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "clock.h"
+
+#define NS_IN_MS  1000000LL
+#define NS_IN_S   1000000000LL
+#define SHORT_NAP (1 * NS_IN_MS)
+#define LONG_NAP  (5 * NS_IN_MS)
+#define OPEN_FLAGS                                                             \
+	(SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |    \
+	    SQLITE_OPEN_EXRESCODE)
+
+/* One writer waiting in the line; it lives on the stack of its thread. */
+struct waiter {
+	struct waiter *next;
+	bool called;
+};
+
+struct lun_sqlite_place {
+	pthread_mutex_t mutex; /* guards everything but path and options */
+	pthread_cond_t moved_up;
+	size_t references;
+	bool taken; /* some connection has the turn */
+	struct waiter *first;
+
+	struct lun_store_options options;
+	char path[];
+};
+
+static const struct lun_store_options default_options = {
+    .busy_timeout_ms = 5000,
+    .synchronous = "normal",
+    .wal_autocheckpoint_pages = 10000,
+    .cache_kib = 16384,
+};
+
+/* ---- the place --------------------------------------------------------- */
+
+/* Our own copy of the word, which need not outlive the call to open. */
+static const char *
+synchronous_word(const char *word)
+{
+	static const char *const words[] = {"off", "normal", "full", NULL};
+
+	if (word == NULL)
+		return default_options.synchronous;
+	for (size_t i = 0; words[i] != NULL; i++)
+		if (strcmp(words[i], word) == 0)
+			return words[i];
+	return NULL;
+}
+
+static bool
+init_locks(struct lun_sqlite_place *place)
+{
+	pthread_condattr_t clock;
+	bool done;
+
+	if (pthread_mutex_init(&place->mutex, NULL) != 0)
+		return false;
+	if (pthread_condattr_init(&clock) != 0)
+		goto fail;
+	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+	done = pthread_cond_init(&place->moved_up, &clock) == 0;
+	pthread_condattr_destroy(&clock);
+	if (done)
+		return true;
+fail:
+	pthread_mutex_destroy(&place->mutex);
+	return false;
+}
+
+static enum lun_code
+new_place(const char *path, const struct lun_store_options *options,
+    struct lun_sqlite_place **out, struct lun_err *err)
+{
+	struct lun_sqlite_place *place;
+	size_t size = strlen(path) + 1;
+
+	place = calloc(1, sizeof *place + size);
+	if (place == NULL || !init_locks(place)) {
+		free(place);
+		return lun_fail(err, LUN_NOMEM, "%s: out of memory", path);
+	}
+	place->references = 1;
+	place->options = options != NULL ? *options : default_options;
+	place->options.synchronous =
+	    synchronous_word(place->options.synchronous);
+	memcpy(place->path, path, size);
+	*out = place;
+	return LUN_OK;
+}
+
+static struct lun_sqlite_place *
+share_place(struct lun_sqlite_place *place)
+{
+	pthread_mutex_lock(&place->mutex);
+	place->references++;
+	pthread_mutex_unlock(&place->mutex);
+	return place;
+}
+
+static void
+leave_place(struct lun_sqlite_place *place)
+{
+	size_t left;
+
+	pthread_mutex_lock(&place->mutex);
+	left = --place->references;
+	pthread_mutex_unlock(&place->mutex);
+	if (left > 0)
+		return;
+	pthread_cond_destroy(&place->moved_up);
+	pthread_mutex_destroy(&place->mutex);
+	free(place);
+}
+
+static void
+join_line(struct lun_sqlite_place *place, struct waiter *me)
+{
+	struct waiter **end = &place->first;
+
+	while (*end != NULL)
+		end = &(*end)->next;
+	*end = me;
+}
+
+static void
+leave_line(struct lun_sqlite_place *place, struct waiter *me)
+{
+	struct waiter **at = &place->first;
+
+	while (*at != me)
+		at = &(*at)->next;
+	*at = me->next;
+}
+
+/* False if the deadline passed first. */
+static bool
+take_turn(struct lun_sqlite_place *place, int64_t deadline_ns)
+{
+	struct timespec deadline = {
+	    .tv_sec = deadline_ns / NS_IN_S,
+	    .tv_nsec = deadline_ns % NS_IN_S,
+	};
+	struct waiter me = {0};
+	int result = 0;
+
+	pthread_mutex_lock(&place->mutex);
+	if (!place->taken) {
+		place->taken = me.called = true;
+	} else {
+		join_line(place, &me);
+		while (!me.called && result != ETIMEDOUT)
+			result = pthread_cond_timedwait(
+			    &place->moved_up, &place->mutex, &deadline);
+		if (!me.called)
+			leave_line(place, &me);
+	}
+	pthread_mutex_unlock(&place->mutex);
+	return me.called;
+}
+
+/* Hand it to the first in the line, so that nobody can jump in between. */
+static void
+pass_turn(struct lun_sqlite_place *place)
+{
+	struct waiter *next;
+
+	pthread_mutex_lock(&place->mutex);
+	assert(place->taken);
+	next = place->first;
+	if (next != NULL) {
+		place->first = next->next;
+		next->called = true;
+		pthread_cond_broadcast(&place->moved_up);
+	} else {
+		place->taken = false;
+	}
+	pthread_mutex_unlock(&place->mutex);
+}
+
+/* ---- failures ---------------------------------------------------------- */
+
+/* What a primary result code means to us; words follow the path. */
+static const struct meaning {
+	int result;
+	enum lun_code code;
+	const char *words;
+} meanings[] = {
+    {SQLITE_BUSY, LUN_UNAVAILABLE, "is locked by another process"},
+    {SQLITE_LOCKED, LUN_UNAVAILABLE, "is locked by another connection"},
+    {SQLITE_PROTOCOL, LUN_UNAVAILABLE, "is locked by another process"},
+    {SQLITE_NOMEM, LUN_NOMEM, "cannot be used: out of memory"},
+    {SQLITE_FULL, LUN_IO,
+	"cannot be written: disk full; free some space and start again"},
+    {SQLITE_READONLY, LUN_IO,
+	"cannot be written: the file or its folder is read-only; "
+	"change its permissions or name another file"},
+    {SQLITE_CORRUPT, LUN_IO,
+	"is damaged: restore it from a backup, or recover what can be "
+	"recovered with the sqlite3 shell's .recover"},
+    {SQLITE_NOTADB, LUN_CONFIG,
+	"is not a SQLite database (or is encrypted): name another file"},
+    {SQLITE_CANTOPEN, LUN_IO,
+	"cannot be opened: check the permissions of the file, of the -wal "
+	"and -shm files beside it, and of its folder"},
+};
+
+static bool
+is_out_of_room(int result, int cause)
+{
+	if ((result & 0xff) != SQLITE_IOERR)
+		return false;
+	return cause == EFBIG || cause == EDQUOT || cause == ENOSPC;
+}
+
+static enum lun_code
+describe_io_error(const char *path, int result, int cause, struct lun_err *err)
+{
+	char words[128];
+
+	if (is_out_of_room(result, cause))
+		return lun_fail(err, LUN_IO,
+		    "%s cannot be written: disk full or file size limit "
+		    "reached; free some space or raise the limit, and start "
+		    "again",
+		    path);
+	return lun_fail(err, LUN_IO,
+	    "%s cannot be read or written: disk I/O error %d (%s); check the "
+	    "disk",
+	    path, result, strerror_r(cause, words, sizeof words));
+}
+
+static enum lun_code
+describe(const char *path, int result, int cause, const char *words,
+    struct lun_err *err)
+{
+	size_t count = sizeof meanings / sizeof meanings[0];
+
+	if ((result & 0xff) == SQLITE_IOERR && result != SQLITE_IOERR_NOMEM)
+		return describe_io_error(path, result, cause, err);
+	if (result == SQLITE_IOERR_NOMEM)
+		result = SQLITE_NOMEM;
+	for (size_t i = 0; i < count; i++)
+		if (meanings[i].result == (result & 0xff))
+			return lun_fail(err, meanings[i].code, "%s %s", path,
+			    meanings[i].words);
+	return lun_fail(
+	    err, LUN_IO, "%s: %s (SQLite error %d)", path, words, result);
+}
+
+enum lun_code
+lun_sqlite_fail(struct lun_sqlite *c, struct lun_err *err)
+{
+	return describe(c->place->path, sqlite3_extended_errcode(c->db),
+	    sqlite3_system_errno(c->db), sqlite3_errmsg(c->db), err);
+}
+
+/* ---- opening ----------------------------------------------------------- */
+
+static void
+nap(int64_t ns)
+{
+	struct timespec time = {
+	    .tv_sec = ns / NS_IN_S, .tv_nsec = ns % NS_IN_S};
+
+	nanosleep(&time, NULL);
+}
+
+static int64_t
+deadline_of(const struct lun_sqlite *c)
+{
+	return lun_clock_mono_ns() +
+	       c->place->options.busy_timeout_ms * NS_IN_MS;
+}
+
+/* SQLite's own pauses grow to 100 ms: too long beside a busy writer. */
+static int
+wait_for_lock(void *arg, int count)
+{
+	struct lun_sqlite *c = arg;
+
+	if (count == 0)
+		c->deadline_ns =
+		    c->begin_by_ns != 0 ? c->begin_by_ns : deadline_of(c);
+	if (lun_clock_mono_ns() >= c->deadline_ns)
+		return 0;
+	nap(count < 20 ? SHORT_NAP : LONG_NAP);
+	return 1;
+}
+
+/* "." for a name without a folder. */
+static void
+folder_of(const char *path, char *folder, size_t size)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (slash == NULL)
+		snprintf(folder, size, ".");
+	else if (slash == path)
+		snprintf(folder, size, "/");
+	else
+		snprintf(folder, size, "%.*s", (int)(slash - path), path);
+}
+
+/* SQLite says "unable to open database file" to all of these. */
+static enum lun_code
+check_path(const char *path, struct lun_err *err)
+{
+	char folder[4096];
+	struct stat st;
+
+	if (path[0] == '\0')
+		return lun_fail(err, LUN_CONFIG,
+		    "sqlite: no file named; write sqlite:PATH");
+	if (path[0] == ':')
+		return lun_fail(err, LUN_CONFIG,
+		    "sqlite:%s: not a file; for a store that lives in memory "
+		    "write memory:",
+		    path);
+	if (strlen(path) >= sizeof folder)
+		return lun_fail(
+		    err, LUN_CONFIG, "sqlite: the path is too long");
+	folder_of(path, folder, sizeof folder);
+	if (stat(folder, &st) != 0)
+		return lun_fail(err, LUN_CONFIG,
+		    "%s cannot be opened: folder %s: %s", path, folder,
+		    strerror(errno));
+	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		return lun_fail(err, LUN_CONFIG,
+		    "%s cannot be opened: it is not a regular file", path);
+	return LUN_OK;
+}
+
+/* The change to WAL mode does not ask the busy handler every time. */
+static enum lun_code
+exec_patiently(struct lun_sqlite *c, const char *sql, struct lun_err *err)
+{
+	int64_t deadline = deadline_of(c);
+	int result = sqlite3_exec(c->db, sql, NULL, NULL, NULL);
+
+	while (
+	    (result & 0xff) == SQLITE_BUSY && lun_clock_mono_ns() < deadline) {
+		nap(SHORT_NAP);
+		result = sqlite3_exec(c->db, sql, NULL, NULL, NULL);
+	}
+	return result == SQLITE_OK ? LUN_OK : lun_sqlite_fail(c, err);
+}
+
+static enum lun_code
+apply_options(struct lun_sqlite *c, struct lun_err *err)
+{
+	const struct lun_store_options *o = &c->place->options;
+	char sql[256];
+
+	snprintf(sql, sizeof sql,
+	    "PRAGMA synchronous = %s;"
+	    "PRAGMA wal_autocheckpoint = %lld;"
+	    "PRAGMA cache_size = -%lld",
+	    o->synchronous, (long long)o->wal_autocheckpoint_pages,
+	    (long long)o->cache_kib);
+	return exec_patiently(c, sql, err);
+}
+
+/* In a file that cannot be written WAL mode cannot be switched on either. */
+static enum lun_code
+use_wal(struct lun_sqlite *c, struct lun_err *err)
+{
+	sqlite3_stmt *q;
+	enum lun_code code;
+
+	code = exec_patiently(c, "PRAGMA journal_mode = WAL", err);
+	if (code != LUN_OK)
+		return code;
+	code = lun_sqlite_prepare(c, "PRAGMA journal_mode", &q, err);
+	if (code != LUN_OK)
+		return code;
+	code = lun_sqlite_step(c, q, err);
+	if (code == LUN_OK &&
+	    strcmp((const char *)sqlite3_column_text(q, 0), "wal") != 0)
+		code = lun_fail(err, LUN_CONFIG,
+		    "%s cannot be used in WAL mode: put it on a local file "
+		    "system",
+		    c->place->path);
+	sqlite3_finalize(q);
+	return code;
+}
+
+/* c->place is set; it is left on failure. */
+static enum lun_code
+open_in_place(struct lun_sqlite *c, struct lun_err *err)
+{
+	enum lun_code code;
+	int result;
+
+	result = sqlite3_open_v2(c->place->path, &c->db, OPEN_FLAGS, NULL);
+	if (c->db == NULL)
+		code = describe(c->place->path, SQLITE_NOMEM, 0, "", err);
+	else if (result != SQLITE_OK)
+		code = lun_sqlite_fail(c, err);
+	else
+		code = LUN_OK;
+	if (code != LUN_OK)
+		goto fail;
+	sqlite3_busy_handler(c->db, wait_for_lock, c);
+	c->read_only = sqlite3_db_readonly(c->db, "main") == 1;
+	code = apply_options(c, err);
+	if (code == LUN_OK && !c->read_only)
+		code = use_wal(c, err);
+	if (code == LUN_OK)
+		return LUN_OK;
+fail:
+	lun_sqlite_close(c);
+	return code;
+}
+
+enum lun_code
+lun_sqlite_open(struct lun_sqlite *c, const char *path,
+    const struct lun_store_options *options, struct lun_err *err)
+{
+	enum lun_code code = check_path(path, err);
+
+	*c = (struct lun_sqlite){0};
+	if (code != LUN_OK)
+		return code;
+	if (options != NULL && synchronous_word(options->synchronous) == NULL)
+		return lun_fail(err, LUN_CONFIG,
+		    "%s: synchronous is off, normal or full, not %s", path,
+		    options->synchronous);
+	code = new_place(path, options, &c->place, err);
+	if (code != LUN_OK)
+		return code;
+	return open_in_place(c, err);
+}
+
+enum lun_code
+lun_sqlite_connect(
+    struct lun_sqlite *c, const struct lun_sqlite *from, struct lun_err *err)
+{
+	*c = (struct lun_sqlite){.place = share_place(from->place)};
+	return open_in_place(c, err);
+}
+
+void
+lun_sqlite_close(struct lun_sqlite *c)
+{
+	lun_sqlite_rollback(c);
+	sqlite3_close_v2(c->db);
+	if (c->place != NULL)
+		leave_place(c->place);
+	*c = (struct lun_sqlite){0};
+}
+
+const char *
+lun_sqlite_path(const struct lun_sqlite *c)
+{
+	return c->place->path;
+}
+
+bool
+lun_sqlite_moved(const struct lun_sqlite *c)
+{
+	int moved = 0;
+
+	sqlite3_file_control(c->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+	return moved != 0;
+}
+
+/* ---- transactions ------------------------------------------------------ */
+
+enum lun_code
+lun_sqlite_begin(struct lun_sqlite *c, struct lun_err *err)
+{
+	int64_t deadline = deadline_of(c);
+	enum lun_code code;
+
+	assert(!c->in_transaction);
+	if (!take_turn(c->place, deadline))
+		return lun_fail(err, LUN_UNAVAILABLE,
+		    "%s is locked by another connection of this process",
+		    c->place->path);
+	c->begin_by_ns = deadline;
+	code = lun_sqlite_exec(c, "BEGIN IMMEDIATE", err);
+	c->begin_by_ns = 0;
+	if (code != LUN_OK)
+		pass_turn(c->place);
+	else
+		c->in_transaction = true;
+	return code;
+}
+
+static void
+end_transaction(struct lun_sqlite *c)
+{
+	c->in_transaction = false;
+	pass_turn(c->place);
+}
+
+enum lun_code
+lun_sqlite_commit(struct lun_sqlite *c, struct lun_err *err)
+{
+	enum lun_code code;
+
+	assert(c->in_transaction);
+	code = lun_sqlite_exec(c, "COMMIT", err);
+	if (code != LUN_OK)
+		lun_sqlite_rollback(c);
+	else
+		end_transaction(c);
+	return code;
+}
+
+/* SQLite has rolled back by itself after the graver failures. */
+void
+lun_sqlite_rollback(struct lun_sqlite *c)
+{
+	if (!c->in_transaction)
+		return;
+	if (!sqlite3_get_autocommit(c->db))
+		sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
+	end_transaction(c);
+}
+
+/* ---- statements -------------------------------------------------------- */
+
+enum lun_code
+lun_sqlite_exec(struct lun_sqlite *c, const char *sql, struct lun_err *err)
+{
+	if (sqlite3_exec(c->db, sql, NULL, NULL, NULL) != SQLITE_OK)
+		return lun_sqlite_fail(c, err);
+	return LUN_OK;
+}
+
+enum lun_code
+lun_sqlite_prepare(struct lun_sqlite *c, const char *sql, sqlite3_stmt **out,
+    struct lun_err *err)
+{
+	if (sqlite3_prepare_v3(c->db, sql, -1, SQLITE_PREPARE_PERSISTENT, out,
+		NULL) != SQLITE_OK)
+		return lun_sqlite_fail(c, err);
+	return LUN_OK;
+}
+
+static void
+note_bind(struct lun_sqlite *c, int result)
+{
+	if (c->bind_result == SQLITE_OK)
+		c->bind_result = result;
+}
+
+void
+lun_sqlite_bind_text(
+    struct lun_sqlite *c, sqlite3_stmt *q, int place, struct lun_text text)
+{
+	note_bind(c, sqlite3_bind_text64(q, place, text.bytes, text.length,
+			 SQLITE_STATIC, SQLITE_UTF8));
+}
+
+void
+lun_sqlite_bind_integer(
+    struct lun_sqlite *c, sqlite3_stmt *q, int place, int64_t value)
+{
+	note_bind(c, sqlite3_bind_int64(q, place, value));
+}
+
+void
+lun_sqlite_bind_number(
+    struct lun_sqlite *c, sqlite3_stmt *q, int place, double value)
+{
+	note_bind(c, sqlite3_bind_double(q, place, value));
+}
+
+void
+lun_sqlite_bind_null(struct lun_sqlite *c, sqlite3_stmt *q, int place)
+{
+	note_bind(c, sqlite3_bind_null(q, place));
+}
+
+enum lun_code
+lun_sqlite_step(struct lun_sqlite *c, sqlite3_stmt *q, struct lun_err *err)
+{
+	int result = c->bind_result;
+
+	if (result != SQLITE_OK) {
+		c->bind_result = SQLITE_OK;
+		return describe(
+		    c->place->path, result, 0, sqlite3_errstr(result), err);
+	}
+	result = sqlite3_step(q);
+	if (result == SQLITE_ROW)
+		return LUN_OK;
+	return result == SQLITE_DONE ? LUN_NOTFOUND : lun_sqlite_fail(c, err);
+}
+
+enum lun_code
+lun_sqlite_run(struct lun_sqlite *c, sqlite3_stmt *q, struct lun_err *err)
+{
+	enum lun_code code = lun_sqlite_step(c, q, err);
+
+	sqlite3_reset(q);
+	return code == LUN_NOTFOUND ? LUN_OK : code;
+}

@@ -1,0 +1,108 @@
+/*
+ * connection.h - one SQLite connection, and what connections to a file share.
+ *
+ * A connection is used by one thread at a time and must not move in memory
+ * while it is open. Connections made from one another share a place: the path,
+ * the options, and a turn that writers take in the order in which they asked,
+ * so a writer of long transactions cannot starve one of short ones.
+ *
+ * Messages begin with the path of the file.
+ */
+
+#ifndef LUN_SQLITE_CONNECTION_H
+#define LUN_SQLITE_CONNECTION_H
+
+#include <sqlite3.h>
+
+#include "error.h"
+#include "event_store.h"
+#include "lunette.h"
+#include "text.h"
+
+struct lun_sqlite_place;
+
+/* Zero is the closed state. */
+struct lun_sqlite {
+	sqlite3 *db;
+	struct lun_sqlite_place *place;
+	bool read_only;      /* the file can be read but not written */
+	bool in_transaction; /* between begin and commit or rollback */
+	int bind_result;     /* of the first bind that failed since a step */
+	int64_t begin_by_ns; /* deadline of the begin under way; 0: none */
+	int64_t deadline_ns; /* of the wait for a lock under way */
+};
+
+/*
+ * Open or create the database in WAL mode. LUN_CONFIG for a missing folder or
+ * a file that is no database. A file that cannot be written opens read-only.
+ */
+enum lun_code lun_sqlite_open(struct lun_sqlite *c, const char *path,
+    const struct lun_store_options *options, struct lun_err *err) LUN_MUSTCHECK;
+/* Another connection to the same place. */
+enum lun_code lun_sqlite_connect(struct lun_sqlite *c,
+    const struct lun_sqlite *from, struct lun_err *err) LUN_MUSTCHECK;
+/* Rolls back. Statements must be finalized before. Closed is allowed. */
+void lun_sqlite_close(struct lun_sqlite *c);
+
+const char *lun_sqlite_path(const struct lun_sqlite *c);
+
+/* The file under the path is not the one that was opened any more. */
+bool lun_sqlite_moved(const struct lun_sqlite *c);
+
+/*
+ * Describe what SQLite just refused and return its code: LUN_UNAVAILABLE if
+ * the file is locked, LUN_IO or LUN_NOMEM.
+ */
+enum lun_code lun_sqlite_fail(struct lun_sqlite *c, struct lun_err *err);
+
+/*
+ * A writing transaction: wait for the turn and for other processes, together
+ * at most busy_timeout_ms. A commit that fails is rolled back.
+ */
+enum lun_code lun_sqlite_begin(
+    struct lun_sqlite *c, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_sqlite_commit(
+    struct lun_sqlite *c, struct lun_err *err) LUN_MUSTCHECK;
+/* Outside a transaction it does nothing. */
+void lun_sqlite_rollback(struct lun_sqlite *c);
+
+/* Run statements that give no rows. */
+enum lun_code lun_sqlite_exec(
+    struct lun_sqlite *c, const char *sql, struct lun_err *err) LUN_MUSTCHECK;
+
+/* To be finalized with sqlite3_finalize(), which takes NULL. */
+enum lun_code lun_sqlite_prepare(struct lun_sqlite *c, const char *sql,
+    sqlite3_stmt **out, struct lun_err *err) LUN_MUSTCHECK;
+
+/*
+ * Parameters count from 1. Text is borrowed until the statement is reset;
+ * absent text binds a null. A bind that fails is reported by the next step.
+ */
+void lun_sqlite_bind_text(
+    struct lun_sqlite *c, sqlite3_stmt *q, int place, struct lun_text text);
+void lun_sqlite_bind_integer(
+    struct lun_sqlite *c, sqlite3_stmt *q, int place, int64_t value);
+void lun_sqlite_bind_number(
+    struct lun_sqlite *c, sqlite3_stmt *q, int place, double value);
+void lun_sqlite_bind_null(struct lun_sqlite *c, sqlite3_stmt *q, int place);
+
+/* LUN_OK: there is a row; LUN_NOTFOUND (err untouched): no more rows. */
+enum lun_code lun_sqlite_step(
+    struct lun_sqlite *c, sqlite3_stmt *q, struct lun_err *err) LUN_MUSTCHECK;
+/* Step a statement that gives no rows, and reset it. */
+enum lun_code lun_sqlite_run(
+    struct lun_sqlite *c, sqlite3_stmt *q, struct lun_err *err) LUN_MUSTCHECK;
+
+/* Borrowed until the next step or reset; absent for a null. */
+static inline struct lun_text
+lun_sqlite_column_text(sqlite3_stmt *q, int column)
+{
+	const char *bytes = (const char *)sqlite3_column_text(q, column);
+
+	if (bytes == NULL)
+		return LUN_TEXT_NONE;
+	return (struct lun_text){
+	    bytes, (size_t)sqlite3_column_bytes(q, column)};
+}
+
+#endif
