@@ -70,6 +70,15 @@ enum lun_code lun_schema_check_field_name(
     struct lun_text name, struct lun_err *err) LUN_MUSTCHECK;
 
 /*
+ * What the loader of a schema has to make sure of: every name passes the
+ * check above, the fields are in the order of their names, there is one and no
+ * two differ only in case, and no index is empty or names a field twice or
+ * stands there twice. LUN_INVALID names the field or index.
+ */
+enum lun_code lun_schema_check(
+    const struct lun_schema *schema, struct lun_err *err) LUN_MUSTCHECK;
+
+/*
  * The schema as lines of text, the form in which a model store keeps it:
  * equal schemas give equal text. Version and projection are not part of it.
  */

@@ -61,7 +61,12 @@ const struct lun_setting_entry *lun_setting_find(const char *name);
 enum lun_code lun_setting_check(const struct lun_setting_entry *entry,
     const char *value, struct lun_err *err) LUN_MUSTCHECK;
 
-/* Defaults overlaid with the given values, later ones winning. */
+/*
+ * Defaults overlaid with the given values, later ones winning. Where two
+ * settings bound each other (live_events by batch_events, query_limit by
+ * query_limit_max, retry_ms by retry_max_ms) the first is lowered to fit.
+ * events and models are NULL if not given.
+ */
 enum lun_code lun_settings_make(const struct lun_setting *given, size_t count,
     struct lun_settings *out, struct lun_err *err) LUN_MUSTCHECK;
 void lun_settings_free(struct lun_settings *settings);
