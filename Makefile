@@ -1,61 +1,172 @@
-# Lunette: see `make help`.
+# Lunette. `make help` lists the targets.
 #
-# Objects go under $(BUILD); SANITIZE=address,undefined (or thread) builds a
-# separate tree beside it.
+# Everything is built under $(BUILD). SANITIZE=address,undefined (or thread)
+# builds a tree of its own below it; WERROR=1 makes warnings errors.
 
 CC       ?= cc
 CFLAGS   ?= -O2 -g
 SANITIZE ?=
-BUILD    ?= build$(if $(SANITIZE),/$(firstword $(subst $(comma), ,$(SANITIZE))))
+WERROR   ?=
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+SECONDS  ?= 30
 comma    := ,
+BUILD    ?= build$(if $(SANITIZE),/$(firstword $(subst $(comma), ,$(SANITIZE))))
+
+VERSION  := 1.0.0
+SONAME   := liblunette.so.1
 
 LUA_CFLAGS := $(shell pkg-config --cflags lua5.4 2>/dev/null)
 LUA_LIBS   := $(shell pkg-config --libs lua5.4 2>/dev/null)
 WARNINGS   := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
-	-Wmissing-prototypes -Wwrite-strings -Wundef -Wvla -Wformat=2
+	-Wmissing-prototypes -Wwrite-strings -Wundef -Wvla -Wformat=2 \
+	$(if $(WERROR),-Werror)
 FLAGS      := -std=c11 -D_GNU_SOURCE -fPIC -pthread -Iengine $(LUA_CFLAGS) \
 	$(WARNINGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
 LIBS       := -lsqlite3 -luuid -lxxhash -lm -pthread
+LINK       := $(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS)
 
-CORE_SRC   := $(filter-out engine/luaopen.c,$(wildcard engine/*.c)) \
+# What the rock lists too; a spec compares the two.
+LIB_SRC    := $(filter-out engine/luaopen.c,$(wildcard engine/*.c)) \
 	$(wildcard engine/script/*.c stores/*/*.c)
 CLI_SRC    := $(wildcard engine/cli/*.c)
 SPEC_SRC   := $(wildcard spec/core/*.c)
-CORE_OBJ   := $(CORE_SRC:%.c=$(BUILD)/%.o)
+FUZZ_SRC   := $(wildcard spec/fuzz/*.c)
+BENCH_SRC  := $(wildcard bench/*.c)
+LIB_OBJ    := $(LIB_SRC:%.c=$(BUILD)/%.o)
 CLI_OBJ    := $(CLI_SRC:%.c=$(BUILD)/%.o)
 SPEC_SO    := $(SPEC_SRC:spec/core/%.c=$(BUILD)/spec/%.so)
+FUZZERS    := $(FUZZ_SRC:spec/fuzz/%.c=build/fuzz/%)
+BENCHES    := $(BENCH_SRC:bench/%.c=$(BUILD)/bench/%)
 
-all: lib $(if $(CLI_SRC),$(BUILD)/lunette) ## build the command and the library
+# For a make that follows the installing of packages.
+AGAIN      = $(MAKE) --no-print-directory -s $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
-lib: $(BUILD)/liblunette.a
+all: lib core $(if $(CLI_SRC),$(BUILD)/lunette) ## build the command, the library and the Lua module
+
+lib: $(BUILD)/liblunette.a $(BUILD)/$(SONAME) ## build liblunette.a and .so
+
+core: $(if $(wildcard engine/luaopen.c),$(BUILD)/lua/lunette/core.so) ## build the Lua module
 
 specs: $(SPEC_SO) ## build the C parts of the specs
 
-$(BUILD)/liblunette.a: $(CORE_OBJ)
+benches: $(BENCHES)
+
+fuzzers: $(FUZZERS)
+
+# ---- what is built
+
+$(BUILD)/liblunette.a: $(LIB_OBJ)
 	rm -f $@
 	$(AR) rcs $@ $^
 
-$(BUILD)/lunette: $(CLI_OBJ) $(BUILD)/liblunette.a
-	$(CC) $(FLAGS) $(CFLAGS) -o $@ $^ $(LUA_LIBS) $(LIBS) -lz
+$(BUILD)/$(SONAME): $(LIB_OBJ) engine/lunette.map
+	$(LINK) -shared -Wl,-soname,$(SONAME) \
+		-Wl,--version-script=engine/lunette.map -o $@ $(LIB_OBJ) $(LUA_LIBS) $(LIBS)
+	ln -sf $(SONAME) $(BUILD)/liblunette.so
 
-# A C spec module is loaded by busted: the interpreter brings liblua.
-$(BUILD)/spec/%.so: $(BUILD)/spec/core/%.o $(BUILD)/liblunette.a
+$(BUILD)/lunette: $(CLI_OBJ) $(BUILD)/liblunette.a
+	$(LINK) -o $@ $^ $(LUA_LIBS) $(LIBS) -lz
+
+# The interpreter brings liblua. A closed state must not unload the code of a
+# thread that a stuck script has left behind.
+$(BUILD)/lua/lunette/core.so: $(BUILD)/engine/luaopen.o $(LIB_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(CFLAGS) -shared -Wl,-z,nodelete -o $@ $^ $(LIBS) -ljansson
+	$(LINK) -shared -Wl,-z,nodelete -o $@ $^ $(LIBS)
+
+$(SPEC_SO): $(BUILD)/spec/%.so: $(BUILD)/spec/core/%.o $(BUILD)/liblunette.a
+	@mkdir -p $(@D)
+	$(LINK) -shared -Wl,-z,nodelete -o $@ $^ $(LIBS) -ljansson
+
+$(BENCHES): $(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/liblunette.a
+	$(LINK) -o $@ $^ $(LUA_LIBS) $(LIBS)
+
+# Fuzzers bring a library of their own: clang's instrumentation is not gcc's.
+$(FUZZERS): build/fuzz/%: build/fuzz/spec/fuzz/%.o $(LIB_SRC:%.c=build/fuzz/%.o)
+	$(FUZZ_CC) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LUA_LIBS) $(LIBS)
+
+FUZZ_CC := clang -std=c11 -D_GNU_SOURCE -pthread -Iengine $(LUA_CFLAGS) \
+	-O1 -g $(WARNINGS)
+
+build/fuzz/%.o: %.c
+	@mkdir -p $(@D)
+	$(FUZZ_CC) -fsanitize=fuzzer-no-link,address,undefined -MMD -MP -c -o $@ $<
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(CC) $(FLAGS) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# ---- what is done with it. Packages may be missing when make starts, so
+# these build in a second make, which sees what was installed.
+
+demo: ## install what is missing, build, and show what Lunette does
+	@tools/install-packages demo
+	@$(AGAIN) all build/bench/generate
+	@tools/demo
+
+test: ## install what is missing, build and run every spec
+	@tools/install-packages test
+	@$(AGAIN) all specs benches
+	@tools/run-specs $(SPECS)
+
+check: lint test ## lint and test
+
+lint: ## check the rules of the house
+	@tools/install-packages lint
+	@$(AGAIN) lib
+	@tools/lint
+
+asan: ## run the specs, but not the kill loops, under ASan and UBSan
+	@tools/install-packages test
+	@$(AGAIN) SANITIZE=address,undefined all specs benches
+	@LUNETTE_BUILD=build/address LUNETTE_SANITIZE=address \
+		tools/run-specs --exclude-tags=kill $(SPECS)
+
+tsan: ## run the threaded specs under TSan
+	@tools/install-packages test
+	@$(AGAIN) SANITIZE=thread all specs benches
+	@LUNETTE_BUILD=build/thread LUNETTE_SANITIZE=thread \
+		tools/run-specs --tags=threads --exclude-tags=kill $(SPECS)
+
+fuzz: ## run each fuzzer for SECONDS=30
+	@tools/install-packages ci
+	@$(AGAIN) fuzzers
+	@tools/fuzz $(SECONDS) $(FUZZ)
+
+bench: ## measure, with the floor beside each figure
+	@tools/install-packages bench
+	@$(AGAIN) all specs benches
+	@bench/run
+
+cover: ## which lines the specs reach: build/cover/*.gcov
+	@$(AGAIN) BUILD=build/cover CFLAGS="-O0 -g --coverage" \
+		all specs benches
+	@LUNETTE_BUILD=build/cover tools/run-specs --exclude-tags=kill,slow $(SPECS)
+	@cd build/cover && gcov -r -s .. $$(find engine stores -name '*.gcda') | \
+		grep -A1 "^File '\(engine\|stores\)"
 
 format: ## reformat the C sources
 	clang-format -i $$(git ls-files '*.c' '*.h')
 
+rock: ## build the rock and install it into build/rock
+	luarocks --lua-version 5.4 make --tree build/rock lunette-scm-1.rockspec
+
+# ---- installing
+
+install: all ## install under $(DESTDIR)$(PREFIX)
+	@tools/install-files "$(BUILD)" "$(DESTDIR)" "$(PREFIX)" $(VERSION)
+
+uninstall: ## remove what install installed
+	@tools/install-files --remove "$(BUILD)" "$(DESTDIR)" "$(PREFIX)" $(VERSION)
+
 clean: ## remove everything built
-	rm -rf build
+	rm -rf build demo
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | sort
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
 
-.PHONY: all lib specs format clean help
+.PHONY: all lib core specs benches fuzzers demo test check lint asan tsan fuzz \
+	bench cover format rock install uninstall clean help
 .SECONDARY:
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(patsubst %.c,$(BUILD)/%.d,$(LIB_SRC) $(CLI_SRC) $(SPEC_SRC) \
+	$(BENCH_SRC) engine/luaopen.c) $(patsubst %.c,build/fuzz/%.d,$(LIB_SRC) $(FUZZ_SRC))

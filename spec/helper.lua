@@ -75,13 +75,15 @@ function helper.write_file(path, text)
   return path
 end
 
--- Sanitizers look for leaks in the command, not in interpreters and shells,
--- which do not carry them themselves.
+-- The command carries its sanitizer itself and looks for leaks where that
+-- works; interpreters, shells and compilers get the runtime and do not.
 local function environment(argv, changes)
   local names = { LD_PRELOAD = os.getenv "LD_PRELOAD" }
-  if argv[1] == helper.lunette and os.getenv "ASAN_OPTIONS" then
-    names.LD_PRELOAD = nil
-    names.ASAN_OPTIONS = os.getenv "ASAN_OPTIONS" .. ":detect_leaks=1"
+  local asan = os.getenv "ASAN_OPTIONS"
+  if argv[1] == helper.lunette then
+    names.LD_PRELOAD = false
+  elseif asan then
+    names.ASAN_OPTIONS = asan .. ":detect_leaks=0"
   end
   for name, value in pairs(changes or {}) do
     names[name] = value
@@ -94,7 +96,7 @@ local function environment(argv, changes)
   end
   for _, entry in ipairs(support.environ()) do
     local name = entry:match "^[^=]*"
-    if names[name] == nil and name ~= "LD_PRELOAD" then
+    if names[name] == nil then
       list[#list + 1] = entry
     end
   end
