@@ -27,13 +27,15 @@ LIBS       := -lsqlite3 -luuid -lxxhash -lm -pthread
 LINK       := $(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS)
 
 # What the rock lists too; a spec compares the two.
-LIB_SRC    := $(filter-out engine/luaopen.c,$(wildcard engine/*.c)) \
+HOST_SRC   := $(wildcard engine/luaopen*.c)
+LIB_SRC    := $(filter-out $(HOST_SRC),$(wildcard engine/*.c)) \
 	$(wildcard engine/script/*.c stores/*/*.c)
 CLI_SRC    := $(wildcard engine/cli/*.c)
 SPEC_SRC   := $(wildcard spec/core/*.c)
 FUZZ_SRC   := $(wildcard spec/fuzz/*.c)
 BENCH_SRC  := $(wildcard bench/*.c)
 LIB_OBJ    := $(LIB_SRC:%.c=$(BUILD)/%.o)
+HOST_OBJ   := $(HOST_SRC:%.c=$(BUILD)/%.o)
 CLI_OBJ    := $(CLI_SRC:%.c=$(BUILD)/%.o)
 SPEC_SO    := $(SPEC_SRC:spec/core/%.c=$(BUILD)/spec/%.so)
 FUZZERS    := $(FUZZ_SRC:spec/fuzz/%.c=build/fuzz/%)
@@ -46,7 +48,7 @@ all: lib core $(if $(CLI_SRC),$(BUILD)/lunette) ## build the command, the librar
 
 lib: $(BUILD)/liblunette.a $(BUILD)/$(SONAME) ## build liblunette.a and .so
 
-core: $(if $(wildcard engine/luaopen.c),$(BUILD)/lua/lunette/core.so) ## build the Lua module
+core: $(BUILD)/lua/lunette/core.so ## build the Lua module
 
 specs: $(SPEC_SO) ## build the C parts of the specs
 
@@ -70,7 +72,7 @@ $(BUILD)/lunette: $(CLI_OBJ) $(BUILD)/liblunette.a
 
 # The interpreter brings liblua. A closed state must not unload the code of a
 # thread that a stuck script has left behind.
-$(BUILD)/lua/lunette/core.so: $(BUILD)/engine/luaopen.o $(LIB_OBJ)
+$(BUILD)/lua/lunette/core.so: $(HOST_OBJ) $(LIB_OBJ)
 	@mkdir -p $(@D)
 	$(LINK) -shared -Wl,-z,nodelete -o $@ $^ $(LIBS)
 
@@ -169,4 +171,4 @@ help: ## list the targets
 	bench cover format rock install uninstall clean help
 .SECONDARY:
 -include $(patsubst %.c,$(BUILD)/%.d,$(LIB_SRC) $(CLI_SRC) $(SPEC_SRC) \
-	$(BENCH_SRC) engine/luaopen.c) $(patsubst %.c,build/fuzz/%.d,$(LIB_SRC) $(FUZZ_SRC))
+	$(BENCH_SRC) $(HOST_SRC)) $(patsubst %.c,build/fuzz/%.d,$(LIB_SRC) $(FUZZ_SRC))
