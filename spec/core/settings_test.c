@@ -1,0 +1,125 @@
+/* settings_test.c - engine/settings.h for specs. */
+
+#include "settings.h"
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <string.h>
+
+static void
+set_text(lua_State *L, const char *key, const char *value)
+{
+	lua_pushstring(L, value); /* nil for NULL */
+	lua_setfield(L, -2, key);
+}
+
+static void
+set_integer(lua_State *L, const char *key, int64_t value)
+{
+	lua_pushinteger(L, value);
+	lua_setfield(L, -2, key);
+}
+
+static const char *const type_names[] = {
+    [LUN_SETTING_TEXT] = "text",
+    [LUN_SETTING_NUMBER] = "number",
+    [LUN_SETTING_CHOICE] = "choice",
+};
+
+/* entries() -> the table, as a list */
+static int
+settings_entries(lua_State *L)
+{
+	const struct lun_setting_entry *entry = lun_setting_entries;
+
+	lua_newtable(L);
+	for (lua_Integer i = 1; entry->name != NULL; entry++, i++) {
+		lua_newtable(L);
+		set_text(L, "name", entry->name);
+		set_text(L, "type", type_names[entry->type]);
+		set_text(L, "initial", entry->initial);
+		set_integer(L, "least", entry->least);
+		set_integer(L, "most", entry->most);
+		set_text(L, "choices", entry->choices);
+		set_text(L, "argument", entry->argument);
+		set_text(L, "help", entry->help);
+		lua_rawseti(L, -2, i);
+	}
+	return 1;
+}
+
+static void
+push_settings(lua_State *L, const struct lun_settings *settings)
+{
+	const struct lun_setting_entry *entry = lun_setting_entries;
+
+	lua_newtable(L);
+	for (; entry->name != NULL; entry++) {
+		const char *place = (const char *)settings + entry->offset;
+		const char *text;
+		int64_t number;
+
+		if (entry->type == LUN_SETTING_NUMBER) {
+			memcpy(&number, place, sizeof number);
+			set_integer(L, entry->name, number);
+		} else {
+			memcpy(&text, place, sizeof text);
+			set_text(L, entry->name, text);
+		}
+	}
+}
+
+#define GIVEN_MAX 64
+
+static size_t
+read_given(lua_State *L, struct lun_setting given[GIVEN_MAX])
+{
+	size_t count = (size_t)luaL_len(L, 1);
+
+	luaL_argcheck(L, count <= GIVEN_MAX, 1, "too many");
+	for (size_t i = 0; i < count; i++) {
+		lua_geti(L, 1, (lua_Integer)i + 1);
+		lua_geti(L, -1, 1);
+		lua_geti(L, -2, 2);
+		given[i].name = lua_tostring(L, -2);
+		given[i].value = lua_tostring(L, -1);
+		lua_pop(L, 3); /* still held by the list */
+	}
+	return count;
+}
+
+/* make{{name, value}...} -> table | nil, message, code */
+static int
+settings_make(lua_State *L)
+{
+	struct lun_setting given[GIVEN_MAX];
+	size_t count = read_given(L, given);
+	struct lun_settings settings;
+	struct lun_err err;
+	enum lun_code code = lun_settings_make(given, count, &settings, &err);
+
+	if (code != LUN_OK) {
+		lua_pushnil(L);
+		lua_pushstring(L, err.message);
+		lua_pushstring(L, lun_code_name(code));
+		return 3;
+	}
+	push_settings(L, &settings);
+	lun_settings_free(&settings);
+	return 1;
+}
+
+static const luaL_Reg functions[] = {
+    {"entries", settings_entries},
+    {"make", settings_make},
+    {NULL, NULL},
+};
+
+int luaopen_settings_test(lua_State *L);
+
+int
+luaopen_settings_test(lua_State *L)
+{
+	luaL_newlib(L, functions);
+	return 1;
+}

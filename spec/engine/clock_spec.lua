@@ -1,0 +1,81 @@
+require "spec.helper"
+local values = require "values_test"
+
+local parse, format = values.timestamp_parse, values.timestamp_format
+
+describe("a timestamp", function()
+  it("is written in 27 bytes", function()
+    for us, text in pairs {
+      [0] = "1970-01-01T00:00:00.000000Z",
+      [1] = "1970-01-01T00:00:00.000001Z",
+      [-1] = "1969-12-31T23:59:59.999999Z",
+      [1795411978123456] = "2026-11-23T05:32:58.123456Z",
+      [951782400000000] = "2000-02-29T00:00:00.000000Z",
+      [-62135596800000000] = "0001-01-01T00:00:00.000000Z",
+      [253402300799999999] = "9999-12-31T23:59:59.999999Z",
+    } do
+      assert.equal(text, format(us))
+      assert.equal(us, parse(text))
+    end
+  end)
+
+  it("survives writing and reading all over the calendar", function()
+    local day = 86400 * 1000000
+    for us = -62135596800000000, 253402300799999999, 997 * day + 12345678901 do
+      assert.equal(us, parse(format(us)))
+    end
+  end)
+
+  it("sorts as its text does", function()
+    local last = format(-62135596800000000)
+    for us = -62135596800000000 + 1, 253402300799999999, 7919 * 86400000001 do
+      local text = format(us)
+      assert.is_true(last < text)
+      last = text
+    end
+  end)
+
+  it("is read in every form of RFC 3339", function()
+    local moment = parse "2026-11-23T05:32:58Z"
+    for _, text in ipairs {
+      "2026-11-23t05:32:58z", "2026-11-23 05:32:58Z",
+      "2026-11-23T05:32:58.0Z", "2026-11-23T05:32:58.000000000Z",
+      "2026-11-23T07:32:58+02:00", "2026-11-23T07:32:58+0200",
+      "2026-11-22T21:02:58-08:30", "2026-11-23T05:32:58-00:00",
+    } do
+      assert.equal(moment, parse(text), text)
+    end
+    assert.equal(moment + 120000, parse "2026-11-23T05:32:58.12Z")
+    assert.equal(moment + 123456, parse "2026-11-23T05:32:58.1234569Z")
+  end)
+
+  it("is not read from anything else", function()
+    for _, text in ipairs {
+      "", "2026-11-23", "2026-11-23T05:32:58", "2026-11-23T05:32Z",
+      "2026-13-01T00:00:00Z", "2026-00-01T00:00:00Z", "2026-02-29T00:00:00Z",
+      "2100-02-29T00:00:00Z", "2026-04-31T00:00:00Z", "2026-01-00T00:00:00Z",
+      "2026-01-01T24:00:00Z", "2026-01-01T00:60:00Z", "2026-01-01T00:00:61Z",
+      "2026-01-01T00:00:00.Z", "2026-01-01T00:00:00+24:00",
+      "2026-01-01T00:00:00+2", "2026-01-01T00:00:00ZZ",
+      "26-01-01T00:00:00Z", "0000-01-01T00:00:00Z",
+      "0001-01-01T00:00:00+00:01", "9999-12-31T23:59:59-00:01",
+      "2026-01-01T00:00:00Z ", "2026-01-01T00:00:00Z\0", "+026-01-01T00:00:00Z",
+    } do
+      assert.is_nil(parse(text), text)
+    end
+  end)
+end)
+
+describe("the clocks", function()
+  it("run forwards, and the wall clock as os.time does", function()
+    local wall, mono, thread = values.clocks()
+    assert.is_true(math.abs(wall // 1000000 - os.time()) < 5)
+    local sum = 0
+    for i = 1, 100000 do
+      sum = sum + i
+    end
+    local _, later, busier = values.clocks()
+    assert.is_true(later > mono)
+    assert.is_true(busier > thread)
+  end)
+end)
