@@ -13,7 +13,7 @@ SECONDS  ?= 30
 comma    := ,
 BUILD    ?= build$(if $(SANITIZE),/$(firstword $(subst $(comma), ,$(SANITIZE))))
 
-VERSION  := 1.0.0
+VERSION  := $(shell sed -n 's/.*LUN_VERSION "\(.*\)"/\1/p' engine/error.c)
 SONAME   := liblunette.so.1
 
 LUA_CFLAGS := $(shell pkg-config --cflags lua5.4 2>/dev/null)

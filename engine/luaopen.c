@@ -2,10 +2,11 @@
  * luaopen.c - require "lunette.core": the engine in somebody else's Lua.
  */
 
+#include "luaopen.h"
+
 #include <string.h>
 
 #include "json.h"
-#include "luaopen.h"
 
 /* Settings as text; what they point at stays in the tables at 1 and anchors. */
 struct settings {

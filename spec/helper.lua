@@ -121,6 +121,11 @@ function process:wait(timeout_ms)
   return self.handle:wait(timeout_ms or 20000)
 end
 
+-- The most memory it held, once it has ended.
+function process:peak_kib()
+  return self.handle:peak_kib()
+end
+
 -- What it has written so far.
 function process:stdout()
   return helper.read_file(self.stdout_path)

@@ -25,6 +25,7 @@ extern char **environ;
 struct process {
 	pid_t pid; /* 0: none, or waited for already */
 	int status;
+	long peak_kib; /* the most memory it held, known once it has ended */
 };
 
 /* Everything the child needs, made ready before the fork. */
@@ -291,6 +292,13 @@ process_pid(lua_State *L)
 	return 1;
 }
 
+static int
+process_peak_kib(lua_State *L)
+{
+	lua_pushinteger(L, check_process(L)->peak_kib);
+	return 1;
+}
+
 /* process:kill(signal): a process that has ended is no failure. */
 static int
 process_kill(lua_State *L)
@@ -325,10 +333,13 @@ process_wait(lua_State *L)
 	int64_t end = now_ms() + luaL_checkinteger(L, 2);
 
 	while (process->pid > 0) {
-		pid_t got = waitpid(process->pid, &process->status, WNOHANG);
+		struct rusage usage;
+		pid_t got =
+		    wait4(process->pid, &process->status, WNOHANG, &usage);
 
 		if (got == process->pid) {
 			process->pid = 0;
+			process->peak_kib = usage.ru_maxrss;
 		} else if (now_ms() >= end) {
 			lua_pushnil(L);
 			return 1;
@@ -355,6 +366,7 @@ process_gc(lua_State *L)
 
 static const luaL_Reg process_methods[] = {
     {"kill", process_kill},
+    {"peak_kib", process_peak_kib},
     {"pid", process_pid},
     {"wait", process_wait},
     {NULL, NULL},

@@ -1,0 +1,140 @@
+local helper = require "spec.helper"
+
+-- A tree of the given files, looked at by lint.
+local function lint(files)
+  local folder = helper.tmpdir()
+  for path, text in pairs(files) do
+    assert(os.execute("mkdir -p '" .. folder .. "/"
+      .. (path:match "^(.*)/" or "") .. "'"))
+    helper.write_file(folder .. "/" .. path, text)
+  end
+  local code, out = helper.run { helper.root .. "/tools/lint", folder }
+  return out, code
+end
+
+local function header(name, body)
+  local guard = "LUN_" .. name:upper():gsub("%W", "_")
+  return "/*\n * " .. name .. " - a sample.\n */\n\n#ifndef " .. guard
+    .. "\n#define " .. guard .. "\n\n" .. body .. "\n\n#endif\n"
+end
+
+describe("lint", function()
+  it("has nothing to say about a tree that keeps the rules", function()
+    local out, code = lint {
+      ["stores/memory/events.c"] = '#include <stdlib.h>\n\n#include "kept.h"\n',
+      ["stores/memory/kept.h"] = header("kept.h", '#include "event_store.h"'),
+      ["engine/script/vm.c"] = "#include <lua.h>\n",
+      ["lua/x.lua"] = "return { 1 }\n",
+    }
+    assert.same({ 0, "lint: 4 files, nothing to complain about\n" },
+      { code, out })
+  end)
+
+  local samples = {
+    ["a store that includes the engine"] = {
+      "stores/memory/events.c", '#include "settings.h"\n',
+      "a store includes contracts and its own library, not settings.h",
+    },
+    ["a store that includes another store's library"] = {
+      "stores/memory/events.c", "#include <sqlite3.h>\n",
+      "not sqlite3.h",
+    },
+    ["a store that includes another store"] = {
+      "stores/faulty/events.c", '#include "../sqlite/connection.h"\n',
+      "not ../sqlite/connection.h",
+    },
+    ["lua.h outside of the script host"] = {
+      "engine/worker.c", "#include <lua.h>\n",
+      "lua.h must not be included here",
+    },
+    ["sqlite3.h in the engine"] = {
+      "engine/engine.c", "#include <sqlite3.h>\n",
+      "sqlite3.h must not be included here",
+    },
+    ["libevent outside of the loop"] = {
+      "engine/watch.c", "#include <event2/event.h>\n",
+      "event2/event.h must not be included here",
+    },
+    ["a header of the command in the library"] = {
+      "engine/engine.c", '#include "cli/command.h"\n',
+      "cli/command.h must not be included here",
+    },
+    ["an own header that is not first"] = {
+      "engine/worker.c", '#include <stdio.h>\n\n#include "worker.h"\n',
+      "own_header_first",
+    },
+    ["a second door into Lua"] = {
+      "engine/script/script.c", "int a = lua_pcall(L, 1, 0, 0);\n",
+      "lua_pcall belongs into engine/script/vm.c alone",
+    },
+    ["a library that exits"] = {
+      "engine/engine.c", "void\nf(void)\n{\n\texit(1);\n}\n",
+      "the library does not use exit",
+    },
+    ["a library that prints"] = {
+      "stores/sqlite/models.c",
+      'void\nf(void)\n{\n\tfprintf(stderr, "no");\n}\n',
+      "the library does not use stderr",
+    },
+    ["a header without a guard"] = {
+      "engine/a.h", "/*\n * a.h - a sample.\n */\n\nint a;\n",
+      "no include guard",
+    },
+    ["a header that does not say what it is for"] = {
+      "engine/a.h", "\n#ifndef LUN_A_H\n#define LUN_A_H\n#endif\n",
+      "does not begin with its name",
+    },
+    ["a tab in Lua"] = { "lua/x.lua", "do\n\treturn 1\nend\n", "a tab" },
+    ["a long line of Lua"] = {
+      "lua/x.lua", "return '" .. ("x"):rep(80) .. "'\n",
+      "longer than 80 columns",
+    },
+    ["a space at the end of a line"] = {
+      "README.md", "text \n", "space at the end of the line",
+    },
+    ["a file that does not end with a line end"] = {
+      "README.md", "text", "exactly one line end",
+    },
+    ["a note to self"] = {
+      "engine/a.c", "/* TO" .. "DO: more */\n", "no_notes_to_self",
+    },
+    ["a file that is too long"] = {
+      "engine/a.c", ("int a;\n"):rep(801), "more than 800 lines",
+    },
+    ["a function that is too long"] = {
+      "engine/a.c", "void\nf(void)\n{\n" .. ("\tf();\n"):rep(101) .. "}\n",
+      "a function of more than 100 lines",
+    },
+    ["a link that leads nowhere"] = {
+      "docs/a.md", "See [b](b.md).\n", "there is no b.md",
+    },
+    ["C that is laid out in another way"] = {
+      "engine/a.c", "int f( void );\n", "clang%-format",
+    },
+    ["Lua that makes a global"] = {
+      "lua/x.lua", "x = 1\n", "non%-standard global",
+    },
+  }
+  for what, sample in pairs(samples) do
+    it("complains about " .. what, function()
+      local files = { [sample[1]] = sample[2] }
+      if what:find "layout" or what:find "laid out" then
+        files[".clang-format"] =
+          helper.read_file(helper.root .. "/.clang-format")
+      end
+      local out, code = lint(files)
+      assert.matches(sample[3], out)
+      assert.equal(1, code)
+    end)
+  end
+
+  it("complains about a variable of the library that can change", function()
+    local folder = helper.tmpdir()
+    helper.mkdir(folder .. "/build")
+    helper.write_file(folder .. "/a.c", "int variable = 1;\n")
+    assert.equal(0, (helper.run("cc -c a.c && ar rcs build/liblunette.a a.o "
+      .. "&& rm a.o", { cwd = folder })))
+    local _, out = helper.run { helper.root .. "/tools/lint", folder }
+    assert.matches("not constant: variable", out)
+  end)
+end)
