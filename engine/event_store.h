@@ -40,9 +40,9 @@ struct lun_read {
 
 struct lun_lag {
 	uint64_t events;
-	bool exact; /* else at least `events` */
-	int64_t
-	    oldest_recorded_at; /* of the first event not applied; 0: none */
+	bool exact; /* else an estimate */
+	/* Of the first event not applied; 0: none. */
+	int64_t oldest_recorded_at;
 };
 
 struct lun_append {
@@ -97,7 +97,7 @@ struct lun_event_store_ops {
 	enum lun_code (*head)(struct lun_event_store *store,
 	    struct lun_position *head, struct lun_err *err);
 
-	/* What a reader at `after` has not seen; counts at most 10^6 rows. */
+	/* What a reader at `after` has not seen; looks at 10^6 rows at most. */
 	enum lun_code (*lag)(struct lun_event_store *store,
 	    struct lun_position after, const struct lun_event_filter *filter,
 	    struct lun_lag *lag, struct lun_err *err);
@@ -110,7 +110,11 @@ struct lun_event_store_ops {
 	enum lun_code (*append)(struct lun_event_store *store,
 	    const struct lun_append *events, size_t count,
 	    struct lun_append_result *results, struct lun_err *err);
-	/* A transaction over several appends, for imports. */
+	/*
+	 * A transaction over several appends, for imports. An append that
+	 * fails with LUN_CONFLICT or LUN_INVALID leaves it as it was before;
+	 * after any other failure, also of commit, it is rolled back.
+	 */
 	enum lun_code (*begin)(
 	    struct lun_event_store *store, struct lun_err *err);
 	enum lun_code (*commit)(
@@ -136,11 +140,18 @@ struct lun_event_store_ops {
 	    struct lun_text text, struct lun_position *position);
 };
 
+/* The drivers there are. */
+extern const struct lun_event_store_ops lun_memory_events;
+extern const struct lun_event_store_ops lun_sqlite_events;
+/* faulty+URL?fail=KIND:N wraps the store of URL; see stores/README.md. */
+extern const struct lun_event_store_ops lun_faulty_events;
+
 /*
  * The engine calls drivers only through these; each does what the method of
  * its name promises, checks the order of calls and the limits above, and says
  * "not supported" for an absent optional method.
  */
+/* options may be NULL: those of the driver. */
 enum lun_code lun_event_store_open(const char *url,
     const struct lun_store_options *options, struct lun_event_store **out,
     struct lun_err *err) LUN_MUSTCHECK;

@@ -44,3 +44,30 @@ lun_position_from_hex(struct lun_text hex, struct lun_position *position)
 	*position = read;
 	return true;
 }
+
+void
+lun_position_to_decimal(
+    struct lun_position position, char text[LUN_POSITION_TEXT_MAX])
+{
+	snprintf(text, LUN_POSITION_TEXT_MAX, "%" PRIu64, position.lo);
+}
+
+bool
+lun_position_from_decimal(struct lun_text text, struct lun_position *position)
+{
+	uint64_t sum = 0;
+
+	if (text.length == 0 || text.length > 19)
+		return false;
+	for (size_t i = 0; i < text.length; i++) {
+		char c = text.bytes[i];
+
+		if (c < '0' || c > '9')
+			return false;
+		sum = sum * 10 + (uint64_t)(c - '0');
+	}
+	if (sum > INT64_MAX)
+		return false;
+	*position = (struct lun_position){0, sum};
+	return true;
+}

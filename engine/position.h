@@ -36,4 +36,11 @@ void lun_position_to_hex(
 bool lun_position_from_hex(
     struct lun_text hex, struct lun_position *position) LUN_MUSTCHECK;
 
+/* The text form of stores that number their events: a decimal. */
+void lun_position_to_decimal(
+    struct lun_position position, char text[LUN_POSITION_TEXT_MAX]);
+/* At most INT64_MAX, digits only. */
+bool lun_position_from_decimal(
+    struct lun_text text, struct lun_position *position) LUN_MUSTCHECK;
+
 #endif

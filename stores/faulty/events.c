@@ -1,0 +1,256 @@
+/*
+ * events.c - a shim around any event store that makes the n-th call fail.
+ */
+
+#include "event_store.h"
+
+#include <stdlib.h>
+
+#include "error.h"
+#include "fault.h"
+
+struct faulty_store {
+	struct lun_event_store base; /* stays first */
+	struct lun_event_store *inner;
+	struct lun_fault *fault;
+};
+
+static const char *const kinds[] = {"open", "connect", "identity", "read",
+    "head", "lag", "append", "begin", "commit", "find", NULL};
+
+static struct faulty_store *
+of(struct lun_event_store *store)
+{
+	return (struct faulty_store *)store;
+}
+
+/* ---- opening and closing ----------------------------------------------- */
+
+static void
+faulty_close(struct lun_event_store *store)
+{
+	lun_event_store_close(of(store)->inner);
+	lun_fault_free(of(store)->fault);
+	free(store);
+}
+
+/* Takes the fault over, also when it fails. */
+static struct faulty_store *
+new_store(struct lun_fault *fault, struct lun_err *err)
+{
+	struct faulty_store *s = calloc(1, sizeof *s);
+
+	if (s == NULL) {
+		lun_fault_free(fault);
+		(void)lun_fail(err, LUN_NOMEM, "faulty: out of memory");
+		return NULL;
+	}
+	s->base.ops = &lun_faulty_events;
+	s->fault = fault;
+	return s;
+}
+
+static enum lun_code
+open_inner(struct lun_fault *fault, const char *url,
+    const struct lun_store_options *options, struct lun_event_store **out,
+    struct lun_err *err)
+{
+	struct faulty_store *s = new_store(fault, err);
+	enum lun_code code;
+
+	if (s == NULL)
+		return LUN_NOMEM;
+	code = lun_fault_strikes(fault, "open")
+		   ? lun_fault_report(fault, "open", err)
+		   : lun_event_store_open(url, options, &s->inner, err);
+	if (code == LUN_OK)
+		*out = &s->base;
+	else
+		faulty_close(&s->base);
+	return code;
+}
+
+static enum lun_code
+faulty_open(const char *rest, const struct lun_store_options *options,
+    struct lun_event_store **out, struct lun_err *err)
+{
+	struct lun_fault *fault;
+	enum lun_code code;
+	char *url;
+
+	code = lun_fault_new(rest, kinds, &fault, &url, err);
+	if (code != LUN_OK)
+		return code;
+	code = open_inner(fault, url, options, out, err);
+	lun_free(url);
+	return code;
+}
+
+static enum lun_code
+faulty_connect(struct lun_event_store *store, struct lun_event_store **out,
+    struct lun_err *err)
+{
+	struct faulty_store *from = of(store);
+	struct faulty_store *s;
+	enum lun_code code;
+
+	if (lun_fault_strikes(from->fault, "connect"))
+		return lun_fault_report(from->fault, "connect", err);
+	s = new_store(lun_fault_share(from->fault), err);
+	if (s == NULL)
+		return LUN_NOMEM;
+	code = lun_event_store_connect(from->inner, &s->inner, err);
+	if (code == LUN_OK)
+		*out = &s->base;
+	else
+		faulty_close(&s->base);
+	return code;
+}
+
+/* ---- reading ----------------------------------------------------------- */
+
+static enum lun_code
+faulty_identity(struct lun_event_store *store, char identity[LUN_IDENTITY_SIZE],
+    struct lun_err *err)
+{
+	if (lun_fault_strikes(of(store)->fault, "identity"))
+		return lun_fault_report(of(store)->fault, "identity", err);
+	return lun_event_store_identity(of(store)->inner, identity, err);
+}
+
+static enum lun_code
+faulty_read(struct lun_event_store *store, const struct lun_read *request,
+    struct lun_batch *batch, struct lun_err *err)
+{
+	if (lun_fault_strikes(of(store)->fault, "read"))
+		return lun_fault_report(of(store)->fault, "read", err);
+	return lun_event_store_read(of(store)->inner, request, batch, err);
+}
+
+static enum lun_code
+faulty_head(struct lun_event_store *store, struct lun_position *head,
+    struct lun_err *err)
+{
+	if (lun_fault_strikes(of(store)->fault, "head"))
+		return lun_fault_report(of(store)->fault, "head", err);
+	return lun_event_store_head(of(store)->inner, head, err);
+}
+
+static enum lun_code
+faulty_lag(struct lun_event_store *store, struct lun_position after,
+    const struct lun_event_filter *filter, struct lun_lag *lag,
+    struct lun_err *err)
+{
+	if (lun_fault_strikes(of(store)->fault, "lag"))
+		return lun_fault_report(of(store)->fault, "lag", err);
+	return lun_event_store_lag(of(store)->inner, after, filter, lag, err);
+}
+
+static enum lun_code
+faulty_find(struct lun_event_store *store, struct lun_text id,
+    struct lun_position *position, struct lun_err *err)
+{
+	if (lun_fault_strikes(of(store)->fault, "find"))
+		return lun_fault_report(of(store)->fault, "find", err);
+	return lun_event_store_find(of(store)->inner, id, position, err);
+}
+
+/* ---- writing ----------------------------------------------------------- */
+
+/* A failure that is no refusal takes an open transaction with it. */
+static enum lun_code
+faulty_append(struct lun_event_store *store, const struct lun_append *events,
+    size_t count, struct lun_append_result *results, struct lun_err *err)
+{
+	struct faulty_store *s = of(store);
+	enum lun_strike strike = lun_fault_strike(s->fault, "append");
+	enum lun_code code = LUN_OK;
+
+	if (strike != LUN_STRIKE_BEFORE)
+		code = lun_event_store_append(
+		    s->inner, events, count, results, err);
+	if (code != LUN_OK || strike == LUN_STRIKE_NONE)
+		return code;
+	lun_event_store_rollback(s->inner);
+	return lun_fault_report(s->fault, "append", err);
+}
+
+static enum lun_code
+faulty_begin(struct lun_event_store *store, struct lun_err *err)
+{
+	if (lun_fault_strikes(of(store)->fault, "begin"))
+		return lun_fault_report(of(store)->fault, "begin", err);
+	return lun_event_store_begin(of(store)->inner, err);
+}
+
+static enum lun_code
+faulty_commit(struct lun_event_store *store, struct lun_err *err)
+{
+	struct faulty_store *s = of(store);
+	enum lun_strike strike = lun_fault_strike(s->fault, "commit");
+	enum lun_code code = LUN_OK;
+
+	if (strike == LUN_STRIKE_BEFORE)
+		lun_event_store_rollback(s->inner);
+	else
+		code = lun_event_store_commit(s->inner, err);
+	if (code != LUN_OK || strike == LUN_STRIKE_NONE)
+		return code;
+	return lun_fault_report(s->fault, "commit", err);
+}
+
+static void
+faulty_rollback(struct lun_event_store *store)
+{
+	lun_event_store_rollback(of(store)->inner);
+}
+
+/* ---- passed on --------------------------------------------------------- */
+
+static int
+faulty_wake_fd(struct lun_event_store *store)
+{
+	return lun_event_store_wake_fd(of(store)->inner);
+}
+
+static void
+faulty_drain(struct lun_event_store *store)
+{
+	lun_event_store_drain(of(store)->inner);
+}
+
+static void
+faulty_format_position(struct lun_event_store *store,
+    struct lun_position position, char text[LUN_POSITION_MAX])
+{
+	lun_event_store_format_position(of(store)->inner, position, text);
+}
+
+static bool
+faulty_parse_position(struct lun_event_store *store, struct lun_text text,
+    struct lun_position *position)
+{
+	return lun_event_store_parse_position(
+		   of(store)->inner, text, position, NULL) == LUN_OK;
+}
+
+const struct lun_event_store_ops lun_faulty_events = {
+    .scheme = "faulty",
+    .abi = LUN_EVENT_STORE_ABI,
+    .open = faulty_open,
+    .connect = faulty_connect,
+    .close = faulty_close,
+    .identity = faulty_identity,
+    .read = faulty_read,
+    .head = faulty_head,
+    .lag = faulty_lag,
+    .append = faulty_append,
+    .begin = faulty_begin,
+    .commit = faulty_commit,
+    .rollback = faulty_rollback,
+    .find = faulty_find,
+    .wake_fd = faulty_wake_fd,
+    .drain = faulty_drain,
+    .format_position = faulty_format_position,
+    .parse_position = faulty_parse_position,
+};

@@ -1,0 +1,329 @@
+/*
+ * events_read.c - reading from an event store in a SQLite file.
+ *
+ * The source state is the id of the event a reader has reached: the anchor.
+ * If the event at that position has another id, or is gone, the log is not
+ * the one that was read before.
+ */
+
+#include "events.h"
+
+#include <inttypes.h>
+
+#include "clock.h"
+#include "error.h"
+#include "json_scan.h"
+
+/* Rows a read looks at, wanted or not, for each event asked for. */
+#define SCANNED_TIMES 4
+#define SCANNED_LEAST 10000
+
+/* Of the statements READ_ALL and READ_STREAM. */
+enum column {
+	POSITION,
+	VERSION,
+	RECORDED_AT,
+	ID,
+	STREAM,
+	TYPE,
+	DATA,
+	METADATA
+};
+
+/* ---- anchors ----------------------------------------------------------- */
+
+/* The anchor for a reader at this position; nothing at a hole. */
+static enum lun_code
+find_anchor(struct lun_sqlite_events *s, int64_t position,
+    struct lun_buffer *anchor, struct lun_err *err)
+{
+	sqlite3_stmt *q = s->q[FIND_ANCHOR];
+	enum lun_code code;
+
+	lun_buffer_clear(anchor);
+	lun_sqlite_bind_integer(&s->c, q, 1, position);
+	code = lun_sqlite_step(&s->c, q, err);
+	if (code == LUN_OK)
+		lun_buffer_add_text(anchor, lun_sqlite_column_text(q, 0));
+	sqlite3_reset(q);
+	if (anchor->failed)
+		return lun_sqlite_events_no_memory(s, err);
+	return code == LUN_NOTFOUND ? LUN_OK : code;
+}
+
+#define WHAT_TO_DO                                                             \
+	"the event store was replaced or cut back; restore it, or start the "  \
+	"projection anew with lunette rebuild NAME"
+
+static enum lun_code
+refuse_position(
+    struct lun_sqlite_events *s, struct lun_position after, struct lun_err *err)
+{
+	const char *path = lun_sqlite_path(&s->c);
+	int64_t head;
+	enum lun_code code = lun_sqlite_events_head(s, &head, err);
+
+	if (code != LUN_OK)
+		return code;
+	if (after.hi != 0)
+		return lun_fail(err, LUN_CONFIG,
+		    "%s has no such position as the one read last: " WHAT_TO_DO,
+		    path);
+	if (after.lo > (uint64_t)head)
+		return lun_fail(err, LUN_CONFIG,
+		    "%s ends at position %" PRId64 ", before position %" PRIu64
+		    " that was read last: " WHAT_TO_DO,
+		    path, head, after.lo);
+	return lun_fail(err, LUN_CONFIG,
+	    "%s no longer has the event at position %" PRIu64
+	    " that was read last: " WHAT_TO_DO,
+	    path, after.lo);
+}
+
+/* A position without an anchor was set by hand and may lie in a hole. */
+static enum lun_code
+check_anchor(struct lun_sqlite_events *s, const struct lun_read *request,
+    struct lun_err *err)
+{
+	struct lun_position after = request->after;
+	struct lun_buffer *found = &s->anchor;
+	int64_t head = 0;
+	enum lun_code code;
+
+	lun_buffer_clear(found);
+	if (lun_position_compare(after, LUN_POSITION_START) == 0)
+		return LUN_OK;
+	if (after.hi != 0 || after.lo > INT64_MAX)
+		return refuse_position(s, after, err);
+	code = find_anchor(s, (int64_t)after.lo, found, err);
+	if (code != LUN_OK)
+		return code;
+	if (request->source_state.length > 0)
+		return lun_text_equal(
+			   request->source_state, lun_buffer_text(found))
+			   ? LUN_OK
+			   : refuse_position(s, after, err);
+	if (found->length == 0)
+		code = lun_sqlite_events_head(s, &head, err);
+	if (code == LUN_OK && found->length == 0 && after.lo > (uint64_t)head)
+		return refuse_position(s, after, err);
+	return code;
+}
+
+static enum lun_code
+refuse_row(struct lun_sqlite_events *s, int64_t position, const char *column,
+    const char *what, struct lun_err *err)
+{
+	return lun_fail(err, LUN_INVALID,
+	    "%s: the event at position %" PRId64 ": %s %s; correct the row",
+	    lun_sqlite_path(&s->c), position, column, what);
+}
+
+/* Rows come from any program, and SQLite's columns hold any type. */
+static enum lun_code
+read_text(struct lun_sqlite_events *s, sqlite3_stmt *q, enum column column,
+    struct lun_text *text, struct lun_err *err)
+{
+	const char *name = sqlite3_column_name(q, column);
+	bool is_json = column == DATA || column == METADATA;
+	size_t limit = is_json ? LUN_EVENT_BYTES_MAX : LUN_EVENT_NAME_MAX;
+	int64_t position = sqlite3_column_int64(q, POSITION);
+
+	if (sqlite3_column_type(q, column) != SQLITE_TEXT)
+		return refuse_row(s, position, name, "is not text", err);
+	*text = lun_sqlite_column_text(q, column);
+	if (text->bytes == NULL)
+		return lun_sqlite_events_no_memory(s, err);
+	if (text->length > limit)
+		return refuse_row(s, position, name, "is too long", err);
+	if (!is_json && !lun_utf8_valid(*text))
+		return refuse_row(s, position, name, "is not UTF-8", err);
+	if (!is_json && memchr(text->bytes, '\0', text->length) != NULL)
+		return refuse_row(s, position, name, "has a NUL byte", err);
+	return LUN_OK;
+}
+
+static enum lun_code
+read_integer(struct lun_sqlite_events *s, sqlite3_stmt *q, enum column column,
+    int64_t *value, struct lun_err *err)
+{
+	if (sqlite3_column_type(q, column) != SQLITE_INTEGER)
+		return refuse_row(s, sqlite3_column_int64(q, POSITION),
+		    sqlite3_column_name(q, column), "is not an integer", err);
+	*value = sqlite3_column_int64(q, column);
+	return LUN_OK;
+}
+
+static enum lun_code
+read_event(struct lun_sqlite_events *s, sqlite3_stmt *q,
+    struct lun_event *event, struct lun_err *err)
+{
+	enum lun_code code = read_integer(s, q, VERSION, &event->version, err);
+
+	if (code == LUN_OK)
+		code =
+		    read_integer(s, q, RECORDED_AT, &event->recorded_at, err);
+	if (code == LUN_OK)
+		code = read_text(s, q, ID, &event->id, err);
+	if (code == LUN_OK)
+		code = read_text(s, q, STREAM, &event->stream, err);
+	if (code == LUN_OK)
+		code = read_text(s, q, TYPE, &event->type, err);
+	if (code == LUN_OK)
+		code = read_text(s, q, DATA, &event->data, err);
+	if (code == LUN_OK && sqlite3_column_type(q, METADATA) != SQLITE_NULL)
+		code = read_text(s, q, METADATA, &event->metadata, err);
+	if (code != LUN_OK)
+		return code;
+	if (event->recorded_at < LUN_TIMESTAMP_MIN ||
+	    event->recorded_at > LUN_TIMESTAMP_MAX)
+		return refuse_row(s, sqlite3_column_int64(q, POSITION),
+		    "recorded_at", "is not in the years 1 to 9999", err);
+	return LUN_OK;
+}
+
+/* Add the event of this row to the batch, if it is wanted. */
+static enum lun_code
+take_row(struct lun_sqlite_events *s, sqlite3_stmt *q,
+    const struct lun_read *request, struct lun_batch *batch,
+    struct lun_err *err)
+{
+	struct lun_event event = {0};
+	enum lun_code code;
+
+	batch->reached.lo = (uint64_t)sqlite3_column_int64(q, POSITION);
+	if (!lun_event_filter_wants(&request->filter,
+		lun_sqlite_column_text(q, STREAM),
+		lun_sqlite_column_text(q, TYPE)))
+		return LUN_OK;
+	event.position = batch->reached;
+	code = read_event(s, q, &event, err);
+	if (code != LUN_OK)
+		return code;
+	if (!lun_batch_add(batch, &event))
+		return lun_sqlite_events_no_memory(s, err);
+	return LUN_OK;
+}
+
+static bool
+is_full(const struct lun_batch *batch, const struct lun_read *request)
+{
+	return batch->count >= request->max_events ||
+	       (batch->count > 0 && batch->bytes >= request->max_bytes);
+}
+
+/* LUN_NOTFOUND: the statement came to its end, after *rows rows. */
+static enum lun_code
+take_rows(struct lun_sqlite_events *s, sqlite3_stmt *q,
+    const struct lun_read *request, size_t bound, struct lun_batch *batch,
+    size_t *rows, struct lun_err *err)
+{
+	enum lun_code code = LUN_OK;
+
+	for (*rows = 0; *rows < bound && !is_full(batch, request); ++*rows) {
+		code = lun_sqlite_step(&s->c, q, err);
+		if (code == LUN_OK)
+			code = take_row(s, q, request, batch, err);
+		if (code != LUN_OK)
+			break;
+	}
+	sqlite3_reset(q);
+	return code;
+}
+
+static enum lun_code
+read_all(struct lun_sqlite_events *s, const struct lun_read *request,
+    struct lun_batch *batch, struct lun_err *err)
+{
+	sqlite3_stmt *q = s->q[READ_ALL];
+	size_t bound = SCANNED_LEAST;
+	size_t rows;
+	enum lun_code code;
+
+	if (request->max_events > bound / SCANNED_TIMES)
+		bound = request->max_events > SIZE_MAX / SCANNED_TIMES
+			    ? SIZE_MAX
+			    : request->max_events * SCANNED_TIMES;
+	lun_sqlite_bind_integer(&s->c, q, 1, (int64_t)request->after.lo);
+	code = take_rows(s, q, request, bound, batch, &rows, err);
+	batch->at_head = code == LUN_NOTFOUND;
+	return batch->at_head ? LUN_OK : code;
+}
+
+/* Up to the head found first, so that "no more" says how far that holds. */
+static enum lun_code
+read_stream(struct lun_sqlite_events *s, const struct lun_read *request,
+    struct lun_batch *batch, struct lun_err *err)
+{
+	sqlite3_stmt *q = s->q[READ_STREAM];
+	size_t limit = request->max_events;
+	size_t rows;
+	int64_t head;
+	enum lun_code code = lun_sqlite_events_head(s, &head, err);
+
+	if (code != LUN_OK)
+		return code;
+	lun_sqlite_bind_integer(&s->c, q, 1, (int64_t)request->after.lo);
+	lun_sqlite_bind_text(&s->c, q, 2, request->filter.stream);
+	lun_sqlite_bind_integer(&s->c, q, 3, head);
+	lun_sqlite_bind_integer(&s->c, q, 4, (int64_t)limit);
+	code = take_rows(s, q, request, limit + 1, batch, &rows, err);
+	if (code != LUN_NOTFOUND)
+		return code;
+	batch->at_head = rows < limit;
+	if (batch->at_head)
+		batch->reached.lo = (uint64_t)head;
+	return LUN_OK;
+}
+
+static enum lun_code
+add_anchor(struct lun_sqlite_events *s, struct lun_batch *batch,
+    struct lun_text anchor, struct lun_err *err)
+{
+	lun_buffer_clear(&batch->source_state);
+	lun_buffer_add_text(&batch->source_state, anchor);
+	if (batch->source_state.failed)
+		return lun_sqlite_events_no_memory(s, err);
+	return LUN_OK;
+}
+
+static enum lun_code
+set_anchor(
+    struct lun_sqlite_events *s, struct lun_batch *batch, struct lun_err *err)
+{
+	const struct lun_event *last = NULL;
+
+	if (batch->count > 0)
+		last = &batch->events[batch->count - 1];
+	if (last != NULL && last->position.lo == batch->reached.lo)
+		return add_anchor(s, batch, last->id, err);
+	return find_anchor(
+	    s, (int64_t)batch->reached.lo, &batch->source_state, err);
+}
+
+enum lun_code
+lun_sqlite_events_read(struct lun_event_store *store,
+    const struct lun_read *request, struct lun_batch *batch,
+    struct lun_err *err)
+{
+	struct lun_sqlite_events *s = lun_sqlite_events_of(store);
+	enum lun_code code = check_anchor(s, request, err);
+
+	if (code != LUN_OK)
+		return code;
+	batch->reached = request->after;
+	if (request->filter.stream.bytes != NULL)
+		code = read_stream(s, request, batch, err);
+	else
+		code = read_all(s, request, batch, err);
+	if (code != LUN_OK)
+		return code;
+	if (batch->reached.lo != request->after.lo)
+		return set_anchor(s, batch, err);
+	if (lun_sqlite_moved(&s->c))
+		return lun_fail(err, LUN_CONFIG,
+		    "%s was replaced or removed while it was open: restore it, "
+		    "and start again",
+		    lun_sqlite_path(&s->c));
+	return add_anchor(s, batch, lun_buffer_text(&s->anchor), err);
+}
