@@ -19,18 +19,23 @@
 #include "lunette.h"
 #include "text.h"
 
+/* Bytes that one value may have as JSON; shared tables can multiply. */
+#define LUN_JSON_SIZE_MAX ((size_t)64 << 20)
+
 /*
- * Push the value of a JSON text (+1). Raises "invalid JSON at byte N: what".
+ * Push the value of a JSON text (+1). Raises "invalid JSON at byte N: what";
+ * the first byte is byte 1.
  */
 void lun_json_push(lua_State *L, struct lun_text json);
 
 /*
  * Append the value at index as JSON, object keys sorted by bytes, so equal
  * values give equal bytes. Raises, naming the path inside the value
- * ("items[2].price: a function cannot be stored"), for NaN and infinities,
+ * ("items[2].price: a function cannot be stored"), for nil, NaN, infinities,
  * functions, threads, foreign userdata, strings that are not UTF-8, tables
- * that mix keys or have holes, keys that are not strings, and nesting deeper
- * than LUN_JSON_DEPTH_MAX (which also ends cycles).
+ * that mix keys or have holes, keys that are not strings, nesting deeper than
+ * LUN_JSON_DEPTH_MAX (which also ends cycles) and values larger than
+ * LUN_JSON_SIZE_MAX.
  * A plain empty table is an object; a table with keys 1..n is an array and
  * gets the array metatable, if it has no metatable, so that it stays one.
  * A full userdata whose metatable has the field named by

@@ -3,20 +3,23 @@
  *
  * The one definition of what Lunette accepts as JSON (RFC 8259, and stricter):
  * UTF-8 without surrogates, no lone surrogate escapes, no duplicate keys in an
- * object, numbers that fit a 64-bit integer or a finite double, nesting of at
- * most LUN_JSON_DEPTH_MAX, nothing but white space after the value.
+ * object, nesting of at most LUN_JSON_DEPTH_MAX, nothing but white space after
+ * the value. A number without fraction and exponent must fit a 64-bit integer
+ * (it is refused rather than rounded), any other a finite double.
+ * Writing JSON is json_write.h.
  */
 
 #ifndef LUN_JSON_SCAN_H
 #define LUN_JSON_SCAN_H
 
 #include "buffer.h"
+#include "json_write.h"
 #include "lunette.h"
 #include "text.h"
 
 #define LUN_JSON_DEPTH_MAX 100
 
-/* LUN_INVALID says what is wrong "at byte N". */
+/* LUN_INVALID says what is wrong "at byte N"; the first is byte 1. */
 enum lun_code lun_json_check(
     struct lun_text json, struct lun_err *err) LUN_MUSTCHECK;
 
@@ -42,12 +45,15 @@ struct lun_json_member {
 /*
  * Check a document whose top value is an object and list its members in
  * order, borrowed from json. members has room for *count; if there are more,
- * the call fails with LUN_NOMEM and *count says how many. LUN_NOTFOUND if the
- * top value is valid but no object. LUN_INVALID as above.
+ * the call fails with LUN_NOMEM and *count says how many (it is left alone if
+ * memory really ran out). LUN_NOTFOUND if the top value is valid but no
+ * object. LUN_INVALID as above.
  */
 enum lun_code lun_json_members(struct lun_text json,
     struct lun_json_member *members, size_t *count,
     struct lun_err *err) LUN_MUSTCHECK;
+
+/* ---- in JSON that is known to be valid --------------------------------- */
 
 /* The member with this (decoded) key, or NULL. */
 const struct lun_json_member *lun_json_find(
@@ -57,20 +63,16 @@ const struct lun_json_member *lun_json_find(
 bool lun_json_next_element(
     struct lun_text *rest, struct lun_text *element, enum lun_json_kind *kind);
 
-/* Append a valid string literal's bytes without quotes and escapes. */
+/* The members of a valid object in the same way. */
+bool lun_json_next_member(
+    struct lun_text *rest, struct lun_json_member *member);
+
+/* Append a valid string's bytes: a value with its quotes or a raw key. */
 void lun_json_unescape(struct lun_text literal, struct lun_buffer *out);
 
 /* The number in valid JSON of kind LUN_JSON_INTEGER or LUN_JSON_NUMBER. */
 int64_t lun_json_integer(struct lun_text number);
 double lun_json_number(struct lun_text number);
-
-/* ---- writing ----------------------------------------------------------- */
-
-/* A string literal with quotes; text must be UTF-8. */
-void lun_json_write_string(struct lun_buffer *out, struct lun_text text);
-void lun_json_write_integer(struct lun_buffer *out, int64_t value);
-/* The shortest form that reads back equal, always with "." or an exponent. */
-void lun_json_write_number(struct lun_buffer *out, double value);
 
 bool lun_utf8_valid(struct lun_text text);
 
