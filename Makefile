@@ -72,9 +72,10 @@ $(BUILD)/lunette: $(CLI_OBJ) $(BUILD)/liblunette.a
 
 # The interpreter brings liblua. A closed state must not unload the code of a
 # thread that a stuck script has left behind.
-$(BUILD)/lua/lunette/core.so: $(HOST_OBJ) $(LIB_OBJ)
+$(BUILD)/lua/lunette/core.so: $(HOST_OBJ) $(LIB_OBJ) engine/luaopen.map
 	@mkdir -p $(@D)
-	$(LINK) -shared -Wl,-z,nodelete -o $@ $^ $(LIBS)
+	$(LINK) -shared -Wl,-z,nodelete -Wl,--version-script=engine/luaopen.map \
+		-o $@ $(HOST_OBJ) $(LIB_OBJ) $(LIBS)
 
 $(SPEC_SO): $(BUILD)/spec/%.so: $(BUILD)/spec/core/%.o $(BUILD)/liblunette.a
 	@mkdir -p $(@D)
