@@ -3,11 +3,11 @@ local values = require "values_test"
 
 describe("a buffer", function()
   it("grows to hold what is added", function()
-    local parts, whole = {}, {}
+    local parts = {}
     for i = 1, 60 do
       parts[i] = string.char(32 + i):rep(i * 7)
     end
-    whole = table.concat(parts)
+    local whole = table.concat(parts)
     assert.equal(whole, values.buffer_join(table.unpack(parts)))
     assert.equal("", values.buffer_join())
     assert.equal("", values.buffer_join("", ""))

@@ -3,7 +3,9 @@ local values = require "values_test"
 
 describe("a position", function()
   it("goes to 32 hexadecimal digits and back", function()
-    for _, pair in ipairs { { 0, 0 }, { 0, 1 }, { 1, 0 }, { -1, -1 }, { 7, 255 } } do
+    local pairs_of_words =
+      { { 0, 0 }, { 0, 1 }, { 1, 0 }, { -1, -1 }, { 7, 255 } }
+    for _, pair in ipairs(pairs_of_words) do
       local hex = values.position_to_hex(pair[1], pair[2])
       assert.truthy(hex:match "^[0-9a-f]+$")
       assert.equal(32, #hex)

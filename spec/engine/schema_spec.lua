@@ -103,9 +103,10 @@ describe("checking a schema", function()
       "21 indexes; at most 20")
   end)
 
-  it("refuses an index that is empty, doubled, or names a field twice", function()
+  it("refuses an index that is empty, double or repeats a field", function()
     local names = { "a", "b" }
-    refuses_schema({ fields = names, indexes = { {} } }, "index 1 has 0 fields")
+    refuses_schema({ fields = names, indexes = { {} } },
+      "index 1 has 0 fields")
     refuses_schema({ fields = names, indexes = { { 1 }, { 1 } } },
       "indexes 1 and 2 are the same")
     refuses_schema({ fields = names, indexes = { { 1, 1 } } },

@@ -79,9 +79,10 @@ describe("settings", function()
     fails_with({ { "events", "" } }, "setting events is empty")
   end)
 
-  it("name a setting that does not exist, and the one that was meant", function()
+  it("name a setting that does not exist and the one that was meant", function()
     fails_with({ { "pol_ms", "5" } }, 'no setting "pol_ms"', '"poll_ms"?')
-    fails_with({ { "colour", "5" } }, 'no setting "colour"', "docs/settings.md")
+    fails_with({ { "colour", "5" } }, 'no setting "colour"',
+      "docs/settings.md")
     fails_with({ { "poll_ms" } }, "poll_ms has no value")
     fails_with({ {} }, "has no name")
   end)
