@@ -76,13 +76,15 @@ function helper.write_file(path, text)
 end
 
 -- The command carries its sanitizer itself and looks for leaks where that
--- works; interpreters, shells and compilers get the runtime and do not.
+-- works; an interpreter that will load the module needs the runtime, and has
+-- leaks of its own; ThreadSanitizer's ends a shell.
 local function environment(argv, changes)
-  local names = { LD_PRELOAD = os.getenv "LD_PRELOAD" }
-  local asan = os.getenv "ASAN_OPTIONS"
-  if argv[1] == helper.lunette then
+  local names = {}
+  if not argv[1]:find "lua[%d.]*$" then
     names.LD_PRELOAD = false
-  elseif asan then
+  end
+  local asan = os.getenv "ASAN_OPTIONS"
+  if asan and argv[1] ~= helper.lunette then
     names.ASAN_OPTIONS = asan .. ":detect_leaks=0"
   end
   for name, value in pairs(changes or {}) do
