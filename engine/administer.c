@@ -1,0 +1,401 @@
+/* administer.c - what an operator asks of a projection, at a batch edge. */
+
+#include <stdlib.h>
+
+#include "error.h"
+#include "projection.h"
+
+#define CHUNK 5000 /* parked events taken up at once */
+
+/* ---- parked events ----------------------------------------------------- */
+
+/* A chunk of parked events, copied out of the store. */
+struct chunk {
+	struct lun_set_aside_list list;
+	int64_t numbers[CHUNK];
+	size_t count;
+	int64_t done[CHUNK]; /* the numbers to remove */
+	size_t done_count;
+};
+
+static enum lun_code
+keep_item(void *arg, const struct lun_set_aside *item, struct lun_err *err)
+{
+	struct chunk *chunk = arg;
+
+	if (!lun_set_aside_add(
+		&chunk->list, item->model_id, &item->event, item->error))
+		return lun_fail(err, LUN_NOMEM, "out of memory");
+	chunk->numbers[chunk->count++] = item->number;
+	return LUN_OK;
+}
+
+static enum lun_code
+take_chunk(struct lun_projection *p, struct lun_text model_id, int64_t after,
+    struct chunk *chunk, struct lun_err *err)
+{
+	lun_set_aside_clear(&chunk->list);
+	chunk->count = chunk->done_count = 0;
+	return lun_model_store_parked(
+	    p->models, p->name, model_id, after, CHUNK, keep_item, chunk, err);
+}
+
+/* Touch the models of the chunk's events as if none were parked. */
+static enum lun_code
+touch_chunk(struct lun_projection *p, struct chunk *chunk, struct lun_err *err)
+{
+	const struct lun_set_aside *items = lun_set_aside_items(&chunk->list);
+
+	lun_uow_begin(p->uow);
+	for (size_t i = 0; i < chunk->count; i++)
+		if (!lun_uow_touch(p->uow, (uint32_t)i, items[i].model_id))
+			return lun_fail(
+			    err, LUN_NOMEM, "%s: out of memory", p->name);
+	return lun_projection_load_models(p, err);
+}
+
+struct retry {
+	size_t still_failing;
+	struct lun_err first;
+};
+
+/*
+ * Apply the chunk's events in order. A model whose event fails again is
+ * marked as parked, so the script host stops at its later ones.
+ */
+static enum lun_code
+apply_chunk(struct lun_projection *p, struct chunk *chunk, struct retry *retry,
+    struct lun_err *err)
+{
+	size_t at = 0, next = 0, count;
+
+	for (;; at++) {
+		enum lun_code code = lun_script_apply(
+		    p->script, chunk->list.events, p->uow, &at, err);
+		const struct lun_touch *touches =
+		    lun_uow_touches(p->uow, &count);
+		size_t good = code == LUN_OK ? count : at;
+
+		while (next < good)
+			chunk->done[chunk->done_count++] =
+			    chunk->numbers[next++];
+		if (code == LUN_OK)
+			return LUN_OK;
+		if (code == LUN_BUDGET &&
+		    lun_script_renew(p->script, NULL) != LUN_OK)
+			return code;
+		if (code == LUN_SCRIPT || code == LUN_BUDGET) {
+			if (retry->still_failing++ == 0)
+				retry->first = *err;
+			lun_uow_model(p->uow, touches[at].model)->parked = true;
+		} else if (code != LUN_AGAIN) {
+			return code;
+		}
+		next = at + 1;
+	}
+}
+
+static enum lun_code
+clear_mark(void *arg, struct lun_text id, struct lun_err *err)
+{
+	if (!lun_uow_mark_parked(arg, id, false))
+		return lun_fail(err, LUN_NOMEM, "out of memory");
+	return LUN_OK;
+}
+
+static enum lun_code
+clear_marks(
+    struct lun_projection *p, struct lun_text model_id, struct lun_err *err)
+{
+	if (model_id.bytes != NULL)
+		return clear_mark(p->uow, model_id, err);
+	return lun_model_store_parked_ids(
+	    p->models, p->name, clear_mark, p->uow, err);
+}
+
+static enum lun_code
+commit_chunk(struct lun_projection *p, struct chunk *chunk, struct lun_err *err)
+{
+	return lun_projection_commit(p, p->cursor,
+	    lun_buffer_text(&p->cursor_state), chunk->done, chunk->done_count,
+	    false, err);
+}
+
+static enum lun_code
+retry_chunk(struct lun_projection *p, struct chunk *chunk, struct retry *retry,
+    struct lun_err *err)
+{
+	enum lun_code code = touch_chunk(p, chunk, err);
+
+	if (code == LUN_OK)
+		code = apply_chunk(p, chunk, retry, err);
+	lun_script_end_batch(p->script);
+	if (code == LUN_OK)
+		code = commit_chunk(p, chunk, err);
+	return code;
+}
+
+static enum lun_code
+discard_chunk(struct lun_projection *p, struct chunk *chunk,
+    struct retry *retry, struct lun_err *err)
+{
+	(void)retry;
+	lun_uow_begin(p->uow);
+	for (size_t i = 0; i < chunk->count; i++)
+		chunk->done[chunk->done_count++] = chunk->numbers[i];
+	return commit_chunk(p, chunk, err);
+}
+
+typedef enum lun_code chunk_fn(struct lun_projection *p, struct chunk *chunk,
+    struct retry *retry, struct lun_err *err);
+
+static enum lun_code
+each_chunk(struct lun_projection *p, struct lun_text model_id, chunk_fn *handle,
+    struct retry *retry, struct lun_err *err)
+{
+	struct chunk *chunk = calloc(1, sizeof *chunk);
+	enum lun_code code;
+	int64_t after = 0;
+
+	if (chunk == NULL)
+		return lun_fail(err, LUN_NOMEM, "%s: out of memory", p->name);
+	code = clear_marks(p, model_id, err);
+	while (code == LUN_OK) {
+		code = take_chunk(p, model_id, after, chunk, err);
+		if (code != LUN_OK || chunk->count == 0)
+			break;
+		after = chunk->numbers[chunk->count - 1];
+		code = handle(p, chunk, retry, err);
+	}
+	lun_set_aside_free(&chunk->list);
+	free(chunk);
+	/* Marks and rows are read anew whatever happened. */
+	lun_projection_abandon_batch(p);
+	p->ready = false;
+	return code;
+}
+
+static struct lun_text
+model_of(const char *argument)
+{
+	return argument != NULL && argument[0] != '\0' ? lun_text_of(argument)
+						       : LUN_TEXT_NONE;
+}
+
+static enum lun_code
+retry_parked(
+    struct lun_projection *p, const char *argument, struct lun_err *err)
+{
+	struct retry retry = {0};
+	enum lun_code code =
+	    each_chunk(p, model_of(argument), retry_chunk, &retry, err);
+
+	if (code != LUN_OK || retry.still_failing == 0)
+		return code;
+	return lun_fail(err, LUN_SCRIPT,
+	    "%s: %zu of the parked events still fail; the first: %s", p->name,
+	    retry.still_failing, retry.first.message);
+}
+
+static enum lun_code
+discard_parked(
+    struct lun_projection *p, const char *argument, struct lun_err *err)
+{
+	return each_chunk(p, model_of(argument), discard_chunk, NULL, err);
+}
+
+/* ---- the rest ---------------------------------------------------------- */
+
+static enum lun_code
+read_guard(
+    struct lun_projection *p, struct lun_guard *guard, struct lun_err *err)
+{
+	struct lun_checkpoint checkpoint = {0};
+	enum lun_code code =
+	    lun_model_store_checkpoint(p->models, p->name, &checkpoint, err);
+
+	if (code != LUN_OK)
+		return code;
+	*guard = (struct lun_guard){checkpoint.revision, p->fence};
+	lun_checkpoint_free(&checkpoint);
+	return LUN_OK;
+}
+
+static enum lun_code
+set_paused(struct lun_projection *p, bool paused, struct lun_err *err)
+{
+	struct lun_guard guard;
+	enum lun_code code = read_guard(p, &guard, err);
+
+	if (code == LUN_OK)
+		code = lun_model_store_set_paused(
+		    p->models, p->name, paused, guard, err);
+	return code;
+}
+
+static enum lun_code
+pause_projection(
+    struct lun_projection *p, const char *argument, struct lun_err *err)
+{
+	(void)argument;
+	return set_paused(p, true, err);
+}
+
+static enum lun_code
+resume_projection(
+    struct lun_projection *p, const char *argument, struct lun_err *err)
+{
+	(void)argument;
+	return set_paused(p, false, err);
+}
+
+static enum lun_code
+rebuild_projection(
+    struct lun_projection *p, const char *argument, struct lun_err *err)
+{
+	struct lun_guard guard;
+	enum lun_code code;
+
+	(void)argument;
+	if (p->next_script != NULL) {
+		lun_projection_put_script(p, p->next_script);
+		p->next_script = NULL;
+	}
+	code = read_guard(p, &guard, err);
+	if (code == LUN_NOTFOUND)
+		return lun_projection_prepare(p, err);
+	if (code == LUN_OK)
+		code = lun_model_store_reset(
+		    p->models, lun_script_schema(p->script), guard, err);
+	return code;
+}
+
+static enum lun_code
+check_not_running(struct lun_projection *p, struct lun_err *err)
+{
+	if (!p->running || p->paused)
+		return LUN_OK;
+	return lun_fail(err, LUN_CONFIG,
+	    "%s is running: pause it before its checkpoint is changed",
+	    p->name);
+}
+
+static enum lun_code
+set_checkpoint(
+    struct lun_projection *p, const char *argument, struct lun_err *err)
+{
+	struct lun_position position;
+	struct lun_guard guard;
+	enum lun_code code = check_not_running(p, err);
+
+	if (code == LUN_OK)
+		code = lun_event_store_parse_position(
+		    p->events, lun_text_of(argument), &position, err);
+	if (code == LUN_OK)
+		code = read_guard(p, &guard, err);
+	if (code == LUN_OK)
+		code = lun_model_store_set_position(
+		    p->models, p->name, position, LUN_TEXT_NONE, guard, err);
+	return code;
+}
+
+static enum lun_code
+delete_checkpoint(
+    struct lun_projection *p, const char *argument, struct lun_err *err)
+{
+	struct lun_guard guard;
+	enum lun_code code = check_not_running(p, err);
+
+	(void)argument;
+	if (code == LUN_OK)
+		code = read_guard(p, &guard, err);
+	if (code == LUN_OK)
+		code = lun_model_store_drop(p->models, p->name, guard, err);
+	return code;
+}
+
+typedef enum lun_code request_fn(
+    struct lun_projection *p, const char *argument, struct lun_err *err);
+
+static const struct {
+	const char *words;
+	request_fn *execute;
+	bool needs_script;
+	bool needs_models; /* defined, and of this event store */
+	bool starts_anew;  /* a failed projection goes on afterwards */
+} requests[] = {
+    [LUN_REQUEST_PAUSE] = {"pause", pause_projection, false, false, false},
+    [LUN_REQUEST_RESUME] = {"resume", resume_projection, false, false, true},
+    [LUN_REQUEST_REBUILD] = {"rebuild", rebuild_projection, true, false, true},
+    [LUN_REQUEST_RETRY] = {"retry parked events", retry_parked, true, true,
+	true},
+    [LUN_REQUEST_DISCARD] = {"discard parked events", discard_parked, true,
+	true, false},
+    [LUN_REQUEST_SET_CHECKPOINT] = {"set the checkpoint", set_checkpoint, false,
+	false, true},
+    [LUN_REQUEST_DELETE_CHECKPOINT] = {"delete the checkpoint",
+	delete_checkpoint, false, false, true},
+};
+
+static enum lun_code
+make_ready(
+    struct lun_projection *p, enum lun_request_kind kind, struct lun_err *err)
+{
+	if (requests[kind].needs_script && p->script == NULL)
+		return lun_fail(err, LUN_CONFIG,
+		    "cannot %s of %s: its script is not registered",
+		    requests[kind].words, p->name);
+	if (requests[kind].needs_models) {
+		enum lun_code code = lun_projection_prepare(p, err);
+
+		if (code != LUN_OK)
+			return code;
+	}
+	return p->ready ? lun_projection_flush(p, err) : LUN_OK;
+}
+
+enum lun_code
+lun_projection_administer(struct lun_projection *p, enum lun_request_kind kind,
+    const char *argument, struct lun_err *err)
+{
+	struct lun_err failure = {0};
+	enum lun_code code;
+
+	lun_projection_abandon_batch(p);
+	code = make_ready(p, kind, &failure);
+	if (code == LUN_OK)
+		code = requests[kind].execute(p, argument, &failure);
+	p->ready = false;
+	if (requests[kind].starts_anew &&
+	    (code == LUN_OK || code == LUN_SCRIPT)) {
+		p->failed = false;
+		p->attempts = 0;
+		p->retry_at_ns = 0;
+		lun_projection_note_error(p, code == LUN_OK ? NULL : &failure);
+	}
+	lun_log(p->around->log, LUN_LOG_INFO, "%s: %s: %s", p->name,
+	    requests[kind].words, code == LUN_OK ? "done" : failure.message);
+	if (code != LUN_OK && err != NULL)
+		*err = failure;
+	return code;
+}
+
+enum lun_code
+lun_projection_serve_requests(struct lun_projection *p, struct lun_err *err)
+{
+	struct lun_request request;
+	enum lun_code code;
+
+	while ((code = lun_model_store_request_next(
+		    p->models, p->name, &request, err)) == LUN_OK) {
+		struct lun_err outcome = {0};
+
+		(void)!lun_projection_administer(
+		    p, request.kind, request.argument, &outcome);
+		code = lun_model_store_request_finish(p->models, request.number,
+		    outcome.code, outcome.message, err);
+		if (code != LUN_OK)
+			return code;
+	}
+	return code == LUN_NOTFOUND ? LUN_OK : code;
+}

@@ -1,0 +1,150 @@
+/* commit.c - what a projection hands to its model store, and when. */
+
+#include <time.h>
+
+#include "clock.h"
+#include "error.h"
+#include "projection.h"
+
+#define PAUSE_NS 20000000L /* between tries at a store that is away */
+
+static void
+pause_briefly(void)
+{
+	struct timespec pause = {0, PAUSE_NS};
+
+	nanosleep(&pause, NULL);
+}
+
+/* Runs on the commit lane or on the projection's own thread. */
+static enum lun_code
+write_commit(void *arg, struct lun_err *err)
+{
+	struct lun_projection *p = arg;
+	struct lun_err failure = {0};
+	bool waited = false;
+	enum lun_code code;
+
+	for (;;) {
+		code = lun_model_store_commit(
+		    p->writer, &p->commit.write_set, &failure);
+		if (code != LUN_UNAVAILABLE || !p->running ||
+		    atomic_load(&p->stopping))
+			break;
+		waited = true;
+		lun_projection_wait_for(p, failure.message);
+		pause_briefly();
+	}
+	if (waited)
+		lun_projection_wait_for(p, "");
+	if (code != LUN_OK && err != NULL)
+		*err = failure;
+	return code;
+}
+
+static void
+finish_commit(struct lun_projection *p)
+{
+	p->committed = p->commit.write_set.position;
+	p->committed_ns = lun_clock_mono_ns();
+	lun_uow_settled(p->uow);
+	lun_projection_note_position(p, p->committed);
+}
+
+enum lun_code
+lun_projection_settle(struct lun_projection *p, struct lun_err *err)
+{
+	enum lun_code code;
+
+	if (!p->commit.under_way)
+		return LUN_OK;
+	code = lun_lane_wait(p->commit_lane, err);
+	p->commit.under_way = false;
+	if (code == LUN_OK)
+		finish_commit(p);
+	else
+		p->ready = false;
+	return code;
+}
+
+/* The lists change places: one is filled while the other is committed. */
+static void
+hand_over(struct lun_set_aside_list *from, struct lun_set_aside_list *to)
+{
+	struct lun_set_aside_list emptied = *to;
+
+	*to = *from;
+	*from = emptied;
+	lun_set_aside_clear(from);
+}
+
+static enum lun_code
+fill_commit(struct lun_projection *p, struct lun_position position,
+    struct lun_text source_state, struct lun_err *err)
+{
+	struct lun_pending_commit *commit = &p->commit;
+
+	hand_over(&p->parked, &commit->parked);
+	hand_over(&p->skipped, &commit->skipped);
+	lun_buffer_clear(&commit->source_state);
+	lun_buffer_add_text(&commit->source_state, source_state);
+	if (!lun_uow_collect(p->uow, &commit->collected) ||
+	    commit->source_state.failed)
+		return lun_fail(err, LUN_NOMEM, "%s: out of memory", p->name);
+	commit->write_set = (struct lun_write_set){
+	    .schema = lun_script_schema(p->script),
+	    .models = commit->collected.models,
+	    .model_count = commit->collected.model_count,
+	    .parked = lun_set_aside_items(&commit->parked),
+	    .parked_count = commit->parked.count,
+	    .skipped = lun_set_aside_items(&commit->skipped),
+	    .skipped_count = commit->skipped.count,
+	    .position = position,
+	    .source_state = lun_buffer_text(&commit->source_state),
+	    .identity = p->identity,
+	    .script_hash = lun_script_hash(p->script),
+	    .expected_revision = p->revision,
+	    .fence = p->fence,
+	};
+	return LUN_OK;
+}
+
+enum lun_code
+lun_projection_commit(struct lun_projection *p, struct lun_position position,
+    struct lun_text source_state, const int64_t *unparked,
+    size_t unparked_count, bool beside, struct lun_err *err)
+{
+	enum lun_code code = lun_projection_settle(p, err);
+
+	if (code == LUN_OK)
+		code = fill_commit(p, position, source_state, err);
+	if (code != LUN_OK)
+		return code;
+	p->commit.write_set.unparked = unparked;
+	p->commit.write_set.unparked_count = unparked_count;
+	p->revision++;
+	if (beside && p->commit_lane != NULL) {
+		p->commit.under_way = true;
+		lun_lane_submit(p->commit_lane, write_commit, p);
+		return LUN_OK;
+	}
+	code = write_commit(p, err);
+	if (code == LUN_OK)
+		finish_commit(p);
+	else
+		p->ready = false;
+	return code;
+}
+
+enum lun_code
+lun_projection_flush(struct lun_projection *p, struct lun_err *err)
+{
+	enum lun_code code = lun_projection_settle(p, err);
+
+	if (code != LUN_OK || !p->ready ||
+	    lun_position_compare(p->cursor, p->committed) == 0)
+		return code;
+	lun_uow_begin(p->uow);
+	return lun_projection_commit(p, p->cursor,
+	    lun_buffer_text(&p->cursor_state), NULL, 0, false, err);
+}

@@ -1,0 +1,466 @@
+/* engine.c - an engine: settings in, projections out. */
+
+#include "engine.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "error.h"
+#include "thread.h"
+
+#define PROGRESS_NS 100000000LL
+#define HOST_MAX    64
+#define STUCK                                                                  \
+	"%s: its script is stuck in a library call (a string pattern?), "      \
+	"where no budget reaches it; restart the process to run it again"
+
+/* ---- opening and closing ----------------------------------------------- */
+
+static void
+name_owner(char owner[LUN_OWNER_SIZE])
+{
+	char host[HOST_MAX] = "";
+
+	if (gethostname(host, sizeof host - 1) != 0)
+		snprintf(host, sizeof host, "unknown host");
+	snprintf(
+	    owner, LUN_OWNER_SIZE, "process %ld on %s", (long)getpid(), host);
+}
+
+static enum lun_log_level
+level_of(const char *word)
+{
+	static const char *const words[] = {
+	    [LUN_LOG_ERROR] = "error",
+	    [LUN_LOG_WARNING] = "warning",
+	    [LUN_LOG_INFO] = "info",
+	    [LUN_LOG_DEBUG] = "debug",
+	};
+
+	for (int i = LUN_LOG_ERROR; i < LUN_LOG_DEBUG; i++)
+		if (strcmp(words[i], word) == 0)
+			return (enum lun_log_level)i;
+	return LUN_LOG_DEBUG;
+}
+
+static enum lun_code
+open_stores(struct lun_engine *engine, struct lun_err *err)
+{
+	const struct lun_settings *settings = &engine->settings;
+	struct lun_store_options options = {
+	    .busy_timeout_ms = settings->busy_timeout_ms,
+	    .synchronous = settings->synchronous,
+	    .wal_autocheckpoint_pages = settings->wal_autocheckpoint_pages,
+	    .cache_kib = settings->sqlite_cache_kib,
+	};
+	enum lun_code code;
+
+	if (settings->events == NULL || settings->models == NULL)
+		return lun_fail(err, LUN_CONFIG,
+		    "opening an engine: the setting \"%s\" is missing: give "
+		    "a URL such as sqlite:app.db",
+		    settings->events == NULL ? "events" : "models");
+	code = lun_event_store_open(
+	    settings->events, &options, &engine->events, err);
+	if (code == LUN_OK)
+		code = lun_model_store_open(
+		    settings->models, &options, &engine->models, err);
+	if (code == LUN_OK)
+		code = lun_event_store_connect(
+		    engine->events, &engine->event_reader, err);
+	if (code == LUN_OK)
+		code = lun_model_store_connect(
+		    engine->models, &engine->model_reader, err);
+	return code;
+}
+
+static void
+init_locks(struct lun_engine *engine)
+{
+	pthread_mutex_init(&engine->lock, NULL);
+	pthread_mutex_init(&engine->stores_lock, NULL);
+	pthread_mutex_init(&engine->answer_lock, NULL);
+	pthread_mutex_init(&engine->board.lock, NULL);
+	lun_cond_init(&engine->board.changed);
+}
+
+static void
+free_engine(struct lun_engine *engine)
+{
+	for (size_t i = 0; i < engine->entry_count; i++)
+		lun_entry_free(engine->entries[i]);
+	free(engine->entries);
+	for (size_t i = 0; i < engine->folder_count; i++)
+		free(engine->folders[i]);
+	free(engine->folders);
+	lun_watch_free(engine->watch);
+	lun_model_store_close(engine->model_reader);
+	lun_event_store_close(engine->event_reader);
+	lun_model_store_close(engine->models);
+	lun_event_store_close(engine->events);
+	pthread_cond_destroy(&engine->board.changed);
+	pthread_mutex_destroy(&engine->board.lock);
+	pthread_mutex_destroy(&engine->answer_lock);
+	pthread_mutex_destroy(&engine->stores_lock);
+	pthread_mutex_destroy(&engine->lock);
+	lun_settings_free(&engine->settings);
+	free(engine);
+}
+
+enum lun_code
+lun_engine_open(const struct lun_engine_options *options,
+    struct lun_engine **out, struct lun_err *err)
+{
+	struct lun_engine *engine = calloc(1, sizeof *engine);
+	enum lun_code code;
+
+	if (engine == NULL)
+		return lun_fail(err, LUN_NOMEM, "opening an engine: no memory");
+	init_locks(engine);
+	name_owner(engine->owner);
+	code = lun_settings_make(
+	    options->settings, options->setting_count, &engine->settings, err);
+	if (code == LUN_OK) {
+		engine->log = (struct lun_log){options->log, options->log_arg,
+		    level_of(engine->settings.log_level)};
+		code = open_stores(engine, err);
+	}
+	if (code != LUN_OK) {
+		free_engine(engine);
+		return code;
+	}
+	engine->around = (struct lun_surroundings){
+	    .settings = &engine->settings,
+	    .log = &engine->log,
+	    .board = &engine->board,
+	    .events = engine->events,
+	    .models = engine->models,
+	    .stores_lock = &engine->stores_lock,
+	    .owner = engine->owner,
+	};
+	*out = engine;
+	return LUN_OK;
+}
+
+/*
+ * What a stuck thread may still look at is left behind with it: the engine,
+ * its stores and that projection.
+ */
+void
+lun_engine_close(struct lun_engine *engine)
+{
+	if (engine == NULL)
+		return;
+	if (lun_engine_stop(engine, NULL) == LUN_OK)
+		free_engine(engine);
+}
+
+/* ---- running ----------------------------------------------------------- */
+
+bool
+lun_engine_is_running(struct lun_engine *engine)
+{
+	bool running;
+
+	pthread_mutex_lock(&engine->lock);
+	running = engine->running;
+	pthread_mutex_unlock(&engine->lock);
+	return running;
+}
+
+enum lun_code
+lun_entry_start(struct lun_engine *engine, struct lun_entry *entry,
+    const struct lun_position *until, struct lun_err *err)
+{
+	struct lun_worker *worker;
+	enum lun_code code;
+
+	if (atomic_load(&entry->p->abandoned))
+		return lun_fail(err, LUN_BUDGET, STUCK, entry->name);
+	pthread_mutex_lock(&entry->step_lock);
+	code = lun_worker_start(entry->p, until, &worker, err);
+	pthread_mutex_unlock(&entry->step_lock);
+	if (code != LUN_OK)
+		return code;
+	pthread_mutex_lock(&engine->lock);
+	entry->worker = worker;
+	pthread_mutex_unlock(&engine->lock);
+	return LUN_OK;
+}
+
+bool
+lun_entry_stop(struct lun_engine *engine, struct lun_entry *entry)
+{
+	struct lun_worker *worker;
+
+	pthread_mutex_lock(&engine->lock);
+	worker = entry->worker;
+	entry->worker = NULL;
+	pthread_mutex_unlock(&engine->lock);
+	if (worker == NULL)
+		return !atomic_load(&entry->p->abandoned);
+	if (lun_worker_free(worker, engine->settings.stop_ms))
+		return true;
+	lun_log(&engine->log, LUN_LOG_ERROR,
+	    "%s: its script is stuck in a library call; its thread is left "
+	    "behind",
+	    entry->name);
+	return false;
+}
+
+static enum lun_code
+start_all(struct lun_engine *engine, const struct lun_position *until,
+    struct lun_err *err)
+{
+	enum lun_code code = LUN_OK;
+	struct lun_entry *entry;
+
+	for (size_t i = 0;
+	     code == LUN_OK && (entry = lun_engine_at(engine, i)) != NULL; i++)
+		code = lun_entry_start(engine, entry, until, err);
+	if (code == LUN_OK)
+		code = lun_monitor_start(engine, &engine->monitor, err);
+	return code;
+}
+
+static enum lun_code
+begin_running(struct lun_engine *engine, struct lun_err *err)
+{
+	bool running;
+
+	pthread_mutex_lock(&engine->lock);
+	running = engine->running;
+	engine->running = true;
+	pthread_mutex_unlock(&engine->lock);
+	if (running)
+		return lun_fail(
+		    err, LUN_CONFIG, "starting the engine: it is running");
+	return LUN_OK;
+}
+
+enum lun_code
+lun_engine_start(struct lun_engine *engine, struct lun_err *err)
+{
+	enum lun_code code = begin_running(engine, err);
+
+	if (code != LUN_OK)
+		return code;
+	code = start_all(engine, NULL, err);
+	if (code != LUN_OK)
+		(void)lun_engine_stop(engine, NULL);
+	return code;
+}
+
+enum lun_code
+lun_engine_stop(struct lun_engine *engine, struct lun_err *err)
+{
+	enum lun_code code = LUN_OK;
+	struct lun_entry *entry;
+
+	lun_monitor_stop(engine->monitor);
+	engine->monitor = NULL;
+	pthread_mutex_lock(&engine->lock);
+	for (size_t i = 0; i < engine->entry_count; i++)
+		if (engine->entries[i]->worker != NULL)
+			lun_worker_stop(engine->entries[i]->worker);
+	pthread_mutex_unlock(&engine->lock);
+	for (size_t i = 0; (entry = lun_engine_at(engine, i)) != NULL; i++)
+		if (!lun_entry_stop(engine, entry))
+			code = lun_fail(err, LUN_TIMEOUT,
+			    "stopping: %s is stuck in a library call; its "
+			    "thread is left behind",
+			    entry->name);
+	pthread_mutex_lock(&engine->lock);
+	engine->running = false;
+	pthread_mutex_unlock(&engine->lock);
+	return code;
+}
+
+/* ---- a run to the head ------------------------------------------------- */
+
+/* What one call of lun_engine_run_once() follows. */
+struct run {
+	struct lun_engine *engine;
+	struct lun_progress *progress;
+	size_t count;
+	struct lun_err first; /* failure */
+};
+
+static uint64_t
+count_lag(struct lun_engine *engine, struct lun_entry *entry)
+{
+	struct lun_checkpoint checkpoint = {0};
+	struct lun_position after = LUN_POSITION_START;
+	struct lun_lag lag = {0};
+
+	pthread_mutex_lock(&engine->answer_lock);
+	if (lun_model_store_checkpoint(
+		engine->model_reader, entry->name, &checkpoint, NULL) == LUN_OK)
+		after = checkpoint.position;
+	if (lun_event_store_lag(engine->event_reader, after,
+		lun_script_filter(entry->p->script), &lag, NULL) != LUN_OK)
+		lag.exact = false;
+	pthread_mutex_unlock(&engine->answer_lock);
+	lun_checkpoint_free(&checkpoint);
+	return lag.exact ? lag.events : 0;
+}
+
+static enum lun_code
+prepare_run(struct run *run, struct lun_err *err)
+{
+	struct lun_entry *entry;
+
+	run->count = run->engine->entry_count;
+	run->progress = calloc(run->count + 1, sizeof *run->progress);
+	if (run->progress == NULL)
+		return lun_fail(err, LUN_NOMEM, "running: out of memory");
+	for (size_t i = 0; i < run->count; i++) {
+		entry = lun_engine_at(run->engine, i);
+		run->progress[i].projection = entry->name;
+		run->progress[i].events_total = count_lag(run->engine, entry);
+		entry->run_began_at =
+		    lun_projection_report(entry->p).events_read;
+	}
+	return LUN_OK;
+}
+
+static void
+keep_first(struct run *run, const struct lun_err *err)
+{
+	if (run->first.code == LUN_OK)
+		run->first = *err;
+}
+
+/* Whether an entry's run is over; a stuck one is over and failed. */
+static bool
+is_over(struct run *run, struct lun_entry *entry)
+{
+	enum lun_code outcome;
+	struct lun_err err = {0};
+
+	if (lun_worker_done(entry->worker, &outcome, &err)) {
+		if (outcome != LUN_OK)
+			keep_first(run, &err);
+		return true;
+	}
+	if (!lun_projection_report(entry->p).stuck)
+		return false;
+	(void)lun_fail(&err, LUN_BUDGET, STUCK, entry->name);
+	keep_first(run, &err);
+	return true;
+}
+
+static bool
+look_around(struct run *run)
+{
+	bool over = true;
+
+	for (size_t i = 0; i < run->count; i++) {
+		struct lun_entry *entry = lun_engine_at(run->engine, i);
+
+		if (entry->worker != NULL && !is_over(run, entry))
+			over = false;
+		run->progress[i].events_done =
+		    lun_projection_report(entry->p).events_read -
+		    entry->run_began_at;
+	}
+	return over;
+}
+
+static void
+wait_for_news(struct lun_engine *engine)
+{
+	int64_t until = lun_clock_mono_ns() + PROGRESS_NS;
+
+	pthread_mutex_lock(&engine->board.lock);
+	lun_cond_wait_until(&engine->board.changed, &engine->board.lock, until);
+	pthread_mutex_unlock(&engine->board.lock);
+}
+
+static void
+follow(struct run *run, lun_progress_fn *progress, void *arg)
+{
+	int64_t told = 0;
+
+	while (!look_around(run)) {
+		int64_t now = lun_clock_mono_ns();
+
+		if (progress != NULL && now - told >= PROGRESS_NS) {
+			told = now;
+			if (!progress(arg, run->progress, run->count))
+				return;
+		}
+		wait_for_news(run->engine);
+	}
+	if (progress != NULL)
+		(void)progress(arg, run->progress, run->count);
+}
+
+static enum lun_code
+run_to(struct run *run, struct lun_position head, lun_progress_fn *progress,
+    void *arg, struct lun_err *err)
+{
+	enum lun_code code = prepare_run(run, err);
+
+	if (code == LUN_OK)
+		code = start_all(run->engine, &head, err);
+	if (code == LUN_OK)
+		follow(run, progress, arg);
+	free(run->progress);
+	if (lun_engine_stop(run->engine, code == LUN_OK ? err : NULL) !=
+		LUN_OK &&
+	    code == LUN_OK && run->first.code == LUN_OK)
+		return LUN_TIMEOUT;
+	if (code == LUN_OK && run->first.code != LUN_OK) {
+		code = run->first.code;
+		if (err != NULL)
+			*err = run->first;
+	}
+	return code;
+}
+
+enum lun_code
+lun_engine_run_once(struct lun_engine *engine, lun_progress_fn *progress,
+    void *arg, struct lun_err *err)
+{
+	struct run run = {.engine = engine};
+	struct lun_position head;
+	enum lun_code code = begin_running(engine, err);
+
+	if (code != LUN_OK)
+		return code;
+	pthread_mutex_lock(&engine->answer_lock);
+	code = lun_event_store_head(engine->event_reader, &head, err);
+	pthread_mutex_unlock(&engine->answer_lock);
+	if (code == LUN_OK)
+		return run_to(&run, head, progress, arg, err);
+	(void)lun_engine_stop(engine, NULL);
+	return code;
+}
+
+enum lun_code
+lun_projection_step(struct lun_engine *engine, const char *projection,
+    size_t *applied, struct lun_err *err)
+{
+	struct lun_entry *entry = lun_engine_find(engine, projection);
+	enum lun_code code;
+	size_t count;
+
+	if (entry == NULL)
+		return lun_fail(err, LUN_NOTFOUND,
+		    "no projection %s is registered", projection);
+	if (lun_engine_is_running(engine))
+		return lun_fail(err, LUN_CONFIG,
+		    "%s: the engine is running and steps by itself",
+		    projection);
+	if (atomic_load(&entry->p->abandoned))
+		return lun_fail(err, LUN_BUDGET, STUCK, projection);
+	pthread_mutex_lock(&entry->step_lock);
+	code = lun_projection_one_step(entry->p, &count, err);
+	pthread_mutex_unlock(&entry->step_lock);
+	if (applied != NULL && (code == LUN_OK || code == LUN_AGAIN))
+		*applied = count;
+	return code;
+}

@@ -1,0 +1,91 @@
+/*
+ * engine.h - the inside of an engine, for the files that make up its public
+ * face: engine.c, registry.c, answers.c, administration.c, consistency.c,
+ * monitor.c.
+ *
+ * Locks, in the order in which they may be taken: entry->step_lock,
+ * answer_lock, lock, stores_lock, board.lock. entries only grow while the
+ * engine lives.
+ */
+
+#ifndef LUN_ENGINE_H
+#define LUN_ENGINE_H
+
+#include "projection.h"
+#include "watch.h"
+#include "worker.h"
+
+#define LUN_PATH_MAX 4096
+
+/* A registered projection. */
+struct lun_entry {
+	char name[LUN_NAME_MAX + 1];
+	char path[LUN_PATH_MAX]; /* "" if it came from memory */
+	struct lun_projection *p;
+	pthread_mutex_t step_lock; /* held by whoever steps without a worker */
+	struct lun_worker *worker; /* NULL: not running; under engine->lock */
+
+	/* Under answer_lock: the script's twin that answers queries. */
+	struct lun_script *answerer;
+
+	uint64_t run_began_at;   /* events read before a run to the head */
+	uint64_t counted_events; /* the monitor's, for rates */
+	int64_t counted_ns;
+};
+
+struct lun_engine {
+	struct lun_settings settings;
+	struct lun_log log;
+	struct lun_board board;
+	struct lun_surroundings around;
+	char owner[LUN_OWNER_SIZE];
+
+	struct lun_event_store *events; /* only to connect from */
+	struct lun_model_store *models;
+	pthread_mutex_t stores_lock;
+
+	pthread_mutex_t lock;
+	struct lun_entry **entries;
+	size_t entry_count;
+	size_t entry_capacity;
+	bool running;
+
+	pthread_mutex_t answer_lock; /* guards the two connections below */
+	struct lun_event_store *event_reader;
+	struct lun_model_store *model_reader;
+
+	struct lun_monitor *monitor; /* NULL: not running */
+	char **folders;              /* registered from; under lock */
+	size_t folder_count;
+	struct lun_watch *watch; /* NULL: not watched; set once, under lock */
+};
+
+/* The entry of that name, or NULL. */
+struct lun_entry *lun_engine_find(struct lun_engine *engine, const char *name);
+/* The entry at a place, or NULL past the end. */
+struct lun_entry *lun_engine_at(struct lun_engine *engine, size_t place);
+bool lun_engine_is_running(struct lun_engine *engine);
+
+/* Start a worker for an entry; `until` as in worker.h. */
+enum lun_code lun_entry_start(struct lun_engine *engine,
+    struct lun_entry *entry, const struct lun_position *until,
+    struct lun_err *err) LUN_MUSTCHECK;
+/* False if it is stuck and was left behind. */
+bool lun_entry_stop(
+    struct lun_engine *engine, struct lun_entry *entry) LUN_MUSTCHECK;
+
+void lun_entry_free(struct lun_entry *entry);
+
+/* A script file changed, appeared or went away. */
+void lun_engine_file_changed(struct lun_engine *engine, const char *path);
+
+/* ---- monitor.c: heartbeats, rates, the watchdog, changed files --------- */
+
+struct lun_monitor;
+
+enum lun_code lun_monitor_start(struct lun_engine *engine,
+    struct lun_monitor **out, struct lun_err *err) LUN_MUSTCHECK;
+/* NULL is allowed. */
+void lun_monitor_stop(struct lun_monitor *monitor);
+
+#endif

@@ -1,0 +1,292 @@
+/* monitor.c - heartbeats, rates, the watchdog, changed files. */
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "engine.h"
+#include "error.h"
+#include "thread.h"
+
+#define NS_PER_MS 1000000LL
+#define NS_PER_S  1e9
+#define TICK_MS   100
+#define SETTLE_NS (50 * NS_PER_MS) /* an editor's several writes are one */
+#define PATHS_MAX 64 /* changed at one time; the rest comes with the next */
+
+struct lun_monitor {
+	struct lun_engine *engine;
+	struct lun_model_store *store;
+	pthread_t thread;
+	int bell;
+	atomic_bool stop;
+	int64_t published_ns;
+	int64_t counted_ns;
+
+	char *changed[PATHS_MAX];
+	size_t changed_count;
+	int64_t changed_ns; /* the latest change */
+};
+
+/* ---- what is published ------------------------------------------------- */
+
+static void
+fill_heartbeat(struct lun_engine *engine, struct lun_entry *entry, bool ending,
+    struct lun_heartbeat *heartbeat)
+{
+	struct lun_report report = lun_projection_report(entry->p);
+	bool over = ending && report.state != LUN_STATE_FAILED;
+
+	*heartbeat = (struct lun_heartbeat){
+	    .events_per_second = ending ? 0 : report.events_per_second,
+	    .at = lun_clock_wall_us(),
+	};
+	snprintf(heartbeat->projection, sizeof heartbeat->projection, "%s",
+	    entry->name);
+	snprintf(heartbeat->owner, sizeof heartbeat->owner, "%s",
+	    ending ? "" : engine->owner);
+	snprintf(heartbeat->state, sizeof heartbeat->state, "%s",
+	    over ? "stopped" : lun_state_name(report.state));
+	snprintf(heartbeat->waiting_for, sizeof heartbeat->waiting_for, "%s",
+	    ending ? "" : report.waiting_for);
+	snprintf(heartbeat->last_error, sizeof heartbeat->last_error, "%s",
+	    report.last_error);
+}
+
+/* Only what this engine runs; what another one holds is its to publish. */
+static bool
+is_ours(struct lun_entry *entry)
+{
+	enum lun_state state = lun_projection_report(entry->p).state;
+
+	return state != LUN_STATE_HELD && state != LUN_STATE_NEW;
+}
+
+static void
+publish(struct lun_monitor *monitor, bool ending)
+{
+	struct lun_engine *engine = monitor->engine;
+	struct lun_heartbeat *heartbeats;
+	struct lun_entry *entry;
+	struct lun_err err;
+	size_t count = 0, room = engine->entry_count;
+
+	heartbeats = calloc(room + 1, sizeof *heartbeats);
+	if (heartbeats == NULL)
+		return;
+	for (size_t i = 0;
+	     i < room && (entry = lun_engine_at(engine, i)) != NULL; i++)
+		if (is_ours(entry))
+			fill_heartbeat(
+			    engine, entry, ending, &heartbeats[count++]);
+	if (count > 0 && lun_model_store_publish(
+			     monitor->store, heartbeats, count, &err) != LUN_OK)
+		lun_log(&engine->log, LUN_LOG_DEBUG,
+		    "publishing the status: %s", err.message);
+	free(heartbeats);
+}
+
+/* ---- rates and the watchdog -------------------------------------------- */
+
+static void
+measure_rates(struct lun_monitor *monitor, int64_t now)
+{
+	struct lun_engine *engine = monitor->engine;
+	double seconds = (double)(now - monitor->counted_ns) / NS_PER_S;
+	struct lun_entry *entry;
+
+	for (size_t i = 0; (entry = lun_engine_at(engine, i)) != NULL; i++) {
+		struct lun_report *report = &entry->p->report;
+
+		pthread_mutex_lock(&engine->board.lock);
+		report->events_per_second =
+		    (double)(report->events_read - entry->counted_events) /
+		    seconds;
+		entry->counted_events = report->events_read;
+		pthread_mutex_unlock(&engine->board.lock);
+	}
+	monitor->counted_ns = now;
+}
+
+static void
+mark_stuck(struct lun_engine *engine, struct lun_entry *entry, bool stuck)
+{
+	struct lun_report *report = &entry->p->report;
+	bool changed;
+
+	pthread_mutex_lock(&engine->board.lock);
+	changed = report->stuck != stuck;
+	report->stuck = stuck;
+	if (changed)
+		snprintf(report->waiting_for, sizeof report->waiting_for, "%s",
+		    stuck ? "its script, stuck in a library call (a string "
+			    "pattern?) where no budget reaches it"
+			  : "");
+	pthread_cond_broadcast(&engine->board.changed);
+	pthread_mutex_unlock(&engine->board.lock);
+	if (changed && stuck)
+		lun_log(&engine->log, LUN_LOG_ERROR,
+		    "%s: its script is stuck in a library call", entry->name);
+}
+
+static void
+watch_scripts(struct lun_engine *engine)
+{
+	struct lun_entry *entry;
+
+	for (size_t i = 0; (entry = lun_engine_at(engine, i)) != NULL; i++) {
+		bool stuck = false;
+
+		pthread_mutex_lock(&engine->lock);
+		if (entry->worker != NULL)
+			stuck = lun_worker_stuck(
+			    entry->worker, engine->settings.stuck_ms);
+		pthread_mutex_unlock(&engine->lock);
+		mark_stuck(engine, entry, stuck);
+	}
+}
+
+/* ---- changed files ----------------------------------------------------- */
+
+static void
+note_change(void *arg, const char *path)
+{
+	struct lun_monitor *monitor = arg;
+
+	monitor->changed_ns = lun_clock_mono_ns();
+	for (size_t i = 0; i < monitor->changed_count; i++)
+		if (strcmp(monitor->changed[i], path) == 0)
+			return;
+	if (monitor->changed_count < PATHS_MAX) {
+		char *copy = strdup(path);
+
+		if (copy != NULL)
+			monitor->changed[monitor->changed_count++] = copy;
+	}
+}
+
+static void
+handle_changes(struct lun_monitor *monitor, int64_t now)
+{
+	if (monitor->changed_count == 0 ||
+	    now - monitor->changed_ns < SETTLE_NS)
+		return;
+	for (size_t i = 0; i < monitor->changed_count; i++) {
+		lun_engine_file_changed(monitor->engine, monitor->changed[i]);
+		free(monitor->changed[i]);
+	}
+	monitor->changed_count = 0;
+}
+
+/* ---- the loop ---------------------------------------------------------- */
+
+static struct lun_watch *
+watch_of(struct lun_engine *engine)
+{
+	struct lun_watch *watch;
+
+	pthread_mutex_lock(&engine->lock);
+	watch = engine->watch;
+	pthread_mutex_unlock(&engine->lock);
+	return watch;
+}
+
+static void
+wait_for_tick(struct lun_monitor *monitor, struct lun_watch *watch)
+{
+	struct pollfd sources[2] = {
+	    {.fd = monitor->bell, .events = POLLIN},
+	    {.fd = watch != NULL ? lun_watch_fd(watch) : -1, .events = POLLIN},
+	};
+	int timeout =
+	    monitor->changed_count > 0 ? SETTLE_NS / NS_PER_MS / 2 : TICK_MS;
+
+	if (poll(sources, 2, timeout) > 0 && watch != NULL &&
+	    sources[1].revents != 0) {
+		pthread_mutex_lock(&monitor->engine->lock);
+		lun_watch_read(watch, note_change, monitor);
+		pthread_mutex_unlock(&monitor->engine->lock);
+	}
+}
+
+static void *
+run_monitor(void *arg)
+{
+	struct lun_monitor *monitor = arg;
+	struct lun_engine *engine = monitor->engine;
+	int64_t heartbeat_ns = engine->settings.heartbeat_ms * NS_PER_MS;
+
+	while (!atomic_load(&monitor->stop)) {
+		int64_t now;
+
+		wait_for_tick(monitor, watch_of(engine));
+		now = lun_clock_mono_ns();
+		watch_scripts(engine);
+		handle_changes(monitor, now);
+		if (now - monitor->published_ns < heartbeat_ns)
+			continue;
+		measure_rates(monitor, now);
+		publish(monitor, false);
+		monitor->published_ns = now;
+	}
+	return NULL;
+}
+
+/* ---- life -------------------------------------------------------------- */
+
+static void
+destroy(struct lun_monitor *monitor)
+{
+	for (size_t i = 0; i < monitor->changed_count; i++)
+		free(monitor->changed[i]);
+	if (monitor->bell >= 0)
+		close(monitor->bell);
+	lun_model_store_close(monitor->store);
+	free(monitor);
+}
+
+enum lun_code
+lun_monitor_start(
+    struct lun_engine *engine, struct lun_monitor **out, struct lun_err *err)
+{
+	struct lun_monitor *monitor = calloc(1, sizeof *monitor);
+	enum lun_code code;
+
+	if (monitor == NULL)
+		return lun_fail(err, LUN_NOMEM, "monitor: out of memory");
+	monitor->engine = engine;
+	monitor->counted_ns = lun_clock_mono_ns();
+	monitor->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	pthread_mutex_lock(&engine->stores_lock);
+	code = lun_model_store_connect(engine->models, &monitor->store, err);
+	pthread_mutex_unlock(&engine->stores_lock);
+	if (code == LUN_OK && monitor->bell < 0)
+		code = lun_fail(err, LUN_IO, "monitor: %s", strerror(errno));
+	if (code == LUN_OK)
+		code = lun_thread_start(
+		    &monitor->thread, run_monitor, monitor, err);
+	if (code != LUN_OK) {
+		destroy(monitor);
+		return code;
+	}
+	*out = monitor;
+	return LUN_OK;
+}
+
+void
+lun_monitor_stop(struct lun_monitor *monitor)
+{
+	uint64_t one = 1;
+
+	if (monitor == NULL)
+		return;
+	atomic_store(&monitor->stop, true);
+	(void)!write(monitor->bell, &one, sizeof one);
+	pthread_join(monitor->thread, NULL);
+	publish(monitor, true);
+	destroy(monitor);
+}

@@ -1,0 +1,642 @@
+/* projection.c - one projection: its states and its step(). */
+
+#include "projection.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "clock.h"
+#include "error.h"
+
+#define LEASE_MS         10000
+#define NS_PER_MS        1000000LL
+#define POSITION_ONLY_NS 1000000000LL /* between commits that move it alone */
+
+static const char *const state_names[] = {
+    [LUN_STATE_NEW] = "new",
+    [LUN_STATE_CATCHING_UP] = "catching_up",
+    [LUN_STATE_LIVE] = "live",
+    [LUN_STATE_PAUSED] = "paused",
+    [LUN_STATE_HELD] = "held",
+    [LUN_STATE_FAILED] = "failed",
+    [LUN_STATE_DETACHED] = "detached",
+};
+
+const char *
+lun_state_name(enum lun_state state)
+{
+	return state_names[state];
+}
+
+/* ---- the report -------------------------------------------------------- */
+
+static enum lun_log_level
+level_of(enum lun_state state)
+{
+	if (state == LUN_STATE_FAILED)
+		return LUN_LOG_ERROR;
+	return state == LUN_STATE_HELD ? LUN_LOG_WARNING : LUN_LOG_INFO;
+}
+
+/* A traceback goes to the log line by line. */
+static void
+log_detail(const struct lun_projection *p, const char *detail)
+{
+	while (*detail != '\0') {
+		size_t length = strcspn(detail, "\n");
+
+		lun_log(p->around->log, LUN_LOG_ERROR, "%s: %.*s", p->name,
+		    (int)length, detail);
+		detail += length + (detail[length] == '\n');
+	}
+}
+
+void
+lun_projection_enter(
+    struct lun_projection *p, enum lun_state state, const struct lun_err *error)
+{
+	struct lun_board *board = p->around->board;
+	bool changed;
+
+	pthread_mutex_lock(&board->lock);
+	changed = p->report.state != state;
+	p->report.state = state;
+	if (error != NULL)
+		snprintf(p->report.last_error, sizeof p->report.last_error,
+		    "%s", error->message);
+	else if (state == LUN_STATE_LIVE || state == LUN_STATE_CATCHING_UP)
+		p->report.waiting_for[0] = '\0';
+	pthread_cond_broadcast(&board->changed);
+	pthread_mutex_unlock(&board->lock);
+
+	if (!changed)
+		return;
+	lun_log(p->around->log, level_of(state), "%s: %s%s%s", p->name,
+	    state_names[state], error != NULL ? ": " : "",
+	    error != NULL ? error->message : "");
+	if (error != NULL)
+		log_detail(p, error->detail);
+}
+
+void
+lun_projection_wait_for(struct lun_projection *p, const char *what)
+{
+	struct lun_board *board = p->around->board;
+
+	pthread_mutex_lock(&board->lock);
+	snprintf(
+	    p->report.waiting_for, sizeof p->report.waiting_for, "%s", what);
+	pthread_mutex_unlock(&board->lock);
+}
+
+struct lun_report
+lun_projection_report(struct lun_projection *p)
+{
+	struct lun_report report;
+
+	pthread_mutex_lock(&p->around->board->lock);
+	report = p->report;
+	pthread_mutex_unlock(&p->around->board->lock);
+	return report;
+}
+
+void
+lun_projection_note_error(struct lun_projection *p, const struct lun_err *error)
+{
+	struct lun_board *board = p->around->board;
+
+	pthread_mutex_lock(&board->lock);
+	snprintf(p->report.last_error, sizeof p->report.last_error, "%s",
+	    error != NULL ? error->message : "");
+	pthread_mutex_unlock(&board->lock);
+}
+
+/* Everything up to `position` is applied and durable. */
+void
+lun_projection_note_position(
+    struct lun_projection *p, struct lun_position position)
+{
+	struct lun_board *board = p->around->board;
+
+	pthread_mutex_lock(&board->lock);
+	p->report.position = position;
+	p->report.has_position = true;
+	pthread_cond_broadcast(&board->changed);
+	pthread_mutex_unlock(&board->lock);
+}
+
+static void
+count_events(struct lun_projection *p, size_t count)
+{
+	pthread_mutex_lock(&p->around->board->lock);
+	p->report.events_read += count;
+	pthread_mutex_unlock(&p->around->board->lock);
+}
+
+/* ---- life -------------------------------------------------------------- */
+
+static enum lun_code
+connect_stores(struct lun_projection *p, struct lun_err *err)
+{
+	const struct lun_surroundings *around = p->around;
+	enum lun_code code;
+
+	pthread_mutex_lock(around->stores_lock);
+	code = lun_event_store_connect(around->events, &p->events, err);
+	if (code == LUN_OK)
+		code = lun_model_store_connect(around->models, &p->models, err);
+	if (code == LUN_OK)
+		code = lun_model_store_connect(around->models, &p->writer, err);
+	pthread_mutex_unlock(around->stores_lock);
+	return code;
+}
+
+enum lun_code
+lun_projection_new(const char *name, struct lun_script *script,
+    const struct lun_surroundings *around, struct lun_projection **out,
+    struct lun_err *err)
+{
+	struct lun_projection *p = calloc(1, sizeof *p);
+	enum lun_code code;
+
+	if (p == NULL) {
+		lun_script_free(script);
+		return lun_fail(err, LUN_NOMEM, "%s: out of memory", name);
+	}
+	snprintf(p->name, sizeof p->name, "%s", name);
+	p->around = around;
+	p->script = script;
+	p->batch = lun_batch_new();
+	p->ahead = lun_batch_new();
+	p->uow = lun_uow_new((size_t)around->settings->cache_bytes);
+	if (p->batch == NULL || p->ahead == NULL || p->uow == NULL)
+		code = lun_fail(err, LUN_NOMEM, "%s: out of memory", name);
+	else
+		code = connect_stores(p, err);
+	if (code != LUN_OK) {
+		lun_projection_free(p);
+		return code;
+	}
+	*out = p;
+	return LUN_OK;
+}
+
+void
+lun_projection_free(struct lun_projection *p)
+{
+	if (p == NULL)
+		return;
+	lun_projection_disown(p);
+	lun_lane_free(p->fetch_lane);
+	lun_lane_free(p->commit_lane);
+	lun_script_free(p->script);
+	lun_script_free(p->next_script);
+	lun_uow_free(p->uow);
+	lun_batch_free(p->batch);
+	lun_batch_free(p->ahead);
+	lun_set_aside_free(&p->parked);
+	lun_set_aside_free(&p->skipped);
+	lun_set_aside_free(&p->commit.parked);
+	lun_set_aside_free(&p->commit.skipped);
+	lun_collected_free(&p->commit.collected);
+	lun_buffer_free(&p->commit.source_state);
+	lun_buffer_free(&p->cursor_state);
+	lun_model_store_close(p->writer);
+	lun_model_store_close(p->models);
+	lun_event_store_close(p->events);
+	free(p);
+}
+
+void
+lun_projection_overlap(struct lun_projection *p)
+{
+	if (p->fetch_lane == NULL)
+		p->fetch_lane = lun_lane_new();
+	if (p->commit_lane == NULL)
+		p->commit_lane = lun_lane_new();
+}
+
+/* ---- ownership and checkpoint ------------------------------------------ */
+
+static enum lun_code
+mark_parked(void *arg, struct lun_text id, struct lun_err *err)
+{
+	if (!lun_uow_mark_parked(arg, id, true))
+		return lun_fail(err, LUN_NOMEM, "out of memory");
+	return LUN_OK;
+}
+
+/* A checkpoint belongs to one event store: its positions mean nothing else. */
+static enum lun_code
+check_identity(struct lun_projection *p,
+    const struct lun_checkpoint *checkpoint, struct lun_err *err)
+{
+	enum lun_code code =
+	    lun_event_store_identity(p->events, p->identity, err);
+
+	if (code != LUN_OK)
+		return code;
+	if (checkpoint->identity[0] == '\0' ||
+	    strcmp(checkpoint->identity, p->identity) == 0)
+		return LUN_OK;
+	return lun_fail(err, LUN_CONFLICT,
+	    "%s: its models were built from event store %s, but the one "
+	    "given is %s; give it the right event store, or run \"lunette "
+	    "rebuild %s\" to build them from this one",
+	    p->name, checkpoint->identity, p->identity, p->name);
+}
+
+static enum lun_code
+take_checkpoint(struct lun_projection *p,
+    const struct lun_checkpoint *checkpoint, struct lun_err *err)
+{
+	p->revision = checkpoint->revision;
+	p->paused = checkpoint->paused;
+	p->cursor = p->committed = checkpoint->position;
+	p->committed_ns = lun_clock_mono_ns();
+	lun_buffer_clear(&p->cursor_state);
+	lun_buffer_add_text(
+	    &p->cursor_state, lun_buffer_text(&checkpoint->source_state));
+	if (p->cursor_state.failed)
+		return lun_fail(err, LUN_NOMEM, "%s: out of memory", p->name);
+	lun_uow_clear(p->uow);
+	return lun_model_store_parked_ids(
+	    p->models, p->name, mark_parked, p->uow, err);
+}
+
+enum lun_code
+lun_projection_own(struct lun_projection *p, struct lun_err *err)
+{
+	char holder[LUN_OWNER_SIZE];
+	enum lun_code code;
+
+	if (p->owned)
+		return LUN_OK;
+	code = lun_model_store_acquire(p->models, p->name, p->around->owner,
+	    LEASE_MS, &p->fence, holder, err);
+	if (code != LUN_OK)
+		return code;
+	p->owned = true;
+	p->ready = false;
+	p->batch_size = (size_t)p->around->settings->live_events;
+	return LUN_OK;
+}
+
+enum lun_code
+lun_projection_prepare(struct lun_projection *p, struct lun_err *err)
+{
+	struct lun_checkpoint checkpoint = {0};
+	enum lun_code code = lun_projection_own(p, err);
+
+	if (code != LUN_OK || p->ready)
+		return code;
+	lun_projection_abandon_batch(p);
+	code = lun_model_store_define(
+	    p->models, lun_script_schema(p->script), p->fence, err);
+	if (code == LUN_OK)
+		code = lun_model_store_checkpoint(
+		    p->models, p->name, &checkpoint, err);
+	if (code != LUN_OK)
+		return code;
+	code = check_identity(p, &checkpoint, err);
+	if (code == LUN_OK)
+		code = take_checkpoint(p, &checkpoint, err);
+	lun_checkpoint_free(&checkpoint);
+	p->ready = code == LUN_OK;
+	if (p->ready)
+		lun_projection_note_position(p, p->cursor);
+	return code;
+}
+
+void
+lun_projection_disown(struct lun_projection *p)
+{
+	if (!p->owned)
+		return;
+	if (p->ready)
+		(void)!lun_projection_flush(p, NULL);
+	lun_projection_abandon_batch(p);
+	lun_model_store_release(p->models, p->name, p->fence);
+	p->owned = p->ready = false;
+}
+
+/* ---- reading ----------------------------------------------------------- */
+
+static size_t
+next_batch_size(const struct lun_projection *p)
+{
+	return p->only > 0 ? p->only : p->batch_size;
+}
+
+static void
+fill_request(const struct lun_projection *p, struct lun_position after,
+    struct lun_text source_state, struct lun_read *request)
+{
+	*request = (struct lun_read){
+	    .after = after,
+	    .filter = *lun_script_filter(p->script),
+	    .source_state = source_state,
+	    .max_events = next_batch_size(p),
+	    .max_bytes = (size_t)p->around->settings->batch_bytes,
+	};
+}
+
+static enum lun_code
+fetch_ahead(void *arg, struct lun_err *err)
+{
+	struct lun_projection *p = arg;
+
+	lun_batch_clear(p->ahead);
+	return lun_event_store_read(
+	    p->events, &p->ahead_request, p->ahead, err);
+}
+
+static void
+swap_batches(struct lun_projection *p)
+{
+	struct lun_batch *batch = p->batch;
+
+	p->batch = p->ahead;
+	p->ahead = batch;
+}
+
+/* Bring the next batch into p->batch, fetched ahead or read now. */
+static enum lun_code
+obtain_batch(struct lun_projection *p, struct lun_err *err)
+{
+	struct lun_read request;
+	enum lun_code code;
+
+	if (p->fetching) {
+		p->fetching = false;
+		code = lun_lane_wait(p->fetch_lane, err);
+		if (code == LUN_OK)
+			swap_batches(p);
+		return code;
+	}
+	fill_request(p, p->cursor, lun_buffer_text(&p->cursor_state), &request);
+	lun_batch_clear(p->batch);
+	return lun_event_store_read(p->events, &request, p->batch, err);
+}
+
+/* Catching up: batches double up to the limit; live: they stay small. */
+static void
+adapt_batch_size(struct lun_projection *p)
+{
+	const struct lun_settings *settings = p->around->settings;
+	size_t most = (size_t)settings->batch_events;
+	size_t live = (size_t)settings->live_events;
+
+	if (p->batch->at_head)
+		p->batch_size = live < most ? live : most;
+	else if (p->batch->count >= p->batch_size)
+		p->batch_size =
+		    p->batch_size * 2 < most ? p->batch_size * 2 : most;
+}
+
+static void
+start_fetching(struct lun_projection *p)
+{
+	if (p->fetch_lane == NULL || p->batch->at_head || p->only > 0 ||
+	    p->batch->count == 0)
+		return;
+	fill_request(p, p->batch->reached,
+	    lun_buffer_text(&p->batch->source_state), &p->ahead_request);
+	p->fetching = true;
+	lun_lane_submit(p->fetch_lane, fetch_ahead, p);
+}
+
+void
+lun_projection_abandon_batch(struct lun_projection *p)
+{
+	if (p->fetching) {
+		p->fetching = false;
+		(void)!lun_lane_wait(p->fetch_lane, NULL);
+	}
+	(void)!lun_projection_settle(p, NULL);
+	lun_uow_forget(p->uow);
+	if (p->script != NULL)
+		lun_script_end_batch(p->script);
+	lun_set_aside_clear(&p->parked);
+	lun_set_aside_clear(&p->skipped);
+}
+
+/* ---- the step ---------------------------------------------------------- */
+
+static enum lun_code
+note_cursor(struct lun_projection *p, struct lun_err *err)
+{
+	p->cursor = p->batch->reached;
+	lun_buffer_clear(&p->cursor_state);
+	lun_buffer_add_text(
+	    &p->cursor_state, lun_buffer_text(&p->batch->source_state));
+	if (p->cursor_state.failed)
+		return lun_fail(err, LUN_NOMEM, "%s: out of memory", p->name);
+	return LUN_OK;
+}
+
+/* Nothing in the batch was wanted: only the position moves, now and then. */
+static enum lun_code
+pass_over(struct lun_projection *p, struct lun_err *err)
+{
+	enum lun_code code = lun_projection_settle(p, err);
+
+	if (code == LUN_OK)
+		code = note_cursor(p, err);
+	if (code != LUN_OK)
+		return code;
+	lun_projection_note_position(p, p->cursor);
+	if (lun_clock_mono_ns() - p->committed_ns < POSITION_ONLY_NS)
+		return LUN_OK;
+	return lun_projection_flush(p, err);
+}
+
+static enum lun_code
+apply_batch(struct lun_projection *p, size_t *applied, struct lun_err *err)
+{
+	enum lun_code code;
+
+	start_fetching(p);
+	code = lun_projection_apply(p, p->batch, err);
+	if (code != LUN_OK)
+		return code;
+	p->only = 0;
+	p->attempts = 0;
+	code = lun_projection_commit(p, p->batch->reached,
+	    lun_buffer_text(&p->batch->source_state), NULL, 0, p->fetching,
+	    err);
+	if (code == LUN_OK)
+		code = note_cursor(p, err);
+	if (code != LUN_OK)
+		return code;
+	count_events(p, p->batch->count);
+	*applied = p->batch->count;
+	return LUN_OK;
+}
+
+static enum lun_code
+take_batch(struct lun_projection *p, size_t *applied, struct lun_err *err)
+{
+	bool moved = lun_position_compare(p->batch->reached, p->cursor) > 0;
+
+	adapt_batch_size(p);
+	if (p->batch->count > 0)
+		return apply_batch(p, applied, err);
+	return moved ? pass_over(p, err) : lun_projection_settle(p, err);
+}
+
+static enum lun_code
+try_step(struct lun_projection *p, size_t *applied, struct lun_err *err)
+{
+	enum lun_code code = lun_projection_prepare(p, err);
+
+	if (code != LUN_OK)
+		return code;
+	if (p->paused) {
+		lun_projection_enter(p, LUN_STATE_PAUSED, NULL);
+		return lun_fail(err, LUN_AGAIN, "%s is paused", p->name);
+	}
+	if (lun_clock_mono_ns() < p->retry_at_ns)
+		return lun_fail(
+		    err, LUN_AGAIN, "%s waits before it tries again", p->name);
+	code = obtain_batch(p, err);
+	if (code == LUN_OK)
+		code = take_batch(p, applied, err);
+	if (code == LUN_AGAIN && lun_clock_mono_ns() >= p->retry_at_ns)
+		return LUN_OK; /* the batch is read again, cut shorter */
+	if (code != LUN_OK)
+		return code;
+	p->failed = false;
+	p->caught_up = p->batch->at_head && p->batch->count == 0;
+	lun_projection_enter(p,
+	    p->batch->at_head ? LUN_STATE_LIVE : LUN_STATE_CATCHING_UP, NULL);
+	if (p->caught_up)
+		return lun_fail(err, LUN_AGAIN, "%s has caught up", p->name);
+	return LUN_OK;
+}
+
+enum lun_code
+lun_projection_one_step(
+    struct lun_projection *p, size_t *applied, struct lun_err *err)
+{
+	struct lun_err failure = {0};
+	enum lun_code code;
+
+	*applied = 0;
+	p->caught_up = false;
+	code = try_step(p, applied, &failure);
+	if (code == LUN_OK)
+		return code;
+	if (err != NULL)
+		*err = failure;
+	if (code == LUN_AGAIN || atomic_load(&p->abandoned))
+		return code;
+	lun_projection_abandon_batch(p);
+	p->ready = false;
+	p->failed = code != LUN_UNAVAILABLE && code != LUN_HELD;
+	if (p->failed)
+		lun_projection_enter(p, LUN_STATE_FAILED, &failure);
+	else if (code == LUN_HELD)
+		lun_projection_enter(p, LUN_STATE_HELD, &failure);
+	else
+		lun_projection_wait_for(p, failure.message);
+	return code;
+}
+
+/* ---- a changed script -------------------------------------------------- */
+
+static bool
+same_filter(const struct lun_event_filter *a, const struct lun_event_filter *b)
+{
+	if (a->type_count != b->type_count)
+		return false;
+	for (size_t i = 0; i < a->type_count; i++)
+		if (!lun_text_equal(a->types[i], b->types[i]))
+			return false;
+	return true;
+}
+
+static bool
+same_schema(const struct lun_schema *a, const struct lun_schema *b)
+{
+	struct lun_buffer text_a = {0}, text_b = {0};
+	bool same;
+
+	lun_schema_describe(a, &text_a);
+	lun_schema_describe(b, &text_b);
+	same =
+	    lun_text_equal(lun_buffer_text(&text_a), lun_buffer_text(&text_b));
+	lun_buffer_free(&text_a);
+	lun_buffer_free(&text_b);
+	return same;
+}
+
+static enum lun_code
+check_swap(struct lun_projection *p, const struct lun_script *script,
+    struct lun_err *err)
+{
+	const struct lun_schema *now = lun_script_schema(p->script);
+	const struct lun_schema *then = lun_script_schema(script);
+
+	if (then->version > now->version)
+		return lun_fail(err, LUN_CONFIG,
+		    "%s: version %d is loaded, version %d goes on: run "
+		    "\"lunette rebuild %s\" to build the new one",
+		    p->name, then->version, now->version, p->name);
+	if (then->version < now->version)
+		return lun_fail(err, LUN_CONFIG,
+		    "%s: version %d is lower than %d, which goes on", p->name,
+		    then->version, now->version);
+	if (!same_schema(now, then))
+		return lun_fail(err, LUN_CONFIG,
+		    "%s: fields or indexes changed under version %d: raise "
+		    "the version to %d; the old script goes on",
+		    p->name, now->version, now->version + 1);
+	if (!same_filter(
+		lun_script_filter(p->script), lun_script_filter(script)))
+		return lun_fail(err, LUN_CONFIG,
+		    "%s: handles changed under version %d: raise the version "
+		    "to %d; the old script goes on",
+		    p->name, now->version, now->version + 1);
+	return LUN_OK;
+}
+
+void
+lun_projection_put_script(struct lun_projection *p, struct lun_script *script)
+{
+	struct lun_script *old = p->script;
+
+	pthread_mutex_lock(&p->around->board->lock);
+	p->script = script;
+	pthread_mutex_unlock(&p->around->board->lock);
+	lun_script_free(old);
+}
+
+enum lun_code
+lun_projection_swap(
+    struct lun_projection *p, struct lun_script *script, struct lun_err *err)
+{
+	struct lun_err refusal = {0};
+	enum lun_code code = check_swap(p, script, &refusal);
+
+	if (code == LUN_OK) {
+		lun_projection_abandon_batch(p);
+		lun_projection_put_script(p, script);
+		p->ready = p->failed = false;
+		p->attempts = 0;
+		p->retry_at_ns = 0;
+		lun_projection_note_error(p, NULL);
+		return LUN_OK;
+	}
+	if (err != NULL)
+		*err = refusal;
+	lun_projection_note_error(p, &refusal);
+	if (lun_script_schema(script)->version >
+	    lun_script_schema(p->script)->version) {
+		lun_script_free(p->next_script);
+		p->next_script = script;
+	} else {
+		lun_script_free(script);
+	}
+	return code;
+}
