@@ -75,13 +75,18 @@ function helper.write_file(path, text)
   return path
 end
 
+-- A sanitizer's runtime has done its work here. ThreadSanitizer's would end
+-- every shell.
+local preload = os.getenv "LD_PRELOAD"
+support.setenv("LD_PRELOAD", nil)
+
 -- The command carries its sanitizer itself and looks for leaks where that
 -- works; an interpreter that will load the module needs the runtime, and has
--- leaks of its own; ThreadSanitizer's ends a shell.
+-- leaks of its own.
 local function environment(argv, changes)
   local names = {}
-  if not argv[1]:find "lua[%d.]*$" then
-    names.LD_PRELOAD = false
+  if argv[1]:find "lua[%d.]*$" then
+    names.LD_PRELOAD = preload
   end
   local asan = os.getenv "ASAN_OPTIONS"
   if asan and argv[1] ~= helper.lunette then
