@@ -1,0 +1,102 @@
+/* json_object.c - the JSON objects in which an engine answers. */
+
+#include "json_object.h"
+
+#include "clock.h"
+#include "error.h"
+#include "json_scan.h"
+
+/* Hand a finished JSON text to the caller. */
+enum lun_code
+lun_object_give(
+    struct lun_buffer *out, char **json, const char *what, struct lun_err *err)
+{
+	char *text = lun_buffer_take(out);
+
+	if (text == NULL)
+		return lun_fail(err, LUN_NOMEM, "%s: out of memory", what);
+	*json = text;
+	return LUN_OK;
+}
+
+void
+lun_object_key(struct lun_buffer *out, const char *key)
+{
+	if (out->length > 0 && out->bytes[out->length - 1] != '{')
+		lun_buffer_add_byte(out, ',');
+	lun_buffer_printf(out, "\"%s\":", key);
+}
+
+void
+lun_object_text(struct lun_buffer *out, const char *key, struct lun_text value)
+{
+	lun_object_key(out, key);
+	if (value.bytes == NULL)
+		lun_buffer_add_text(out, LUN_TEXT("null"));
+	else
+		lun_json_write_string(out, value);
+}
+
+/* "" means that there is nothing to say. */
+void
+lun_object_words(struct lun_buffer *out, const char *key, const char *value)
+{
+	lun_object_text(
+	    out, key, value[0] != '\0' ? lun_text_of(value) : LUN_TEXT_NONE);
+}
+
+void
+lun_object_integer(struct lun_buffer *out, const char *key, int64_t value)
+{
+	lun_object_key(out, key);
+	lun_json_write_integer(out, value);
+}
+
+void
+lun_object_bool(struct lun_buffer *out, const char *key, bool value)
+{
+	lun_object_key(out, key);
+	lun_buffer_add_text(out, value ? LUN_TEXT("true") : LUN_TEXT("false"));
+}
+
+/* 0 stands for never. */
+void
+lun_object_time(struct lun_buffer *out, const char *key, int64_t us)
+{
+	char text[LUN_TIMESTAMP_LENGTH + 1] = "";
+
+	if (us != 0 && us >= LUN_TIMESTAMP_MIN && us <= LUN_TIMESTAMP_MAX)
+		lun_timestamp_format(us, text);
+	lun_object_words(out, key, text);
+}
+
+void
+lun_object_json(struct lun_buffer *out, const char *key, struct lun_text json)
+{
+	lun_object_key(out, key);
+	lun_buffer_add_text(out, json.bytes != NULL ? json : LUN_TEXT("null"));
+}
+
+void
+lun_object_position(struct lun_buffer *out, const char *key,
+    struct lun_event_store *events, struct lun_position position)
+{
+	char text[LUN_POSITION_MAX];
+
+	lun_event_store_format_position(events, position, text);
+	lun_object_words(out, key, text);
+}
+
+void
+lun_object_event(struct lun_buffer *out, struct lun_event_store *events,
+    const struct lun_event *event)
+{
+	lun_object_position(out, "position", events, event->position);
+	lun_object_text(out, "id", event->id);
+	lun_object_text(out, "stream", event->stream);
+	lun_object_integer(out, "version", event->version);
+	lun_object_text(out, "type", event->type);
+	lun_object_time(out, "recorded_at", event->recorded_at);
+	lun_object_json(out, "data", event->data);
+	lun_object_json(out, "metadata", event->metadata);
+}

@@ -1,0 +1,100 @@
+/* reload.c - a changed script in the old one's place. */
+
+#include "error.h"
+#include "projection.h"
+
+static bool
+same_filter(const struct lun_event_filter *a, const struct lun_event_filter *b)
+{
+	if (a->type_count != b->type_count)
+		return false;
+	for (size_t i = 0; i < a->type_count; i++)
+		if (!lun_text_equal(a->types[i], b->types[i]))
+			return false;
+	return true;
+}
+
+static bool
+same_schema(const struct lun_schema *a, const struct lun_schema *b)
+{
+	struct lun_buffer text_a = {0}, text_b = {0};
+	bool same;
+
+	lun_schema_describe(a, &text_a);
+	lun_schema_describe(b, &text_b);
+	same =
+	    lun_text_equal(lun_buffer_text(&text_a), lun_buffer_text(&text_b));
+	lun_buffer_free(&text_a);
+	lun_buffer_free(&text_b);
+	return same;
+}
+
+static enum lun_code
+check_swap(struct lun_projection *p, const struct lun_script *script,
+    struct lun_err *err)
+{
+	const struct lun_schema *now = lun_script_schema(p->script);
+	const struct lun_schema *then = lun_script_schema(script);
+
+	if (then->version > now->version)
+		return lun_fail(err, LUN_CONFIG,
+		    "%s: version %d is loaded, version %d goes on: run "
+		    "\"lunette rebuild %s\" to build the new one",
+		    p->name, then->version, now->version, p->name);
+	if (then->version < now->version)
+		return lun_fail(err, LUN_CONFIG,
+		    "%s: version %d is lower than %d, which goes on", p->name,
+		    then->version, now->version);
+	if (!same_schema(now, then))
+		return lun_fail(err, LUN_CONFIG,
+		    "%s: fields or indexes changed under version %d: raise "
+		    "the version to %d; the old script goes on",
+		    p->name, now->version, now->version + 1);
+	if (!same_filter(
+		lun_script_filter(p->script), lun_script_filter(script)))
+		return lun_fail(err, LUN_CONFIG,
+		    "%s: handles changed under version %d: raise the version "
+		    "to %d; the old script goes on",
+		    p->name, now->version, now->version + 1);
+	return LUN_OK;
+}
+
+void
+lun_projection_put_script(struct lun_projection *p, struct lun_script *script)
+{
+	struct lun_script *old = p->script;
+
+	pthread_mutex_lock(&p->around->board->lock);
+	p->script = script;
+	pthread_mutex_unlock(&p->around->board->lock);
+	lun_script_free(old);
+}
+
+enum lun_code
+lun_projection_swap(
+    struct lun_projection *p, struct lun_script *script, struct lun_err *err)
+{
+	struct lun_err refusal = {0};
+	enum lun_code code = check_swap(p, script, &refusal);
+
+	if (code == LUN_OK) {
+		lun_projection_abandon_batch(p);
+		lun_projection_put_script(p, script);
+		p->ready = p->failed = false;
+		p->attempts = 0;
+		p->retry_at_ns = 0;
+		lun_projection_note_error(p, NULL);
+		return LUN_OK;
+	}
+	if (err != NULL)
+		*err = refusal;
+	lun_projection_note_error(p, &refusal);
+	if (lun_script_schema(script)->version >
+	    lun_script_schema(p->script)->version) {
+		lun_script_free(p->next_script);
+		p->next_script = script;
+	} else {
+		lun_script_free(script);
+	}
+	return code;
+}

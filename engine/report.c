@@ -1,0 +1,117 @@
+/* report.c - the states of a projection, and what others may see of it. */
+
+#include <stdio.h>
+
+#include "error.h"
+#include "projection.h"
+
+static const char *const state_names[] = {
+    [LUN_STATE_NEW] = "new",
+    [LUN_STATE_CATCHING_UP] = "catching_up",
+    [LUN_STATE_LIVE] = "live",
+    [LUN_STATE_PAUSED] = "paused",
+    [LUN_STATE_HELD] = "held",
+    [LUN_STATE_FAILED] = "failed",
+    [LUN_STATE_DETACHED] = "detached",
+};
+
+const char *
+lun_state_name(enum lun_state state)
+{
+	return state_names[state];
+}
+
+static enum lun_log_level
+level_of(enum lun_state state)
+{
+	if (state == LUN_STATE_FAILED)
+		return LUN_LOG_ERROR;
+	return state == LUN_STATE_HELD ? LUN_LOG_WARNING : LUN_LOG_INFO;
+}
+
+/* A traceback goes to the log line by line. */
+static void
+log_detail(const struct lun_projection *p, const char *detail)
+{
+	while (*detail != '\0') {
+		size_t length = strcspn(detail, "\n");
+
+		lun_log(p->around->log, LUN_LOG_ERROR, "%s: %.*s", p->name,
+		    (int)length, detail);
+		detail += length + (detail[length] == '\n');
+	}
+}
+
+void
+lun_projection_enter(
+    struct lun_projection *p, enum lun_state state, const struct lun_err *error)
+{
+	struct lun_board *board = p->around->board;
+	bool changed;
+
+	pthread_mutex_lock(&board->lock);
+	changed = p->report.state != state;
+	p->report.state = state;
+	if (error != NULL)
+		snprintf(p->report.last_error, sizeof p->report.last_error,
+		    "%s", error->message);
+	else if (state == LUN_STATE_LIVE || state == LUN_STATE_CATCHING_UP)
+		p->report.waiting_for[0] = '\0';
+	pthread_cond_broadcast(&board->changed);
+	pthread_mutex_unlock(&board->lock);
+
+	if (!changed)
+		return;
+	lun_log(p->around->log, level_of(state), "%s: %s%s%s", p->name,
+	    state_names[state], error != NULL ? ": " : "",
+	    error != NULL ? error->message : "");
+	if (error != NULL)
+		log_detail(p, error->detail);
+}
+
+void
+lun_projection_wait_for(struct lun_projection *p, const char *what)
+{
+	struct lun_board *board = p->around->board;
+
+	pthread_mutex_lock(&board->lock);
+	snprintf(
+	    p->report.waiting_for, sizeof p->report.waiting_for, "%s", what);
+	pthread_mutex_unlock(&board->lock);
+}
+
+struct lun_report
+lun_projection_report(struct lun_projection *p)
+{
+	struct lun_report report;
+
+	pthread_mutex_lock(&p->around->board->lock);
+	report = p->report;
+	pthread_mutex_unlock(&p->around->board->lock);
+	return report;
+}
+
+void
+lun_projection_note_error(struct lun_projection *p, const struct lun_err *error)
+{
+	struct lun_board *board = p->around->board;
+
+	pthread_mutex_lock(&board->lock);
+	snprintf(p->report.last_error, sizeof p->report.last_error, "%s",
+	    error != NULL ? error->message : "");
+	pthread_mutex_unlock(&board->lock);
+}
+
+/* Everything up to `position` is applied and durable. */
+void
+lun_projection_note_position(
+    struct lun_projection *p, struct lun_position position)
+{
+	struct lun_board *board = p->around->board;
+
+	pthread_mutex_lock(&board->lock);
+	p->report.position = position;
+	p->report.has_position = true;
+	pthread_cond_broadcast(&board->changed);
+	pthread_mutex_unlock(&board->lock);
+}
