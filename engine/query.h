@@ -18,9 +18,15 @@
 #include "schema.h"
 #include "text.h"
 
-#define LUN_QUERY_TERMS_MAX 100 /* conditions in one query, at any depth */
-#define LUN_QUERY_DEPTH_MAX 10
-#define LUN_QUERY_PATH_MAX  8
+#define LUN_QUERY_TERMS_MAX   100   /* conditions in one query, at any depth */
+#define LUN_QUERY_DEPTH_MAX   10    /* groups inside groups */
+#define LUN_QUERY_PATH_MAX    8     /* keys from a json field inwards */
+#define LUN_QUERY_COLUMNS_MAX 200   /* in order, and in select */
+#define LUN_QUERY_IN_MAX      1000  /* values of one IN */
+#define LUN_QUERY_VALUES_MAX  10000 /* values in one query */
+#define LUN_QUERY_VALUE_MAX   10000 /* bytes of one value */
+#define LUN_QUERY_PATTERN_MAX 1000  /* bytes of a like pattern */
+#define LUN_QUERY_BYTES_MAX   ((size_t)1 << 20) /* of all terms together */
 
 enum lun_query_op {
 	LUN_QUERY_EQ,
@@ -49,7 +55,8 @@ struct lun_column {
 	size_t path_length;
 	struct lun_text
 	    path[LUN_QUERY_PATH_MAX]; /* object keys, outermost first */
-	struct lun_text name;         /* as asked for; the key in results */
+	/* Key in results: the alias, else the innermost key, else the field. */
+	struct lun_text name;
 };
 
 /*
@@ -94,6 +101,9 @@ enum lun_code lun_query_parse(const struct lun_schema *schema,
     const struct lun_text *terms, size_t count, uint64_t default_limit,
     uint64_t max_limit, struct lun_query **out,
     struct lun_err *err) LUN_MUSTCHECK;
+
+/* Append a text as a name or value of a term: quoted, so it can hold anything. */
+void lun_query_write_quoted(struct lun_buffer *term, struct lun_text text);
 
 /* NULL is allowed. */
 void lun_query_free(struct lun_query *query);
