@@ -1,0 +1,276 @@
+-- The codec against jansson, on documents that a generator makes from a seed.
+--
+-- They may differ where json_scan.h is stricter or says so:
+--   nesting    we refuse what is deeper than 100, jansson deeper than 2048
+--   "-0"       is -0.0 here and the integer 0 there
+--   \u0000     is refused in a key by jansson
+--   NUL        jansson passes over a raw one after a number or a word
+
+local json = require "json_test"
+
+-- ---- a generator of our own: math.random is not the same everywhere
+
+local random = {}
+random.__index = random
+
+local function seeded(seed)
+  local self = setmetatable({ state = seed * 2 + 1 }, random)
+  for _ = 1, 8 do
+    self:below(2)
+  end
+  return self
+end
+
+function random:below(limit)
+  self.state = self.state * 6364136223846793005 + 1442695040888963407
+  return (self.state >> 33) % limit
+end
+
+function random:one_of(list)
+  return list[self:below(#list) + 1]
+end
+
+-- ---- documents
+
+local spaces = { "", "", "", "", " ", "\n", "\t", "\r\n", "  " }
+local words = { "null", "true", "false" }
+local integers = {
+  "0", "-0", "1", "-1", "42", "9007199254740993", "9223372036854775807",
+  "-9223372036854775808", "9223372036854775808", "-9223372036854775809",
+  "99999999999999999999",
+}
+local floats = {
+  "0.0", "-0.0", "0.1", "1e22", "1e23", "1E+5", "1e-5", "5e-324", "1e-400",
+  "2.4703282292062328e-324", "1.7976931348623157e308", "1e308", "1e309",
+  "9007199254740993.0", "123456789012345678901234567890.5",
+}
+local pieces = {
+  "a", "b", "key", "a", "b", " ", "é", "😀", "\127", "/", "[", "{", ",",
+  "\\n", "\\\\", "\\\"", "\\/", "\\b", "\\u0061", "\\u00e9", "\\u0000",
+  "\\ud83d\\ude00", "\\ud800", "\\uD83D", "\\u12", "\\x", "\1", "\n",
+  "\xff", "\xc3", "\xed\xa0\x80", "\xf0\x9f\x98\x80", "\xc0\xaf",
+}
+local harmless = 18 -- of the pieces: mostly these
+
+local function add_digits(r, out, count)
+  for _ = 1, count do
+    out[#out + 1] = r:below(10)
+  end
+end
+
+local function add_number(r, out)
+  local choice = r:below(4)
+  if choice == 0 then
+    out[#out + 1] = r:one_of(integers)
+  elseif choice == 1 then
+    out[#out + 1] = r:one_of(floats)
+  else
+    out[#out + 1] = r:one_of { "", "-" } .. r:below(9) + 1
+    add_digits(r, out, r:below(18))
+    if choice == 3 then
+      out[#out + 1] = "."
+      add_digits(r, out, r:below(25) + 1)
+      out[#out + 1] = r:one_of { "", "", "e", "E-" }
+      if out[#out] ~= "" then
+        out[#out + 1] = r:below(320)
+      end
+    end
+  end
+end
+
+local function add_string(r, out)
+  out[#out + 1] = '"'
+  for _ = 1, r:below(12) do
+    local rare = r:below(200) == 0
+    out[#out + 1] = pieces[r:below(rare and #pieces or harmless) + 1]
+  end
+  out[#out + 1] = '"'
+end
+
+local add_value
+
+local function add_space(r, out)
+  out[#out + 1] = r:one_of(spaces)
+end
+
+local function add_items(r, out, depth, opening, closing)
+  out[#out + 1] = opening
+  add_space(r, out)
+  for i = 1, r:below(r:one_of { 2, 3, 4, 6, 40 }) do
+    if i > 1 then
+      out[#out + 1] = ","
+    end
+    if opening == "{" then
+      add_space(r, out)
+      add_string(r, out)
+      -- mostly unlike the others
+      out[#out] = r:below(30) == 0 and '"' or i .. '"'
+      add_space(r, out)
+      out[#out + 1] = ":"
+    end
+    add_value(r, out, depth + 1)
+  end
+  out[#out + 1] = closing
+end
+
+function add_value(r, out, depth)
+  local choice = r:below(depth > 3 and 6 or 10)
+  add_space(r, out)
+  if choice == 0 then
+    out[#out + 1] = r:one_of(words)
+  elseif choice <= 2 then
+    add_number(r, out)
+  elseif choice <= 5 then
+    add_string(r, out)
+  elseif choice <= 7 then
+    add_items(r, out, depth, "[", "]")
+  else
+    add_items(r, out, depth, "{", "}")
+  end
+  add_space(r, out)
+end
+
+local function document(r)
+  local out = {}
+  if r:below(3) > 0 then
+    add_items(r, out, 0, "{", "}")
+  else
+    add_value(r, out, 0)
+  end
+  return table.concat(out)
+end
+
+local bytes = {
+  '"', "\\", "{", "}", "[", "]", ",", ":", "0", "1", "-", "+", ".", "e", "u",
+  " ", "t", "\0", "\x1f", "\x80", "\xff",
+}
+
+-- One byte taken out, put in or replaced, or the end cut off.
+local function mutate(r, text)
+  local at = r:below(#text + 1)
+  local choice = r:below(4)
+  if choice == 0 then
+    return text:sub(1, at) .. text:sub(at + 2)
+  elseif choice == 1 then
+    return text:sub(1, at) .. r:one_of(bytes) .. text:sub(at + 1)
+  elseif choice == 2 then
+    return text:sub(1, at) .. r:one_of(bytes) .. text:sub(at + 2)
+  end
+  return text:sub(1, at)
+end
+
+-- ---- comparing
+
+-- 1 and 1.0 differ, nan is not there; -0.0 from "-0" was the integer 0.
+local function equal(ours, theirs)
+  if type(ours) ~= "table" or type(theirs) ~= "table" then
+    if math.type(ours) == "float" and math.type(theirs) == "integer" then
+      return theirs == 0 and 1 / ours < 0
+    end
+    return ours == theirs and math.type(ours) == math.type(theirs)
+  end
+  if json.is_array(ours) ~= json.is_array(theirs) then
+    return false
+  end
+  for key, value in next, ours do
+    if not equal(value, theirs[key]) then
+      return false
+    end
+  end
+  for key in next, theirs do
+    if ours[key] == nil then
+      return false
+    end
+  end
+  return true
+end
+
+local function is_known_refusal(message)
+  return message:find("NUL byte in object key not supported", 1, true)
+end
+
+local function is_known_acceptance(text)
+  return text:find("\0", 1, true)
+end
+
+-- Whether the text was accepted.
+local function compare(text)
+  local ok, ours = pcall(json.decode, text)
+  local theirs, message = json.jansson(text)
+  local checked, why = json.check(text)
+
+  assert(ok == (checked or false), text)
+  if not ok then
+    assert(ours == why, text)
+    assert(message or is_known_acceptance(text), text)
+    return false
+  end
+  if message then
+    assert(is_known_refusal(message), message .. " in " .. text)
+    return true
+  end
+  assert(equal(ours, theirs), text)
+  local again = json.encode(ours)
+  assert(equal(json.decode(again), json.jansson(again)), text)
+  assert(json.encode(json.decode(again)) == again, text)
+  return true
+end
+
+describe("the codec and jansson", function()
+  for seed = 1, 8 do
+    it("agree on documents of seed " .. seed, function()
+      local r = seeded(seed)
+      local accepted, refused = 0, 0
+      for _ = 1, 1000 do
+        local text = document(r)
+        for _ = 1, 4 do
+          if compare(text) then
+            accepted = accepted + 1
+          else
+            refused = refused + 1
+          end
+          text = mutate(r, text)
+        end
+      end
+      assert.is_true(accepted > 300 and refused > 300,
+        accepted .. " accepted")
+    end)
+  end
+
+  it("agree on small texts of all kinds", function()
+    local alphabet = { "[", "]", "{", "}", '"a"', ":", ",", "1", "-", "." }
+    local accepted = 0
+    local function extend(text, left)
+      if compare(text) then
+        accepted = accepted + 1
+      end
+      for _, word in ipairs(left > 0 and alphabet or {}) do
+        extend(text .. word, left - 1)
+      end
+    end
+    extend("", 4)
+    assert.is_true(accepted >= 15, accepted)
+  end)
+
+  it("differ in how deep they go", function()
+    local text = ("["):rep(101) .. ("]"):rep(101)
+    assert.is_nil(json.check(text))
+    assert.is_table(json.jansson(text))
+  end)
+
+  it("differ in a raw NUL", function()
+    assert.is_nil(json.check "[1\0]")
+    assert.same({ 1 }, json.jansson "[1\0]")
+  end)
+
+  it("differ in keys with NUL", function()
+    local text = '{"\\u0000":1}'
+    assert.same({ ["\0"] = 1 }, json.decode(text))
+    assert.is_nil(json.jansson(text))
+  end)
+
+  it("differ in negative zero", function()
+    assert.equal("-0.0", tostring(json.decode "-0"))
+    assert.equal("0", tostring(json.jansson "-0"))
+  end)
+end)
