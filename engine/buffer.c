@@ -16,7 +16,7 @@ lun_buffer_reserve(struct lun_buffer *buffer, size_t more)
 
 	if (buffer->failed)
 		return NULL;
-	if (more <= capacity - buffer->length)
+	if (capacity > 0 && more <= capacity - buffer->length)
 		return buffer->bytes + buffer->length;
 	if (more > SIZE_MAX / 4 - buffer->length)
 		goto fail;
