@@ -85,8 +85,12 @@ $(BENCHES): $(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/liblunette.a
 	$(LINK) -o $@ $^ $(LUA_LIBS) $(LIBS)
 
 # Fuzzers bring a library of their own: clang's instrumentation is not gcc's.
-$(FUZZERS): build/fuzz/%: build/fuzz/spec/fuzz/%.o $(LIB_SRC:%.c=build/fuzz/%.o)
+$(FUZZERS): build/fuzz/%: build/fuzz/spec/fuzz/%.o build/fuzz/liblunette.a
 	$(FUZZ_CC) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LUA_LIBS) $(LIBS)
+
+build/fuzz/liblunette.a: $(LIB_SRC:%.c=build/fuzz/%.o)
+	rm -f $@
+	$(AR) rcs $@ $^
 
 FUZZ_CC := clang -std=c11 -D_GNU_SOURCE -pthread -Iengine $(LUA_CFLAGS) \
 	-O1 -g $(WARNINGS)
