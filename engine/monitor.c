@@ -26,6 +26,7 @@ struct lun_monitor {
 	atomic_bool stop;
 	int64_t published_ns;
 	int64_t counted_ns;
+	int64_t renewed_ns;
 
 	char *changed[PATHS_MAX];
 	size_t changed_count;
@@ -150,6 +151,30 @@ watch_scripts(struct lun_engine *engine)
 	}
 }
 
+/* A stuck script's lease is left to run out: somebody else may take over. */
+static void
+renew_leases(struct lun_monitor *monitor, int64_t now)
+{
+	struct lun_engine *engine = monitor->engine;
+	int64_t lease_ms = engine->settings.lease_ms;
+	struct lun_entry *entry;
+
+	if (now - monitor->renewed_ns < lease_ms * NS_PER_MS / 3)
+		return;
+	monitor->renewed_ns = now;
+	for (size_t i = 0; (entry = lun_engine_at(engine, i)) != NULL; i++) {
+		struct lun_report report = lun_projection_report(entry->p);
+		struct lun_err err;
+
+		if (report.owned && !report.stuck &&
+		    lun_model_store_renew(monitor->store, entry->name,
+			report.fence, lease_ms, &err) != LUN_OK)
+			lun_log(&engine->log, LUN_LOG_WARNING,
+			    "%s: renewing the ownership: %s", entry->name,
+			    err.message);
+	}
+}
+
 /* ---- changed files ----------------------------------------------------- */
 
 static void
@@ -226,6 +251,7 @@ run_monitor(void *arg)
 		wait_for_tick(monitor, watch_of(engine));
 		now = lun_clock_mono_ns();
 		watch_scripts(engine);
+		renew_leases(monitor, now);
 		handle_changes(monitor, now);
 		if (now - monitor->published_ns < heartbeat_ns)
 			continue;

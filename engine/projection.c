@@ -8,7 +8,6 @@
 #include "clock.h"
 #include "error.h"
 
-#define LEASE_MS         10000
 #define NS_PER_MS        1000000LL
 #define POSITION_ONLY_NS 1000000000LL /* between commits that move it alone */
 
@@ -151,6 +150,37 @@ take_checkpoint(struct lun_projection *p,
 	    p->models, p->name, mark_parked, p->uow, err);
 }
 
+static void
+set_owned(struct lun_projection *p, bool owned)
+{
+	p->owned = owned;
+	p->ready = false;
+	pthread_mutex_lock(&p->around->board->lock);
+	p->report.owned = owned;
+	p->report.fence = p->fence;
+	pthread_mutex_unlock(&p->around->board->lock);
+}
+
+void
+lun_projection_lose(struct lun_projection *p)
+{
+	set_owned(p, false);
+}
+
+/* Without a worker there is no monitor that renews the lease. */
+static enum lun_code
+renew_lease(struct lun_projection *p, struct lun_err *err)
+{
+	int64_t lease_ms = p->around->settings->lease_ms;
+	int64_t now = lun_clock_mono_ns();
+
+	if (p->running || now - p->renewed_ns < lease_ms * NS_PER_MS / 3)
+		return LUN_OK;
+	p->renewed_ns = now;
+	return lun_model_store_renew(
+	    p->models, p->name, p->fence, lease_ms, err);
+}
+
 enum lun_code
 lun_projection_own(struct lun_projection *p, struct lun_err *err)
 {
@@ -158,13 +188,13 @@ lun_projection_own(struct lun_projection *p, struct lun_err *err)
 	enum lun_code code;
 
 	if (p->owned)
-		return LUN_OK;
+		return renew_lease(p, err);
 	code = lun_model_store_acquire(p->models, p->name, p->around->owner,
-	    LEASE_MS, &p->fence, holder, err);
+	    p->around->settings->lease_ms, &p->fence, holder, err);
 	if (code != LUN_OK)
 		return code;
-	p->owned = true;
-	p->ready = false;
+	set_owned(p, true);
+	p->renewed_ns = lun_clock_mono_ns();
 	p->batch_size = (size_t)p->around->settings->live_events;
 	return LUN_OK;
 }
@@ -204,7 +234,7 @@ lun_projection_disown(struct lun_projection *p)
 		(void)!lun_projection_flush(p, NULL);
 	lun_projection_abandon_batch(p);
 	lun_model_store_release(p->models, p->name, p->fence);
-	p->owned = p->ready = false;
+	set_owned(p, false);
 }
 
 /* ---- reading ----------------------------------------------------------- */
@@ -402,6 +432,21 @@ try_step(struct lun_projection *p, size_t *applied, struct lun_err *err)
 	return LUN_OK;
 }
 
+/*
+ * A commit was refused. If that is because somebody else owns the projection
+ * by now, as after a long stall of ours, this engine stands by.
+ */
+static bool
+has_lost(struct lun_projection *p)
+{
+	if (!p->owned ||
+	    lun_model_store_renew(p->models, p->name, p->fence,
+		p->around->settings->lease_ms, NULL) != LUN_CONFLICT)
+		return false;
+	lun_projection_lose(p);
+	return true;
+}
+
 enum lun_code
 lun_projection_one_step(
     struct lun_projection *p, size_t *applied, struct lun_err *err)
@@ -420,6 +465,8 @@ lun_projection_one_step(
 		return code;
 	lun_projection_abandon_batch(p);
 	p->ready = false;
+	if (code == LUN_CONFLICT && has_lost(p))
+		code = failure.code = LUN_HELD;
 	p->failed = code != LUN_UNAVAILABLE && code != LUN_HELD;
 	if (p->failed)
 		lun_projection_enter(p, LUN_STATE_FAILED, &failure);

@@ -36,7 +36,9 @@ const char *lun_state_name(enum lun_state state);
 /* What other threads may see of a projection. */
 struct lun_report {
 	enum lun_state state;
-	bool stuck; /* its script does not come back from a library call */
+	bool owned;
+	int64_t fence; /* of the ownership */
+	bool stuck;    /* its script does not come back from a library call */
 	bool has_position;
 	struct lun_position position; /* applied and durable */
 	uint64_t events_read;         /* by this process */
@@ -88,6 +90,7 @@ struct lun_projection {
 	bool owned;
 	bool ready; /* defined, checkpoint read; else read it anew */
 	int64_t fence;
+	int64_t renewed_ns;
 	int64_t revision; /* as it will be once the commit under way is done */
 	bool paused;
 	char identity[LUN_IDENTITY_SIZE];
@@ -134,6 +137,8 @@ void lun_projection_overlap(struct lun_projection *p);
 /* Become the owner, if that has not been done. LUN_HELD names who is. */
 enum lun_code lun_projection_own(
     struct lun_projection *p, struct lun_err *err) LUN_MUSTCHECK;
+/* Ownership was lost to somebody else: there is nothing to hand back. */
+void lun_projection_lose(struct lun_projection *p);
 /* Own it, make its tables exist and read the checkpoint, if need be. */
 enum lun_code lun_projection_prepare(
     struct lun_projection *p, struct lun_err *err) LUN_MUSTCHECK;

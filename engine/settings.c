@@ -232,6 +232,18 @@ const struct lun_setting_entry lun_setting_entries[] = {
 	.offset = PLACE(heartbeat_ms),
     },
     {
+	.name = "lease_ms",
+	.type = LUN_SETTING_NUMBER,
+	.initial = "10000",
+	.least = 500,
+	.most = 600000,
+	.argument = "MS",
+	.help = "How long a projection stays with an engine that has stopped "
+		"answering, before another one may take it over; on SQLite "
+		"the owner's death frees it at once.",
+	.offset = PLACE(lease_ms),
+    },
+    {
 	.name = "stuck_ms",
 	.type = LUN_SETTING_NUMBER,
 	.initial = "3000",

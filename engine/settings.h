@@ -47,6 +47,7 @@ struct lun_settings {
 	int64_t wal_autocheckpoint_pages;
 	int64_t sqlite_cache_kib;
 	int64_t heartbeat_ms;
+	int64_t lease_ms; /* ownership outlives its owner's death by this */
 	int64_t stuck_ms; /* CPU time after which a script counts as stuck */
 	int64_t stop_ms;  /* how long a stop waits for a stuck script */
 	void *memory;     /* what owns the texts above */
