@@ -256,8 +256,28 @@ struct lun_model_store_ops {
 };
 
 /*
+ * What every driver answers alike. A projection that is not there has
+ * revision 0, a new one 1; a fence that was never handed out owns nothing.
+ */
+enum lun_code lun_model_store_check_fence(const char *projection, int64_t fence,
+    int64_t stored, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_model_store_check_guard(const char *projection,
+    struct lun_guard guard, int64_t revision, int64_t fence,
+    struct lun_err *err) LUN_MUSTCHECK;
+/* For define: the stored version and schema text against the wanted ones. */
+enum lun_code lun_model_store_check_schema(const struct lun_schema *schema,
+    int version, struct lun_text described, struct lun_err *err) LUN_MUSTCHECK;
+
+/* The drivers there are. */
+extern const struct lun_model_store_ops lun_memory_models;
+extern const struct lun_model_store_ops lun_sqlite_models;
+/* faulty+URL?fail=KIND:N wraps the store of URL; see stores/README.md. */
+extern const struct lun_model_store_ops lun_faulty_models;
+
+/*
  * The engine calls drivers only through these; each does what the method of
- * its name promises.
+ * its name promises. They check what callers hand in: a model id is 1 to
+ * LUN_MODEL_ID_MAX bytes without NUL (LUN_INVALID).
  */
 enum lun_code lun_model_store_open(const char *url,
     const struct lun_store_options *options, struct lun_model_store **out,

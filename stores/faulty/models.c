@@ -1,0 +1,388 @@
+/* models.c - a shim around any model store that makes the n-th call fail. */
+
+#include "model_store.h"
+
+#include <stdlib.h>
+
+#include "error.h"
+#include "fault.h"
+
+struct faulty_models {
+	struct lun_model_store base; /* stays first */
+	struct lun_model_store *inner;
+	struct lun_fault *fault;
+};
+
+static const char *const kinds[] = {"open", "connect", "acquire", "renew",
+    "define", "reset", "drop", "checkpoint", "set_position", "set_paused",
+    "list", "load", "query", "commit", "parked", "parked_ids", "skipped",
+    "request_post", "request_next", "request_finish", "request_result",
+    "publish", "heartbeat", NULL};
+
+static struct faulty_models *
+of(struct lun_model_store *store)
+{
+	return (struct faulty_models *)store;
+}
+
+static struct lun_model_store *
+inner_of(struct lun_model_store *store)
+{
+	return of(store)->inner;
+}
+
+static bool
+strikes(struct lun_model_store *store, const char *kind)
+{
+	return lun_fault_strikes(of(store)->fault, kind);
+}
+
+static enum lun_code
+report(struct lun_model_store *store, const char *kind, struct lun_err *err)
+{
+	return lun_fault_report(of(store)->fault, kind, err);
+}
+
+/* ---- opening and closing ----------------------------------------------- */
+
+static void
+faulty_close(struct lun_model_store *store)
+{
+	lun_model_store_close(inner_of(store));
+	lun_fault_free(of(store)->fault);
+	free(store);
+}
+
+/* Takes the fault over, also when it fails. */
+static struct faulty_models *
+new_store(struct lun_fault *fault, struct lun_err *err)
+{
+	struct faulty_models *made = calloc(1, sizeof *made);
+
+	if (made == NULL) {
+		lun_fault_free(fault);
+		(void)lun_fail(err, LUN_NOMEM, "faulty: out of memory");
+		return NULL;
+	}
+	made->base.ops = &lun_faulty_models;
+	made->fault = fault;
+	return made;
+}
+
+static enum lun_code
+open_inner(struct lun_fault *fault, const char *url,
+    const struct lun_store_options *options, struct lun_model_store **out,
+    struct lun_err *err)
+{
+	struct faulty_models *made = new_store(fault, err);
+	enum lun_code code;
+
+	if (made == NULL)
+		return LUN_NOMEM;
+	if (strikes(&made->base, "open"))
+		code = report(&made->base, "open", err);
+	else
+		code = lun_model_store_open(url, options, &made->inner, err);
+	if (code == LUN_OK)
+		*out = &made->base;
+	else
+		faulty_close(&made->base);
+	return code;
+}
+
+static enum lun_code
+faulty_open(const char *rest, const struct lun_store_options *options,
+    struct lun_model_store **out, struct lun_err *err)
+{
+	struct lun_fault *fault;
+	enum lun_code code;
+	char *url;
+
+	code = lun_fault_new(rest, kinds, &fault, &url, err);
+	if (code != LUN_OK)
+		return code;
+	code = open_inner(fault, url, options, out, err);
+	lun_free(url);
+	return code;
+}
+
+static enum lun_code
+faulty_connect(struct lun_model_store *store, struct lun_model_store **out,
+    struct lun_err *err)
+{
+	struct faulty_models *made;
+	enum lun_code code;
+
+	if (strikes(store, "connect"))
+		return report(store, "connect", err);
+	made = new_store(lun_fault_share(of(store)->fault), err);
+	if (made == NULL)
+		return LUN_NOMEM;
+	code = lun_model_store_connect(inner_of(store), &made->inner, err);
+	if (code == LUN_OK)
+		*out = &made->base;
+	else
+		faulty_close(&made->base);
+	return code;
+}
+
+/* ---- ownership --------------------------------------------------------- */
+
+static enum lun_code
+faulty_acquire(struct lun_model_store *store, const char *projection,
+    const char *owner, int64_t time_to_live_ms, int64_t *fence,
+    char holder[LUN_OWNER_SIZE], struct lun_err *err)
+{
+	if (strikes(store, "acquire"))
+		return report(store, "acquire", err);
+	return lun_model_store_acquire(inner_of(store), projection, owner,
+	    time_to_live_ms, fence, holder, err);
+}
+
+static enum lun_code
+faulty_renew(struct lun_model_store *store, const char *projection,
+    int64_t fence, int64_t time_to_live_ms, struct lun_err *err)
+{
+	if (strikes(store, "renew"))
+		return report(store, "renew", err);
+	return lun_model_store_renew(
+	    inner_of(store), projection, fence, time_to_live_ms, err);
+}
+
+static void
+faulty_release(
+    struct lun_model_store *store, const char *projection, int64_t fence)
+{
+	lun_model_store_release(inner_of(store), projection, fence);
+}
+
+/* ---- projections ------------------------------------------------------- */
+
+static enum lun_code
+faulty_define(struct lun_model_store *store, const struct lun_schema *schema,
+    int64_t fence, struct lun_err *err)
+{
+	if (strikes(store, "define"))
+		return report(store, "define", err);
+	return lun_model_store_define(inner_of(store), schema, fence, err);
+}
+
+static enum lun_code
+faulty_reset(struct lun_model_store *store, const struct lun_schema *schema,
+    struct lun_guard guard, struct lun_err *err)
+{
+	if (strikes(store, "reset"))
+		return report(store, "reset", err);
+	return lun_model_store_reset(inner_of(store), schema, guard, err);
+}
+
+static enum lun_code
+faulty_drop(struct lun_model_store *store, const char *projection,
+    struct lun_guard guard, struct lun_err *err)
+{
+	if (strikes(store, "drop"))
+		return report(store, "drop", err);
+	return lun_model_store_drop(inner_of(store), projection, guard, err);
+}
+
+static enum lun_code
+faulty_checkpoint(struct lun_model_store *store, const char *projection,
+    struct lun_checkpoint *checkpoint, struct lun_err *err)
+{
+	if (strikes(store, "checkpoint"))
+		return report(store, "checkpoint", err);
+	return lun_model_store_checkpoint(
+	    inner_of(store), projection, checkpoint, err);
+}
+
+static enum lun_code
+faulty_set_position(struct lun_model_store *store, const char *projection,
+    struct lun_position position, struct lun_text source_state,
+    struct lun_guard guard, struct lun_err *err)
+{
+	if (strikes(store, "set_position"))
+		return report(store, "set_position", err);
+	return lun_model_store_set_position(
+	    inner_of(store), projection, position, source_state, guard, err);
+}
+
+static enum lun_code
+faulty_set_paused(struct lun_model_store *store, const char *projection,
+    bool paused, struct lun_guard guard, struct lun_err *err)
+{
+	if (strikes(store, "set_paused"))
+		return report(store, "set_paused", err);
+	return lun_model_store_set_paused(
+	    inner_of(store), projection, paused, guard, err);
+}
+
+static enum lun_code
+faulty_list(struct lun_model_store *store, lun_name_fn *name, void *arg,
+    struct lun_err *err)
+{
+	if (strikes(store, "list"))
+		return report(store, "list", err);
+	return lun_model_store_list(inner_of(store), name, arg, err);
+}
+
+/* ---- models ------------------------------------------------------------ */
+
+static enum lun_code
+faulty_load(struct lun_model_store *store, const struct lun_schema *schema,
+    const struct lun_text *ids, size_t count, lun_model_fn *model, void *arg,
+    struct lun_err *err)
+{
+	if (strikes(store, "load"))
+		return report(store, "load", err);
+	return lun_model_store_load(
+	    inner_of(store), schema, ids, count, model, arg, err);
+}
+
+static enum lun_code
+faulty_query(struct lun_model_store *store, const struct lun_schema *schema,
+    const struct lun_query *query, lun_result_fn *result, void *arg,
+    struct lun_err *err)
+{
+	if (strikes(store, "query"))
+		return report(store, "query", err);
+	return lun_model_store_query(
+	    inner_of(store), schema, query, result, arg, err);
+}
+
+/* The one whose answer may get lost. */
+static enum lun_code
+faulty_commit(struct lun_model_store *store, const struct lun_write_set *set,
+    struct lun_err *err)
+{
+	enum lun_strike strike = lun_fault_strike(of(store)->fault, "commit");
+	enum lun_code code;
+
+	if (strike == LUN_STRIKE_BEFORE)
+		return report(store, "commit", err);
+	code = lun_model_store_commit(inner_of(store), set, err);
+	if (code == LUN_OK && strike == LUN_STRIKE_AFTER)
+		code = report(store, "commit", err);
+	return code;
+}
+
+static enum lun_code
+faulty_parked(struct lun_model_store *store, const char *projection,
+    struct lun_text model_id, int64_t after, size_t limit,
+    lun_set_aside_fn *item, void *arg, struct lun_err *err)
+{
+	if (strikes(store, "parked"))
+		return report(store, "parked", err);
+	return lun_model_store_parked(inner_of(store), projection, model_id,
+	    after, limit, item, arg, err);
+}
+
+static enum lun_code
+faulty_parked_ids(struct lun_model_store *store, const char *projection,
+    lun_text_fn *id, void *arg, struct lun_err *err)
+{
+	if (strikes(store, "parked_ids"))
+		return report(store, "parked_ids", err);
+	return lun_model_store_parked_ids(
+	    inner_of(store), projection, id, arg, err);
+}
+
+static enum lun_code
+faulty_skipped(struct lun_model_store *store, const char *projection,
+    size_t limit, lun_set_aside_fn *item, void *arg, struct lun_err *err)
+{
+	if (strikes(store, "skipped"))
+		return report(store, "skipped", err);
+	return lun_model_store_skipped(
+	    inner_of(store), projection, limit, item, arg, err);
+}
+
+/* ---- administration ---------------------------------------------------- */
+
+static enum lun_code
+faulty_request_post(struct lun_model_store *store,
+    const struct lun_request *request, int64_t *number, struct lun_err *err)
+{
+	if (strikes(store, "request_post"))
+		return report(store, "request_post", err);
+	return lun_model_store_request_post(
+	    inner_of(store), request, number, err);
+}
+
+static enum lun_code
+faulty_request_next(struct lun_model_store *store, const char *projection,
+    struct lun_request *request, struct lun_err *err)
+{
+	if (strikes(store, "request_next"))
+		return report(store, "request_next", err);
+	return lun_model_store_request_next(
+	    inner_of(store), projection, request, err);
+}
+
+static enum lun_code
+faulty_request_finish(struct lun_model_store *store, int64_t number,
+    enum lun_code outcome, const char *message, struct lun_err *err)
+{
+	if (strikes(store, "request_finish"))
+		return report(store, "request_finish", err);
+	return lun_model_store_request_finish(
+	    inner_of(store), number, outcome, message, err);
+}
+
+static enum lun_code
+faulty_request_result(struct lun_model_store *store, int64_t number,
+    bool withdraw, struct lun_err *err)
+{
+	if (strikes(store, "request_result"))
+		return report(store, "request_result", err);
+	return lun_model_store_request_result(
+	    inner_of(store), number, withdraw, err);
+}
+
+static enum lun_code
+faulty_publish(struct lun_model_store *store,
+    const struct lun_heartbeat *heartbeats, size_t count, struct lun_err *err)
+{
+	if (strikes(store, "publish"))
+		return report(store, "publish", err);
+	return lun_model_store_publish(inner_of(store), heartbeats, count, err);
+}
+
+static enum lun_code
+faulty_heartbeat(struct lun_model_store *store, const char *projection,
+    struct lun_heartbeat *heartbeat, struct lun_err *err)
+{
+	if (strikes(store, "heartbeat"))
+		return report(store, "heartbeat", err);
+	return lun_model_store_heartbeat(
+	    inner_of(store), projection, heartbeat, err);
+}
+
+const struct lun_model_store_ops lun_faulty_models = {
+    .scheme = "faulty",
+    .abi = LUN_MODEL_STORE_ABI,
+    .open = faulty_open,
+    .connect = faulty_connect,
+    .close = faulty_close,
+    .acquire = faulty_acquire,
+    .renew = faulty_renew,
+    .release = faulty_release,
+    .define = faulty_define,
+    .reset = faulty_reset,
+    .drop = faulty_drop,
+    .checkpoint = faulty_checkpoint,
+    .set_position = faulty_set_position,
+    .set_paused = faulty_set_paused,
+    .list = faulty_list,
+    .load = faulty_load,
+    .query = faulty_query,
+    .commit = faulty_commit,
+    .parked = faulty_parked,
+    .parked_ids = faulty_parked_ids,
+    .skipped = faulty_skipped,
+    .request_post = faulty_request_post,
+    .request_next = faulty_request_next,
+    .request_finish = faulty_request_finish,
+    .request_result = faulty_request_result,
+    .publish = faulty_publish,
+    .heartbeat = faulty_heartbeat,
+};

@@ -1,0 +1,242 @@
+/* models_admin.c - events set aside, requests and heartbeats in memory. */
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "error.h"
+#include "models.h"
+
+/* ---- events set aside -------------------------------------------------- */
+
+enum lun_code
+lun_memory_parked(struct lun_model_store *store, const char *projection,
+    struct lun_text model_id, int64_t after, size_t limit,
+    lun_set_aside_fn *item, void *arg, struct lun_err *err)
+{
+	struct memory_place *place = lun_memory_lock(store);
+	struct memory_projection *p;
+	enum lun_code code = lun_memory_find(place, projection, &p, err);
+	size_t count = code == LUN_OK ? p->parked.count : 0;
+
+	for (size_t i = 0; code == LUN_OK && limit > 0 && i < count; i++) {
+		const struct lun_set_aside *at = &p->parked.at[i]->set_aside;
+
+		if (at->number <= after)
+			continue;
+		if (model_id.bytes != NULL &&
+		    !lun_text_equal(at->model_id, model_id))
+			continue;
+		code = item(arg, at, err);
+		limit--;
+	}
+	lun_memory_unlock(place);
+	return code;
+}
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	return lun_text_compare(
+	    *(const struct lun_text *)a, *(const struct lun_text *)b);
+}
+
+static enum lun_code
+each_id_once(struct lun_text *ids, size_t count, lun_text_fn *id, void *arg,
+    struct lun_err *err)
+{
+	enum lun_code code = LUN_OK;
+
+	qsort(ids, count, sizeof *ids, compare_ids);
+	for (size_t i = 0; code == LUN_OK && i < count; i++)
+		if (i == 0 || !lun_text_equal(ids[i - 1], ids[i]))
+			code = id(arg, ids[i], err);
+	return code;
+}
+
+enum lun_code
+lun_memory_parked_ids(struct lun_model_store *store, const char *projection,
+    lun_text_fn *id, void *arg, struct lun_err *err)
+{
+	struct memory_place *place = lun_memory_lock(store);
+	struct memory_projection *p;
+	enum lun_code code = lun_memory_find(place, projection, &p, err);
+	size_t count = code == LUN_OK ? p->parked.count : 0;
+	struct lun_text *ids = NULL;
+
+	if (count > 0) {
+		ids = malloc(count * sizeof *ids);
+		if (ids == NULL)
+			code =
+			    lun_fail(err, LUN_NOMEM, "memory: out of memory");
+		else
+			for (size_t i = 0; i < count; i++)
+				ids[i] = p->parked.at[i]->set_aside.model_id;
+	}
+	if (code == LUN_OK && count > 0)
+		code = each_id_once(ids, count, id, arg, err);
+	free(ids);
+	lun_memory_unlock(place);
+	return code;
+}
+
+enum lun_code
+lun_memory_skipped(struct lun_model_store *store, const char *projection,
+    size_t limit, lun_set_aside_fn *item, void *arg, struct lun_err *err)
+{
+	struct memory_place *place = lun_memory_lock(store);
+	struct memory_projection *p;
+	enum lun_code code = lun_memory_find(place, projection, &p, err);
+	size_t count = code == LUN_OK ? p->skipped.count : 0;
+
+	for (; code == LUN_OK && limit > 0 && count > 0; limit--)
+		code = item(arg, &p->skipped.at[--count]->set_aside, err);
+	lun_memory_unlock(place);
+	return code;
+}
+
+/* ---- requests ---------------------------------------------------------- */
+
+static struct memory_request **
+find_request(struct memory_place *place, int64_t number)
+{
+	struct memory_request **link = &place->requests;
+
+	while (*link != NULL && (*link)->request.number != number)
+		link = &(*link)->next;
+	return link;
+}
+
+static void
+forget_request(struct memory_request **link)
+{
+	struct memory_request *gone = *link;
+
+	*link = gone->next;
+	free(gone);
+}
+
+static enum lun_code
+no_request(int64_t number, struct lun_err *err)
+{
+	return lun_fail(err, LUN_NOTFOUND,
+	    "request %lld is not in the model store", (long long)number);
+}
+
+enum lun_code
+lun_memory_request_post(struct lun_model_store *store,
+    const struct lun_request *request, int64_t *number, struct lun_err *err)
+{
+	struct memory_request *posted = calloc(1, sizeof *posted);
+	struct memory_place *place;
+
+	if (posted == NULL)
+		return lun_fail(err, LUN_NOMEM, "memory: out of memory");
+	place = lun_memory_lock(store);
+	posted->request = *request;
+	posted->request.number = ++place->last_number;
+	*number = posted->request.number;
+	*find_request(place, 0) = posted;
+	lun_memory_unlock(place);
+	return LUN_OK;
+}
+
+enum lun_code
+lun_memory_request_next(struct lun_model_store *store, const char *projection,
+    struct lun_request *request, struct lun_err *err)
+{
+	struct memory_place *place = lun_memory_lock(store);
+	struct memory_request *r = place->requests;
+
+	while (r != NULL &&
+	       (r->finished || strcmp(r->request.projection, projection) != 0))
+		r = r->next;
+	if (r != NULL)
+		*request = r->request;
+	lun_memory_unlock(place);
+	if (r != NULL)
+		return LUN_OK;
+	return lun_fail(err, LUN_NOTFOUND,
+	    "no request waits for projection \"%s\"", projection);
+}
+
+enum lun_code
+lun_memory_request_finish(struct lun_model_store *store, int64_t number,
+    enum lun_code outcome, const char *message, struct lun_err *err)
+{
+	struct memory_place *place = lun_memory_lock(store);
+	struct memory_request *r = *find_request(place, number);
+
+	if (r != NULL) {
+		r->finished = true;
+		r->outcome = outcome;
+		snprintf(r->message, sizeof r->message, "%s",
+		    message != NULL ? message : "");
+	}
+	lun_memory_unlock(place);
+	return r != NULL ? LUN_OK : no_request(number, err);
+}
+
+enum lun_code
+lun_memory_request_result(struct lun_model_store *store, int64_t number,
+    bool withdraw, struct lun_err *err)
+{
+	struct memory_place *place = lun_memory_lock(store);
+	struct memory_request **link = find_request(place, number);
+	enum lun_code code = LUN_OK;
+
+	if (*link == NULL)
+		code = no_request(number, err);
+	else if (!(*link)->finished)
+		code = lun_fail(err, LUN_AGAIN, "request %lld still waits",
+		    (long long)number);
+	else if ((*link)->outcome != LUN_OK)
+		code = lun_fail(err, (*link)->outcome, "%s", (*link)->message);
+	if (*link != NULL && ((*link)->finished || withdraw))
+		forget_request(link);
+	lun_memory_unlock(place);
+	return code;
+}
+
+/* ---- heartbeats -------------------------------------------------------- */
+
+enum lun_code
+lun_memory_publish(struct lun_model_store *store,
+    const struct lun_heartbeat *heartbeats, size_t count, struct lun_err *err)
+{
+	struct memory_place *place = lun_memory_lock(store);
+	enum lun_code code = LUN_OK;
+
+	for (size_t i = 0; code == LUN_OK && i < count; i++) {
+		struct memory_projection *p =
+		    lun_memory_add(place, heartbeats[i].projection);
+
+		if (p == NULL) {
+			code =
+			    lun_fail(err, LUN_NOMEM, "memory: out of memory");
+			break;
+		}
+		p->heartbeat = heartbeats[i];
+		p->has_heartbeat = true;
+	}
+	lun_memory_unlock(place);
+	return code;
+}
+
+enum lun_code
+lun_memory_heartbeat(struct lun_model_store *store, const char *projection,
+    struct lun_heartbeat *heartbeat, struct lun_err *err)
+{
+	struct memory_place *place = lun_memory_lock(store);
+	struct memory_projection *p = place->projections;
+
+	while (p != NULL &&
+	       (!p->has_heartbeat || strcmp(p->name, projection) != 0))
+		p = p->next;
+	if (p != NULL)
+		*heartbeat = p->heartbeat;
+	lun_memory_unlock(place);
+	if (p != NULL)
+		return LUN_OK;
+	return lun_fail(err, LUN_NOTFOUND, "projection \"%s\" has no heartbeat",
+	    projection);
+}

@@ -1,0 +1,394 @@
+/*
+ * models_commit.c - loading and committing models in memory.
+ *
+ * A commit first makes everything it needs: new rows, a new order of rows,
+ * copies of the events set aside. Only when nothing can fail any more does it
+ * put them in place, so it is all or nothing.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "clock.h"
+#include "error.h"
+#include "models.h"
+
+/* ---- rows -------------------------------------------------------------- */
+
+static struct memory_row *
+new_row(struct lun_text id, struct lun_text values)
+{
+	struct memory_row *row =
+	    malloc(sizeof *row + id.length + values.length);
+
+	if (row == NULL)
+		return NULL;
+	memcpy(row->bytes, id.bytes, id.length);
+	if (values.length > 0)
+		memcpy(row->bytes + id.length, values.bytes, values.length);
+	row->id = (struct lun_text){row->bytes, id.length};
+	row->values = (struct lun_text){row->bytes + id.length, values.length};
+	return row;
+}
+
+static struct memory_row *
+find_row(const struct memory_rows *rows, struct lun_text id)
+{
+	size_t low = 0, high = rows->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		int order = lun_text_compare(id, rows->at[middle]->id);
+
+		if (order == 0)
+			return rows->at[middle];
+		if (order < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return NULL;
+}
+
+/* Free an order of rows, and those rows that the other order lacks. */
+static void
+free_rows(struct memory_rows *rows, const struct memory_rows *other)
+{
+	size_t j = 0;
+
+	for (size_t i = 0; i < rows->count; i++) {
+		struct memory_row *row = rows->at[i];
+
+		while (j < other->count && other->at[j] != row &&
+		       lun_text_compare(other->at[j]->id, row->id) < 0)
+			j++;
+		if (j == other->count || other->at[j] != row)
+			free(row);
+	}
+	free(rows->at);
+	*rows = (struct memory_rows){0};
+}
+
+static int
+compare_writes(const void *a, const void *b)
+{
+	const struct lun_model_write *x = a, *y = b;
+
+	return lun_text_compare(x->id, y->id);
+}
+
+/* Both in the order of ids; on failure *merged holds what was made so far. */
+static bool
+merge(const struct memory_rows *old, const struct lun_model_write *writes,
+    size_t count, struct memory_rows *merged)
+{
+	size_t i = 0, j = 0;
+
+	merged->at = malloc((old->count + count + 1) * sizeof *merged->at);
+	if (merged->at == NULL)
+		return false;
+	while (i < old->count || j < count) {
+		int order;
+
+		if (i == old->count)
+			order = 1;
+		else if (j == count)
+			order = -1;
+		else
+			order = lun_text_compare(old->at[i]->id, writes[j].id);
+		if (order < 0) {
+			merged->at[merged->count++] = old->at[i++];
+			continue;
+		}
+		i += order == 0;
+		if (writes[j].row.bytes != NULL) {
+			struct memory_row *row =
+			    new_row(writes[j].id, writes[j].row);
+
+			if (row == NULL)
+				return false;
+			merged->at[merged->count++] = row;
+		}
+		j++;
+	}
+	return true;
+}
+
+static bool
+merge_writes(const struct memory_rows *old, const struct lun_write_set *set,
+    struct memory_rows *merged)
+{
+	size_t size = set->model_count * sizeof *set->models;
+	struct lun_model_write *sorted = malloc(size + 1);
+	bool done;
+
+	if (sorted == NULL)
+		return false;
+	if (size > 0)
+		memcpy(sorted, set->models, size);
+	qsort(sorted, set->model_count, sizeof *sorted, compare_writes);
+	done = merge(old, sorted, set->model_count, merged);
+	free(sorted);
+	return done;
+}
+
+enum lun_code
+lun_memory_load(struct lun_model_store *store, const struct lun_schema *schema,
+    const struct lun_text *ids, size_t count, lun_model_fn *model, void *arg,
+    struct lun_err *err)
+{
+	struct memory_place *place = lun_memory_lock(store);
+	struct memory_projection *p;
+	enum lun_code code;
+
+	code = lun_memory_find_models(place, schema, &p, err);
+	for (size_t i = 0; code == LUN_OK && i < count; i++) {
+		struct memory_row *row = find_row(&p->rows, ids[i]);
+
+		if (row != NULL)
+			code = model(arg, row->id, row->values, err);
+	}
+	lun_memory_unlock(place);
+	return code;
+}
+
+/* ---- events set aside -------------------------------------------------- */
+
+static struct lun_text
+copy_text(char **at, struct lun_text text)
+{
+	struct lun_text copy = {*at, text.length};
+
+	if (text.bytes == NULL)
+		return LUN_TEXT_NONE;
+	memcpy(*at, text.bytes, text.length);
+	*at += text.length;
+	return copy;
+}
+
+static struct memory_item *
+new_item(const struct lun_set_aside *from)
+{
+	const struct lun_event *event = &from->event;
+	size_t length = from->model_id.length + from->error.length +
+			event->id.length + event->stream.length +
+			event->type.length + event->data.length +
+			event->metadata.length;
+	struct memory_item *item = malloc(sizeof *item + length);
+	struct lun_set_aside *to;
+	char *at;
+
+	if (item == NULL)
+		return NULL;
+	at = item->bytes;
+	to = &item->set_aside;
+	item->removed = false;
+	*to = *from;
+	to->model_id = copy_text(&at, from->model_id);
+	to->error = copy_text(&at, from->error);
+	to->event.id = copy_text(&at, event->id);
+	to->event.stream = copy_text(&at, event->stream);
+	to->event.type = copy_text(&at, event->type);
+	to->event.data = copy_text(&at, event->data);
+	to->event.metadata = copy_text(&at, event->metadata);
+	return item;
+}
+
+static void
+free_items(struct memory_items *items)
+{
+	for (size_t i = 0; i < items->count; i++)
+		free(items->at[i]);
+	free(items->at);
+	*items = (struct memory_items){0};
+}
+
+/* Copies of the new items, behind room for the old ones. */
+static bool
+copy_items(const struct memory_items *old, const struct lun_set_aside *from,
+    size_t count, struct memory_items *made)
+{
+	made->at = malloc((old->count + count + 1) * sizeof *made->at);
+	if (made->at == NULL)
+		return false;
+	for (size_t i = 0; i < count; i++) {
+		made->at[i] = new_item(&from[i]);
+		if (made->at[i] == NULL)
+			return false;
+		made->count++;
+	}
+	return true;
+}
+
+/* Number the new items and put them behind the old ones. Cannot fail. */
+static void
+append_items(struct memory_place *place, struct memory_items *old,
+    struct memory_items *made)
+{
+	for (size_t i = 0; i < made->count; i++)
+		made->at[i]->set_aside.number = ++place->last_number;
+	memmove(
+	    made->at + old->count, made->at, made->count * sizeof *made->at);
+	if (old->count > 0)
+		memcpy(made->at, old->at, old->count * sizeof *made->at);
+	made->count += old->count;
+	free(old->at);
+	*old = *made;
+	*made = (struct memory_items){0};
+}
+
+static struct memory_item **
+find_item(const struct memory_items *items, int64_t number)
+{
+	size_t low = 0, high = items->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (items->at[middle]->set_aside.number < number)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == items->count || items->at[low]->set_aside.number != number)
+		return NULL;
+	return &items->at[low];
+}
+
+/* Only marks the items; they are taken out by the function below. */
+static void
+mark_items(
+    const struct memory_items *items, const int64_t *numbers, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct memory_item **found = find_item(items, numbers[i]);
+
+		if (found != NULL)
+			(*found)->removed = true;
+	}
+}
+
+static void
+remove_marked(struct memory_items *items)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < items->count; i++) {
+		if (items->at[i]->removed)
+			free(items->at[i]);
+		else
+			items->at[kept++] = items->at[i];
+	}
+	items->count = kept;
+}
+
+static void
+keep_latest(struct memory_items *items)
+{
+	for (size_t i = 0; i + LUN_MEMORY_SKIPPED_MAX < items->count; i++)
+		items->at[i]->removed = true;
+	remove_marked(items);
+}
+
+void
+lun_memory_clear(struct memory_projection *p)
+{
+	const struct memory_rows none = {0};
+
+	free_rows(&p->rows, &none);
+	free_items(&p->parked);
+	free_items(&p->skipped);
+	lun_checkpoint_free(&p->checkpoint);
+}
+
+/* ---- the commit -------------------------------------------------------- */
+
+/* What a commit has made before it changes anything. */
+struct made {
+	struct memory_rows rows;
+	struct memory_items parked;
+	struct memory_items skipped;
+	struct lun_buffer source_state;
+};
+
+static bool
+make(const struct memory_projection *p, const struct lun_write_set *set,
+    struct made *made)
+{
+	lun_buffer_add_text(&made->source_state, set->source_state);
+	return !made->source_state.failed &&
+	       merge_writes(&p->rows, set, &made->rows) &&
+	       copy_items(
+		   &p->parked, set->parked, set->parked_count, &made->parked) &&
+	       copy_items(&p->skipped, set->skipped, set->skipped_count,
+		   &made->skipped);
+}
+
+static void
+move_checkpoint(struct lun_checkpoint *c, const struct lun_write_set *set)
+{
+	if (strcmp(c->script_hash, set->script_hash) != 0)
+		c->script_count++;
+	snprintf(c->script_hash, sizeof c->script_hash, "%s", set->script_hash);
+	snprintf(c->identity, sizeof c->identity, "%s", set->identity);
+	c->position = set->position;
+	c->committed_at = lun_clock_wall_us();
+	c->skipped_count += set->skipped_count;
+	c->revision++;
+}
+
+/* Cannot fail; what is left over in made is freed by its owner. */
+static void
+put_in_place(struct memory_place *place, struct memory_projection *p,
+    const struct lun_write_set *set, struct made *made)
+{
+	struct memory_rows old_rows = p->rows;
+	struct lun_buffer old_state = p->checkpoint.source_state;
+
+	p->rows = made->rows;
+	made->rows = (struct memory_rows){0};
+	free_rows(&old_rows, &p->rows);
+	p->checkpoint.source_state = made->source_state;
+	made->source_state = old_state;
+	mark_items(&p->parked, set->unparked, set->unparked_count);
+	remove_marked(&p->parked);
+	append_items(place, &p->parked, &made->parked);
+	append_items(place, &p->skipped, &made->skipped);
+	keep_latest(&p->skipped);
+	move_checkpoint(&p->checkpoint, set);
+}
+
+static enum lun_code
+commit(struct memory_place *place, struct memory_projection *p,
+    const struct lun_write_set *set, struct lun_err *err)
+{
+	struct made made = {0};
+	enum lun_code code = LUN_OK;
+
+	if (make(p, set, &made))
+		put_in_place(place, p, set, &made);
+	else
+		code = lun_fail(
+		    err, LUN_NOMEM, "commit \"%s\": out of memory", p->name);
+	free_rows(&made.rows, &p->rows);
+	free_items(&made.parked);
+	free_items(&made.skipped);
+	lun_buffer_free(&made.source_state);
+	return code;
+}
+
+enum lun_code
+lun_memory_commit(struct lun_model_store *store,
+    const struct lun_write_set *set, struct lun_err *err)
+{
+	struct memory_place *place = lun_memory_lock(store);
+	struct lun_guard guard = {set->expected_revision, set->fence};
+	struct memory_projection *p;
+	enum lun_code code;
+
+	code = lun_memory_guard(place, set->schema->projection, guard, &p, err);
+	if (code == LUN_OK)
+		code = commit(place, p, set, err);
+	lun_memory_unlock(place);
+	return code;
+}

@@ -1,0 +1,429 @@
+/* models.c - the model store in SQLite: connections, checkpoints, commits. */
+
+#include "models.h"
+
+#include <stdlib.h>
+
+#include "clock.h"
+
+/* ---- opening and closing ----------------------------------------------- */
+
+static void
+sqlite_close(struct lun_model_store *store)
+{
+	struct sqlite_models *m = sqlite_models_of(store);
+
+	while (m->owned != NULL) {
+		struct lun_ownership *next = m->owned->next;
+
+		lun_ownership_unlock(m->owned);
+		m->owned = next;
+	}
+	for (size_t i = 0; i < LUN_SQLITE_STATEMENTS_MAX; i++) {
+		sqlite3_finalize(m->statements[i].q);
+		free(m->statements[i].sql);
+	}
+	lun_sqlite_close(&m->c);
+	free(m);
+}
+
+static enum lun_code
+sqlite_open(const char *rest, const struct lun_store_options *options,
+    struct lun_model_store **out, struct lun_err *err)
+{
+	struct sqlite_models *m = calloc(1, sizeof *m);
+	enum lun_code code;
+
+	if (m == NULL)
+		return lun_fail(err, LUN_NOMEM, "%s: out of memory", rest);
+	m->base.ops = &lun_sqlite_models;
+	code = lun_sqlite_open(&m->c, rest, options, err);
+	if (code == LUN_OK)
+		code = lun_sqlite_add_functions(m, err);
+	if (code == LUN_OK)
+		code = lun_sqlite_make_tables(m, err);
+	if (code == LUN_OK)
+		*out = &m->base;
+	else
+		sqlite_close(&m->base);
+	return code;
+}
+
+static enum lun_code
+sqlite_connect(struct lun_model_store *store, struct lun_model_store **out,
+    struct lun_err *err)
+{
+	struct sqlite_models *m = calloc(1, sizeof *m);
+	enum lun_code code;
+
+	if (m == NULL)
+		return lun_fail(err, LUN_NOMEM, "connect: out of memory");
+	m->base.ops = store->ops;
+	code = lun_sqlite_connect(&m->c, &sqlite_models_of(store)->c, err);
+	if (code == LUN_OK)
+		code = lun_sqlite_add_functions(m, err);
+	if (code == LUN_OK)
+		*out = &m->base;
+	else
+		sqlite_close(&m->base);
+	return code;
+}
+
+/* ---- ownership --------------------------------------------------------- */
+
+static enum lun_code
+raise_fence(struct sqlite_models *m, const char *projection, const char *owner,
+    int64_t *fence, struct lun_err *err)
+{
+	sqlite3_stmt *q = NULL;
+	enum lun_code code;
+
+	code = lun_sqlite_statement(m,
+	    "INSERT INTO lunette_owners VALUES (?1, 1, ?2, ?3)"
+	    " ON CONFLICT (projection) DO UPDATE SET fence = fence + 1,"
+	    " owner = excluded.owner, acquired_at = excluded.acquired_at"
+	    " RETURNING fence",
+	    &q, err);
+	if (code != LUN_OK)
+		return code;
+	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(projection));
+	lun_sqlite_bind_text(&m->c, q, 2, lun_text_of(owner));
+	lun_sqlite_bind_integer(&m->c, q, 3, lun_clock_wall_us());
+	code = lun_sqlite_step(&m->c, q, err);
+	if (code == LUN_OK)
+		*fence = sqlite3_column_int64(q, 0);
+	lun_sqlite_done(q);
+	return code;
+}
+
+static enum lun_code
+take_fence(struct sqlite_models *m, struct lun_ownership *ownership,
+    const char *owner, struct lun_err *err)
+{
+	enum lun_code code = lun_sqlite_begin(&m->c, err);
+	int64_t fence = 0;
+
+	if (code != LUN_OK)
+		return code;
+	code = raise_fence(m, ownership->projection, owner, &fence, err);
+	code = lun_sqlite_end(m, code, err);
+	if (code == LUN_OK)
+		ownership->fence = fence;
+	return code;
+}
+
+static enum lun_code
+sqlite_acquire(struct lun_model_store *store, const char *projection,
+    const char *owner, int64_t time_to_live_ms, int64_t *fence,
+    char holder[LUN_OWNER_SIZE], struct lun_err *err)
+{
+	struct sqlite_models *m = sqlite_models_of(store);
+	struct lun_ownership *mine = *lun_ownership_find(&m->owned, projection);
+	const char *database = sqlite3_db_filename(m->c.db, "main");
+	bool is_new = mine == NULL;
+	enum lun_code code = LUN_OK;
+
+	(void)time_to_live_ms;
+	if (is_new)
+		code = lun_ownership_lock(
+		    database, projection, owner, &mine, holder, err);
+	if (code != LUN_OK)
+		return code;
+	code = take_fence(m, mine, owner, err);
+	if (code == LUN_OK)
+		*fence = mine->fence;
+	if (is_new && code == LUN_OK) {
+		mine->next = m->owned;
+		m->owned = mine;
+	} else if (is_new) {
+		lun_ownership_unlock(mine);
+	}
+	return code;
+}
+
+static enum lun_code
+sqlite_renew(struct lun_model_store *store, const char *projection,
+    int64_t fence, int64_t time_to_live_ms, struct lun_err *err)
+{
+	struct sqlite_models *m = sqlite_models_of(store);
+	struct lun_ownership *mine = *lun_ownership_find(&m->owned, projection);
+	struct lun_guard stored;
+	enum lun_code code;
+	bool defined;
+
+	(void)time_to_live_ms;
+	if (mine == NULL || mine->fence != fence)
+		return lun_fail(err, LUN_CONFLICT,
+		    "projection \"%s\" is not owned here any more", projection);
+	code = lun_sqlite_read_guard(m, projection, &stored, &defined, err);
+	if (code != LUN_OK)
+		return code;
+	return lun_model_store_check_fence(
+	    projection, fence, stored.fence, err);
+}
+
+static void
+sqlite_release(
+    struct lun_model_store *store, const char *projection, int64_t fence)
+{
+	struct lun_ownership **link =
+	    lun_ownership_find(&sqlite_models_of(store)->owned, projection);
+	struct lun_ownership *mine = *link;
+
+	if (mine == NULL || mine->fence != fence)
+		return;
+	*link = mine->next;
+	lun_ownership_unlock(mine);
+}
+
+/* ---- the checkpoint ---------------------------------------------------- */
+
+static void
+bind_state(
+    struct sqlite_models *m, sqlite3_stmt *q, int place, struct lun_text state)
+{
+	if (state.length == 0)
+		lun_sqlite_bind_null(&m->c, q, place);
+	else if (sqlite3_bind_blob64(q, place, state.bytes, state.length,
+		     SQLITE_STATIC) != SQLITE_OK)
+		m->c.bind_result = SQLITE_NOMEM;
+}
+
+static enum lun_code
+read_checkpoint(struct sqlite_models *m, sqlite3_stmt *q,
+    struct lun_checkpoint *c, struct lun_err *err)
+{
+	const char *path = lun_sqlite_path(&m->c);
+
+	*c = (struct lun_checkpoint){
+	    .version = sqlite3_column_int(q, 0),
+	    .revision = sqlite3_column_int64(q, 2),
+	    .fence = sqlite3_column_int64(q, 3),
+	    .paused = sqlite3_column_int(q, 4) != 0,
+	    .script_count = sqlite3_column_int64(q, 7),
+	    .committed_at = sqlite3_column_int64(q, 8),
+	    .parked_count = (uint64_t)sqlite3_column_int64(q, 9),
+	    .skipped_count = (uint64_t)sqlite3_column_int64(q, 10),
+	};
+	if (!lun_position_from_hex(lun_sqlite_column_text(q, 1), &c->position))
+		return lun_fail(err, LUN_IO,
+		    "%s: lunette_projections holds a position that is none",
+		    path);
+	lun_sqlite_copy_column(q, 5, c->identity, sizeof c->identity);
+	lun_sqlite_copy_column(q, 6, c->script_hash, sizeof c->script_hash);
+	lun_buffer_add_text(&c->schema, lun_sqlite_column_text(q, 11));
+	lun_buffer_add(&c->source_state, sqlite3_column_blob(q, 12),
+	    (size_t)sqlite3_column_bytes(q, 12));
+	if (!c->schema.failed && !c->source_state.failed)
+		return LUN_OK;
+	lun_checkpoint_free(c);
+	return lun_fail(err, LUN_NOMEM, "%s: out of memory", path);
+}
+
+static enum lun_code
+sqlite_checkpoint(struct lun_model_store *store, const char *projection,
+    struct lun_checkpoint *checkpoint, struct lun_err *err)
+{
+	struct sqlite_models *m = sqlite_models_of(store);
+	struct lun_checkpoint read;
+	sqlite3_stmt *q = NULL;
+	enum lun_code code;
+
+	code = lun_sqlite_statement(m,
+	    "SELECT version, position, revision,"
+	    " (SELECT fence FROM lunette_owners WHERE projection = ?1),"
+	    " paused, identity, script_hash, script_count, committed_at,"
+	    " (SELECT count(*) FROM lunette_parked WHERE projection = ?1),"
+	    " skipped_count, schema, source_state"
+	    " FROM lunette_projections WHERE name = ?1",
+	    &q, err);
+	if (code != LUN_OK)
+		return code;
+	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(projection));
+	code = lun_sqlite_step(&m->c, q, err);
+	if (code == LUN_NOTFOUND)
+		code = lun_fail(err, LUN_NOTFOUND,
+		    "projection \"%s\" is not in the model store", projection);
+	else if (code == LUN_OK)
+		code = read_checkpoint(m, q, &read, err);
+	lun_sqlite_done(q);
+	if (code == LUN_OK)
+		*checkpoint = read;
+	return code;
+}
+
+static enum lun_code
+update_position(struct sqlite_models *m, const char *projection,
+    struct lun_position position, struct lun_text source_state,
+    struct lun_err *err)
+{
+	char hex[LUN_POSITION_HEX_SIZE];
+	sqlite3_stmt *q = NULL;
+	enum lun_code code;
+
+	code = lun_sqlite_statement(m,
+	    "UPDATE lunette_projections SET position = ?2, source_state = ?3,"
+	    " revision = revision + 1 WHERE name = ?1",
+	    &q, err);
+	if (code != LUN_OK)
+		return code;
+	lun_position_to_hex(position, hex);
+	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(projection));
+	lun_sqlite_bind_text(&m->c, q, 2, lun_text_of(hex));
+	bind_state(m, q, 3, source_state);
+	code = lun_sqlite_run(&m->c, q, err);
+	lun_sqlite_done(q);
+	return code;
+}
+
+static enum lun_code
+sqlite_set_position(struct lun_model_store *store, const char *projection,
+    struct lun_position position, struct lun_text source_state,
+    struct lun_guard guard, struct lun_err *err)
+{
+	struct sqlite_models *m = sqlite_models_of(store);
+	enum lun_code code = lun_sqlite_begin(&m->c, err);
+
+	if (code != LUN_OK)
+		return code;
+	code = lun_sqlite_check_guard(m, projection, guard, err);
+	if (code == LUN_OK)
+		code =
+		    update_position(m, projection, position, source_state, err);
+	return lun_sqlite_end(m, code, err);
+}
+
+static enum lun_code
+update_paused(struct sqlite_models *m, const char *projection, bool paused,
+    struct lun_err *err)
+{
+	sqlite3_stmt *q = NULL;
+	enum lun_code code;
+
+	code = lun_sqlite_statement(m,
+	    "UPDATE lunette_projections SET paused = ?2,"
+	    " revision = revision + 1 WHERE name = ?1",
+	    &q, err);
+	if (code != LUN_OK)
+		return code;
+	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(projection));
+	lun_sqlite_bind_integer(&m->c, q, 2, paused);
+	code = lun_sqlite_run(&m->c, q, err);
+	lun_sqlite_done(q);
+	return code;
+}
+
+static enum lun_code
+sqlite_set_paused(struct lun_model_store *store, const char *projection,
+    bool paused, struct lun_guard guard, struct lun_err *err)
+{
+	struct sqlite_models *m = sqlite_models_of(store);
+	enum lun_code code = lun_sqlite_begin(&m->c, err);
+
+	if (code != LUN_OK)
+		return code;
+	code = lun_sqlite_check_guard(m, projection, guard, err);
+	if (code == LUN_OK)
+		code = update_paused(m, projection, paused, err);
+	return lun_sqlite_end(m, code, err);
+}
+
+static enum lun_code
+sqlite_list(struct lun_model_store *store, lun_name_fn *name, void *arg,
+    struct lun_err *err)
+{
+	struct sqlite_models *m = sqlite_models_of(store);
+	sqlite3_stmt *q = NULL;
+	enum lun_code code;
+
+	code = lun_sqlite_statement(
+	    m, "SELECT name FROM lunette_projections ORDER BY name", &q, err);
+	if (code != LUN_OK)
+		return code;
+	while (lun_sqlite_next(m, q, &code, err))
+		code = name(arg, (const char *)sqlite3_column_text(q, 0), err);
+	lun_sqlite_done(q);
+	return code;
+}
+
+/* ---- the commit -------------------------------------------------------- */
+
+static enum lun_code
+move_checkpoint(struct sqlite_models *m, const struct lun_write_set *set,
+    struct lun_err *err)
+{
+	char hex[LUN_POSITION_HEX_SIZE];
+	sqlite3_stmt *q = NULL;
+	enum lun_code code;
+
+	code = lun_sqlite_statement(m,
+	    "UPDATE lunette_projections SET position = ?2, source_state = ?3,"
+	    " identity = ?4, script_count = script_count + (script_hash <> ?5),"
+	    " script_hash = ?5, committed_at = ?6,"
+	    " skipped_count = skipped_count + ?7, revision = revision + 1"
+	    " WHERE name = ?1",
+	    &q, err);
+	if (code != LUN_OK)
+		return code;
+	lun_position_to_hex(set->position, hex);
+	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(set->schema->projection));
+	lun_sqlite_bind_text(&m->c, q, 2, lun_text_of(hex));
+	bind_state(m, q, 3, set->source_state);
+	lun_sqlite_bind_text(&m->c, q, 4, lun_text_of(set->identity));
+	lun_sqlite_bind_text(&m->c, q, 5, lun_text_of(set->script_hash));
+	lun_sqlite_bind_integer(&m->c, q, 6, lun_clock_wall_us());
+	lun_sqlite_bind_integer(&m->c, q, 7, (int64_t)set->skipped_count);
+	code = lun_sqlite_run(&m->c, q, err);
+	lun_sqlite_done(q);
+	return code;
+}
+
+static enum lun_code
+sqlite_commit(struct lun_model_store *store, const struct lun_write_set *set,
+    struct lun_err *err)
+{
+	struct sqlite_models *m = sqlite_models_of(store);
+	struct lun_guard guard = {set->expected_revision, set->fence};
+	enum lun_code code = lun_sqlite_begin(&m->c, err);
+
+	if (code != LUN_OK)
+		return code;
+	code = lun_sqlite_check_guard(m, set->schema->projection, guard, err);
+	if (code == LUN_OK)
+		code = lun_sqlite_write_models(m, set, err);
+	if (code == LUN_OK)
+		code = lun_sqlite_write_aside(m, set, err);
+	if (code == LUN_OK)
+		code = move_checkpoint(m, set, err);
+	return lun_sqlite_end(m, code, err);
+}
+
+const struct lun_model_store_ops lun_sqlite_models = {
+    .scheme = "sqlite",
+    .abi = LUN_MODEL_STORE_ABI,
+    .open = sqlite_open,
+    .connect = sqlite_connect,
+    .close = sqlite_close,
+    .acquire = sqlite_acquire,
+    .renew = sqlite_renew,
+    .release = sqlite_release,
+    .define = lun_sqlite_define,
+    .reset = lun_sqlite_reset,
+    .drop = lun_sqlite_drop,
+    .checkpoint = sqlite_checkpoint,
+    .set_position = sqlite_set_position,
+    .set_paused = sqlite_set_paused,
+    .list = sqlite_list,
+    .load = lun_sqlite_load,
+    .query = lun_sqlite_query,
+    .commit = sqlite_commit,
+    .parked = lun_sqlite_parked,
+    .parked_ids = lun_sqlite_parked_ids,
+    .skipped = lun_sqlite_skipped,
+    .request_post = lun_sqlite_request_post,
+    .request_next = lun_sqlite_request_next,
+    .request_finish = lun_sqlite_request_finish,
+    .request_result = lun_sqlite_request_result,
+    .publish = lun_sqlite_publish,
+    .heartbeat = lun_sqlite_heartbeat,
+};

@@ -1,0 +1,151 @@
+/*
+ * models.h - the insides of the SQLite model store, shared by its files.
+ *
+ * What people read: a table <projection>__v<version> with a column for every
+ * field, and a view <projection> over it. What the engine keeps: the tables
+ * lunette_*, see models.c.
+ */
+
+#ifndef LUN_SQLITE_MODELS_H
+#define LUN_SQLITE_MODELS_H
+
+#include "connection.h"
+#include "model_store.h"
+#include "ownership.h"
+
+#define LUN_SQLITE_STATEMENTS_MAX 32
+
+/* A prepared statement, kept for the next time. */
+struct sqlite_statement {
+	char *sql;
+	sqlite3_stmt *q;
+	uint64_t used_at;
+};
+
+/* A connection. */
+struct sqlite_models {
+	struct lun_model_store base; /* stays first */
+	struct lun_sqlite c;
+	struct lun_ownership *owned;
+	struct sqlite_statement statements[LUN_SQLITE_STATEMENTS_MAX];
+	uint64_t statement_clock;
+};
+
+static inline struct sqlite_models *
+sqlite_models_of(struct lun_model_store *store)
+{
+	return (struct sqlite_models *)store;
+}
+
+/*
+ * The prepared statement for this SQL, reset and without bindings; owned by
+ * the connection, to be given back with lun_sqlite_done().
+ */
+enum lun_code lun_sqlite_statement(struct sqlite_models *m, const char *sql,
+    sqlite3_stmt **out, struct lun_err *err) LUN_MUSTCHECK;
+/* NULL is allowed. */
+void lun_sqlite_done(sqlite3_stmt *q);
+
+/* Step on while *code is LUN_OK: true at a row; a failure goes to *code. */
+bool lun_sqlite_next(struct sqlite_models *m, sqlite3_stmt *q,
+    enum lun_code *code, struct lun_err *err) LUN_MUSTCHECK;
+
+/* Commit if code is LUN_OK, else roll back; the code of it all. */
+enum lun_code lun_sqlite_end(struct sqlite_models *m, enum lun_code code,
+    struct lun_err *err) LUN_MUSTCHECK;
+
+/* A quoted identifier; <projection>__v<version>, quoted. */
+void lun_sqlite_add_name(struct lun_buffer *sql, const char *name);
+void lun_sqlite_add_table(
+    struct lun_buffer *sql, const struct lun_schema *schema);
+
+/* What is stored: 0 and 0 for a projection that is not there. */
+enum lun_code lun_sqlite_read_guard(struct sqlite_models *m,
+    const char *projection, struct lun_guard *stored, bool *defined,
+    struct lun_err *err) LUN_MUSTCHECK;
+
+/* LUN_NOTFOUND, or LUN_CONFLICT if revision or fence is another. */
+enum lun_code lun_sqlite_check_guard(struct sqlite_models *m,
+    const char *projection, struct lun_guard guard,
+    struct lun_err *err) LUN_MUSTCHECK;
+
+/* LUN_NOTFOUND unless the projection is defined. */
+enum lun_code lun_sqlite_check_defined(struct sqlite_models *m,
+    const char *projection, struct lun_err *err) LUN_MUSTCHECK;
+
+/* LUN_NOTFOUND, or LUN_CONFIG if its models were built with another schema. */
+enum lun_code lun_sqlite_check_schema(struct sqlite_models *m,
+    const struct lun_schema *schema, struct lun_err *err) LUN_MUSTCHECK;
+
+/*
+ * A statement over the models could not be prepared: say so if that is because
+ * the projection is not there or has another schema, else keep the failure.
+ */
+enum lun_code lun_sqlite_explain(struct sqlite_models *m,
+    const struct lun_schema *schema, enum lun_code code, struct lun_err *err);
+
+/* The text of a column, cut to the size of what it is copied to. */
+void lun_sqlite_copy_column(
+    sqlite3_stmt *q, int column, char *copy, size_t size);
+
+/* models_define.c */
+enum lun_code lun_sqlite_make_tables(
+    struct sqlite_models *m, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_sqlite_define(struct lun_model_store *store,
+    const struct lun_schema *schema, int64_t fence, struct lun_err *err);
+enum lun_code lun_sqlite_reset(struct lun_model_store *store,
+    const struct lun_schema *schema, struct lun_guard guard,
+    struct lun_err *err);
+enum lun_code lun_sqlite_drop(struct lun_model_store *store,
+    const char *projection, struct lun_guard guard, struct lun_err *err);
+
+/* models_rows.c */
+/*
+ * Read a column of a model; text is borrowed from the statement. LUN_IO names
+ * table, id and column (the statement's first) if it holds something else.
+ */
+enum lun_code lun_sqlite_read_value(sqlite3_stmt *q, int column,
+    const struct lun_schema *schema, int field, struct lun_value *value,
+    struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_sqlite_load(struct lun_model_store *store,
+    const struct lun_schema *schema, const struct lun_text *ids, size_t count,
+    lun_model_fn *model, void *arg, struct lun_err *err);
+enum lun_code lun_sqlite_write_models(struct sqlite_models *m,
+    const struct lun_write_set *set, struct lun_err *err) LUN_MUSTCHECK;
+
+/* models_query.c */
+enum lun_code lun_sqlite_add_functions(
+    struct sqlite_models *m, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_sqlite_query(struct lun_model_store *store,
+    const struct lun_schema *schema, const struct lun_query *query,
+    lun_result_fn *result, void *arg, struct lun_err *err);
+
+/* models_aside.c */
+enum lun_code lun_sqlite_write_aside(struct sqlite_models *m,
+    const struct lun_write_set *set, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_sqlite_parked(struct lun_model_store *store,
+    const char *projection, struct lun_text model_id, int64_t after,
+    size_t limit, lun_set_aside_fn *item, void *arg, struct lun_err *err);
+enum lun_code lun_sqlite_parked_ids(struct lun_model_store *store,
+    const char *projection, lun_text_fn *id, void *arg, struct lun_err *err);
+enum lun_code lun_sqlite_skipped(struct lun_model_store *store,
+    const char *projection, size_t limit, lun_set_aside_fn *item, void *arg,
+    struct lun_err *err);
+
+/* models_admin.c */
+enum lun_code lun_sqlite_request_post(struct lun_model_store *store,
+    const struct lun_request *request, int64_t *number, struct lun_err *err);
+enum lun_code lun_sqlite_request_next(struct lun_model_store *store,
+    const char *projection, struct lun_request *request, struct lun_err *err);
+enum lun_code lun_sqlite_request_finish(struct lun_model_store *store,
+    int64_t number, enum lun_code outcome, const char *message,
+    struct lun_err *err);
+enum lun_code lun_sqlite_request_result(struct lun_model_store *store,
+    int64_t number, bool withdraw, struct lun_err *err);
+enum lun_code lun_sqlite_publish(struct lun_model_store *store,
+    const struct lun_heartbeat *heartbeats, size_t count, struct lun_err *err);
+enum lun_code lun_sqlite_heartbeat(struct lun_model_store *store,
+    const char *projection, struct lun_heartbeat *heartbeat,
+    struct lun_err *err);
+
+#endif

@@ -1,0 +1,554 @@
+/*
+ * models_query.c - a query as SQL over the table of its models.
+ *
+ * Everything a user wrote is a bound parameter. What SQLite has another
+ * opinion about is done by functions of ours: like, and places inside json,
+ * of which lunette_class() tells the kind and lunette_place() the value.
+ */
+
+#include <stdlib.h>
+
+#include "clock.h"
+#include "json_place.h"
+#include "json_scan.h"
+#include "models.h"
+
+/* Values of one class compare with each other only. 0: any. */
+enum class {
+	CLASS_ANY,
+	CLASS_BOOLEAN,
+	CLASS_NUMBER,
+	CLASS_TIMESTAMP,
+	CLASS_TEXT,
+	CLASS_JSON,
+};
+
+static enum class class_of(enum lun_value_kind kind) {
+	switch (kind){case LUN_VALUE_BOOLEAN : return CLASS_BOOLEAN; case
+		LUN_VALUE_INTEGER : case LUN_VALUE_NUMBER : return CLASS_NUMBER;
+		case LUN_VALUE_TIMESTAMP : return CLASS_TIMESTAMP;
+		case LUN_VALUE_TEXT : return CLASS_TEXT;
+		case LUN_VALUE_JSON : return CLASS_JSON;
+		case LUN_VALUE_NULL : break;
+}
+return CLASS_ANY;
+}
+
+/* ---- functions in SQL -------------------------------------------------- */
+
+static struct lun_text
+argument_text(sqlite3_value *value)
+{
+	const char *bytes = (const char *)sqlite3_value_text(value);
+
+	if (bytes == NULL)
+		return LUN_TEXT_NONE;
+	return (struct lun_text){bytes, (size_t)sqlite3_value_bytes(value)};
+}
+
+/* Arguments: json, keys. False if an error was set. */
+static bool
+find_place(sqlite3_context *context, int count, sqlite3_value **arguments,
+    struct lun_buffer *scratch, struct lun_value *value)
+{
+	struct lun_text json = argument_text(arguments[0]);
+	struct lun_text path[LUN_QUERY_PATH_MAX];
+
+	value->kind = LUN_VALUE_NULL;
+	if (json.bytes == NULL)
+		return true;
+	if (lun_json_check(json, NULL) != LUN_OK) {
+		sqlite3_result_error(context,
+		    "a model holds what is no json; somebody changed it", -1);
+		return false;
+	}
+	for (int i = 1; i < count && i <= LUN_QUERY_PATH_MAX; i++)
+		path[i - 1] = argument_text(arguments[i]);
+	if (lun_json_place(json, path, (size_t)count - 1, scratch, value))
+		return true;
+	sqlite3_result_error_nomem(context);
+	return false;
+}
+
+static void
+give_value(sqlite3_context *context, const struct lun_value *value)
+{
+	switch (value->kind) {
+	case LUN_VALUE_NULL:
+		sqlite3_result_null(context);
+		break;
+	case LUN_VALUE_NUMBER:
+		sqlite3_result_double(context, value->number);
+		break;
+	case LUN_VALUE_TEXT:
+	case LUN_VALUE_JSON:
+		sqlite3_result_text64(context, value->text.bytes,
+		    value->text.length, SQLITE_TRANSIENT, SQLITE_UTF8);
+		break;
+	default:
+		sqlite3_result_int64(context, value->integer);
+		break;
+	}
+}
+
+/* lunette_place(class, json, key...): null unless the value is of the class */
+static void
+place_function(sqlite3_context *context, int count, sqlite3_value **arguments)
+{
+	enum class wanted = (enum class)sqlite3_value_int(arguments[0]);
+	struct lun_buffer scratch = {0};
+	struct lun_value value;
+
+	if (find_place(context, count - 1, arguments + 1, &scratch, &value)) {
+		if (wanted != CLASS_ANY && class_of(value.kind) != wanted)
+			value.kind = LUN_VALUE_NULL;
+		give_value(context, &value);
+	}
+	lun_buffer_free(&scratch);
+}
+
+/* lunette_class(json, key...): the class of the value; null for null */
+static void
+class_function(sqlite3_context *context, int count, sqlite3_value **arguments)
+{
+	struct lun_buffer scratch = {0};
+	struct lun_value value;
+
+	if (find_place(context, count, arguments, &scratch, &value) &&
+	    value.kind != LUN_VALUE_NULL)
+		sqlite3_result_int(context, (int)class_of(value.kind));
+	lun_buffer_free(&scratch);
+}
+
+/* lunette_like(pattern, text, fold case) */
+static void
+like_function(sqlite3_context *context, int count, sqlite3_value **arguments)
+{
+	struct lun_text pattern = argument_text(arguments[0]);
+	struct lun_text text = argument_text(arguments[1]);
+
+	(void)count;
+	if (pattern.bytes != NULL && text.bytes != NULL)
+		sqlite3_result_int(
+		    context, lun_query_like(pattern, text,
+				 sqlite3_value_int(arguments[2]) != 0));
+}
+
+enum lun_code
+lun_sqlite_add_functions(struct sqlite_models *m, struct lun_err *err)
+{
+	static const struct {
+		const char *name;
+		int arguments;
+		void (*function)(sqlite3_context *, int, sqlite3_value **);
+	} functions[] = {
+	    {"lunette_place", -1, place_function},
+	    {"lunette_class", -1, class_function},
+	    {"lunette_like", 3, like_function},
+	};
+	int flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY;
+
+	for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++)
+		if (sqlite3_create_function_v2(m->c.db, functions[i].name,
+			functions[i].arguments, flags, NULL,
+			functions[i].function, NULL, NULL, NULL) != SQLITE_OK)
+			return lun_sqlite_fail(&m->c, err);
+	return LUN_OK;
+}
+
+/* ---- the SQL ----------------------------------------------------------- */
+
+/* SQL being written, and what its parameters will be bound to. */
+struct sql {
+	const struct lun_schema *schema;
+	struct lun_buffer text;
+	struct lun_buffer parameters; /* of struct lun_value */
+};
+
+static void
+add(struct sql *sql, const char *text)
+{
+	lun_buffer_add_text(&sql->text, lun_text_of(text));
+}
+
+static void
+add_value(struct sql *sql, const struct lun_value *value)
+{
+	lun_buffer_add(&sql->parameters, value, sizeof *value);
+	add(sql, "?");
+}
+
+static void
+add_text(struct sql *sql, struct lun_text text)
+{
+	struct lun_value value = {.kind = LUN_VALUE_TEXT};
+
+	value.text = text;
+	add_value(sql, &value);
+}
+
+static void
+add_count(struct sql *sql, uint64_t count)
+{
+	struct lun_value value = {.kind = LUN_VALUE_INTEGER};
+
+	value.integer = count > INT64_MAX ? INT64_MAX : (int64_t)count;
+	add_value(sql, &value);
+}
+
+static void
+add_field(struct sql *sql, int field)
+{
+	if (field == LUN_COLUMN_ID)
+		add(sql, "\"id\"");
+	else
+		lun_sqlite_add_name(
+		    &sql->text, sql->schema->fields[field].name);
+}
+
+static bool
+is_json(const struct sql *sql, const struct lun_column *column)
+{
+	return column->field != LUN_COLUMN_ID &&
+	       sql->schema->fields[column->field].type == LUN_FIELD_JSON;
+}
+
+/* "column", key, key) */
+static void
+add_path(struct sql *sql, const struct lun_column *column)
+{
+	add_field(sql, column->field);
+	for (size_t i = 0; i < column->path_length; i++) {
+		add(sql, ", ");
+		add_text(sql, column->path[i]);
+	}
+	add(sql, ")");
+}
+
+static void
+add_class(struct sql *sql, const struct lun_column *column)
+{
+	add(sql, "lunette_class(");
+	add_path(sql, column);
+}
+
+/* What a term speaks of, or null where that is not of the class. */
+static void
+add_column(struct sql *sql, const struct lun_column *column, enum class class)
+{
+	if (!is_json(sql, column)) {
+		add_field(sql, column->field);
+		return;
+	}
+	lun_buffer_printf(&sql->text, "lunette_place(%d, ", (int)class);
+	add_path(sql, column);
+}
+
+static void
+add_comparison(struct sql *sql, const struct lun_column *column,
+    const char *operator, const struct lun_value * value)
+{
+	add_column(sql, column, class_of(value->kind));
+	add(sql, operator);
+	add_value(sql, value);
+}
+
+static void
+add_like(struct sql *sql, const struct lun_condition *c)
+{
+	add(sql, "lunette_like(");
+	add_value(sql, c->values);
+	add(sql, ", ");
+	add_column(sql, &c->column, CLASS_TEXT);
+	add(sql, c->op == LUN_QUERY_ILIKE ? ", 1)" : ", 0)");
+}
+
+/* Values of a json place may differ in class, so IN is many equalities. */
+static void
+add_in(struct sql *sql, const struct lun_condition *c)
+{
+	bool is_place = is_json(sql, &c->column);
+
+	if (c->value_count == 0) {
+		add(sql, "0");
+		return;
+	}
+	if (!is_place) {
+		add_field(sql, c->column.field);
+		add(sql, " IN ");
+	}
+	for (size_t i = 0; i < c->value_count; i++) {
+		add(sql, i == 0 ? "(" : is_place ? " OR " : ", ");
+		if (is_place)
+			add_comparison(sql, &c->column, " = ", &c->values[i]);
+		else
+			add_value(sql, &c->values[i]);
+	}
+	add(sql, ")");
+}
+
+static void
+add_is_null(struct sql *sql, const struct lun_column *column)
+{
+	if (is_json(sql, column))
+		add_class(sql, column);
+	else
+		add_field(sql, column->field);
+	add(sql, " IS NULL");
+}
+
+static void add_condition(struct sql *sql, const struct lun_condition *c);
+
+static void
+add_group(struct sql *sql, const struct lun_condition *c)
+{
+	bool all = c->op == LUN_QUERY_AND;
+
+	if (c->child_count == 0)
+		add(sql, all ? "1" : "0");
+	for (size_t i = 0; i < c->child_count; i++) {
+		if (i > 0)
+			add(sql, all ? " AND " : " OR ");
+		add_condition(sql, &c->children[i]);
+	}
+}
+
+static void
+add_condition(struct sql *sql, const struct lun_condition *c)
+{
+	static const char *const operators[] = {
+	    [LUN_QUERY_EQ] = " = ",
+	    [LUN_QUERY_NEQ] = " <> ",
+	    [LUN_QUERY_GT] = " > ",
+	    [LUN_QUERY_GTE] = " >= ",
+	    [LUN_QUERY_LT] = " < ",
+	    [LUN_QUERY_LTE] = " <= ",
+	};
+
+	add(sql, c->op == LUN_QUERY_NOT ? "(NOT " : "(");
+	switch (c->op) {
+	case LUN_QUERY_AND:
+	case LUN_QUERY_OR:
+		add_group(sql, c);
+		break;
+	case LUN_QUERY_NOT:
+		add_condition(sql, c->children);
+		break;
+	case LUN_QUERY_LIKE:
+	case LUN_QUERY_ILIKE:
+		add_like(sql, c);
+		break;
+	case LUN_QUERY_IN:
+		add_in(sql, c);
+		break;
+	case LUN_QUERY_IS_NULL:
+		add_is_null(sql, &c->column);
+		break;
+	default:
+		add_comparison(sql, &c->column, operators[c->op], c->values);
+		break;
+	}
+	add(sql, ")");
+}
+
+static void
+add_direction(struct sql *sql, const struct lun_order *order)
+{
+	add(sql, order->descending ? " DESC" : " ASC");
+	add(sql, order->nulls_first ? " NULLS FIRST, " : " NULLS LAST, ");
+}
+
+static void
+add_order(struct sql *sql, const struct lun_query *query)
+{
+	add(sql, " ORDER BY ");
+	for (size_t i = 0; i < query->order_count; i++) {
+		const struct lun_order *order = &query->order[i];
+
+		if (is_json(sql, &order->column)) {
+			add_class(sql, &order->column);
+			add_direction(sql, order);
+		}
+		add_column(sql, &order->column, CLASS_ANY);
+		add_direction(sql, order);
+	}
+	add(sql, "\"id\"");
+}
+
+/* The id, which errors name, then what is asked for. */
+static void
+add_selected(struct sql *sql, const struct lun_query *query)
+{
+	add(sql, "SELECT \"id\"");
+	for (size_t i = 0; i < query->select_count; i++) {
+		add(sql, ", ");
+		add_field(sql, query->select[i].field);
+	}
+	if (query->select_count > 0)
+		return;
+	for (size_t i = 0; i < sql->schema->field_count; i++) {
+		add(sql, ", ");
+		add_field(sql, (int)i);
+	}
+}
+
+static void
+write_sql(struct sql *sql, const struct lun_query *query)
+{
+	add_selected(sql, query);
+	add(sql, " FROM ");
+	lun_sqlite_add_table(&sql->text, sql->schema);
+	if (query->where != NULL) {
+		add(sql, " WHERE ");
+		add_condition(sql, query->where);
+	}
+	add_order(sql, query);
+	add(sql, " LIMIT ");
+	add_count(sql, query->limit);
+	add(sql, " OFFSET ");
+	add_count(sql, query->offset);
+	lun_buffer_add_byte(&sql->text, '\0');
+}
+
+/* ---- running it -------------------------------------------------------- */
+
+struct run {
+	struct sqlite_models *m;
+	const struct lun_schema *schema;
+	const struct lun_query *query;
+	sqlite3_stmt *q;
+	size_t count; /* of values in a row */
+	struct lun_value *values;
+	struct lun_buffer *scratch; /* one for each value */
+};
+
+static enum lun_code
+bind_value(struct run *run, int place, const struct lun_value *value)
+{
+	char stamp[LUN_TIMESTAMP_LENGTH + 1];
+
+	switch (value->kind) {
+	case LUN_VALUE_NUMBER:
+		lun_sqlite_bind_number(
+		    &run->m->c, run->q, place, value->number);
+		break;
+	case LUN_VALUE_TEXT:
+	case LUN_VALUE_JSON:
+		lun_sqlite_bind_text(&run->m->c, run->q, place, value->text);
+		break;
+	case LUN_VALUE_TIMESTAMP:
+		lun_timestamp_format(value->integer, stamp);
+		if (sqlite3_bind_text(run->q, place, stamp,
+			LUN_TIMESTAMP_LENGTH, SQLITE_TRANSIENT) != SQLITE_OK)
+			return LUN_NOMEM;
+		break;
+	case LUN_VALUE_INTEGER:
+	case LUN_VALUE_BOOLEAN:
+		lun_sqlite_bind_integer(
+		    &run->m->c, run->q, place, value->integer);
+		break;
+	case LUN_VALUE_NULL:
+		lun_sqlite_bind_null(&run->m->c, run->q, place);
+		break;
+	}
+	return LUN_OK;
+}
+
+static enum lun_code
+bind_all(struct run *run, const struct sql *sql, struct lun_err *err)
+{
+	const char *at = sql->parameters.bytes;
+	size_t count = sql->parameters.length / sizeof(struct lun_value);
+	struct lun_value value;
+
+	for (size_t i = 0; i < count; i++, at += sizeof value) {
+		memcpy(&value, at, sizeof value);
+		if (bind_value(run, (int)i + 1, &value) != LUN_OK)
+			return lun_fail(err, LUN_NOMEM, "query: out of memory");
+	}
+	return LUN_OK;
+}
+
+/* Value number i, from the column after the id that was read for it. */
+static enum lun_code
+read_selected(struct run *run, size_t i, struct lun_err *err)
+{
+	const struct lun_column *column = &run->query->select[i];
+	struct lun_value *value = &run->values[i];
+	enum lun_code code;
+
+	code = lun_sqlite_read_value(
+	    run->q, (int)i + 1, run->schema, column->field, value, err);
+	if (code != LUN_OK || column->path_length == 0 ||
+	    value->kind != LUN_VALUE_JSON)
+		return code;
+	if (lun_json_place(value->text, column->path, column->path_length,
+		&run->scratch[i], value))
+		return LUN_OK;
+	return lun_fail(err, LUN_NOMEM, "query: out of memory");
+}
+
+static enum lun_code
+read_values(struct run *run, struct lun_err *err)
+{
+	bool all = run->query->select_count == 0;
+	enum lun_code code = LUN_OK;
+
+	for (size_t i = 0; code == LUN_OK && i < run->count; i++)
+		code = all ? lun_sqlite_read_value(run->q, (int)i, run->schema,
+				 (int)i - 1, &run->values[i], err)
+			   : read_selected(run, i, err);
+	return code;
+}
+
+static enum lun_code
+run_query(
+    struct run *run, lun_result_fn *result, void *arg, struct lun_err *err)
+{
+	enum lun_code code = LUN_OK;
+
+	run->count = run->query->select_count > 0
+			 ? run->query->select_count
+			 : run->schema->field_count + 1;
+	run->values = calloc(run->count, sizeof *run->values);
+	run->scratch = calloc(run->count, sizeof *run->scratch);
+	if (run->values == NULL || run->scratch == NULL)
+		code = lun_fail(err, LUN_NOMEM, "query: out of memory");
+	while (lun_sqlite_next(run->m, run->q, &code, err)) {
+		code = read_values(run, err);
+		if (code == LUN_OK)
+			code = result(arg, run->values, run->count, err);
+	}
+	for (size_t i = 0; run->scratch != NULL && i < run->count; i++)
+		lun_buffer_free(&run->scratch[i]);
+	free(run->scratch);
+	free(run->values);
+	return code;
+}
+
+enum lun_code
+lun_sqlite_query(struct lun_model_store *store, const struct lun_schema *schema,
+    const struct lun_query *query, lun_result_fn *result, void *arg,
+    struct lun_err *err)
+{
+	struct run run = {
+	    .m = sqlite_models_of(store), .schema = schema, .query = query};
+	struct sql sql = {.schema = schema};
+	enum lun_code code;
+
+	write_sql(&sql, query);
+	if (sql.text.failed || sql.parameters.failed)
+		code = lun_fail(err, LUN_NOMEM, "query: out of memory");
+	else
+		code = lun_sqlite_statement(run.m, sql.text.bytes, &run.q, err);
+	if (code != LUN_OK)
+		code = lun_sqlite_explain(run.m, schema, code, err);
+	else
+		code = bind_all(&run, &sql, err);
+	if (code == LUN_OK)
+		code = run_query(&run, result, arg, err);
+	lun_sqlite_done(run.q);
+	lun_buffer_free(&sql.parameters);
+	lun_buffer_free(&sql.text);
+	return code;
+}

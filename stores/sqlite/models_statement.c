@@ -1,0 +1,223 @@
+/* models_statement.c - what every call of the SQLite model store is made of. */
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "models.h"
+
+/* ---- statements -------------------------------------------------------- */
+
+static struct sqlite_statement *
+find_statement(struct sqlite_models *m, const char *sql)
+{
+	struct sqlite_statement *oldest = &m->statements[0];
+
+	for (size_t i = 0; i < LUN_SQLITE_STATEMENTS_MAX; i++) {
+		struct sqlite_statement *at = &m->statements[i];
+
+		if (at->sql != NULL && strcmp(at->sql, sql) == 0)
+			return at;
+		if (at->used_at < oldest->used_at)
+			oldest = at;
+	}
+	return oldest;
+}
+
+static enum lun_code
+renew_statement(struct sqlite_models *m, struct sqlite_statement *s,
+    const char *sql, struct lun_err *err)
+{
+	sqlite3_finalize(s->q);
+	free(s->sql);
+	*s = (struct sqlite_statement){.sql = strdup(sql)};
+	if (s->sql == NULL)
+		return lun_fail(err, LUN_NOMEM, "%s: out of memory",
+		    lun_sqlite_path(&m->c));
+	return lun_sqlite_prepare(&m->c, sql, &s->q, err);
+}
+
+enum lun_code
+lun_sqlite_statement(struct sqlite_models *m, const char *sql,
+    sqlite3_stmt **out, struct lun_err *err)
+{
+	struct sqlite_statement *s = find_statement(m, sql);
+	enum lun_code code = LUN_OK;
+
+	if (s->q == NULL || strcmp(s->sql, sql) != 0)
+		code = renew_statement(m, s, sql, err);
+	if (code != LUN_OK) {
+		free(s->sql);
+		*s = (struct sqlite_statement){0};
+		return code;
+	}
+	s->used_at = ++m->statement_clock;
+	*out = s->q;
+	return LUN_OK;
+}
+
+void
+lun_sqlite_done(sqlite3_stmt *q)
+{
+	if (q == NULL)
+		return;
+	sqlite3_reset(q);
+	sqlite3_clear_bindings(q);
+}
+
+bool
+lun_sqlite_next(struct sqlite_models *m, sqlite3_stmt *q, enum lun_code *code,
+    struct lun_err *err)
+{
+	enum lun_code step;
+
+	if (*code != LUN_OK)
+		return false;
+	step = lun_sqlite_step(&m->c, q, err);
+	if (step != LUN_OK && step != LUN_NOTFOUND)
+		*code = step;
+	return step == LUN_OK;
+}
+
+enum lun_code
+lun_sqlite_end(struct sqlite_models *m, enum lun_code code, struct lun_err *err)
+{
+	if (code == LUN_OK)
+		return lun_sqlite_commit(&m->c, err);
+	lun_sqlite_rollback(&m->c);
+	return code;
+}
+
+/* ---- names ------------------------------------------------------------- */
+
+void
+lun_sqlite_add_name(struct lun_buffer *sql, const char *name)
+{
+	lun_buffer_add_byte(sql, '"');
+	for (const char *p = name; *p != '\0'; p++) {
+		if (*p == '"')
+			lun_buffer_add_byte(sql, '"');
+		lun_buffer_add_byte(sql, *p);
+	}
+	lun_buffer_add_byte(sql, '"');
+}
+
+void
+lun_sqlite_add_table(struct lun_buffer *sql, const struct lun_schema *schema)
+{
+	char name[LUN_NAME_MAX + 24];
+
+	snprintf(
+	    name, sizeof name, "%s__v%d", schema->projection, schema->version);
+	lun_sqlite_add_name(sql, name);
+}
+
+void
+lun_sqlite_copy_column(sqlite3_stmt *q, int column, char *copy, size_t size)
+{
+	struct lun_text text = lun_sqlite_column_text(q, column);
+
+	snprintf(copy, size, "%.*s", LUN_TEXT_ARG(text));
+}
+
+/* ---- projections ------------------------------------------------------- */
+
+enum lun_code
+lun_sqlite_read_guard(struct sqlite_models *m, const char *projection,
+    struct lun_guard *stored, bool *defined, struct lun_err *err)
+{
+	sqlite3_stmt *q = NULL;
+	enum lun_code code;
+
+	code = lun_sqlite_statement(m,
+	    "SELECT (SELECT fence FROM lunette_owners WHERE projection = ?1),"
+	    " (SELECT revision FROM lunette_projections WHERE name = ?1)",
+	    &q, err);
+	if (code != LUN_OK)
+		return code;
+	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(projection));
+	code = lun_sqlite_step(&m->c, q, err);
+	if (code == LUN_OK) {
+		stored->fence = sqlite3_column_int64(q, 0);
+		stored->expected_revision = sqlite3_column_int64(q, 1);
+		*defined = sqlite3_column_type(q, 1) != SQLITE_NULL;
+	}
+	lun_sqlite_done(q);
+	return code;
+}
+
+static enum lun_code
+not_defined(const char *projection, struct lun_err *err)
+{
+	return lun_fail(err, LUN_NOTFOUND,
+	    "projection \"%s\" is not in the model store", projection);
+}
+
+enum lun_code
+lun_sqlite_check_guard(struct sqlite_models *m, const char *projection,
+    struct lun_guard guard, struct lun_err *err)
+{
+	struct lun_guard stored;
+	enum lun_code code;
+	bool defined;
+
+	code = lun_sqlite_read_guard(m, projection, &stored, &defined, err);
+	if (code != LUN_OK)
+		return code;
+	if (!defined)
+		return not_defined(projection, err);
+	return lun_model_store_check_guard(
+	    projection, guard, stored.expected_revision, stored.fence, err);
+}
+
+enum lun_code
+lun_sqlite_check_defined(
+    struct sqlite_models *m, const char *projection, struct lun_err *err)
+{
+	struct lun_guard stored;
+	enum lun_code code;
+	bool defined;
+
+	code = lun_sqlite_read_guard(m, projection, &stored, &defined, err);
+	if (code == LUN_OK && !defined)
+		code = not_defined(projection, err);
+	return code;
+}
+
+enum lun_code
+lun_sqlite_check_schema(struct sqlite_models *m,
+    const struct lun_schema *schema, struct lun_err *err)
+{
+	sqlite3_stmt *q = NULL;
+	enum lun_code code;
+
+	code = lun_sqlite_statement(m,
+	    "SELECT version, schema FROM lunette_projections WHERE name = ?1",
+	    &q, err);
+	if (code != LUN_OK)
+		return code;
+	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(schema->projection));
+	code = lun_sqlite_step(&m->c, q, err);
+	if (code == LUN_OK)
+		code = lun_model_store_check_schema(schema,
+		    sqlite3_column_int(q, 0), lun_sqlite_column_text(q, 1),
+		    err);
+	else if (code == LUN_NOTFOUND)
+		code = not_defined(schema->projection, err);
+	lun_sqlite_done(q);
+	return code;
+}
+
+enum lun_code
+lun_sqlite_explain(struct sqlite_models *m, const struct lun_schema *schema,
+    enum lun_code code, struct lun_err *err)
+{
+	struct lun_err better;
+	enum lun_code why;
+
+	if (code != LUN_IO)
+		return code;
+	why = lun_sqlite_check_schema(m, schema, &better);
+	if (why != LUN_NOTFOUND && why != LUN_CONFIG)
+		return code;
+	return lun_fail(err, why, "%s", better.message);
+}
