@@ -102,9 +102,6 @@ enum lun_code lun_query_parse(const struct lun_schema *schema,
     uint64_t max_limit, struct lun_query **out,
     struct lun_err *err) LUN_MUSTCHECK;
 
-/* Append a text as a name or value of a term: quoted, so it can hold anything. */
-void lun_query_write_quoted(struct lun_buffer *term, struct lun_text text);
-
 /* NULL is allowed. */
 void lun_query_free(struct lun_query *query);
 

@@ -154,18 +154,6 @@ lun_query_read_quoted(struct lun_query_parser *p, struct lun_text *text)
 	return LUN_OK;
 }
 
-void
-lun_query_write_quoted(struct lun_buffer *term, struct lun_text text)
-{
-	lun_buffer_add_byte(term, '"');
-	for (size_t i = 0; i < text.length; i++) {
-		if (text.bytes[i] == '"' || text.bytes[i] == '\\')
-			lun_buffer_add_byte(term, '\\');
-		lun_buffer_add_byte(term, text.bytes[i]);
-	}
-	lun_buffer_add_byte(term, '"');
-}
-
 static bool
 at_name_end(const struct lun_query_parser *p)
 {

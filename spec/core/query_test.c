@@ -203,22 +203,9 @@ query_like(lua_State *L)
 	return 1;
 }
 
-/* quoted(text) -> the text as part of a term */
-static int
-query_quoted(lua_State *L)
-{
-	struct lun_buffer term = {0};
-
-	lun_query_write_quoted(&term, check_text(L, 1));
-	lua_pushlstring(L, term.bytes, term.length);
-	lun_buffer_free(&term);
-	return 1;
-}
-
 static const luaL_Reg functions[] = {
     {"like", query_like},
     {"parse", query_parse},
-    {"quoted", query_quoted},
     {NULL, NULL},
 };
 

@@ -1,4 +1,4 @@
-require "spec.helper"
+local helper = require "spec.helper"
 local query = require "query_test"
 
 local fields = {
@@ -107,7 +107,10 @@ describe("a filter", function()
     refuses('owner=eq."a\\', "not closed")
   end)
 
-  it("can be written so that any text comes back", function()
+  it("can be quoted so that any text comes back", function()
+    local function quoted(text)
+      return '"' .. text:gsub('[\\"]', "\\%0") .. '"'
+    end
     for _, text in ipairs {
       "", "a", '"', "\\", 'a"b\\"', "1,2)", " x ", "null",
     } do
@@ -118,12 +121,12 @@ describe("a filter", function()
         ["data->x=eq.@"] = "(eq data>x text:@)",
       } do
         local expected = meaning:gsub("@", { ["@"] = text })
-        local term = form:gsub("@", { ["@"] = query.quoted(text) })
+        local term = form:gsub("@", { ["@"] = quoted(text) })
         assert.equal(expected, where(term))
       end
     end
     assert.equal('(eq a"->b>c integer:1)',
-      where(query.quoted 'a"->b' .. "->c=eq.1", whole))
+      where(quoted 'a"->b' .. "->c=eq.1", whole))
   end)
 
   it("may have spaces around the name only", function()
@@ -142,7 +145,8 @@ describe("a value", function()
       where "balance=eq.-9223372036854775808")
     for _, bad in ipairs {
       "3.5", "x", "", "1 ", " 1", "+1", "0x1", "01", "1e400", "null", "true",
-      "9223372036854775808", "1e19", "--1", "-", "1.", ".5", "\n1",
+      "9223372036854775808", "9223372036854775808.0", "1e19",
+      "--1", "-", "1.", ".5", "\n1",
     } do
       refuses("balance=eq." .. bad, "balance takes a whole number")
     end
@@ -695,5 +699,41 @@ describe("matching with like", function()
     local text = ("a"):rep(20000)
     assert.is_false(matches(pattern, text))
     assert.is_false(matches(("%_"):rep(300) .. "b", text))
+  end)
+end)
+
+describe("docs/query.md", function()
+  local schema = "field address json\nfield balance integer\n"
+    .. "field closed_at timestamp\nfield owner text\n"
+
+  it("shows terms that are taken", function()
+    local seen = 0
+    local text = helper.read_file(helper.root .. "/docs/query.md")
+    for line in text:gmatch "[^\n]+" do
+      if line:match "^[%l_.]+=[%l(%d]" then
+        seen = seen + 1
+        assert(parse(line, schema))
+      end
+    end
+    assert.equal(10, seen)
+  end)
+
+  it("names the limits", function()
+    local text = helper.read_file(helper.root .. "/docs/query.md")
+    local header = helper.read_file(helper.root .. "/engine/query.h")
+    for name, row in pairs {
+      TERMS_MAX = "conditions in a query | %s |",
+      DEPTH_MAX = "groups inside groups | %s |",
+      PATH_MAX = "keys of a path | %s |",
+      COLUMNS_MAX = "columns of `order` · of `select` | %s |",
+      IN_MAX = "values of one `in` · of a query | %s ·",
+      VALUES_MAX = " · %s |",
+      VALUE_MAX = "bytes of a value · of a pattern | %s ·",
+      PATTERN_MAX = " · %s |",
+    } do
+      local value = header:match("LUN_QUERY_" .. name .. "%s+(%d+)")
+      value = value:gsub("(%d)(%d%d%d)$", "%1,%2")
+      assert.truthy(text:find(row:format(value), 1, true), name)
+    end
   end)
 end)
