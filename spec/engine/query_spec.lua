@@ -731,9 +731,9 @@ describe("docs/query.md", function()
       VALUE_MAX = "bytes of a value · of a pattern | %s ·",
       PATTERN_MAX = " · %s |",
     } do
-      local value = header:match("LUN_QUERY_" .. name .. "%s+(%d+)")
-      value = value:gsub("(%d)(%d%d%d)$", "%1,%2")
-      assert.truthy(text:find(row:format(value), 1, true), name)
+      local limit = header:match("LUN_QUERY_" .. name .. "%s+(%d+)")
+      limit = limit:gsub("(%d)(%d%d%d)$", "%1,%2")
+      assert.truthy(text:find(row:format(limit), 1, true), name)
     end
   end)
 end)
