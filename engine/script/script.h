@@ -2,8 +2,9 @@
  * script.h - a projection script: load, validate, describe, call.
  *
  * A script owns a Lua state of its own, used by one thread at a time. No
- * function here lets a Lua error out. After LUN_BUDGET the state is spent:
- * lun_script_renew() builds a new one from the same source.
+ * function here lets a Lua error out. After LUN_BUDGET or an interrupt the
+ * state is spent; lun_script_renew(), or the next call that needs a state,
+ * builds a new one from the same source.
  */
 
 #ifndef LUN_SCRIPT_H
@@ -51,12 +52,19 @@ enum lun_code lun_script_renew(
 const struct lun_schema *lun_script_schema(const struct lun_script *script);
 const char *lun_script_hash(const struct lun_script *script);
 struct lun_text lun_script_source(const struct lun_script *script);
-/* handles, or the keys of `on`; no types: every type. */
+/* handles, or the keys of `on` in order; no types: every type. */
 const struct lun_event_filter *lun_script_filter(
     const struct lun_script *script);
 enum lun_on_error lun_script_on_error(const struct lun_script *script);
 int lun_script_retries(const struct lun_script *script);
 bool lun_script_has_query(const struct lun_script *script);
+
+/*
+ * Let event.position read as this event store writes positions; it must
+ * outlive its use here. Without one it is 32 hexadecimal digits.
+ */
+void lun_script_use_positions_of(
+    struct lun_script *script, struct lun_event_store *events);
 
 /*
  * Call extract_model_id for the batch's events from *at on, noting touches in
@@ -78,6 +86,9 @@ enum lun_code lun_script_apply(struct lun_script *script,
     const struct lun_batch *batch, struct lun_unit_of_work *uow, size_t *at,
     struct lun_err *err) LUN_MUSTCHECK;
 
+/* True if the last LUN_BUDGET of extract or apply was for want of memory. */
+bool lun_script_starved(const struct lun_script *script);
+
 /* Let go of the batch's tables; events and data stop being usable. */
 void lun_script_end_batch(struct lun_script *script);
 
@@ -97,7 +108,10 @@ enum lun_code lun_script_query(struct lun_script *script,
  */
 uint64_t lun_script_progress(const struct lun_script *script);
 
-/* Ask a running handler to stop at its next budget check. Any thread. */
+/*
+ * Ask the handler that runs, or the next one, to stop at its next budget
+ * check: the call then ends with LUN_UNAVAILABLE. Any thread.
+ */
 void lun_script_interrupt(struct lun_script *script);
 
 #endif

@@ -1,0 +1,31 @@
+/*
+ * description.h - what a script's table says, checked.
+ */
+
+#ifndef LUN_DESCRIPTION_H
+#define LUN_DESCRIPTION_H
+
+#include <lua.h>
+
+#include "script.h"
+
+/* Zero is the empty state. */
+struct lun_description {
+	struct lun_schema *schema;
+	struct lun_event_filter filter; /* owned; from handles or on */
+	enum lun_on_error on_error;
+	int retries;
+	bool by_type; /* has `on` in place of apply_to_model */
+	bool has_query;
+};
+
+/*
+ * Read the table at index. LUN_SCRIPT with "chunk: field: what is wrong". May
+ * raise for want of memory; what was read until then is in out and freed with
+ * it.
+ */
+enum lun_code lun_description_read(lua_State *L, int index, const char *chunk,
+    struct lun_description *out, struct lun_err *err) LUN_MUSTCHECK;
+void lun_description_free(struct lun_description *description);
+
+#endif

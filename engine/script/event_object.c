@@ -1,0 +1,538 @@
+/* event_object.c - events and their data as scripts hold them. */
+
+#include "event_object.h"
+
+#include <lauxlib.h>
+
+#include "../event_store.h"
+#include "../json.h"
+#include "script_state.h"
+
+/* Registry keys of the metatables. */
+static const char event_key, data_key;
+
+/* User values: the data and the metadata, once they were asked for. */
+struct event_object {
+	uint64_t stamp;
+	uint32_t place; /* in the batch */
+};
+
+/* User value: a table of the nested values that were decoded, by key. */
+struct data_object {
+	uint64_t stamp;
+	uint32_t document; /* twice the event's place, one more for metadata */
+};
+
+static const char *const field_names[] = {"data", "id", "metadata", "position",
+    "recorded_at", "stream", "type", "version"};
+
+enum field {
+	FIELD_DATA,
+	FIELD_ID,
+	FIELD_METADATA,
+	FIELD_POSITION,
+	FIELD_RECORDED_AT,
+	FIELD_STREAM,
+	FIELD_TYPE,
+	FIELD_VERSION,
+	FIELD_COUNT
+};
+
+static void
+check_stamp(lua_State *L, const struct lun_script *script, uint64_t stamp)
+{
+	if (stamp != script->stamp)
+		luaL_error(L,
+		    "an event was used after its batch: copy what you keep, "
+		    "with lunette.table(event)");
+}
+
+static bool
+has_metatable(lua_State *L, int index, const char *key)
+{
+	bool same;
+
+	if (lua_type(L, index) != LUA_TUSERDATA || !lua_getmetatable(L, index))
+		return false;
+	lua_rawgetp(L, LUA_REGISTRYINDEX, key);
+	same = lua_rawequal(L, -1, -2);
+	lua_pop(L, 2);
+	return same;
+}
+
+/* ---- data -------------------------------------------------------------- */
+
+static struct lun_text
+text_of(const struct lun_script *script, uint32_t document)
+{
+	const struct lun_event *event = &script->batch->events[document / 2];
+
+	return document % 2 == 0 ? event->data : event->metadata;
+}
+
+static struct lun_text
+check_data(lua_State *L, const struct lun_script *script,
+    const struct data_object *data)
+{
+	check_stamp(L, script, data->stamp);
+	return text_of(script, data->document);
+}
+
+static void
+push_unescaped(lua_State *L, struct lun_script *script, struct lun_text literal)
+{
+	struct lun_buffer *text = &script->text;
+
+	lun_buffer_clear(text);
+	lun_json_unescape(literal, text);
+	if (text->failed)
+		luaL_error(L, "out of memory");
+	lua_pushlstring(L, text->length > 0 ? text->bytes : "", text->length);
+}
+
+static void
+push_value(lua_State *L, struct lun_script *script,
+    const struct lun_member *member, struct lun_text value)
+{
+	switch ((enum lun_json_kind)member->kind) {
+	case LUN_JSON_STRING:
+		if (member->value_escaped)
+			push_unescaped(L, script, value);
+		else
+			lua_pushlstring(L, value.bytes + 1, value.length - 2);
+		return;
+	case LUN_JSON_INTEGER:
+		lua_pushinteger(L, lun_json_integer(value));
+		return;
+	case LUN_JSON_NUMBER:
+		lua_pushnumber(L, lun_json_number(value));
+		return;
+	case LUN_JSON_TRUE:
+	case LUN_JSON_FALSE:
+		lua_pushboolean(L, member->kind == LUN_JSON_TRUE);
+		return;
+	case LUN_JSON_NULL:
+		lua_pushlightuserdata(L, lun_json_null());
+		return;
+	case LUN_JSON_ARRAY:
+	case LUN_JSON_OBJECT:
+		lun_json_push(L, value);
+	}
+}
+
+/* A nested value is decoded once: the same access gives the same table. */
+static void
+push_member(lua_State *L, struct lun_script *script, int data, int key,
+    const struct lun_member *member, struct lun_text json)
+{
+	struct lun_text value = lun_member_value(member, json);
+
+	if (member->kind != LUN_JSON_ARRAY && member->kind != LUN_JSON_OBJECT) {
+		push_value(L, script, member, value);
+		return;
+	}
+	if (lua_getiuservalue(L, data, 1) != LUA_TTABLE) {
+		lua_pop(L, 1);
+		lua_newtable(L);
+		lua_pushvalue(L, -1);
+		lua_setiuservalue(L, data, 1);
+	}
+	lua_pushvalue(L, key);
+	if (lua_rawget(L, -2) == LUA_TNIL) {
+		lua_pop(L, 1);
+		push_value(L, script, member, value);
+		lua_pushvalue(L, key);
+		lua_pushvalue(L, -2);
+		lua_rawset(L, -4);
+	}
+	lua_remove(L, -2);
+}
+
+/* data[key] */
+static int
+data_index(lua_State *L)
+{
+	struct lun_script *script = lun_script_of(L);
+	struct data_object *data = lua_touserdata(L, 1);
+	struct lun_text json = check_data(L, script, data), key;
+	const struct lun_member *member;
+
+	if (lua_type(L, 2) != LUA_TSTRING)
+		return 0;
+	key.bytes = lua_tolstring(L, 2, &key.length);
+	member =
+	    lun_documents_find(&script->documents, data->document, json, key);
+	if (member == NULL)
+		return 0;
+	push_member(L, script, 1, 2, member, json);
+	return 1;
+}
+
+static void
+push_key(lua_State *L, struct lun_script *script,
+    const struct lun_member *member, struct lun_text json)
+{
+	struct lun_text key = lun_member_key(member, json);
+
+	if (member->key_escaped)
+		push_unescaped(L, script, key);
+	else
+		lua_pushlstring(L, key.bytes, key.length);
+}
+
+/* What pairs(data) steps with; upvalues: the data, how many were given. */
+static int
+data_next(lua_State *L)
+{
+	struct lun_script *script = lun_script_of(L);
+	struct data_object *data = lua_touserdata(L, lua_upvalueindex(1));
+	lua_Integer n = lua_tointeger(L, lua_upvalueindex(2));
+	struct lun_text json = check_data(L, script, data);
+	const struct lun_document *document =
+	    lun_documents_at(&script->documents, data->document);
+	const struct lun_member *member;
+
+	if (n >= (lua_Integer)document->count)
+		return 0;
+	lua_pushinteger(L, n + 1);
+	lua_replace(L, lua_upvalueindex(2));
+	member = lun_documents_member(&script->documents, document, (size_t)n);
+	lua_settop(L, 0);
+	lua_pushvalue(L, lua_upvalueindex(1));
+	push_key(L, script, member, json);
+	push_member(L, script, 1, 2, member, json);
+	return 2;
+}
+
+static int
+data_pairs(lua_State *L)
+{
+	check_data(L, lun_script_of(L), lua_touserdata(L, 1));
+	lua_pushvalue(L, 1);
+	lua_pushinteger(L, 0);
+	lua_pushcclosure(L, data_next, 2);
+	return 1;
+}
+
+/* #data: how many members there are */
+static int
+data_len(lua_State *L)
+{
+	struct lun_script *script = lun_script_of(L);
+	struct data_object *data = lua_touserdata(L, 1);
+
+	check_data(L, script, data);
+	lua_pushinteger(
+	    L, lun_documents_at(&script->documents, data->document)->count);
+	return 1;
+}
+
+/* Data or metadata: lazy if it is an object, else its value (+1). */
+static void
+push_document(lua_State *L, struct lun_script *script, uint32_t document)
+{
+	struct lun_text json = text_of(script, document);
+	struct data_object *data;
+	struct lun_err err;
+
+	if (lun_documents_open(&script->documents, document, json, &err) !=
+	    LUN_OK)
+		luaL_error(L, "event %s: %s",
+		    document % 2 == 0 ? "data" : "metadata", err.message);
+	if (lun_documents_at(&script->documents, document)->state !=
+	    LUN_DOCUMENT_OBJECT) {
+		lun_json_push(L, json);
+		return;
+	}
+	data = lua_newuserdatauv(L, sizeof *data, 1);
+	data->stamp = script->stamp;
+	data->document = document;
+	lua_rawgetp(L, LUA_REGISTRYINDEX, &data_key);
+	lua_setmetatable(L, -2);
+}
+
+/* ---- events ------------------------------------------------------------ */
+
+static const struct lun_event *
+check_event(lua_State *L, const struct lun_script *script,
+    const struct event_object *object)
+{
+	check_stamp(L, script, object->stamp);
+	return &script->batch->events[object->place];
+}
+
+static void
+push_position(
+    lua_State *L, const struct lun_script *script, struct lun_position position)
+{
+	char text[LUN_POSITION_MAX];
+
+	if (script->events != NULL)
+		lun_event_store_format_position(script->events, position, text);
+	else
+		lun_position_to_hex(position, text);
+	lua_pushstring(L, text);
+}
+
+/* data (part 0) or metadata (part 1): made once for each event object. */
+static void
+push_part(lua_State *L, struct lun_script *script, int index,
+    const struct event_object *object, uint32_t part)
+{
+	if (lua_getiuservalue(L, index, (int)part + 1) != LUA_TNIL)
+		return;
+	lua_pop(L, 1);
+	push_document(L, script, object->place * 2 + part);
+	lua_pushvalue(L, -1);
+	lua_setiuservalue(L, index, (int)part + 1);
+}
+
+static void
+push_text(lua_State *L, struct lun_text text)
+{
+	lua_pushlstring(L, text.length > 0 ? text.bytes : "", text.length);
+}
+
+/* A field of the event object at index (+1). */
+static void
+push_field(lua_State *L, struct lun_script *script, int index, enum field field)
+{
+	struct event_object *object = lua_touserdata(L, index);
+	const struct lun_event *event = check_event(L, script, object);
+
+	switch (field) {
+	case FIELD_DATA:
+		push_part(L, script, index, object, 0);
+		return;
+	case FIELD_METADATA:
+		if (event->metadata.bytes == NULL)
+			lua_pushnil(L);
+		else
+			push_part(L, script, index, object, 1);
+		return;
+	case FIELD_ID:
+		push_text(L, event->id);
+		return;
+	case FIELD_STREAM:
+		push_text(L, event->stream);
+		return;
+	case FIELD_TYPE:
+		push_text(L, event->type);
+		return;
+	case FIELD_POSITION:
+		push_position(L, script, event->position);
+		return;
+	case FIELD_RECORDED_AT:
+		lua_pushinteger(L, event->recorded_at);
+		return;
+	case FIELD_VERSION:
+		lua_pushinteger(L, event->version);
+		return;
+	case FIELD_COUNT:
+		break;
+	}
+	lua_pushnil(L);
+}
+
+static enum field
+find_field(const char *name)
+{
+	enum field field = FIELD_DATA;
+
+	while (field < FIELD_COUNT && strcmp(field_names[field], name) != 0)
+		field++;
+	return field;
+}
+
+/* event.name: a misspelt one raises, for it could never be there */
+static int
+event_index(lua_State *L)
+{
+	enum field field = FIELD_COUNT;
+
+	if (lua_type(L, 2) == LUA_TSTRING)
+		field = find_field(lua_tostring(L, 2));
+	if (field == FIELD_COUNT)
+		return luaL_error(L, "an event has no field \"%s\"",
+		    luaL_tolstring(L, 2, NULL));
+	push_field(L, lun_script_of(L), 1, field);
+	return 1;
+}
+
+/* What pairs(event) steps with; upvalues: the event, the next field. */
+static int
+event_next(lua_State *L)
+{
+	lua_Integer field = lua_tointeger(L, lua_upvalueindex(2));
+
+	lua_settop(L, 0);
+	lua_pushvalue(L, lua_upvalueindex(1));
+	for (; field < FIELD_COUNT; field++) {
+		lua_pushstring(L, field_names[field]);
+		push_field(L, lun_script_of(L), 1, (enum field)field);
+		if (!lua_isnil(L, -1))
+			break;
+		lua_settop(L, 1);
+	}
+	if (field == FIELD_COUNT)
+		return 0;
+	lua_pushinteger(L, field + 1);
+	lua_replace(L, lua_upvalueindex(2));
+	return 2;
+}
+
+static int
+event_pairs(lua_State *L)
+{
+	check_event(L, lun_script_of(L), lua_touserdata(L, 1));
+	lua_pushvalue(L, 1);
+	lua_pushinteger(L, 0);
+	lua_pushcclosure(L, event_next, 2);
+	return 1;
+}
+
+static int
+refuse_change(lua_State *L)
+{
+	return luaL_error(L, "events cannot be changed");
+}
+
+/* ---- copies and text --------------------------------------------------- */
+
+static void push_copy(lua_State *L, int index, int depth);
+
+static void
+push_event_copy(lua_State *L, int event)
+{
+	lua_createtable(L, 0, FIELD_COUNT);
+	for (enum field field = FIELD_DATA; field < FIELD_COUNT; field++) {
+		push_field(L, lun_script_of(L), event, field);
+		push_copy(L, lua_gettop(L), 1);
+		lua_setfield(L, -3, field_names[field]);
+		lua_pop(L, 1);
+	}
+}
+
+static void
+push_table_copy(lua_State *L, int table, int depth)
+{
+	lua_createtable(L, (int)lua_rawlen(L, table), 0);
+	if (lua_getmetatable(L, table)) {
+		lua_rawgetp(L, LUA_REGISTRYINDEX, lun_json_array_key());
+		if (lua_rawequal(L, -1, -2))
+			lun_json_mark_array(L, -3);
+		lua_pop(L, 2);
+	}
+	for (lua_pushnil(L); lua_next(L, table) != 0; lua_pop(L, 1)) {
+		lua_pushvalue(L, -2);
+		push_copy(L, lua_gettop(L) - 1, depth + 1);
+		lua_rawset(L, -5);
+	}
+}
+
+static void
+push_copy(lua_State *L, int index, int depth)
+{
+	struct lun_script *script = lun_script_of(L);
+
+	luaL_checkstack(L, LUA_MINSTACK, NULL);
+	if (depth > LUN_JSON_DEPTH_MAX)
+		luaL_error(L, "nested too deep (does it contain itself?)");
+	if (has_metatable(L, index, &data_key))
+		lun_json_push(
+		    L, check_data(L, script, lua_touserdata(L, index)));
+	else if (has_metatable(L, index, &event_key))
+		push_event_copy(L, index);
+	else if (lua_istable(L, index))
+		push_table_copy(L, index, depth);
+	else
+		lua_pushvalue(L, index);
+}
+
+void
+lun_event_object_push_plain(lua_State *L, int index)
+{
+	push_copy(L, lua_absindex(L, index), 0);
+}
+
+bool
+lun_event_object_is(lua_State *L, int index)
+{
+	return has_metatable(L, index, &event_key) ||
+	       has_metatable(L, index, &data_key);
+}
+
+/* How lun_json_encode() writes one: (object, light userdata buffer). */
+static int
+write_json(lua_State *L)
+{
+	lun_event_object_push_plain(L, 1);
+	lun_json_encode(L, -1, lua_touserdata(L, 2));
+	return 0;
+}
+
+static int
+object_tostring(lua_State *L)
+{
+	struct lun_buffer *json = &lun_script_of(L)->text;
+
+	lun_event_object_push_plain(L, 1);
+	lun_buffer_clear(json);
+	lun_json_encode(L, -1, json);
+	if (json->failed)
+		luaL_error(L, "out of memory");
+	lua_pushlstring(L, json->bytes, json->length);
+	return 1;
+}
+
+/* ---- setup ------------------------------------------------------------- */
+
+static const luaL_Reg event_methods[] = {
+    {"__index", event_index},
+    {"__newindex", refuse_change},
+    {"__pairs", event_pairs},
+    {"__tostring", object_tostring},
+    {NULL, NULL},
+};
+
+static const luaL_Reg data_methods[] = {
+    {"__index", data_index},
+    {"__newindex", refuse_change},
+    {"__pairs", data_pairs},
+    {"__len", data_len},
+    {"__tostring", object_tostring},
+    {NULL, NULL},
+};
+
+static void
+make_metatable(
+    lua_State *L, const char *key, const char *name, const luaL_Reg *methods)
+{
+	lua_createtable(L, 0, 8);
+	luaL_setfuncs(L, methods, 0);
+	lua_pushstring(L, name);
+	lua_setfield(L, -2, "__name");
+	lua_pushstring(L, name);
+	lua_setfield(L, -2, "__metatable");
+	lua_pushcfunction(L, write_json);
+	lua_rawsetp(L, -2, lun_json_raw_key());
+	lua_rawsetp(L, LUA_REGISTRYINDEX, key);
+}
+
+void
+lun_event_object_setup(lua_State *L)
+{
+	make_metatable(L, &event_key, "event", event_methods);
+	make_metatable(L, &data_key, "event data", data_methods);
+}
+
+void
+lun_event_object_push(lua_State *L, uint32_t place)
+{
+	struct event_object *object = lua_newuserdatauv(L, sizeof *object, 2);
+
+	object->stamp = lun_script_of(L)->stamp;
+	object->place = place;
+	lua_rawgetp(L, LUA_REGISTRYINDEX, &event_key);
+	lua_setmetatable(L, -2);
+}

@@ -1,0 +1,34 @@
+/*
+ * event_object.h - events and their data as scripts hold them.
+ *
+ * Both are userdata that borrow from the batch and read like tables: a field
+ * is decoded when it is touched. They cannot be changed, and raise when used
+ * after their batch. next() does not know them; pairs() does.
+ *
+ * A JSON null reads as lunette.null, which is not nil and counts as true:
+ * compare with it, or ask event.data.x ~= lunette.null.
+ */
+
+#ifndef LUN_EVENT_OBJECT_H
+#define LUN_EVENT_OBJECT_H
+
+#include <lua.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Make the metatables; once for each state. Raises. */
+void lun_event_object_setup(lua_State *L);
+
+/* Push (+1) the event at a place of the script's batch. Raises. */
+void lun_event_object_push(lua_State *L, uint32_t place);
+
+/* Is the value at index an event, or the data of one? */
+bool lun_event_object_is(lua_State *L, int index);
+
+/*
+ * Push (+1) a copy of the value at index made of plain tables. Raises, also
+ * for tables nested deeper than LUN_JSON_DEPTH_MAX.
+ */
+void lun_event_object_push_plain(lua_State *L, int index);
+
+#endif

@@ -1,0 +1,407 @@
+/* model_object.c - models as scripts hold them: plain tables. */
+
+#include "model_object.h"
+
+#include <lauxlib.h>
+#include <math.h>
+
+#include "../clock.h"
+#include "../json.h"
+#include "../json_scan.h"
+#include "../nearest.h"
+#include "../row.h"
+#include "event_object.h"
+
+/* A model being packed; `field` is the one under way, for messages. */
+struct packing {
+	lua_State *L;
+	struct lun_script *script;
+	const struct lun_schema *schema;
+	const struct lun_field *field;
+	int names;
+	int table;
+	bool flat;
+	struct lun_value *values; /* one for each field */
+};
+
+void
+lun_model_object_push_names(lua_State *L, struct lun_script *script)
+{
+	int count = (int)script->about.schema->field_count, list;
+
+	luaL_checkstack(L, count + LUA_MINSTACK, NULL);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, script->functions.names);
+	list = lua_gettop(L);
+	for (int i = 1; i <= count; i++)
+		lua_rawgeti(L, list, i);
+	lua_remove(L, list);
+}
+
+/* ---- from a row -------------------------------------------------------- */
+
+static void
+push_value(lua_State *L, const struct lun_value *value)
+{
+	switch (value->kind) {
+	case LUN_VALUE_NULL:
+		lua_pushnil(L);
+		return;
+	case LUN_VALUE_TEXT:
+		lua_pushlstring(L,
+		    value->text.length > 0 ? value->text.bytes : "",
+		    value->text.length);
+		return;
+	case LUN_VALUE_INTEGER:
+	case LUN_VALUE_TIMESTAMP:
+		lua_pushinteger(L, value->integer);
+		return;
+	case LUN_VALUE_NUMBER:
+		lua_pushnumber(L, value->number);
+		return;
+	case LUN_VALUE_BOOLEAN:
+		lua_pushboolean(L, value->integer != 0);
+		return;
+	case LUN_VALUE_JSON:
+		lun_json_push(L, value->text);
+		return;
+	}
+}
+
+void
+lun_model_object_unpack(lua_State *L, const struct lun_script *script,
+    int names, struct lun_text row)
+{
+	const struct lun_schema *schema = script->about.schema;
+	struct lun_value value;
+	int field = 0;
+
+	if (schema->whole_json) {
+		if (lun_row_next(&row, &value))
+			push_value(L, &value);
+		else
+			lua_pushnil(L);
+		return;
+	}
+	lua_createtable(L, 0, (int)schema->field_count);
+	for (; lun_row_next(&row, &value); field++) {
+		if (value.kind == LUN_VALUE_NULL)
+			continue;
+		lua_pushvalue(L, names + field);
+		push_value(L, &value);
+		lua_rawset(L, -3);
+	}
+}
+
+/* ---- what is wrong with a model ---------------------------------------- */
+
+static void
+refuse(struct packing *p, const char *what)
+{
+	luaL_error(p->L, "field \"%s\": %s", p->field->name, what);
+}
+
+static const char *
+describe_value(lua_State *L, int index)
+{
+	switch (lua_type(L, index)) {
+	case LUA_TSTRING:
+		return "text";
+	case LUA_TNUMBER:
+		return lua_tostring(L, index);
+	case LUA_TBOOLEAN:
+		return lua_toboolean(L, index) ? "true" : "false";
+	default:
+		return lua_pushfstring(L, "a %s", luaL_typename(L, index));
+	}
+}
+
+/* The value is on top; a copy is described, as lua_tostring changes it. */
+static void
+refuse_type(struct packing *p)
+{
+	lua_pushvalue(p->L, -1);
+	luaL_error(p->L, "field \"%s\": expected %s, got %s", p->field->name,
+	    lun_field_type_name(p->field->type), describe_value(p->L, -1));
+}
+
+static void
+refuse_undeclared(struct packing *p, struct lun_text key)
+{
+	struct lun_nearest nearest = {0};
+
+	for (size_t i = 0; i < p->schema->field_count; i++)
+		lun_nearest_consider(
+		    &nearest, key, lun_text_of(p->schema->fields[i].name));
+	if (nearest.word.bytes != NULL)
+		luaL_error(p->L,
+		    "undeclared field \"%s\" (did you mean \"%s\"?): declare "
+		    "it in fields or remove it",
+		    key.bytes, nearest.word.bytes);
+	luaL_error(p->L,
+	    "undeclared field \"%s\": declare it in fields or remove it",
+	    key.bytes);
+}
+
+/* ---- one value, on top of the stack, its key below --------------------- */
+
+/* Put what is on top in place of the field's value; the key is below both. */
+static void
+replace_value(lua_State *L, int table)
+{
+	lua_pushvalue(L, -3);
+	lua_insert(L, -2);
+	lua_rawset(L, table);
+}
+
+static void
+take_text(struct packing *p, struct lun_value *value)
+{
+	if (lua_type(p->L, -1) != LUA_TSTRING)
+		refuse_type(p);
+	value->kind = LUN_VALUE_TEXT;
+	value->text.bytes = lua_tolstring(p->L, -1, &value->text.length);
+	if (memchr(value->text.bytes, '\0', value->text.length) != NULL)
+		refuse(p, "a text must not hold a NUL byte");
+	if (!lun_utf8_valid(value->text))
+		refuse(p, "a text must be UTF-8");
+}
+
+/* An integer, or a float that is a whole number; else it is refused. */
+static void
+take_integer(struct packing *p, struct lun_value *value)
+{
+	int whole;
+
+	if (lua_type(p->L, -1) != LUA_TNUMBER)
+		refuse_type(p);
+	value->kind = LUN_VALUE_INTEGER;
+	value->integer = lua_tointegerx(p->L, -1, &whole);
+	if (!whole)
+		luaL_error(p->L, "field \"%s\": %s is not a whole number",
+		    p->field->name, lua_tostring(p->L, -1));
+	if (lua_isinteger(p->L, -1))
+		return;
+	lua_pushinteger(p->L, value->integer);
+	replace_value(p->L, p->table);
+}
+
+static void
+take_number(struct packing *p, struct lun_value *value)
+{
+	if (lua_type(p->L, -1) != LUA_TNUMBER)
+		refuse_type(p);
+	value->kind = LUN_VALUE_NUMBER;
+	value->number = lua_tonumber(p->L, -1);
+	if (!lua_isinteger(p->L, -1)) {
+		if (!isfinite(value->number))
+			luaL_error(p->L,
+			    "field \"%s\": nan and infinity cannot be stored",
+			    p->field->name);
+		return;
+	}
+	if (value->number >= 0x1p63 ||
+	    (lua_Integer)value->number != lua_tointeger(p->L, -1))
+		luaL_error(p->L,
+		    "field \"%s\": %s has no exact floating-point form; "
+		    "declare the field as integer",
+		    p->field->name, lua_tostring(p->L, -1));
+	lua_pushnumber(p->L, value->number);
+	replace_value(p->L, p->table);
+}
+
+static void
+take_boolean(struct packing *p, struct lun_value *value)
+{
+	if (lua_type(p->L, -1) != LUA_TBOOLEAN)
+		refuse_type(p);
+	value->kind = LUN_VALUE_BOOLEAN;
+	value->integer = lua_toboolean(p->L, -1);
+}
+
+static void
+take_timestamp(struct packing *p, struct lun_value *value)
+{
+	struct lun_text text;
+
+	if (lua_type(p->L, -1) == LUA_TSTRING) {
+		text.bytes = lua_tolstring(p->L, -1, &text.length);
+		if (!lun_timestamp_parse(text, &value->integer))
+			luaL_error(p->L,
+			    "field \"%s\": \"%s\" is not an RFC 3339 time",
+			    p->field->name, text.bytes);
+		lua_pushinteger(p->L, value->integer);
+		replace_value(p->L, p->table);
+	} else {
+		take_integer(p, value);
+	}
+	value->kind = LUN_VALUE_TIMESTAMP;
+	if (value->integer < LUN_TIMESTAMP_MIN ||
+	    value->integer > LUN_TIMESTAMP_MAX)
+		refuse(p, "a time in microseconds outside the years 1 to 9999");
+}
+
+/* Its JSON is made later, when it can go straight into the row. */
+static void
+take_json(struct packing *p, struct lun_value *value)
+{
+	int type = lua_type(p->L, -1);
+
+	value->kind = LUN_VALUE_JSON;
+	if (type == LUA_TTABLE || type == LUA_TUSERDATA)
+		p->flat = false;
+}
+
+static void
+take_value(struct packing *p, struct lun_value *value)
+{
+	if (lua_touserdata(p->L, -1) == lun_json_null()) {
+		lua_pushnil(p->L);
+		replace_value(p->L, p->table);
+		return;
+	}
+	switch (p->field->type) {
+	case LUN_FIELD_TEXT:
+		take_text(p, value);
+		return;
+	case LUN_FIELD_INTEGER:
+		take_integer(p, value);
+		return;
+	case LUN_FIELD_NUMBER:
+		take_number(p, value);
+		return;
+	case LUN_FIELD_BOOLEAN:
+		take_boolean(p, value);
+		return;
+	case LUN_FIELD_TIMESTAMP:
+		take_timestamp(p, value);
+		return;
+	case LUN_FIELD_JSON:
+		take_json(p, value);
+		return;
+	}
+}
+
+/* ---- to a row ---------------------------------------------------------- */
+
+/*
+ * Short strings are unique in a Lua state, so a declared name is found by the
+ * address of its bytes. next() gives the keys in no order, but mostly in the
+ * same one: the search starts behind the last hit.
+ */
+static size_t
+find_field(struct packing *p, const char *key, size_t start)
+{
+	const char *const *names = p->script->functions.name_bytes;
+	size_t count = p->schema->field_count;
+
+	for (size_t i = start; i < count; i++)
+		if (names[i] == key)
+			return i;
+	for (size_t i = 0; i < start; i++)
+		if (names[i] == key)
+			return i;
+	return count;
+}
+
+static void
+take_fields(struct packing *p)
+{
+	lua_State *L = p->L;
+	size_t next = 0;
+
+	for (lua_pushnil(L); lua_next(L, p->table) != 0; lua_pop(L, 1)) {
+		struct lun_text key;
+		size_t place;
+
+		if (lua_type(L, -2) != LUA_TSTRING)
+			luaL_error(L,
+			    "a model's keys must be its field names, and one "
+			    "is a %s",
+			    luaL_typename(L, -2));
+		key.bytes = lua_tolstring(L, -2, &key.length);
+		place = find_field(p, key.bytes, next);
+		if (place == p->schema->field_count)
+			refuse_undeclared(p, key);
+		p->field = &p->schema->fields[place];
+		take_value(p, &p->values[place]);
+		next = place + 1;
+	}
+}
+
+/* The value on top as JSON. */
+static void
+add_json(struct packing *p)
+{
+	struct lun_buffer *json = &p->script->json;
+	struct lun_value value = {.kind = LUN_VALUE_JSON};
+
+	lun_buffer_clear(json);
+	lun_json_encode(p->L, -1, json);
+	if (json->failed) {
+		p->script->row.failed = true;
+		return;
+	}
+	value.text = lun_buffer_text(json);
+	lun_row_add(&p->script->row, &value);
+}
+
+static void
+add_values(struct packing *p)
+{
+	struct lun_buffer *row = &p->script->row;
+
+	for (size_t i = 0; i < p->schema->field_count; i++) {
+		if (p->values[i].kind != LUN_VALUE_JSON) {
+			lun_row_add(row, &p->values[i]);
+			continue;
+		}
+		p->field = &p->schema->fields[i];
+		lua_pushvalue(p->L, p->names + (int)i);
+		lua_rawget(p->L, p->table);
+		add_json(p);
+		lua_pop(p->L, 1);
+	}
+}
+
+static bool
+is_flat(lua_State *L, int table)
+{
+	for (lua_pushnil(L); lua_next(L, table) != 0; lua_pop(L, 1)) {
+		int type = lua_type(L, -1);
+
+		if (type == LUA_TTABLE || type == LUA_TUSERDATA) {
+			lua_pop(L, 2);
+			return false;
+		}
+	}
+	return true;
+}
+
+bool
+lun_model_object_pack(
+    lua_State *L, struct lun_script *script, int names, int index, bool *flat)
+{
+	struct lun_value values[LUN_FIELDS_MAX];
+	struct packing p = {.L = L,
+	    .script = script,
+	    .schema = script->about.schema,
+	    .names = names,
+	    .table = lua_absindex(L, index),
+	    .flat = true,
+	    .values = values};
+
+	for (size_t i = 0; i < p.schema->field_count; i++)
+		values[i].kind = LUN_VALUE_NULL;
+	lun_buffer_clear(&script->row);
+	if (p.schema->whole_json) {
+		p.flat = is_flat(L, p.table);
+		lua_pushvalue(L, p.table);
+		add_json(&p);
+		lua_pop(L, 1);
+	} else {
+		take_fields(&p);
+		add_values(&p);
+	}
+	*flat = p.flat;
+	return !script->row.failed;
+}

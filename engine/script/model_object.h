@@ -1,0 +1,38 @@
+/*
+ * model_object.h - models as scripts hold them: plain tables.
+ *
+ * A packed row becomes a table; what a handler returns is checked, brought
+ * into the one form of its fields' types (in the table itself), and packed.
+ * So a table that is kept for the next event of the batch holds exactly what
+ * unpacking its row would give.
+ */
+
+#ifndef LUN_MODEL_OBJECT_H
+#define LUN_MODEL_OBJECT_H
+
+#include <lua.h>
+
+#include "../buffer.h"
+#include "../text.h"
+#include "script_state.h"
+
+/*
+ * Push the field names (field_count values): unpack and pack want them at
+ * `names` on the stack. Raises.
+ */
+void lun_model_object_push_names(lua_State *L, struct lun_script *script);
+
+/* Push (+1) the table of a packed row. Raises. */
+void lun_model_object_unpack(lua_State *L, const struct lun_script *script,
+    int names, struct lun_text row);
+
+/*
+ * Check, normalise and pack the table at index into script->row. Raises with
+ * a message that names the field. *flat: it holds no nested tables, which two
+ * models or two fields could share, so it may be kept.
+ * False when the engine's memory ran out.
+ */
+bool lun_model_object_pack(lua_State *L, struct lun_script *script, int names,
+    int index, bool *flat) LUN_MUSTCHECK;
+
+#endif

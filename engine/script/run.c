@@ -1,0 +1,508 @@
+/* run.c - a batch through the script: which models, and what becomes of them. */
+
+#include <lauxlib.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "../clock.h"
+#include "../error.h"
+#include "../json.h"
+#include "../json_scan.h"
+#include "event_object.h"
+#include "model_object.h"
+#include "script_state.h"
+
+/* One call of extract or apply; what the protected loops leave behind. */
+struct run {
+	struct lun_script *script;
+	const struct lun_batch *batch;
+	struct lun_unit_of_work *uow;
+	size_t at;
+	enum lun_code code; /* other than what the script did */
+	bool in_handler;
+	const struct lun_handler *handler; /* the last one called */
+	size_t touch_count; /* extract: before the event under way */
+	int names;          /* apply: the field names on the stack */
+	int live;           /* apply: the list of live tables on the stack */
+};
+
+/* ---- the batch --------------------------------------------------------- */
+
+/* Nanoseconds never repeat, and a batch takes longer than one. */
+void
+lun_script_restamp(struct lun_script *script)
+{
+	uint64_t now = (uint64_t)lun_clock_mono_ns();
+
+	script->stamp = now > script->stamp ? now : script->stamp + 1;
+	script->live_count = 0;
+}
+
+static bool
+begin_batch(struct lun_script *script, const struct lun_batch *batch)
+{
+	if (script->batch == batch)
+		return true;
+	lun_script_end_batch(script);
+	if (!lun_documents_begin(&script->documents, 2 * batch->count))
+		return false;
+	script->batch = batch;
+	return true;
+}
+
+static int
+release_live(lua_State *L)
+{
+	struct lun_script *script = lua_touserdata(L, 1);
+
+	lua_pushboolean(L, false);
+	lua_rawseti(L, LUA_REGISTRYINDEX, script->live);
+	return 0;
+}
+
+void
+lun_script_end_batch(struct lun_script *script)
+{
+	if (script->live_count > 0 && !lun_vm_spent(script->vm))
+		(void)!lun_vm_protect(script->vm, release_live, script, NULL);
+	lun_script_restamp(script);
+	lun_documents_end(&script->documents);
+	script->batch = NULL;
+}
+
+/* Ready to run: a fresh state if the last one is spent. */
+static enum lun_code
+begin_run(struct run *run, struct lun_err *err)
+{
+	struct lun_script *script = run->script;
+
+	if (lun_vm_spent(script->vm)) {
+		enum lun_code code = lun_script_renew(script, err);
+
+		if (code != LUN_OK)
+			return code;
+	}
+	if (!begin_batch(script, run->batch))
+		return lun_fail(err, LUN_NOMEM, "out of memory");
+	return LUN_OK;
+}
+
+/* ---- calling ----------------------------------------------------------- */
+
+static void
+call_handler(lua_State *L, struct run *run, int arguments)
+{
+	struct lun_vm *vm = run->script->vm;
+
+	run->in_handler = true;
+	lun_vm_enter(vm);
+	lua_call(L, arguments, 1);
+	lun_vm_leave(vm);
+	run->in_handler = false;
+}
+
+/* Place of the event's type among those the script handles, or -1. */
+static int
+find_type(const struct lun_script *script, struct lun_text type)
+{
+	const struct lun_event_filter *filter = &script->about.filter;
+
+	for (size_t i = 0; i < filter->type_count; i++)
+		if (lun_text_equal(filter->types[i], type))
+			return (int)i;
+	return filter->type_count == 0 ? 0 : -1;
+}
+
+static enum lun_code
+fail_memory(struct lun_err *err)
+{
+	return lun_fail(err, LUN_NOMEM, "applying events: out of memory");
+}
+
+/* After a protected loop: what it ended with, and whom to blame. */
+static enum lun_code
+finish_run(
+    struct run *run, enum lun_code code, const char *what, struct lun_err *err)
+{
+	struct lun_script *script = run->script;
+
+	script->starved = lun_vm_starved(script->vm);
+	if (code == LUN_OK)
+		return run->code;
+	if (script->starved ||
+	    (code == LUN_SCRIPT && !run->in_handler && run->handler != NULL))
+		return lun_script_blame(script, run->handler, what, code, err);
+	return code;
+}
+
+/* ---- extract ----------------------------------------------------------- */
+
+static bool
+is_good_id(struct lun_text id)
+{
+	return id.length > 0 && id.length <= LUN_MODEL_ID_MAX &&
+	       memchr(id.bytes, '\0', id.length) == NULL && lun_utf8_valid(id);
+}
+
+static void
+refuse_id(lua_State *L, struct lun_text id)
+{
+	if (id.length == 0)
+		luaL_error(L, "a model id must not be empty");
+	if (id.length > LUN_MODEL_ID_MAX)
+		luaL_error(L, "a model id has %d bytes; at most %d are allowed",
+		    (int)id.length, LUN_MODEL_ID_MAX);
+	luaL_error(L, "a model id must be UTF-8 text without NUL bytes");
+}
+
+/* The id at index: text, or an integer by its decimal text. */
+static struct lun_text
+check_id(lua_State *L, int index)
+{
+	struct lun_text id = LUN_TEXT_NONE;
+
+	if (lua_type(L, index) != LUA_TSTRING && !lua_isinteger(L, index))
+		luaL_error(L,
+		    "expected a model id (text or an integer), got %s",
+		    luaL_typename(L, index));
+	id.bytes = lua_tolstring(L, index, &id.length);
+	if (!is_good_id(id))
+		refuse_id(L, id);
+	return id;
+}
+
+static bool
+touch(struct run *run, struct lun_text id)
+{
+	if (lun_uow_touch(run->uow, (uint32_t)run->at, id))
+		return true;
+	run->code = LUN_NOMEM;
+	return false;
+}
+
+static bool
+reserve_listed(struct lun_script *script, size_t place)
+{
+	size_t capacity = script->listed_capacity;
+	uint32_t *listed;
+
+	if (place < capacity)
+		return true;
+	while (capacity <= place)
+		capacity = capacity > 0 ? capacity * 2 : 256;
+	listed = realloc(script->listed, capacity * sizeof *listed);
+	if (listed == NULL)
+		return false;
+	memset(listed + script->listed_capacity, 0,
+	    (capacity - script->listed_capacity) * sizeof *listed);
+	script->listed = listed;
+	script->listed_capacity = capacity;
+	return true;
+}
+
+/* An id that a list names twice is one touch. */
+static bool
+touch_listed(struct run *run, struct lun_text id)
+{
+	struct lun_script *script = run->script;
+	size_t count, place;
+
+	if (!touch(run, id))
+		return false;
+	place = lun_uow_touches(run->uow, &count)[count - 1].model;
+	count--;
+	if (!reserve_listed(script, place)) {
+		run->code = LUN_NOMEM;
+		return false;
+	}
+	if (script->listed[place] == script->list_number)
+		lun_uow_cut(run->uow, count);
+	script->listed[place] = script->list_number;
+	return true;
+}
+
+/* Numbers of lists start again at 1 only together with the marks. */
+static void
+next_list(struct lun_script *script)
+{
+	if (++script->list_number != 0)
+		return;
+	memset(script->listed, 0,
+	    script->listed_capacity * sizeof *script->listed);
+	script->list_number = 1;
+}
+
+static bool
+touch_list(lua_State *L, struct run *run)
+{
+	int list = lua_gettop(L);
+	lua_Integer count = (lua_Integer)lua_rawlen(L, list);
+
+	if (count == 0 && (lua_pushnil(L), lua_next(L, list) != 0))
+		luaL_error(L, "expected a list of model ids, got a table "
+			      "without the key 1");
+	next_list(run->script);
+	for (lua_Integer i = 1; i <= count; i++) {
+		lua_rawgeti(L, list, i);
+		if (!touch_listed(run, check_id(L, -1)))
+			return false;
+		lua_pop(L, 1);
+	}
+	return true;
+}
+
+/* What extract_model_id returned is on top. False: see run->code. */
+static bool
+note_models(lua_State *L, struct run *run)
+{
+	switch (lua_type(L, -1)) {
+	case LUA_TNIL:
+		return true;
+	case LUA_TTABLE:
+		return touch_list(L, run);
+	case LUA_TSTRING:
+	case LUA_TNUMBER:
+		return touch(run, check_id(L, -1));
+	default:
+		luaL_error(L,
+		    "expected a model id, a list of model ids or nil, got %s",
+		    luaL_typename(L, -1));
+		return false;
+	}
+}
+
+static int
+extract_protected(lua_State *L)
+{
+	struct run *run = lua_touserdata(L, 1);
+	struct lun_script *script = run->script;
+
+	run->handler = &script->functions.extract;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, run->handler->reference);
+	for (; run->at < run->batch->count; run->at++) {
+		if (find_type(script, run->batch->events[run->at].type) < 0)
+			continue;
+		lun_uow_touches(run->uow, &run->touch_count);
+		lua_pushvalue(L, 2);
+		lun_event_object_push(L, (uint32_t)run->at);
+		call_handler(L, run, 1);
+		if (!note_models(L, run))
+			return 0;
+		lua_settop(L, 2);
+	}
+	return 0;
+}
+
+enum lun_code
+lun_script_extract(struct lun_script *script, const struct lun_batch *batch,
+    struct lun_unit_of_work *uow, size_t *at, struct lun_err *err)
+{
+	struct run run = {
+	    .script = script, .batch = batch, .uow = uow, .at = *at};
+	enum lun_code code = begin_run(&run, err);
+
+	if (code != LUN_OK)
+		return code;
+	lun_uow_touches(uow, &run.touch_count);
+	code = lun_vm_protect(script->vm, extract_protected, &run, err);
+	code = finish_run(&run, code, "extract_model_id", err);
+	*at = run.at;
+	if (code != LUN_OK)
+		lun_uow_cut(uow, run.touch_count);
+	return run.code == LUN_NOMEM ? fail_memory(err) : code;
+}
+
+/* ---- apply ------------------------------------------------------------- */
+
+static const struct lun_handler *
+find_handler(const struct lun_script *script, struct lun_text type)
+{
+	int place;
+
+	if (!script->about.by_type)
+		return &script->functions.apply;
+	place = find_type(script, type);
+	return place >= 0 ? &script->functions.on[place] : NULL;
+}
+
+static bool
+is_live(const struct lun_script *script, const struct lun_model *model)
+{
+	return model->live != 0 && model->live_stamp == script->stamp;
+}
+
+/*
+ * Push (+1) the model's table or nil. Only tables made here are kept for the
+ * rest of the batch: one that the script made may be in its own hands too.
+ */
+static void
+push_model(lua_State *L, struct run *run, struct lun_model *model)
+{
+	struct lun_script *script = run->script;
+	struct lun_text row = {model->row, model->row_length};
+
+	if (model->row == NULL) {
+		lua_pushnil(L);
+		return;
+	}
+	if (is_live(script, model)) {
+		lua_rawgeti(L, run->live, model->live);
+		return;
+	}
+	lun_model_object_unpack(L, script, run->names, row);
+	model->live = ++script->live_count;
+	model->live_stamp = script->stamp;
+	lua_pushvalue(L, -1);
+	lua_rawseti(L, run->live, model->live);
+}
+
+static bool
+put_row(struct run *run, struct lun_model *model, struct lun_text row)
+{
+	if (row.length == model->row_length &&
+	    (row.bytes == NULL) == (model->row == NULL) &&
+	    (row.bytes == NULL ||
+		memcmp(row.bytes, model->row, row.length) == 0))
+		return true;
+	if (lun_uow_put(run->uow, model, row))
+		return true;
+	run->code = LUN_NOMEM;
+	return false;
+}
+
+/* A table with a metatable would read otherwise after the batch. */
+static void
+check_result(lua_State *L)
+{
+	if (lun_event_object_is(L, -1)) {
+		lun_event_object_push_plain(L, -1);
+		lua_replace(L, -2);
+	}
+	if (!lua_istable(L, -1))
+		luaL_error(L, "expected the model (a table) or nil, got a %s",
+		    luaL_typename(L, -1));
+	if (!lua_getmetatable(L, -1))
+		return;
+	lua_rawgetp(L, LUA_REGISTRYINDEX, lun_json_array_key());
+	if (!lua_rawequal(L, -1, -2))
+		luaL_error(
+		    L, "a model must be a plain table without a metatable");
+	lua_pop(L, 2);
+}
+
+/* What the handler returned is on top; given is what it was handed. */
+static bool
+keep_result(
+    lua_State *L, struct run *run, struct lun_model *model, const void *given)
+{
+	struct lun_script *script = run->script;
+	bool flat;
+
+	if (lua_isnil(L, -1)) {
+		model->live = 0;
+		return put_row(run, model, LUN_TEXT_NONE);
+	}
+	check_result(L);
+	if (!lun_model_object_pack(L, script, run->names, -1, &flat)) {
+		run->code = LUN_NOMEM;
+		return false;
+	}
+	if (!flat || lua_topointer(L, -1) != given)
+		model->live = 0;
+	return put_row(run, model, lun_buffer_text(&script->row));
+}
+
+static bool
+apply_touch(lua_State *L, struct run *run, struct lun_touch touch)
+{
+	const struct lun_event *event = &run->batch->events[touch.event];
+	struct lun_model *model = lun_uow_model(run->uow, touch.model);
+	const struct lun_handler *handler;
+	const void *given;
+
+	if (model->parked) {
+		run->code = LUN_AGAIN;
+		return false;
+	}
+	handler = find_handler(run->script, event->type);
+	if (handler == NULL)
+		return true;
+	run->handler = handler;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, handler->reference);
+	push_model(L, run, model);
+	given = lua_topointer(L, -1);
+	if (handler->arguments >= 2)
+		lun_event_object_push(L, touch.event);
+	if (handler->arguments >= 3)
+		lua_pushlstring(L, model->id.bytes, model->id.length);
+	call_handler(L, run, handler->arguments);
+	return keep_result(L, run, model, given);
+}
+
+static void
+push_live(lua_State *L, struct lun_script *script)
+{
+	if (script->live_count > 0) {
+		lua_rawgeti(L, LUA_REGISTRYINDEX, script->live);
+		return;
+	}
+	lua_newtable(L);
+	lua_pushvalue(L, -1);
+	lua_rawseti(L, LUA_REGISTRYINDEX, script->live);
+}
+
+static int
+apply_protected(lua_State *L)
+{
+	struct run *run = lua_touserdata(L, 1);
+	size_t count;
+	const struct lun_touch *touches = lun_uow_touches(run->uow, &count);
+	int top;
+
+	push_live(L, run->script);
+	run->live = lua_gettop(L);
+	run->names = run->live + 1;
+	lun_model_object_push_names(L, run->script);
+	top = lua_gettop(L);
+	for (; run->at < count; run->at++) {
+		if (!apply_touch(L, run, touches[run->at]))
+			return 0;
+		lua_settop(L, top);
+	}
+	return 0;
+}
+
+/* The failed handler may have changed the table: the row is what counts. */
+static void
+drop_live(struct run *run)
+{
+	size_t count;
+	const struct lun_touch *touches = lun_uow_touches(run->uow, &count);
+
+	if (run->at < count)
+		lun_uow_model(run->uow, touches[run->at].model)->live = 0;
+}
+
+static const char *
+handler_name(const struct run *run)
+{
+	return run->script->about.by_type ? "on" : "apply_to_model";
+}
+
+enum lun_code
+lun_script_apply(struct lun_script *script, const struct lun_batch *batch,
+    struct lun_unit_of_work *uow, size_t *at, struct lun_err *err)
+{
+	struct run run = {
+	    .script = script, .batch = batch, .uow = uow, .at = *at};
+	enum lun_code code = begin_run(&run, err);
+
+	if (code != LUN_OK)
+		return code;
+	code = lun_vm_protect(script->vm, apply_protected, &run, err);
+	code = finish_run(&run, code, handler_name(&run), err);
+	*at = run.at;
+	if (code != LUN_OK)
+		drop_live(&run);
+	return run.code == LUN_NOMEM ? fail_memory(err) : code;
+}

@@ -1,0 +1,410 @@
+/* sandbox.c - what a script sees. */
+
+#include "sandbox.h"
+
+#include <lauxlib.h>
+#include <lualib.h>
+#include <string.h>
+
+#define MOVED_MAX 10000000 /* elements that one library call may walk over */
+
+/* ---- functions in place of Lua's own ----------------------------------- */
+
+void
+lun_sandbox_push_text(lua_State *L, int index)
+{
+	index = lua_absindex(L, index);
+	if (luaL_callmeta(L, index, "__tostring")) {
+		if (lua_type(L, -1) != LUA_TSTRING)
+			luaL_error(L, "'__tostring' must return a string");
+		return;
+	}
+	switch (lua_type(L, index)) {
+	case LUA_TLIGHTUSERDATA:
+		lua_pushliteral(L, "null");
+		return;
+	case LUA_TTABLE:
+	case LUA_TFUNCTION:
+	case LUA_TTHREAD:
+	case LUA_TUSERDATA:
+		lua_pushstring(L, luaL_typename(L, index));
+		return;
+	default:
+		luaL_tolstring(L, index, NULL);
+	}
+}
+
+static int
+base_tostring(lua_State *L)
+{
+	luaL_checkany(L, 1);
+	lun_sandbox_push_text(L, 1);
+	return 1;
+}
+
+/*
+ * A finalizer runs with hooks off, beyond any budget. Lua looks for __gc only
+ * here: put into the metatable later it has no effect.
+ */
+static int
+base_setmetatable(lua_State *L)
+{
+	int type = lua_type(L, 2);
+
+	luaL_checktype(L, 1, LUA_TTABLE);
+	luaL_argexpected(
+	    L, type == LUA_TNIL || type == LUA_TTABLE, 2, "nil or table");
+	if (type == LUA_TTABLE) {
+		lua_pushliteral(L, "__gc");
+		if (lua_rawget(L, 2) != LUA_TNIL)
+			luaL_error(L, "__gc is not available to projections");
+	}
+	if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL)
+		luaL_error(L, "cannot change a protected metatable");
+	lua_settop(L, 2);
+	lua_setmetatable(L, 1);
+	return 1;
+}
+
+/* Raise if a conversion of the format would show an address. */
+static void
+check_format(lua_State *L)
+{
+	size_t length;
+	const char *format = luaL_checklstring(L, 1, &length);
+
+	for (size_t i = 0; i < length; i++) {
+		if (format[i] != '%')
+			continue;
+		i += 1 + strspn(format + i + 1, "-+ #0123456789.");
+		if (format[i] == 'p')
+			luaL_error(L, "'%%p' is not available to projections");
+	}
+}
+
+/* string.format; upvalue: Lua's own */
+static int
+string_format(lua_State *L)
+{
+	int count = lua_gettop(L);
+
+	check_format(L);
+	for (int i = 2; i <= count; i++) {
+		if (lua_type(L, i) <= LUA_TBOOLEAN ||
+		    lua_type(L, i) == LUA_TNUMBER ||
+		    lua_type(L, i) == LUA_TSTRING)
+			continue;
+		lun_sandbox_push_text(L, i);
+		lua_replace(L, i);
+	}
+	lua_pushvalue(L, lua_upvalueindex(1));
+	lua_insert(L, 1);
+	lua_call(L, count, 1);
+	return 1;
+}
+
+/* string.rep; upvalue: Lua's own, which takes its time over nothing */
+static int
+string_rep(lua_State *L)
+{
+	size_t length, separator;
+
+	luaL_checklstring(L, 1, &length);
+	luaL_optlstring(L, 3, "", &separator);
+	luaL_checkinteger(L, 2);
+	if (length + separator == 0) {
+		lua_pushliteral(L, "");
+		return 1;
+	}
+	lua_settop(L, 3);
+	lua_pushvalue(L, lua_upvalueindex(1));
+	lua_insert(L, 1);
+	lua_call(L, 3, 1);
+	return 1;
+}
+
+static int
+call_original(lua_State *L)
+{
+	int count = lua_gettop(L);
+
+	lua_pushvalue(L, lua_upvalueindex(1));
+	lua_insert(L, 1);
+	lua_call(L, count, LUA_MULTRET);
+	return lua_gettop(L);
+}
+
+/* table.insert, table.remove: a __len may claim any length */
+static int
+table_shift(lua_State *L)
+{
+	if (lua_istable(L, 1) && luaL_len(L, 1) > MOVED_MAX)
+		luaL_error(L, "too many elements to move");
+	return call_original(L);
+}
+
+static int
+table_move(lua_State *L)
+{
+	lua_Integer from = luaL_checkinteger(L, 2);
+	lua_Integer to = luaL_checkinteger(L, 3);
+
+	if (to >= from &&
+	    (lua_Unsigned)to - (lua_Unsigned)from >= (lua_Unsigned)MOVED_MAX)
+		luaL_error(L, "too many elements to move");
+	return call_original(L);
+}
+
+/* The function that coroutine.wrap gives; upvalue: the coroutine. */
+static int
+wrap_resume(lua_State *L)
+{
+	lua_State *co = lua_tothread(L, lua_upvalueindex(1));
+	int count = lua_gettop(L), results;
+
+	if (!lua_checkstack(co, count))
+		luaL_error(L, "too many arguments to resume");
+	if (lua_status(co) == LUA_OK && lua_gettop(co) == 0)
+		luaL_error(L, "cannot resume dead coroutine");
+	lua_xmove(L, co, count);
+	if (lua_resume(co, L, count, &results) > LUA_YIELD) {
+		lua_xmove(co, L, 1);
+		return lua_error(L);
+	}
+	luaL_checkstack(L, results, "too many results to resume");
+	lua_xmove(co, L, results);
+	return results;
+}
+
+/*
+ * Lua's own closes the pending variables of a coroutine that failed. If it was
+ * the budget's hook that raised in it, hooks are still off there, and a
+ * __close would run beyond any budget.
+ */
+static int
+coroutine_wrap(lua_State *L)
+{
+	lua_State *co;
+
+	luaL_checktype(L, 1, LUA_TFUNCTION);
+	co = lua_newthread(L);
+	lua_pushvalue(L, 1);
+	lua_xmove(L, co, 1);
+	lua_pushcclosure(L, wrap_resume, 1);
+	return 1;
+}
+
+/* ---- what there is ----------------------------------------------------- */
+
+struct entry {
+	const char *name;
+	lua_CFunction instead; /* NULL: Lua's own, which else is its upvalue */
+};
+
+static const struct entry base_entries[] = {
+    {"assert", NULL},
+    {"error", NULL},
+    {"getmetatable", NULL},
+    {"ipairs", NULL},
+    {"next", NULL},
+    {"pairs", NULL},
+    {"pcall", NULL},
+    {"rawequal", NULL},
+    {"rawget", NULL},
+    {"rawlen", NULL},
+    {"rawset", NULL},
+    {"select", NULL},
+    {"setmetatable", base_setmetatable},
+    {"tonumber", NULL},
+    {"tostring", base_tostring},
+    {"type", NULL},
+    {NULL, NULL},
+};
+
+static const struct entry string_entries[] = {
+    {"byte", NULL},
+    {"char", NULL},
+    {"find", NULL},
+    {"format", string_format},
+    {"gmatch", NULL},
+    {"gsub", NULL},
+    {"len", NULL},
+    {"lower", NULL},
+    {"match", NULL},
+    {"pack", NULL},
+    {"packsize", NULL},
+    {"rep", string_rep},
+    {"reverse", NULL},
+    {"sub", NULL},
+    {"unpack", NULL},
+    {"upper", NULL},
+    {NULL, NULL},
+};
+
+static const struct entry table_entries[] = {
+    {"concat", NULL},
+    {"insert", table_shift},
+    {"move", table_move},
+    {"pack", NULL},
+    {"remove", table_shift},
+    {"sort", NULL},
+    {"unpack", NULL},
+    {NULL, NULL},
+};
+
+static const struct entry math_entries[] = {
+    {"abs", NULL},
+    {"acos", NULL},
+    {"asin", NULL},
+    {"atan", NULL},
+    {"ceil", NULL},
+    {"cos", NULL},
+    {"deg", NULL},
+    {"exp", NULL},
+    {"floor", NULL},
+    {"fmod", NULL},
+    {"huge", NULL},
+    {"log", NULL},
+    {"max", NULL},
+    {"maxinteger", NULL},
+    {"min", NULL},
+    {"mininteger", NULL},
+    {"modf", NULL},
+    {"pi", NULL},
+    {"rad", NULL},
+    {"sin", NULL},
+    {"sqrt", NULL},
+    {"tan", NULL},
+    {"tointeger", NULL},
+    {"type", NULL},
+    {"ult", NULL},
+    {NULL, NULL},
+};
+
+static const struct entry utf8_entries[] = {
+    {"char", NULL},
+    {"charpattern", NULL},
+    {"codepoint", NULL},
+    {"codes", NULL},
+    {"len", NULL},
+    {"offset", NULL},
+    {NULL, NULL},
+};
+
+static const struct entry coroutine_entries[] = {
+    {"create", NULL},
+    {"isyieldable", NULL},
+    {"resume", NULL},
+    {"running", NULL},
+    {"status", NULL},
+    {"wrap", coroutine_wrap},
+    {"yield", NULL},
+    {NULL, NULL},
+};
+
+static const struct library {
+	const char *name; /* NULL: the globals themselves */
+	lua_CFunction open;
+	const struct entry *entries;
+} libraries[] = {
+    {NULL, luaopen_base, base_entries},
+    {"string", luaopen_string, string_entries},
+    {"table", luaopen_table, table_entries},
+    {"math", luaopen_math, math_entries},
+    {"utf8", luaopen_utf8, utf8_entries},
+    {"coroutine", luaopen_coroutine, coroutine_entries},
+};
+
+#define LIBRARY_COUNT (sizeof libraries / sizeof libraries[0])
+
+/* ---- putting it together ----------------------------------------------- */
+
+/* Copy from the table on top, which stays, to the table at index. */
+static void
+copy_entries(lua_State *L, const struct entry *entry, int to)
+{
+	for (; entry->name != NULL; entry++) {
+		lua_getfield(L, -1, entry->name);
+		if (entry->instead != NULL)
+			lua_pushcclosure(L, entry->instead, 1);
+		lua_setfield(L, to, entry->name);
+	}
+}
+
+/* Strings keep working whatever a script does to its string table. */
+static void
+protect_strings(lua_State *L, int globals)
+{
+	lua_pushliteral(L, "");
+	lua_createtable(L, 0, 3);
+	lua_getfield(L, globals, "string");
+	lua_setfield(L, -2, "__index");
+	lua_pushliteral(L, "string");
+	lua_setfield(L, -2, "__metatable");
+	lua_setmetatable(L, -2);
+	lua_pop(L, 1);
+}
+
+static int
+refuse_read(lua_State *L)
+{
+	lun_sandbox_push_text(L, 2);
+	return luaL_error(L, "%s \"%s\"", lua_tostring(L, lua_upvalueindex(1)),
+	    lua_tostring(L, -1));
+}
+
+static int
+refuse_write(lua_State *L)
+{
+	lun_sandbox_push_text(L, 2);
+	return luaL_error(L,
+	    "assignment to undefined variable \"%s\": declare it with local",
+	    lua_tostring(L, -1));
+}
+
+void
+lun_sandbox_make_strict(lua_State *L, int index, const char *what)
+{
+	index = lua_absindex(L, index);
+	lua_createtable(L, 0, 3);
+	lua_pushstring(L, what);
+	lua_pushcclosure(L, refuse_read, 1);
+	lua_setfield(L, -2, "__index");
+	lua_pushcfunction(L, refuse_write);
+	lua_setfield(L, -2, "__newindex");
+	lua_pushliteral(L, "strict");
+	lua_setfield(L, -2, "__metatable");
+	lua_setmetatable(L, index);
+}
+
+void
+lun_sandbox_open(lua_State *L)
+{
+	int lunette = lua_gettop(L), globals;
+
+	lua_createtable(L, 0, 32);
+	globals = lua_gettop(L);
+	for (size_t i = 0; i < LIBRARY_COUNT; i++) {
+		const struct library *library = &libraries[i];
+		int to = globals;
+
+		if (library->name != NULL) {
+			lua_createtable(L, 0, 32);
+			to = lua_gettop(L);
+		}
+		lua_pushcfunction(L, library->open);
+		lua_call(L, 0, 1);
+		copy_entries(L, library->entries, to);
+		lua_pop(L, 1);
+		if (library->name != NULL)
+			lua_setfield(L, globals, library->name);
+	}
+	protect_strings(L, globals);
+	if (!lua_isnil(L, lunette)) {
+		lua_pushvalue(L, lunette);
+		lua_setfield(L, globals, "lunette");
+	}
+	lun_sandbox_make_strict(L, globals, "undefined variable");
+	lua_rawseti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+	lua_settop(L, lunette - 1);
+}

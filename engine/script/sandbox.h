@@ -1,0 +1,26 @@
+/*
+ * sandbox.h - what a script sees: the tables of names in sandbox.c.
+ *
+ * It protects from mistakes and keeps results repeatable: no clock, no
+ * randomness, no files, no addresses. It does not make scripts by an attacker
+ * safe to run.
+ */
+
+#ifndef LUN_SANDBOX_H
+#define LUN_SANDBOX_H
+
+#include <lua.h>
+
+/*
+ * Make the state's globals the sandbox and push nothing. `lunette` is the
+ * table on top, popped; nil leaves it out. Raises.
+ */
+void lun_sandbox_open(lua_State *L);
+
+/* Push (+1) what tostring() gives: never an address. Raises. */
+void lun_sandbox_push_text(lua_State *L, int index);
+
+/* Make reading a name that the table at index lacks raise `what "name"`. */
+void lun_sandbox_make_strict(lua_State *L, int index, const char *what);
+
+#endif

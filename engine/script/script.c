@@ -1,0 +1,354 @@
+/* script.c - a projection script: load, validate, describe. */
+
+#include "script.h"
+
+#include <lauxlib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "../error.h"
+#include "../json.h"
+#include "event_object.h"
+#include "lunette_object.h"
+#include "sandbox.h"
+#include "script_state.h"
+#include "source.h"
+
+/* A Lua state being built, to become the script's. */
+struct building {
+	struct lun_script *script;
+	struct lun_vm *vm;
+	struct lun_description about;
+	struct lun_script_functions functions;
+	int live;
+	enum lun_code code;
+	struct lun_err *err;
+};
+
+/* ---- the state --------------------------------------------------------- */
+
+/* How many of `most` arguments the function on top looks at, at least one. */
+static int
+count_arguments(const lua_Debug *about, int most)
+{
+	if (about->isvararg || about->nparams > most)
+		return most;
+	return about->nparams > 1 ? about->nparams : 1;
+}
+
+/* Pop the function on top and refer to it. */
+static void
+keep_handler(lua_State *L, struct lun_handler *handler, int arguments)
+{
+	lua_Debug about;
+
+	lua_pushvalue(L, -1);
+	lua_getinfo(L, ">Su", &about);
+	handler->line = about.linedefined;
+	handler->arguments = count_arguments(&about, arguments);
+	handler->reference = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+/* A function of the table on top, if it is there. */
+static void
+keep_named(
+    lua_State *L, const char *name, struct lun_handler *handler, int arguments)
+{
+	lua_pushstring(L, name);
+	if (lua_rawget(L, -2) == LUA_TNIL)
+		lua_pop(L, 1);
+	else
+		keep_handler(L, handler, arguments);
+}
+
+static bool
+keep_on(lua_State *L, struct building *b)
+{
+	const struct lun_event_filter *filter = &b->about.filter;
+
+	b->functions.on = calloc(filter->type_count, sizeof *b->functions.on);
+	if (b->functions.on == NULL)
+		return false;
+	lua_pushstring(L, "on");
+	lua_rawget(L, -2);
+	for (size_t i = 0; i < filter->type_count; i++) {
+		struct lun_text type = filter->types[i];
+
+		lua_pushlstring(L, type.bytes, type.length);
+		lua_rawget(L, -2);
+		keep_handler(L, &b->functions.on[i], 3);
+	}
+	lua_pop(L, 1);
+	return true;
+}
+
+static void
+keep_names(lua_State *L, struct building *b)
+{
+	const struct lun_schema *schema = b->about.schema;
+
+	lua_createtable(L, (int)schema->field_count, 0);
+	for (size_t i = 0; i < schema->field_count; i++) {
+		b->functions.name_bytes[i] =
+		    lua_pushstring(L, schema->fields[i].name);
+		lua_rawseti(L, -2, (lua_Integer)i + 1);
+	}
+	b->functions.names = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+/* Run the chunk; its result is pushed (+1). */
+static void
+push_result(lua_State *L, struct building *b)
+{
+	const struct lun_buffer *source = &b->script->source;
+
+	lua_pushfstring(L, "@%s", b->script->chunk);
+	if (luaL_loadbufferx(L, source->bytes != NULL ? source->bytes : "",
+		source->length, lua_tostring(L, -1), "t") != LUA_OK)
+		lua_error(L);
+	lun_vm_enter(b->vm);
+	lua_call(L, 0, 1);
+	lun_vm_leave(b->vm);
+}
+
+static int
+build_protected(lua_State *L)
+{
+	struct building *b = lua_touserdata(L, 1);
+
+	lun_json_setup(L);
+	lun_event_object_setup(L);
+	lun_lunette_object_push(L);
+	lun_sandbox_open(L);
+	push_result(L, b);
+	b->code =
+	    lun_description_read(L, -1, b->script->chunk, &b->about, b->err);
+	if (b->code != LUN_OK)
+		return 0;
+	keep_named(L, "extract_model_id", &b->functions.extract, 1);
+	keep_named(L, "apply_to_model", &b->functions.apply, 3);
+	keep_named(L, "handle_query", &b->functions.query, 2);
+	if (b->about.by_type && !keep_on(L, b))
+		b->code = lun_fail(b->err, LUN_NOMEM, "out of memory");
+	keep_names(L, b);
+	lua_pushboolean(L, false);
+	b->live = luaL_ref(L, LUA_REGISTRYINDEX);
+	return 0;
+}
+
+/* Messages about the script begin with its path. */
+static enum lun_code
+name_chunk(
+    const struct lun_script *script, enum lun_code code, struct lun_err *err)
+{
+	size_t length = strlen(script->chunk);
+
+	if (err == NULL || strncmp(err->message, script->chunk, length) == 0)
+		return code;
+	return lun_wrap(err, code, "%s", script->chunk);
+}
+
+static void
+abandon_building(struct building *b)
+{
+	lun_vm_free(b->vm);
+	lun_description_free(&b->about);
+	free(b->functions.on);
+}
+
+/* A state of its own for the script; b is empty after a failure. */
+static enum lun_code
+build(struct building *b, struct lun_script *script, struct lun_err *err)
+{
+	enum lun_code code;
+
+	*b = (struct building){.script = script, .err = err};
+	code = lun_vm_new(&script->limits, &script->pulse, script, &b->vm, err);
+	if (code == LUN_OK)
+		code = lun_vm_protect(b->vm, build_protected, b, err);
+	if (code == LUN_OK)
+		code = b->code;
+	if (code == LUN_OK)
+		return LUN_OK;
+	abandon_building(b);
+	return name_chunk(script, code, err);
+}
+
+enum lun_code
+lun_script_renew(struct lun_script *script, struct lun_err *err)
+{
+	struct building b;
+	enum lun_code code = build(&b, script, err);
+
+	if (code != LUN_OK)
+		return code;
+	/* What others borrow from the description stays where it is. */
+	lun_description_free(&b.about);
+	lun_vm_free(script->vm);
+	free(script->functions.on);
+	script->vm = b.vm;
+	script->functions = b.functions;
+	script->live = b.live;
+	lun_script_restamp(script);
+	return LUN_OK;
+}
+
+/* ---- life -------------------------------------------------------------- */
+
+static void
+compute_hash(struct lun_script *script)
+{
+	XXH128_hash_t hash =
+	    XXH3_128bits(script->source.bytes, script->source.length);
+
+	snprintf(script->hash, sizeof script->hash, "%016llx%016llx",
+	    (unsigned long long)hash.high64, (unsigned long long)hash.low64);
+}
+
+enum lun_code
+lun_script_load(const char *chunk, struct lun_text source,
+    const struct lun_script_limits *limits, struct lun_script **out,
+    struct lun_err *err)
+{
+	struct lun_script *script = calloc(1, sizeof *script);
+	struct building b;
+	enum lun_code code;
+
+	if (script == NULL)
+		return lun_fail(err, LUN_NOMEM, "%s: out of memory", chunk);
+	script->limits = *limits;
+	script->chunk = strdup(chunk);
+	lun_buffer_add_text(&script->source, source);
+	if (script->chunk == NULL || script->source.failed)
+		code = lun_fail(err, LUN_NOMEM, "%s: out of memory", chunk);
+	else
+		code = build(&b, script, err);
+	if (code != LUN_OK) {
+		lun_script_free(script);
+		return code;
+	}
+	script->vm = b.vm;
+	script->about = b.about;
+	script->functions = b.functions;
+	script->live = b.live;
+	compute_hash(script);
+	lun_script_restamp(script);
+	*out = script;
+	return LUN_OK;
+}
+
+enum lun_code
+lun_script_load_file(const char *path, const struct lun_script_limits *limits,
+    struct lun_script **out, struct lun_err *err)
+{
+	struct lun_buffer source = {0};
+	enum lun_code code = lun_source_read(path, &source, err);
+
+	if (code == LUN_OK)
+		code = lun_script_load(
+		    path, lun_buffer_text(&source), limits, out, err);
+	lun_buffer_free(&source);
+	return code;
+}
+
+void
+lun_script_free(struct lun_script *script)
+{
+	if (script == NULL)
+		return;
+	lun_vm_free(script->vm);
+	lun_description_free(&script->about);
+	lun_documents_free(&script->documents);
+	lun_buffer_free(&script->source);
+	lun_buffer_free(&script->row);
+	lun_buffer_free(&script->json);
+	lun_buffer_free(&script->text);
+	free(script->functions.on);
+	free(script->listed);
+	free(script->chunk);
+	free(script);
+}
+
+/* ---- what the table says ----------------------------------------------- */
+
+const struct lun_schema *
+lun_script_schema(const struct lun_script *script)
+{
+	return script->about.schema;
+}
+
+const char *
+lun_script_hash(const struct lun_script *script)
+{
+	return script->hash;
+}
+
+struct lun_text
+lun_script_source(const struct lun_script *script)
+{
+	return lun_buffer_text(&script->source);
+}
+
+const struct lun_event_filter *
+lun_script_filter(const struct lun_script *script)
+{
+	return &script->about.filter;
+}
+
+enum lun_on_error
+lun_script_on_error(const struct lun_script *script)
+{
+	return script->about.on_error;
+}
+
+int
+lun_script_retries(const struct lun_script *script)
+{
+	return script->about.retries;
+}
+
+bool
+lun_script_has_query(const struct lun_script *script)
+{
+	return script->about.has_query;
+}
+
+void
+lun_script_use_positions_of(
+    struct lun_script *script, struct lun_event_store *events)
+{
+	script->events = events;
+}
+
+/* ---- watching ---------------------------------------------------------- */
+
+uint64_t
+lun_script_progress(const struct lun_script *script)
+{
+	return atomic_load(&script->pulse.progress);
+}
+
+void
+lun_script_interrupt(struct lun_script *script)
+{
+	atomic_store(&script->pulse.interrupt, true);
+}
+
+bool
+lun_script_starved(const struct lun_script *script)
+{
+	return script->starved;
+}
+
+enum lun_code
+lun_script_blame(const struct lun_script *script,
+    const struct lun_handler *handler, const char *what, enum lun_code code,
+    struct lun_err *err)
+{
+	if (handler == NULL)
+		return lun_wrap(err, code, "%s", script->chunk);
+	return lun_wrap(
+	    err, code, "%s:%d: %s", script->chunk, handler->line, what);
+}

@@ -1,0 +1,98 @@
+/*
+ * script_state.h - the inside of a script, for the files of this folder.
+ */
+
+#ifndef LUN_SCRIPT_STATE_H
+#define LUN_SCRIPT_STATE_H
+
+#include <lua.h>
+
+#include "../buffer.h"
+#include "description.h"
+#include "documents.h"
+#include "script.h"
+#include "vm.h"
+
+/* A function of the script; belongs to one Lua state. */
+struct lun_handler {
+	int reference;
+	int line;      /* where it is defined */
+	int arguments; /* so many of ours it looks at */
+};
+
+/* What lives in the registry of the present Lua state. */
+struct lun_script_functions {
+	struct lun_handler extract;
+	struct lun_handler apply;
+	struct lun_handler *on; /* by place in the filter's types */
+	struct lun_handler query;
+	int names; /* list of the field names, in the schema's order */
+	const char *name_bytes[LUN_FIELDS_MAX]; /* those strings' own bytes */
+};
+
+/* A query being answered by handle_query. */
+struct lun_query_run {
+	struct lun_model_store *models;
+	const struct lun_text *terms;
+	size_t term_count;
+	uint64_t default_limit;
+	uint64_t max_limit;
+	struct lun_err failure; /* of the store: stands whatever follows */
+	bool failed;
+};
+
+struct lun_script {
+	char *chunk;
+	struct lun_buffer source;
+	char hash[LUN_SCRIPT_HASH_SIZE];
+	struct lun_script_limits limits;
+	struct lun_vm_pulse pulse;
+	struct lun_description about;
+	struct lun_event_store *events; /* whose positions; may be NULL */
+
+	struct lun_vm *vm;
+	struct lun_script_functions functions;
+	bool starved; /* the last failure was for want of memory */
+
+	/*
+	 * The batch under way, NULL between batches. Objects and live tables
+	 * carry the stamp they were made under; another stamp has another
+	 * batch or another Lua state. No two scripts ever use the same one,
+	 * since models outlive the script that a reload replaces.
+	 */
+	const struct lun_batch *batch;
+	uint64_t stamp;
+	struct lun_documents documents; /* data and metadata of each event */
+	int live;                       /* registry: list of live tables */
+	uint32_t live_count;
+	uint32_t *listed; /* by place of model: the list that named it last */
+	size_t listed_capacity;
+	uint32_t list_number;
+
+	struct lun_query_run *query; /* NULL outside of handle_query */
+
+	/* Memory for steps that may raise: freed with the script. */
+	struct lun_buffer row;
+	struct lun_buffer json;
+	struct lun_buffer text;
+};
+
+/* The script that a state belongs to. */
+static inline struct lun_script *
+lun_script_of(lua_State *L)
+{
+	return lun_vm_owner(L);
+}
+
+/* A new stamp: everything made before it is out of use. */
+void lun_script_restamp(struct lun_script *script);
+
+/*
+ * Where a handler is, in front of a message about what it returned:
+ * "path:line: what: message".
+ */
+enum lun_code lun_script_blame(const struct lun_script *script,
+    const struct lun_handler *handler, const char *what, enum lun_code code,
+    struct lun_err *err);
+
+#endif

@@ -1,0 +1,243 @@
+/* settings_file.c - a settings file: a Lua table, run confined. */
+
+#include "settings_file.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../error.h"
+#include "sandbox.h"
+#include "source.h"
+#include "vm.h"
+
+/* Generous for a table of a few words. */
+static const struct lun_script_limits limits = {
+    .instructions = 10000000, .cpu_ms = 1000, .memory_bytes = 16 << 20};
+
+struct load {
+	const char *path;
+	struct lun_buffer source;
+	struct lun_vm *vm;
+	/* name NUL value NUL, again and again */
+	struct lun_buffer texts;
+	size_t count;
+};
+
+static void
+add_pair(struct load *load, const char *name, struct lun_text value)
+{
+	lun_buffer_add(&load->texts, name, strlen(name) + 1);
+	lun_buffer_add_text(&load->texts, value);
+	lun_buffer_add_byte(&load->texts, '\0');
+	load->count++;
+}
+
+static void
+add_number(lua_State *L, struct load *load, const char *name)
+{
+	int whole;
+	lua_Integer number = lua_tointegerx(L, -1, &whole);
+	struct lun_text text;
+
+	if (!whole)
+		luaL_error(L, "%s: %s: expected a whole number, got %s",
+		    load->path, name, lua_tostring(L, -1));
+	lua_pushfstring(L, "%I", (LUAI_UACINT)number);
+	text.bytes = lua_tolstring(L, -1, &text.length);
+	add_pair(load, name, text);
+	lua_pop(L, 1);
+}
+
+static void
+add_text(lua_State *L, struct load *load, const char *name)
+{
+	struct lun_text text;
+
+	text.bytes = lua_tolstring(L, -1, &text.length);
+	if (memchr(text.bytes, '\0', text.length) != NULL)
+		luaL_error(L, "%s: %s: has a NUL byte", load->path, name);
+	add_pair(load, name, text);
+}
+
+/* The value on top, which is no list. */
+static void
+add_value(lua_State *L, struct load *load, const char *name)
+{
+	switch (lua_type(L, -1)) {
+	case LUA_TSTRING:
+		add_text(L, load, name);
+		return;
+	case LUA_TNUMBER:
+		add_number(L, load, name);
+		return;
+	case LUA_TBOOLEAN:
+		add_pair(load, name,
+		    lua_toboolean(L, -1) ? LUN_TEXT("true")
+					 : LUN_TEXT("false"));
+		return;
+	default:
+		luaL_error(L,
+		    "%s: %s: expected text, a number or a boolean, got a %s",
+		    load->path, name, luaL_typename(L, -1));
+	}
+}
+
+/* The value on top: a list of them, or one. */
+static void
+add_values(lua_State *L, struct load *load, const char *name)
+{
+	lua_Integer count, members = 0;
+
+	if (!lua_istable(L, -1)) {
+		add_value(L, load, name);
+		return;
+	}
+	count = (lua_Integer)lua_rawlen(L, -1);
+	for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1))
+		members++;
+	if (members != count)
+		luaL_error(L, "%s: %s: expected a value or a list of values",
+		    load->path, name);
+	for (lua_Integer i = 1; i <= count; i++) {
+		lua_rawgeti(L, -1, i);
+		add_value(L, load, name);
+		lua_pop(L, 1);
+	}
+}
+
+/* Push (+1) the sorted list of the keys of the table at index. */
+static lua_Integer
+push_sorted_keys(lua_State *L, int table, const char *path)
+{
+	lua_Integer count = 0;
+	int keys;
+
+	lua_newtable(L);
+	keys = lua_gettop(L);
+	for (lua_pushnil(L); lua_next(L, table) != 0; lua_pop(L, 1)) {
+		if (lua_type(L, -2) != LUA_TSTRING)
+			luaL_error(L,
+			    "%s: expected settings by name, such as "
+			    "events = \"sqlite:events.db\"",
+			    path);
+		lua_pushvalue(L, -2);
+		lua_rawseti(L, keys, ++count);
+	}
+	lua_getglobal(L, "table");
+	lua_getfield(L, -1, "sort");
+	lua_pushvalue(L, keys);
+	lua_call(L, 1, 0);
+	lua_settop(L, keys);
+	return count;
+}
+
+static void
+run_chunk(lua_State *L, struct load *load)
+{
+	const struct lun_buffer *source = &load->source;
+
+	lua_pushnil(L);
+	lun_sandbox_open(L);
+	lua_pushfstring(L, "@%s", load->path);
+	if (luaL_loadbufferx(L, source->bytes != NULL ? source->bytes : "",
+		source->length, lua_tostring(L, -1), "t") != LUA_OK)
+		lua_error(L);
+	lun_vm_enter(load->vm);
+	lua_call(L, 0, 1);
+	lun_vm_leave(load->vm);
+}
+
+static int
+load_protected(lua_State *L)
+{
+	struct load *load = lua_touserdata(L, 1);
+	int table, keys;
+	lua_Integer count;
+
+	run_chunk(L, load);
+	table = lua_gettop(L);
+	if (!lua_istable(L, table))
+		luaL_error(L, "%s: must return a table of settings, got %s",
+		    load->path, luaL_typename(L, table));
+	count = push_sorted_keys(L, table, load->path);
+	keys = lua_gettop(L);
+	for (lua_Integer i = 1; i <= count; i++) {
+		lua_rawgeti(L, keys, i);
+		lua_pushvalue(L, -1);
+		lua_rawget(L, table);
+		add_values(L, load, lua_tostring(L, -2));
+		lua_settop(L, keys);
+	}
+	return 0;
+}
+
+static enum lun_code
+make_file(struct load *load, struct lun_settings_file **out)
+{
+	struct lun_settings_file *file = calloc(1, sizeof *file);
+	char *at;
+
+	if (file == NULL)
+		return LUN_NOMEM;
+	file->pairs = calloc(load->count + 1, sizeof *file->pairs);
+	file->memory = lun_buffer_take(&load->texts);
+	if (file->pairs == NULL || file->memory == NULL) {
+		lun_settings_file_free(file);
+		return LUN_NOMEM;
+	}
+	at = file->memory;
+	for (; file->count < load->count; file->count++) {
+		struct lun_setting *pair = &file->pairs[file->count];
+
+		pair->name = at;
+		at += strlen(at) + 1;
+		pair->value = at;
+		at += strlen(at) + 1;
+	}
+	*out = file;
+	return LUN_OK;
+}
+
+static enum lun_code
+run_file(struct load *load, struct lun_settings_file **out, struct lun_err *err)
+{
+	struct lun_vm_pulse pulse = {0};
+	enum lun_code code = lun_vm_new(&limits, &pulse, NULL, &load->vm, err);
+
+	if (code == LUN_OK)
+		code = lun_vm_protect(load->vm, load_protected, load, err);
+	lun_vm_free(load->vm);
+	if (code == LUN_OK && make_file(load, out) != LUN_OK)
+		return lun_fail(
+		    err, LUN_NOMEM, "%s: out of memory", load->path);
+	if (code == LUN_SCRIPT && err != NULL)
+		err->code = LUN_CONFIG;
+	if (code == LUN_BUDGET)
+		return lun_wrap(err, LUN_CONFIG, "%s", load->path);
+	return code == LUN_SCRIPT ? LUN_CONFIG : code;
+}
+
+enum lun_code
+lun_settings_file_load(
+    const char *path, struct lun_settings_file **out, struct lun_err *err)
+{
+	struct load load = {.path = path};
+	enum lun_code code = lun_source_read(path, &load.source, err);
+
+	if (code == LUN_OK)
+		code = run_file(&load, out, err);
+	lun_buffer_free(&load.source);
+	lun_buffer_free(&load.texts);
+	return code;
+}
+
+void
+lun_settings_file_free(struct lun_settings_file *file)
+{
+	if (file == NULL)
+		return;
+	free(file->pairs);
+	free(file->memory);
+	free(file);
+}

@@ -1,0 +1,35 @@
+/*
+ * settings_file.h - a settings file: a Lua table, run confined.
+ *
+ *   return {
+ *     events = "sqlite:events.db",
+ *     models = "sqlite:models.db",
+ *     projections = { "projections", "more/totals.lua" },
+ *   }
+ */
+
+#ifndef LUN_SETTINGS_FILE_H
+#define LUN_SETTINGS_FILE_H
+
+#include "../lunette.h"
+
+/*
+ * Pairs in the order of their names; a list gives its name several times, in
+ * order. Whether there are such settings is for others to check.
+ */
+struct lun_settings_file {
+	struct lun_setting *pairs;
+	size_t count;
+	void *memory; /* what owns the texts */
+};
+
+/*
+ * LUN_NOTFOUND if there is no such file; LUN_CONFIG with "path: ..." or
+ * "path:line: ..." for anything wrong in it.
+ */
+enum lun_code lun_settings_file_load(const char *path,
+    struct lun_settings_file **out, struct lun_err *err) LUN_MUSTCHECK;
+/* NULL is allowed. */
+void lun_settings_file_free(struct lun_settings_file *file);
+
+#endif

@@ -1,0 +1,45 @@
+/*
+ * slab.h - the allocator of one Lua state, under a memory cap.
+ *
+ * Small requests come from free lists, one for every 16 bytes of size, carved
+ * from blocks that live as long as the slab; larger ones from malloc. The
+ * collector frees and asks for the same sizes again and again, so this is
+ * several times faster than malloc and keeps a state's memory together.
+ */
+
+#ifndef LUN_SLAB_H
+#define LUN_SLAB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define LUN_SLAB_GRAIN   16
+#define LUN_SLAB_CLASSES 32 /* up to 512 bytes */
+
+struct lun_slab_block;
+
+struct lun_slab {
+	size_t limit; /* for used; blocks may hold twice as much */
+	size_t used;
+	size_t held;  /* by blocks */
+	bool refused; /* the last request would have passed the limit */
+	/*
+	 * Two refusals in a row. After the first one Lua collects garbage and
+	 * asks again, so one alone means nothing.
+	 */
+	bool starved;
+	bool exhausted; /* malloc failed: not the script's fault */
+	char *bump;     /* unused rest of the newest block */
+	char *bump_end;
+	struct lun_slab_block *blocks;
+	void *free[LUN_SLAB_CLASSES + 1];
+};
+
+void lun_slab_init(struct lun_slab *slab, size_t limit);
+/* Every large allocation must have been freed: lua_close() does that. */
+void lun_slab_fini(struct lun_slab *slab);
+
+/* A lua_Alloc; arg is the slab. */
+void *lun_slab_alloc(void *arg, void *bytes, size_t old_size, size_t new_size);
+
+#endif

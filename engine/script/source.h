@@ -1,0 +1,16 @@
+/*
+ * source.h - the text of a script file.
+ */
+
+#ifndef LUN_SOURCE_H
+#define LUN_SOURCE_H
+
+#include "../buffer.h"
+
+#define LUN_SOURCE_BYTES_MAX ((size_t)4 << 20)
+
+/* Append the file's bytes. LUN_NOTFOUND, LUN_IO, LUN_CONFIG (too large). */
+enum lun_code lun_source_read(const char *path, struct lun_buffer *out,
+    struct lun_err *err) LUN_MUSTCHECK;
+
+#endif

@@ -1,0 +1,350 @@
+/* vm.c - one Lua state: its life, its limits and the one door into it. */
+
+#include "vm.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <lauxlib.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "../clock.h"
+#include "../error.h"
+#include "../json_scan.h"
+#include "slab.h"
+
+#define STEP      1000 /* instructions between two budget checks */
+#define MS_PER_NS INT64_C(1000000)
+
+enum spent {
+	NOT_SPENT,
+	SPENT_INSTRUCTIONS,
+	SPENT_CPU,
+	SPENT_INTERRUPTED,
+};
+
+struct budget {
+	int64_t instructions; /* left for this call */
+	int64_t deadline_ns;  /* of the thread's CPU clock */
+	unsigned checks;      /* in this call */
+};
+
+struct lun_vm {
+	lua_State *L;
+	void *owner;
+	struct lun_vm_pulse *pulse;
+	struct lun_script_limits limits;
+	struct budget budget;
+	enum spent spent;
+	bool in_protect;
+	struct lun_err failure; /* of the protected call under way */
+	struct lun_slab slab;
+};
+
+/* Only the thread that runs the state writes it. */
+static void
+beat(struct lun_vm *vm, uint64_t steps)
+{
+	_Atomic uint64_t *progress = &vm->pulse->progress;
+	uint64_t now = atomic_load_explicit(progress, memory_order_relaxed);
+
+	atomic_store_explicit(progress, now + steps, memory_order_release);
+}
+
+static bool
+in_handler(const struct lun_vm *vm)
+{
+	return atomic_load_explicit(
+		   &vm->pulse->progress, memory_order_relaxed) %
+		   2 !=
+	       0;
+}
+
+/*
+ * A message ends up in JSON and on terminals. Bytes that are not UTF-8 (a
+ * script's own, or a character cut in two by the size) become "?".
+ */
+static void
+make_printable(char *text)
+{
+	if (lun_utf8_valid(lun_text_of(text)))
+		return;
+	for (char *p = text; *p != '\0'; p++)
+		if ((unsigned char)*p >= 0x80)
+			*p = '?';
+}
+
+static int
+describe_frame(lua_State *L, lua_Debug *frame, char *out, size_t room)
+{
+	lua_getinfo(L, "Sln", frame);
+	if (*frame->what == 'C')
+		return snprintf(out, room, "[C]: in function '%s'\n",
+		    frame->name != NULL ? frame->name : "?");
+	if (*frame->what == 'm')
+		return snprintf(out, room, "%s:%d: in main chunk\n",
+		    frame->short_src, frame->currentline);
+	if (frame->name != NULL)
+		return snprintf(out, room, "%s:%d: in function '%s'\n",
+		    frame->short_src, frame->currentline, frame->name);
+	return snprintf(out, room, "%s:%d: in function <%s:%d>\n",
+	    frame->short_src, frame->currentline, frame->short_src,
+	    frame->linedefined);
+}
+
+/*
+ * The frames of the script, without the engine's function at the bottom.
+ * Allocates nothing, so it works when memory has run out.
+ */
+static void
+describe_frames(lua_State *L, int level, char *out, size_t size)
+{
+	lua_Debug frame, below;
+	size_t used = 0;
+
+	out[0] = '\0';
+	for (; lua_getstack(L, level, &frame); level++) {
+		int length;
+
+		lua_getinfo(L, "S", &frame);
+		if (*frame.what == 'C' && !lua_getstack(L, level + 1, &below))
+			break;
+		length = describe_frame(L, &frame, out + used, size - used);
+		if (length < 0 || (size_t)length >= size - used) {
+			out[used] = '\0';
+			break;
+		}
+		used += (size_t)length;
+	}
+	if (used > 0)
+		out[used - 1] = '\0';
+	make_printable(out);
+}
+
+/*
+ * The message handler. The text is taken only if it is one: a __tostring
+ * could loop, and the host must not print what a script computes now.
+ */
+static int
+describe_error(lua_State *L)
+{
+	struct lun_vm *vm = lun_vm_of(L);
+
+	if (vm->spent != NOT_SPENT)
+		return 1;
+	if (lua_type(L, 1) == LUA_TSTRING)
+		lun_fail(&vm->failure, LUN_SCRIPT, "%s", lua_tostring(L, 1));
+	else
+		lun_fail(&vm->failure, LUN_SCRIPT,
+		    "the script raised a %s in place of a message",
+		    luaL_typename(L, 1));
+	make_printable(vm->failure.message);
+	describe_frames(L, 1, vm->failure.detail, sizeof vm->failure.detail);
+	return 1;
+}
+
+static enum spent
+judge(struct lun_vm *vm)
+{
+	struct budget *budget = &vm->budget;
+	int64_t now;
+
+	if (atomic_exchange(&vm->pulse->interrupt, false))
+		return SPENT_INTERRUPTED;
+	/* Part of the instructions before the first check were not ours. */
+	if (++budget->checks == 1)
+		return NOT_SPENT;
+	budget->instructions -= STEP;
+	if (budget->instructions <= 0)
+		return SPENT_INSTRUCTIONS;
+	now = lun_clock_thread_ns();
+	if (budget->checks == 2)
+		budget->deadline_ns = now + vm->limits.cpu_ms * MS_PER_NS;
+	return now >= budget->deadline_ns ? SPENT_CPU : NOT_SPENT;
+}
+
+static void
+describe_spent(struct lun_vm *vm, lua_State *L)
+{
+	struct lun_err *failure = &vm->failure;
+	lua_Debug here;
+	char where[LUA_IDSIZE + 16] = "";
+
+	if (lua_getstack(L, 0, &here) && lua_getinfo(L, "Sl", &here) &&
+	    here.currentline > 0)
+		snprintf(where, sizeof where, "%s:%d: ", here.short_src,
+		    here.currentline);
+	if (vm->spent == SPENT_INTERRUPTED)
+		lun_fail(failure, LUN_UNAVAILABLE, "%sinterrupted", where);
+	else if (vm->spent == SPENT_INSTRUCTIONS)
+		lun_fail(failure, LUN_BUDGET,
+		    "%sran more than %" PRId64 " instructions in one call",
+		    where, vm->limits.instructions);
+	else
+		lun_fail(failure, LUN_BUDGET,
+		    "%sused more than %" PRId64 " ms of CPU time in one call",
+		    where, vm->limits.cpu_ms);
+	make_printable(failure->message);
+	describe_frames(L, 0, failure->detail, sizeof failure->detail);
+}
+
+/*
+ * Lua turns hooks off while a hook runs and while a finalizer runs. Anything a
+ * script could smuggle into either place is beyond the budget, which is why
+ * the sandbox has neither xpcall nor __gc.
+ */
+static void
+check_budget(lua_State *L, lua_Debug *ar)
+{
+	struct lun_vm *vm = lun_vm_of(L);
+
+	(void)ar;
+	if (in_handler(vm))
+		beat(vm, 2);
+	if (vm->spent == NOT_SPENT) {
+		vm->spent = judge(vm);
+		if (vm->spent == NOT_SPENT)
+			return;
+		describe_spent(vm, L);
+	}
+	/* From here on every instruction raises, or pcall would win. */
+	lua_sethook(L, check_budget, LUA_MASKCOUNT, 1);
+	luaL_error(L, "budget spent");
+}
+
+static enum lun_code
+describe_starved(struct lun_vm *vm, struct lun_err *err)
+{
+	return lun_fail(err, LUN_BUDGET, "used more than %zu KiB of memory",
+	    vm->limits.memory_bytes / 1024);
+}
+
+/*
+ * The verdict is the host's, not the script's: a script that swallowed its own
+ * budget error has still failed.
+ */
+static enum lun_code
+verdict(struct lun_vm *vm, int status, struct lun_err *err)
+{
+	/* During a collection Lua does not ask twice. */
+	if (status == LUA_ERRMEM && vm->slab.refused)
+		vm->slab.starved = true;
+	if (vm->spent == NOT_SPENT && vm->slab.starved)
+		return describe_starved(vm, err);
+	if (vm->spent == NOT_SPENT && status == LUA_OK)
+		return LUN_OK;
+	if (vm->spent == NOT_SPENT && status == LUA_ERRMEM)
+		return lun_fail(err, LUN_NOMEM, "out of memory");
+	if (vm->spent == NOT_SPENT && status == LUA_ERRERR)
+		return lun_fail(
+		    err, LUN_SCRIPT, "error while raising an error");
+	if (err != NULL)
+		*err = vm->failure;
+	return vm->failure.code;
+}
+
+enum lun_code
+lun_vm_protect(
+    struct lun_vm *vm, lua_CFunction body, void *arg, struct lun_err *err)
+{
+	lua_State *L = vm->L;
+	int base = lua_gettop(L);
+	enum lun_code code;
+	int status;
+
+	assert(!vm->in_protect);
+	if (!lua_checkstack(L, LUA_MINSTACK))
+		return lun_fail(err, LUN_NOMEM, "no room on the Lua stack");
+	vm->in_protect = true;
+	vm->slab.refused = vm->slab.exhausted = false;
+	vm->budget = (struct budget){.instructions = vm->limits.instructions};
+	vm->failure = (struct lun_err){0};
+
+	lua_pushcfunction(L, describe_error);
+	lua_pushcfunction(L, body);
+	lua_pushlightuserdata(L, arg);
+	status = lua_pcall(L, 1, 0, base + 1);
+
+	if (in_handler(vm))
+		lun_vm_leave(vm);
+	code = verdict(vm, status, err);
+	lua_settop(L, base);
+	vm->in_protect = false;
+	return code;
+}
+
+void
+lun_vm_enter(struct lun_vm *vm)
+{
+	vm->budget.instructions = vm->limits.instructions;
+	vm->budget.checks = 0;
+	beat(vm, 1);
+}
+
+void
+lun_vm_leave(struct lun_vm *vm)
+{
+	beat(vm, 1);
+}
+
+bool
+lun_vm_spent(const struct lun_vm *vm)
+{
+	return vm->spent != NOT_SPENT || vm->slab.starved;
+}
+
+bool
+lun_vm_starved(const struct lun_vm *vm)
+{
+	return vm->slab.starved;
+}
+
+size_t
+lun_vm_memory(const struct lun_vm *vm)
+{
+	return vm->slab.used;
+}
+
+void *
+lun_vm_owner(lua_State *L)
+{
+	return lun_vm_of(L)->owner;
+}
+
+enum lun_code
+lun_vm_new(const struct lun_script_limits *limits, struct lun_vm_pulse *pulse,
+    void *owner, struct lun_vm **out, struct lun_err *err)
+{
+	struct lun_vm *vm = calloc(1, sizeof *vm);
+
+	if (vm == NULL)
+		return lun_fail(err, LUN_NOMEM, "out of memory");
+	vm->limits = *limits;
+	vm->pulse = pulse;
+	vm->owner = owner;
+	lun_slab_init(&vm->slab, limits->memory_bytes);
+	vm->L = lua_newstate(lun_slab_alloc, &vm->slab);
+	if (vm->L == NULL) {
+		enum lun_code code = describe_starved(vm, err);
+
+		lun_vm_free(vm);
+		return code;
+	}
+	*(struct lun_vm **)lua_getextraspace(vm->L) = vm;
+	/* From birth, because a coroutine copies the hook it is born under. */
+	lua_sethook(vm->L, check_budget, LUA_MASKCOUNT, STEP);
+	lua_gc(vm->L, LUA_GCGEN, 0, 0);
+	*out = vm;
+	return LUN_OK;
+}
+
+void
+lun_vm_free(struct lun_vm *vm)
+{
+	if (vm == NULL)
+		return;
+	if (vm->L != NULL)
+		lua_close(vm->L);
+	lun_slab_fini(&vm->slab);
+	free(vm);
+}

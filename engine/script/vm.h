@@ -1,0 +1,64 @@
+/*
+ * vm.h - one Lua state: its life, its limits and the one door into it.
+ *
+ * lun_vm_protect() is the only place that calls lua_pcall. Everything that may
+ * raise runs in the function handed to it; such a function owns no C memory.
+ *
+ * A handler is a call into the script between lun_vm_enter() and
+ * lun_vm_leave(); each has the full budget. Once a budget is spent every
+ * further instruction raises, and the door reports it whatever the script
+ * made of the error. The state is then spent: make a new one.
+ */
+
+#ifndef LUN_VM_H
+#define LUN_VM_H
+
+#include <lua.h>
+#include <stdatomic.h>
+
+#include "../lunette.h"
+#include "script.h"
+
+/* What other threads may look at and set; outlives the state. */
+struct lun_vm_pulse {
+	_Atomic uint64_t progress; /* odd while a handler runs */
+	atomic_bool interrupt;
+};
+
+struct lun_vm;
+
+/* owner is what lun_vm_owner() gives inside the state. */
+enum lun_code lun_vm_new(const struct lun_script_limits *limits,
+    struct lun_vm_pulse *pulse, void *owner, struct lun_vm **out,
+    struct lun_err *err) LUN_MUSTCHECK;
+/* NULL is allowed. */
+void lun_vm_free(struct lun_vm *vm);
+
+static inline struct lun_vm *
+lun_vm_of(lua_State *L)
+{
+	return *(struct lun_vm **)lua_getextraspace(L);
+}
+
+void *lun_vm_owner(lua_State *L);
+
+/*
+ * Call body(arg as light userdata). LUN_SCRIPT if it raised, with the message
+ * and the script's part of the traceback; LUN_BUDGET if the time or the memory
+ * was used up; LUN_UNAVAILABLE if it was interrupted.
+ */
+enum lun_code lun_vm_protect(struct lun_vm *vm, lua_CFunction body, void *arg,
+    struct lun_err *err) LUN_MUSTCHECK;
+
+/* Around each call of a handler. An error in between leaves by itself. */
+void lun_vm_enter(struct lun_vm *vm);
+void lun_vm_leave(struct lun_vm *vm);
+
+/* True after LUN_BUDGET or an interrupt: nothing must run here any more. */
+bool lun_vm_spent(const struct lun_vm *vm);
+/* True if it was the memory that ran out. */
+bool lun_vm_starved(const struct lun_vm *vm);
+/* Bytes in use. */
+size_t lun_vm_memory(const struct lun_vm *vm);
+
+#endif
