@@ -39,8 +39,8 @@ retry_later(struct lun_projection *p, const struct lun_event *event,
 	p->retry_at_ns = lun_clock_mono_ns() + pause_ms * NS_PER_MS;
 	lun_projection_wait_for(p, "the next try of an event that failed");
 	lun_log(p->around->log, LUN_LOG_WARNING,
-	    "%s; try %d of %d again in %lld ms", err->message,
-	    p->attempts, lun_script_retries(p->script), (long long)pause_ms);
+	    "%s; try %d of %d again in %lld ms", err->message, p->attempts,
+	    lun_script_retries(p->script), (long long)pause_ms);
 	return true;
 }
 
