@@ -218,12 +218,13 @@ static const struct meaning {
 	"and -shm files beside it, and of its folder"},
 };
 
+/* SQLite tells ENOSPC apart but not EFBIG, and often loses the cause. */
 static bool
 is_out_of_room(int result, int cause)
 {
-	if ((result & 0xff) != SQLITE_IOERR)
-		return false;
-	return cause == EFBIG || cause == EDQUOT || cause == ENOSPC;
+	return (result == SQLITE_IOERR_WRITE ||
+		   result == SQLITE_IOERR_SHMSIZE) &&
+	       cause != EIO;
 }
 
 static enum lun_code

@@ -111,36 +111,55 @@ check_anchor(struct lun_sqlite_events *s, const struct lun_read *request,
 }
 
 static enum lun_code
-refuse_row(struct lun_sqlite_events *s, int64_t position, const char *column,
+refuse_row(struct lun_sqlite_events *s, sqlite3_stmt *q, enum column column,
     const char *what, struct lun_err *err)
 {
 	return lun_fail(err, LUN_INVALID,
-	    "%s: the event at position %" PRId64 ": %s %s; correct the row",
-	    lun_sqlite_path(&s->c), position, column, what);
+	    "%s: the event at position %lld: %s %s; correct the row",
+	    lun_sqlite_path(&s->c),
+	    (long long)sqlite3_column_int64(q, POSITION),
+	    sqlite3_column_name(q, column), what);
 }
 
-/* Rows come from any program, and SQLite's columns hold any type. */
+/*
+ * Rows come from any program, and SQLite's columns hold any type. A column has
+ * to be asked for its type before it is asked for its text.
+ */
 static enum lun_code
 read_text(struct lun_sqlite_events *s, sqlite3_stmt *q, enum column column,
-    struct lun_text *text, struct lun_err *err)
+    size_t limit, struct lun_text *text, struct lun_err *err)
 {
-	const char *name = sqlite3_column_name(q, column);
-	bool is_json = column == DATA || column == METADATA;
-	size_t limit = is_json ? LUN_EVENT_BYTES_MAX : LUN_EVENT_NAME_MAX;
-	int64_t position = sqlite3_column_int64(q, POSITION);
-
 	if (sqlite3_column_type(q, column) != SQLITE_TEXT)
-		return refuse_row(s, position, name, "is not text", err);
+		return refuse_row(s, q, column, "is not text", err);
 	*text = lun_sqlite_column_text(q, column);
 	if (text->bytes == NULL)
 		return lun_sqlite_events_no_memory(s, err);
 	if (text->length > limit)
-		return refuse_row(s, position, name, "is too long", err);
-	if (!is_json && !lun_utf8_valid(*text))
-		return refuse_row(s, position, name, "is not UTF-8", err);
-	if (!is_json && memchr(text->bytes, '\0', text->length) != NULL)
-		return refuse_row(s, position, name, "has a NUL byte", err);
+		return refuse_row(s, q, column, "is too long", err);
 	return LUN_OK;
+}
+
+static enum lun_code
+read_name(struct lun_sqlite_events *s, sqlite3_stmt *q, enum column column,
+    struct lun_text *text, struct lun_err *err)
+{
+	enum lun_code code =
+	    read_text(s, q, column, LUN_EVENT_NAME_MAX, text, err);
+
+	if (code != LUN_OK)
+		return code;
+	if (!lun_utf8_valid(*text))
+		return refuse_row(s, q, column, "is not UTF-8", err);
+	if (memchr(text->bytes, '\0', text->length) != NULL)
+		return refuse_row(s, q, column, "has a NUL byte", err);
+	return LUN_OK;
+}
+
+static enum lun_code
+read_json(struct lun_sqlite_events *s, sqlite3_stmt *q, enum column column,
+    struct lun_text *text, struct lun_err *err)
+{
+	return read_text(s, q, column, LUN_EVENT_BYTES_MAX, text, err);
 }
 
 static enum lun_code
@@ -148,15 +167,15 @@ read_integer(struct lun_sqlite_events *s, sqlite3_stmt *q, enum column column,
     int64_t *value, struct lun_err *err)
 {
 	if (sqlite3_column_type(q, column) != SQLITE_INTEGER)
-		return refuse_row(s, sqlite3_column_int64(q, POSITION),
-		    sqlite3_column_name(q, column), "is not an integer", err);
+		return refuse_row(s, q, column, "is not an integer", err);
 	*value = sqlite3_column_int64(q, column);
 	return LUN_OK;
 }
 
+/* All but position, stream and type. */
 static enum lun_code
-read_event(struct lun_sqlite_events *s, sqlite3_stmt *q,
-    struct lun_event *event, struct lun_err *err)
+read_rest(struct lun_sqlite_events *s, sqlite3_stmt *q, struct lun_event *event,
+    struct lun_err *err)
 {
 	enum lun_code code = read_integer(s, q, VERSION, &event->version, err);
 
@@ -164,21 +183,17 @@ read_event(struct lun_sqlite_events *s, sqlite3_stmt *q,
 		code =
 		    read_integer(s, q, RECORDED_AT, &event->recorded_at, err);
 	if (code == LUN_OK)
-		code = read_text(s, q, ID, &event->id, err);
+		code = read_name(s, q, ID, &event->id, err);
 	if (code == LUN_OK)
-		code = read_text(s, q, STREAM, &event->stream, err);
-	if (code == LUN_OK)
-		code = read_text(s, q, TYPE, &event->type, err);
-	if (code == LUN_OK)
-		code = read_text(s, q, DATA, &event->data, err);
+		code = read_json(s, q, DATA, &event->data, err);
 	if (code == LUN_OK && sqlite3_column_type(q, METADATA) != SQLITE_NULL)
-		code = read_text(s, q, METADATA, &event->metadata, err);
+		code = read_json(s, q, METADATA, &event->metadata, err);
 	if (code != LUN_OK)
 		return code;
 	if (event->recorded_at < LUN_TIMESTAMP_MIN ||
 	    event->recorded_at > LUN_TIMESTAMP_MAX)
-		return refuse_row(s, sqlite3_column_int64(q, POSITION),
-		    "recorded_at", "is not in the years 1 to 9999", err);
+		return refuse_row(
+		    s, q, RECORDED_AT, "is not in the years 1 to 9999", err);
 	return LUN_OK;
 }
 
@@ -191,13 +206,15 @@ take_row(struct lun_sqlite_events *s, sqlite3_stmt *q,
 	struct lun_event event = {0};
 	enum lun_code code;
 
-	batch->reached.lo = (uint64_t)sqlite3_column_int64(q, POSITION);
-	if (!lun_event_filter_wants(&request->filter,
-		lun_sqlite_column_text(q, STREAM),
-		lun_sqlite_column_text(q, TYPE)))
-		return LUN_OK;
-	event.position = batch->reached;
-	code = read_event(s, q, &event, err);
+	event.position.lo = (uint64_t)sqlite3_column_int64(q, POSITION);
+	batch->reached = event.position;
+	code = read_name(s, q, STREAM, &event.stream, err);
+	if (code == LUN_OK)
+		code = read_name(s, q, TYPE, &event.type, err);
+	if (code != LUN_OK ||
+	    !lun_event_filter_wants(&request->filter, event.stream, event.type))
+		return code;
+	code = read_rest(s, q, &event, err);
 	if (code != LUN_OK)
 		return code;
 	if (!lun_batch_add(batch, &event))
