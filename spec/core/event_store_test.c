@@ -7,6 +7,10 @@
 #include "event_store.h"
 
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <unistd.h>
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -486,6 +490,144 @@ store_drain(lua_State *L)
 	return 0;
 }
 
+/* ---- threads ----------------------------------------------------------- */
+
+#define MOST_THREADS 16
+#define HOG_EVENTS   300
+
+struct appender {
+	pthread_t thread;
+	struct lun_event_store *store; /* its own connection */
+	lua_Integer count;
+	lua_Integer failed;
+	atomic_long commits;
+	atomic_bool stop;
+};
+
+static bool
+append_one(struct lun_event_store *store, struct lun_text stream)
+{
+	struct lun_append append = {
+	    .event = {.stream = stream,
+		.type = LUN_TEXT("Raced"),
+		.data = LUN_TEXT("{}")},
+	    .expected_version = LUN_ANY_VERSION,
+	};
+
+	return lun_event_store_append(store, &append, 1, NULL, NULL) == LUN_OK;
+}
+
+static void *
+run_appender(void *arg)
+{
+	struct appender *appender = arg;
+
+	for (lua_Integer i = 0; i < appender->count; i++)
+		if (!append_one(appender->store, LUN_TEXT("shared")))
+			appender->failed++;
+	return NULL;
+}
+
+/* race(threads, count): appends of each thread; how many failed. */
+static int
+store_race(lua_State *L)
+{
+	struct lun_event_store *store = check_store(L);
+	lua_Integer threads = luaL_checkinteger(L, 2);
+	lua_Integer count = luaL_checkinteger(L, 3);
+	struct appender appenders[MOST_THREADS] = {0};
+	lua_Integer failed = 0;
+
+	luaL_argcheck(L, threads >= 1 && threads <= MOST_THREADS, 2, "1 to 16");
+	for (int i = 0; i < threads; i++) {
+		struct appender *a = &appenders[i];
+
+		a->count = count;
+		if (lun_event_store_connect(store, &a->store, NULL) != LUN_OK ||
+		    pthread_create(&a->thread, NULL, run_appender, a) != 0)
+			return luaL_error(L, "cannot start thread %d", i);
+	}
+	for (int i = 0; i < threads; i++) {
+		pthread_join(appenders[i].thread, NULL);
+		failed += appenders[i].failed;
+		lun_event_store_close(appenders[i].store);
+	}
+	lua_pushinteger(L, failed);
+	return 1;
+}
+
+/* Long transactions without a pause between them. */
+static void *
+run_hog(void *arg)
+{
+	struct appender *hog = arg;
+
+	while (!hog->stop) {
+		if (lun_event_store_begin(hog->store, NULL) != LUN_OK)
+			continue;
+		for (int i = 0; i < HOG_EVENTS; i++)
+			if (!append_one(hog->store, LUN_TEXT("hog")))
+				hog->failed++;
+		if (lun_event_store_commit(hog->store, NULL) != LUN_OK)
+			hog->failed++;
+		hog->commits++;
+	}
+	return NULL;
+}
+
+static void
+wait_for_commit(struct appender *hog)
+{
+	long before = hog->commits;
+
+	while (hog->commits == before)
+		sched_yield();
+}
+
+/*
+ * beside_hog(count): short appends beside another thread's long ones. How
+ * many failed, and how many long ones went first.
+ */
+static int
+store_beside_hog(lua_State *L)
+{
+	struct lun_event_store *store = check_store(L);
+	lua_Integer count = luaL_checkinteger(L, 2);
+	lua_Integer failed = 0;
+	struct appender hog = {0};
+	long passed = 0;
+
+	if (lun_event_store_connect(store, &hog.store, NULL) != LUN_OK ||
+	    pthread_create(&hog.thread, NULL, run_hog, &hog) != 0)
+		return luaL_error(L, "cannot start a thread");
+	for (lua_Integer i = 0; i < count; i++) {
+		long before;
+
+		wait_for_commit(&hog);
+		before = hog.commits;
+		if (!append_one(store, LUN_TEXT("short")))
+			failed++;
+		passed += hog.commits - before;
+	}
+	hog.stop = true;
+	pthread_join(hog.thread, NULL);
+	lun_event_store_close(hog.store);
+	lua_pushinteger(L, failed + hog.failed);
+	lua_pushinteger(L, passed);
+	return 2;
+}
+
+/* become(user id): for specs that root would not notice anything in. */
+static int
+test_become(lua_State *L)
+{
+	uid_t user = (uid_t)luaL_checkinteger(L, 1);
+
+	if (geteuid() == 0 && setresuid(user, user, user) != 0)
+		return luaL_error(L, "cannot become another user");
+	return 0;
+}
+
 static const luaL_Reg methods[] = {
     {"connect", store_connect},
     {"close", store_close},
@@ -503,6 +645,8 @@ static const luaL_Reg methods[] = {
     {"wake_fd", store_wake_fd},
     {"wait", store_wait},
     {"drain", store_drain},
+    {"race", store_race},
+    {"beside_hog", store_beside_hog},
     {"__gc", store_close},
     {NULL, NULL},
 };
@@ -518,5 +662,7 @@ luaopen_event_store_test(lua_State *L)
 	lua_newtable(L);
 	lua_pushcfunction(L, test_open);
 	lua_setfield(L, -2, "open");
+	lua_pushcfunction(L, test_become);
+	lua_setfield(L, -2, "become");
 	return 1;
 }

@@ -151,7 +151,8 @@ return function(driver)
     it("stays where it is when there is nothing new", function()
       assert(store:append(events_of("a", 3)))
       local _, page = read_all(store)
-      local again = assert(store:read { after = page.reached, state = page.state })
+      local again =
+        assert(store:read { after = page.reached, state = page.state })
       assert.equal(page.reached, again.reached)
       assert.equal(page.state, again.state)
     end)
@@ -176,7 +177,8 @@ return function(driver)
     end)
 
     it("picks types of a stream", function()
-      local events = read_all(store, { stream = "b", types = { "Odd" }, max = 1 })
+      local events =
+        read_all(store, { stream = "b", types = { "Odd" }, max = 1 })
       assert.same({ "1", "3" }, column(events, "data"))
     end)
 
@@ -548,6 +550,27 @@ return function(driver)
       for i = 1, 20 do
         assert.equal(i, versions[i])
       end
+    end)
+  end)
+
+  describe("threads", function()
+    it("append in turn without losing anything", function()
+      local patient = assert(event_store.open(driver.url()))
+      assert.equal(0, patient:race(4, 50))
+      assert.equal("200", patient:head())
+      local versions = column(read_all(patient), "version")
+      for i = 1, 200 do
+        assert.equal(i, versions[i])
+      end
+      patient:close()
+    end)
+
+    it("with short transactions are not starved by long ones", function()
+      local patient = assert(event_store.open(driver.url()))
+      local failed, went_first = patient:beside_hog(20)
+      assert.equal(0, failed)
+      assert.is_true(went_first <= 60, went_first)
+      patient:close()
     end)
   end)
 

@@ -190,7 +190,7 @@ describe("appending with a failure at every call", function()
   end
 
   local function sweep(plain, options)
-    local n, clean = 0, false
+    local n, clean = 0
     repeat
       n = n + 1
       local path = new_path()

@@ -45,4 +45,3 @@ describe("an event store of an unknown kind", function()
     end)
   end
 end)
-

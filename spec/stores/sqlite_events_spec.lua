@@ -34,8 +34,11 @@ local function run_lua(path, body, options)
   return helper.run({ "lua5.4", "-e", ([[
     package.path = "./?.lua;" .. package.path
     require "spec.helper"
-    local store, message, code =
-      require "event_store_test".open("sqlite:%s")
+    local event_store = require "event_store_test"
+    if os.getenv "BECOME" then
+      event_store.become(tonumber(os.getenv "BECOME"))
+    end
+    local store, message, code = event_store.open("sqlite:%s")
     if not store then print(code, message) os.exit(3) end
     %s
   ]]):format(path, body) }, options)
@@ -318,20 +321,13 @@ describe("a sqlite event store", function()
   describe("that cannot be written", function()
     -- Root may write anything, so another user has to try.
     local function as_nobody(body)
-      local folder = path:match "^(.*)/"
-      helper.chmod(folder, tonumber("755", 8))
-      local script = ([[
-        package.path = "%s/?.lua;" .. package.path
-        require "spec.helper"
-        local store, message, code =
-          require "event_store_test".open("sqlite:%s")
-        if not store then print(code, message) os.exit(3) end
-        %s
-      ]]):format(helper.root, path, body)
-      return helper.run({
-        "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
-        "lua5.4", "-e", script,
+      helper.chmod(path:match "^(.*)/", tonumber("555", 8))
+      helper.chmod(path, tonumber("444", 8))
+      local code, output = run_lua(path, body, {
+        env = { BECOME = "65534" },
       })
+      helper.chmod(path:match "^(.*)/", tonumber("755", 8))
+      return code, output
     end
 
     it("is read all the same", function()

@@ -9,19 +9,17 @@
 
 #include "event_store.h"
 
-#include <assert.h>
-#include <errno.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include <uuid/uuid.h>
 
+#include "clock.h"
 #include "error.h"
+#include "turn.h"
 
 #define SMALLEST_CAPACITY 64
 #define BUSY_TIMEOUT_MS   5000
@@ -36,9 +34,9 @@ struct item {
 };
 
 struct log {
-	pthread_mutex_t mutex;
-	pthread_cond_t writer_left;
+	pthread_mutex_t mutex; /* guards references and the events */
 	size_t references;
+	struct lun_turn turn; /* of the writers */
 	int64_t busy_timeout_ms;
 	char identity[LUN_IDENTITY_SIZE];
 
@@ -48,7 +46,6 @@ struct log {
 	size_t capacity; /* of items; as many buckets has each table */
 	struct item **by_id;
 	struct item **by_stream;
-	const struct memory_store *writer; /* NULL: nobody writes */
 };
 
 struct memory_store {
@@ -209,7 +206,7 @@ free_log(struct log *log)
 	free(log->items);
 	free(log->by_id);
 	free(log->by_stream);
-	pthread_cond_destroy(&log->writer_left);
+	lun_turn_fini(&log->turn);
 	pthread_mutex_destroy(&log->mutex);
 	free(log);
 }
@@ -220,16 +217,15 @@ new_log(void)
 	struct log *log = calloc(1, sizeof *log);
 	uuid_t uuid;
 
-	if (log == NULL)
-		return NULL;
-	if (!grow(log) || pthread_mutex_init(&log->mutex, NULL) != 0) {
-		free(log->items);
-		free(log->by_id);
-		free(log->by_stream);
+	if (log == NULL || !lun_turn_init(&log->turn)) {
 		free(log);
 		return NULL;
 	}
-	pthread_cond_init(&log->writer_left, NULL);
+	if (pthread_mutex_init(&log->mutex, NULL) != 0 || !grow(log)) {
+		lun_turn_fini(&log->turn);
+		free(log);
+		return NULL;
+	}
 	log->references = 1;
 	uuid_generate_random(uuid);
 	uuid_unparse_lower(uuid, log->identity);
@@ -444,48 +440,17 @@ memory_find(struct lun_event_store *store, struct lun_text id,
 
 /* ---- appending --------------------------------------------------------- */
 
-static struct timespec
-moment_after(int64_t ms)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	now.tv_sec += ms / 1000;
-	now.tv_nsec += ms % 1000 * 1000000;
-	if (now.tv_nsec >= 1000000000) {
-		now.tv_sec++;
-		now.tv_nsec -= 1000000000;
-	}
-	return now;
-}
-
 static enum lun_code
 memory_begin(struct lun_event_store *store, struct lun_err *err)
 {
 	struct log *log = of(store)->log;
-	struct timespec limit = moment_after(log->busy_timeout_ms);
-	int result = 0;
+	int64_t wait_ns = log->busy_timeout_ms * 1000000;
 
-	pthread_mutex_lock(&log->mutex);
-	while (log->writer != NULL && result != ETIMEDOUT)
-		result = pthread_cond_timedwait(
-		    &log->writer_left, &log->mutex, &limit);
-	result = log->writer == NULL ? 0 : ETIMEDOUT;
-	if (result == 0)
-		log->writer = of(store);
-	pthread_mutex_unlock(&log->mutex);
-	if (result != 0)
-		return lun_fail(err, LUN_UNAVAILABLE,
-		    "the memory event store is being written to by another "
-		    "connection");
-	return LUN_OK;
-}
-
-static void
-stop_writing(struct log *log)
-{
-	log->writer = NULL;
-	pthread_cond_signal(&log->writer_left);
+	if (lun_turn_take(&log->turn, lun_clock_mono_ns() + wait_ns))
+		return LUN_OK;
+	return lun_fail(err, LUN_UNAVAILABLE,
+	    "the memory event store is being written to by another "
+	    "connection");
 }
 
 static enum lun_code
@@ -495,10 +460,9 @@ memory_commit(struct lun_event_store *store, struct lun_err *err)
 
 	(void)err;
 	pthread_mutex_lock(&log->mutex);
-	assert(log->writer == of(store));
 	log->visible = log->count;
-	stop_writing(log);
 	pthread_mutex_unlock(&log->mutex);
+	lun_turn_pass(&log->turn);
 	return LUN_OK;
 }
 
@@ -508,10 +472,9 @@ memory_rollback(struct lun_event_store *store)
 	struct log *log = of(store)->log;
 
 	pthread_mutex_lock(&log->mutex);
-	assert(log->writer == of(store));
 	cut_to(log, log->visible);
-	stop_writing(log);
 	pthread_mutex_unlock(&log->mutex);
+	lun_turn_pass(&log->turn);
 }
 
 static enum lun_code

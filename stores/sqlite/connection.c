@@ -1,17 +1,17 @@
-/* connection.c - one SQLite connection, and what connections to a file share.
- */
+/* connection.c - one SQLite connection, and what several of them share. */
 
 #include "connection.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
 
 #include "clock.h"
+#include "turn.h"
 
 #define NS_IN_MS  1000000LL
 #define NS_IN_S   1000000000LL
@@ -21,19 +21,9 @@
 	(SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |    \
 	    SQLITE_OPEN_EXRESCODE)
 
-/* One writer waiting in the line; it lives on the stack of its thread. */
-struct waiter {
-	struct waiter *next;
-	bool called;
-};
-
 struct lun_sqlite_place {
-	pthread_mutex_t mutex; /* guards everything but path and options */
-	pthread_cond_t moved_up;
-	size_t references;
-	bool taken; /* some connection has the turn */
-	struct waiter *first;
-
+	atomic_size_t references;
+	struct lun_turn turn; /* of the writers */
 	struct lun_store_options options;
 	char path[];
 };
@@ -61,26 +51,6 @@ synchronous_word(const char *word)
 	return NULL;
 }
 
-static bool
-init_locks(struct lun_sqlite_place *place)
-{
-	pthread_condattr_t clock;
-	bool done;
-
-	if (pthread_mutex_init(&place->mutex, NULL) != 0)
-		return false;
-	if (pthread_condattr_init(&clock) != 0)
-		goto fail;
-	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-	done = pthread_cond_init(&place->moved_up, &clock) == 0;
-	pthread_condattr_destroy(&clock);
-	if (done)
-		return true;
-fail:
-	pthread_mutex_destroy(&place->mutex);
-	return false;
-}
-
 static enum lun_code
 new_place(const char *path, const struct lun_store_options *options,
     struct lun_sqlite_place **out, struct lun_err *err)
@@ -89,11 +59,11 @@ new_place(const char *path, const struct lun_store_options *options,
 	size_t size = strlen(path) + 1;
 
 	place = calloc(1, sizeof *place + size);
-	if (place == NULL || !init_locks(place)) {
+	if (place == NULL || !lun_turn_init(&place->turn)) {
 		free(place);
 		return lun_fail(err, LUN_NOMEM, "%s: out of memory", path);
 	}
-	place->references = 1;
+	atomic_init(&place->references, 1);
 	place->options = options != NULL ? *options : default_options;
 	place->options.synchronous =
 	    synchronous_word(place->options.synchronous);
@@ -102,93 +72,13 @@ new_place(const char *path, const struct lun_store_options *options,
 	return LUN_OK;
 }
 
-static struct lun_sqlite_place *
-share_place(struct lun_sqlite_place *place)
-{
-	pthread_mutex_lock(&place->mutex);
-	place->references++;
-	pthread_mutex_unlock(&place->mutex);
-	return place;
-}
-
 static void
 leave_place(struct lun_sqlite_place *place)
 {
-	size_t left;
-
-	pthread_mutex_lock(&place->mutex);
-	left = --place->references;
-	pthread_mutex_unlock(&place->mutex);
-	if (left > 0)
+	if (atomic_fetch_sub(&place->references, 1) > 1)
 		return;
-	pthread_cond_destroy(&place->moved_up);
-	pthread_mutex_destroy(&place->mutex);
+	lun_turn_fini(&place->turn);
 	free(place);
-}
-
-static void
-join_line(struct lun_sqlite_place *place, struct waiter *me)
-{
-	struct waiter **end = &place->first;
-
-	while (*end != NULL)
-		end = &(*end)->next;
-	*end = me;
-}
-
-static void
-leave_line(struct lun_sqlite_place *place, struct waiter *me)
-{
-	struct waiter **at = &place->first;
-
-	while (*at != me)
-		at = &(*at)->next;
-	*at = me->next;
-}
-
-/* False if the deadline passed first. */
-static bool
-take_turn(struct lun_sqlite_place *place, int64_t deadline_ns)
-{
-	struct timespec deadline = {
-	    .tv_sec = deadline_ns / NS_IN_S,
-	    .tv_nsec = deadline_ns % NS_IN_S,
-	};
-	struct waiter me = {0};
-	int result = 0;
-
-	pthread_mutex_lock(&place->mutex);
-	if (!place->taken) {
-		place->taken = me.called = true;
-	} else {
-		join_line(place, &me);
-		while (!me.called && result != ETIMEDOUT)
-			result = pthread_cond_timedwait(
-			    &place->moved_up, &place->mutex, &deadline);
-		if (!me.called)
-			leave_line(place, &me);
-	}
-	pthread_mutex_unlock(&place->mutex);
-	return me.called;
-}
-
-/* Hand it to the first in the line, so that nobody can jump in between. */
-static void
-pass_turn(struct lun_sqlite_place *place)
-{
-	struct waiter *next;
-
-	pthread_mutex_lock(&place->mutex);
-	assert(place->taken);
-	next = place->first;
-	if (next != NULL) {
-		place->first = next->next;
-		next->called = true;
-		pthread_cond_broadcast(&place->moved_up);
-	} else {
-		place->taken = false;
-	}
-	pthread_mutex_unlock(&place->mutex);
 }
 
 /* ---- failures ---------------------------------------------------------- */
@@ -450,7 +340,8 @@ enum lun_code
 lun_sqlite_connect(
     struct lun_sqlite *c, const struct lun_sqlite *from, struct lun_err *err)
 {
-	*c = (struct lun_sqlite){.place = share_place(from->place)};
+	*c = (struct lun_sqlite){.place = from->place};
+	atomic_fetch_add(&c->place->references, 1);
 	return open_in_place(c, err);
 }
 
@@ -488,7 +379,7 @@ lun_sqlite_begin(struct lun_sqlite *c, struct lun_err *err)
 	enum lun_code code;
 
 	assert(!c->in_transaction);
-	if (!take_turn(c->place, deadline))
+	if (!lun_turn_take(&c->place->turn, deadline))
 		return lun_fail(err, LUN_UNAVAILABLE,
 		    "%s is locked by another connection of this process",
 		    c->place->path);
@@ -496,7 +387,7 @@ lun_sqlite_begin(struct lun_sqlite *c, struct lun_err *err)
 	code = lun_sqlite_exec(c, "BEGIN IMMEDIATE", err);
 	c->begin_by_ns = 0;
 	if (code != LUN_OK)
-		pass_turn(c->place);
+		lun_turn_pass(&c->place->turn);
 	else
 		c->in_transaction = true;
 	return code;
@@ -506,7 +397,7 @@ static void
 end_transaction(struct lun_sqlite *c)
 {
 	c->in_transaction = false;
-	pass_turn(c->place);
+	lun_turn_pass(&c->place->turn);
 }
 
 enum lun_code
