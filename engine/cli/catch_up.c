@@ -1,0 +1,75 @@
+/* catch_up.c - bring registered projections to the head. */
+
+#include "catch_up.h"
+
+#include <stdlib.h>
+
+#include "../error.h"
+#include "progress.h"
+#include "signals.h"
+
+struct catching_up {
+	struct cli_progress *progress;
+	int signals;
+	const char *interrupted; /* by this signal; NULL: not */
+	struct cli_part *parts;
+	size_t capacity;
+};
+
+static bool
+make_room(struct catching_up *state, size_t count)
+{
+	struct cli_part *grown;
+
+	if (count <= state->capacity)
+		return true;
+	grown = realloc(state->parts, count * sizeof *grown);
+	if (grown == NULL)
+		return false;
+	state->parts = grown;
+	state->capacity = count;
+	return true;
+}
+
+static bool
+show(void *arg, const struct lun_progress *progress, size_t count)
+{
+	struct catching_up *state = arg;
+
+	if (make_room(state, count)) {
+		for (size_t i = 0; i < count; i++)
+			state->parts[i] = (struct cli_part){
+			    .name = progress[i].projection,
+			    .done = progress[i].events_done,
+			    .total = progress[i].events_total,
+			    .count = progress[i].events_done,
+			};
+		cli_progress_show(state->progress, state->parts, count);
+	}
+	return state->interrupted == NULL &&
+	       !cli_signals_came(state->signals, &state->interrupted);
+}
+
+enum lun_code
+cli_catch_up(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
+{
+	struct catching_up state = {
+	    .progress = cli_progress_new(&cli->screen, "events"),
+	    .signals = cli->signals,
+	};
+	enum lun_code code;
+
+	if (state.progress == NULL)
+		return lun_fail(err, LUN_NOMEM, "out of memory");
+	code = lun_engine_run_once(engine, show, &state, err);
+	if (state.interrupted != NULL)
+		code = lun_fail(err, LUN_TIMEOUT,
+		    "%s ended it before the head was reached; what is applied "
+		    "is kept",
+		    state.interrupted);
+	if (code == LUN_OK)
+		cli_progress_finish(state.progress);
+	cli_progress_free(state.progress);
+	free(state.parts);
+	return code;
+}

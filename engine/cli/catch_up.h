@@ -1,0 +1,14 @@
+/*
+ * catch_up.h - bring registered projections to the head, showing progress.
+ */
+
+#ifndef CLI_CATCH_UP_H
+#define CLI_CATCH_UP_H
+
+#include "command.h"
+
+/* cli->signals is open. LUN_TIMEOUT if a signal ended it first. */
+enum lun_code cli_catch_up(struct cli *cli, struct lun_engine *engine,
+    struct lun_err *err) LUN_MUSTCHECK;
+
+#endif

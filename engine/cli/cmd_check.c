@@ -1,0 +1,154 @@
+/* cmd_check.c - load and validate scripts, touch nothing. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../buffer.h"
+#include "../error.h"
+#include "command.h"
+#include "scripts.h"
+#include "view.h"
+
+struct checking {
+	struct cli *cli;
+	struct lun_buffer json; /* of the scripts that are right */
+	size_t good, bad;
+};
+
+/* "balance integer, owner text" */
+static void
+add_fields(struct lun_buffer *out, const char *json)
+{
+	struct cli_object fields = {0};
+
+	if (cli_view_object(lun_text_of(json), &fields, NULL) != LUN_OK) {
+		lun_buffer_printf(out, "one JSON value");
+		return;
+	}
+	for (size_t i = 0; i < fields.count; i++) {
+		const struct lun_json_member *field = &fields.members[i];
+
+		lun_buffer_printf(out, "%s%.*s %.*s", i > 0 ? ", " : "",
+		    LUN_TEXT_ARG(field->key), (int)field->value.length - 2,
+		    field->value.bytes + 1);
+	}
+	cli_view_object_free(&fields);
+}
+
+/* "projections/a.lua: a version 1: balance integer, owner text" */
+static void
+print_script(const char *path, struct lun_text json)
+{
+	struct cli_object object = {0};
+	struct lun_buffer line = {0};
+	char *name, *version, *fields;
+
+	if (cli_view_object(json, &object, NULL) != LUN_OK)
+		return;
+	name = cli_view_text(&object, "name");
+	version = cli_view_text(&object, "version");
+	fields = cli_view_text(&object, "fields");
+	if (name != NULL && version != NULL && fields != NULL) {
+		lun_buffer_printf(
+		    &line, "%s: %s version %s: ", path, name, version);
+		add_fields(&line, fields);
+		printf("%.*s\n", LUN_TEXT_ARG(lun_buffer_text(&line)));
+	}
+	free(name);
+	free(version);
+	free(fields);
+	lun_buffer_free(&line);
+	cli_view_object_free(&object);
+}
+
+/* The message in one line, below it whatever else is known. */
+static void
+report_script(struct cli *cli, const char *path, const struct lun_err *failure)
+{
+	const char *line = failure->detail;
+
+	if (strstr(failure->message, path) == failure->message)
+		cli_screen_say(&cli->screen, "%s", failure->message);
+	else
+		cli_screen_say(&cli->screen, "%s: %s", path, failure->message);
+	while (*line != '\0') {
+		int length = (int)strcspn(line, "\n");
+
+		cli_screen_say(&cli->screen, "    %.*s", length, line);
+		line += length + (line[length] == '\n');
+	}
+}
+
+static enum lun_code
+check_script(void *arg, const char *path, struct lun_err *err)
+{
+	struct checking *checking = arg;
+	struct lun_err failure = {0};
+	char *json;
+
+	(void)err;
+	if (lun_script_check(path, &json, &failure) != LUN_OK) {
+		report_script(checking->cli, path, &failure);
+		checking->bad++;
+		return LUN_OK;
+	}
+	if (checking->cli->json)
+		lun_buffer_printf(&checking->json, "%s%s",
+		    checking->good > 0 ? "," : "", json);
+	else
+		print_script(path, lun_text_of(json));
+	checking->good++;
+	lun_free(json);
+	return LUN_OK;
+}
+
+static void
+check_path(struct checking *checking, const char *path)
+{
+	struct lun_err failure = {0};
+
+	if (cli_scripts_each(path, check_script, checking, &failure) !=
+	    LUN_OK) {
+		cli_screen_say(&checking->cli->screen, "%s", failure.message);
+		checking->bad++;
+	}
+}
+
+static enum lun_code
+run_check(struct cli *cli, struct lun_err *err)
+{
+	const struct cli_layer *chosen = &cli->layers.chosen;
+	struct checking checking = {.cli = cli};
+	size_t bad;
+
+	lun_buffer_add_byte(&checking.json, '[');
+	for (size_t i = 0; i < cli->argument_count; i++)
+		check_path(&checking, cli->arguments[i]);
+	if (cli->argument_count == 0)
+		for (size_t i = 0; i < chosen->projection_count; i++)
+			check_path(&checking, chosen->projections[i]);
+	lun_buffer_add_byte(&checking.json, ']');
+	if (cli->json)
+		cli_view_json_lines(lun_buffer_text(&checking.json), stdout);
+	lun_buffer_free(&checking.json);
+	bad = checking.bad;
+	return bad == 0 ? LUN_OK : cli_said(err, LUN_SCRIPT);
+}
+
+static const struct cli_argument arguments[] = {
+    {.name = "FILE", .kind = CLI_FILE, .optional = true, .repeated = true},
+    {.name = NULL},
+};
+
+const struct cli_command cmd_check = {
+    .name = "check",
+    .summary = "load and validate scripts, touch nothing",
+    .description =
+	"Load each script and check everything that can be known without "
+	"events. For a folder every script in it is checked; without FILE, the "
+	"scripts that `lunette run' would register. Neither store is opened.",
+    .examples = "lunette check projections/account_summary.lua\n",
+    .arguments = arguments,
+    .run = run_check,
+};

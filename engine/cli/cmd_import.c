@@ -1,0 +1,374 @@
+/* cmd_import.c - append the events of JSON Lines files. */
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../error.h"
+#include "../event.h"
+#include "../json_scan.h"
+#include "command.h"
+#include "format.h"
+#include "import_line.h"
+#include "line_reader.h"
+#include "progress.h"
+#include "signals.h"
+#include "stores.h"
+
+#define BATCH_EVENTS 5000
+#define BATCH_BYTES  ((size_t)16 << 20)
+
+/* An event waiting in the batch: what is beside the event itself. */
+struct waiting {
+	uint64_t line;
+	int64_t expected_version;
+};
+
+struct import {
+	struct cli *cli;
+	struct lun_event_store *events;
+	struct cli_line_reader *reader;
+	struct cli_progress *progress;
+	const char *path;
+	bool keep_going;
+
+	struct lun_buffer scratch;
+	struct lun_batch *batch;
+	struct waiting waiting[BATCH_EVENTS];
+	struct lun_append appends[BATCH_EVENTS];
+	struct lun_append_result results[BATCH_EVENTS];
+
+	uint64_t added, existed, bad;
+};
+
+/* ---- a batch ----------------------------------------------------------- */
+
+/* With --keep-going a bad line is said and left out, else it is the end. */
+static enum lun_code
+bad_line(struct import *import, uint64_t line, const struct lun_err *failure,
+    struct lun_err *err)
+{
+	import->bad++;
+	if (!import->keep_going)
+		return lun_fail(err, failure->code, "%s: line %" PRIu64 ": %s",
+		    import->path, line, failure->message);
+	cli_screen_say(&import->cli->screen, "%s: line %" PRIu64 ": %s",
+	    import->path, line, failure->message);
+	return LUN_OK;
+}
+
+static bool
+is_about_events(enum lun_code code)
+{
+	return code == LUN_CONFLICT || code == LUN_INVALID;
+}
+
+static void
+count_results(struct import *import, size_t from, size_t to)
+{
+	for (size_t i = from; i < to; i++) {
+		if (import->results[i].existed)
+			import->existed++;
+		else
+			import->added++;
+	}
+}
+
+/* Halve what was refused until the events that are to blame stand alone. */
+static enum lun_code
+append_range(struct import *import, size_t from, size_t to, struct lun_err *err)
+{
+	struct lun_err failure = {0};
+	size_t middle = from + (to - from) / 2;
+	enum lun_code code =
+	    lun_event_store_append(import->events, import->appends + from,
+		to - from, import->results + from, &failure);
+
+	if (code == LUN_OK) {
+		count_results(import, from, to);
+		return LUN_OK;
+	}
+	if (!is_about_events(code))
+		return lun_fail(
+		    err, code, "%s: %s", import->path, failure.message);
+	if (to - from == 1)
+		return bad_line(
+		    import, import->waiting[from].line, &failure, err);
+	code = append_range(import, from, middle, err);
+	return code == LUN_OK ? append_range(import, middle, to, err) : code;
+}
+
+static enum lun_code
+append_batch(struct import *import, struct lun_err *err)
+{
+	struct lun_batch *batch = import->batch;
+	enum lun_code code;
+
+	if (batch->count == 0)
+		return LUN_OK;
+	for (size_t i = 0; i < batch->count; i++)
+		import->appends[i] = (struct lun_append){
+		    .event = batch->events[i],
+		    .expected_version = import->waiting[i].expected_version,
+		};
+	code = append_range(import, 0, batch->count, err);
+	lun_batch_clear(batch);
+	return code;
+}
+
+static void
+show_progress(struct import *import)
+{
+	struct cli_part part = {
+	    .name = import->path, .count = import->added + import->existed};
+
+	cli_line_reader_progress(import->reader, &part.done, &part.total);
+	cli_progress_show(import->progress, &part, 1);
+}
+
+/* ---- a line ------------------------------------------------------------ */
+
+static bool
+is_blank(struct lun_text line)
+{
+	for (size_t i = 0; i < line.length; i++)
+		if (strchr(" \t\r", line.bytes[i]) == NULL)
+			return false;
+	return true;
+}
+
+static enum lun_code
+take_line(struct import *import, struct lun_text line, struct lun_err *err)
+{
+	uint64_t number = cli_line_reader_number(import->reader);
+	struct lun_err failure = {0};
+	struct lun_append append;
+
+	if (is_blank(line))
+		return LUN_OK;
+	if (cli_import_line(line, &append, &import->scratch, &failure) !=
+	    LUN_OK)
+		return bad_line(import, number, &failure, err);
+	import->waiting[import->batch->count] =
+	    (struct waiting){number, append.expected_version};
+	if (!lun_batch_add(import->batch, &append.event))
+		return lun_fail(err, LUN_NOMEM,
+		    "%s: line %" PRIu64 ": out of memory", import->path,
+		    number);
+	return LUN_OK;
+}
+
+static bool
+is_full(const struct lun_batch *batch)
+{
+	return batch->count == BATCH_EVENTS || batch->bytes >= BATCH_BYTES;
+}
+
+/* LUN_NOTFOUND at the end of the file. */
+static enum lun_code
+next_line(struct import *import, struct lun_err *err)
+{
+	struct lun_err failure = {0};
+	struct lun_text line;
+	enum lun_code code =
+	    cli_line_reader_next(import->reader, &line, &failure);
+
+	if (code == LUN_OK)
+		return take_line(import, line, err);
+	if (code == LUN_INVALID)
+		return bad_line(import, cli_line_reader_number(import->reader),
+		    &failure, err);
+	if (err != NULL)
+		*err = failure;
+	return code;
+}
+
+static enum lun_code
+interrupted(struct import *import, struct lun_err *err)
+{
+	const char *signal = NULL;
+
+	if (!cli_signals_came(import->cli->signals, &signal))
+		return LUN_OK;
+	return lun_fail(err, LUN_TIMEOUT,
+	    "%s: ended by %s at line %" PRIu64
+	    "; nothing of this file was kept",
+	    import->path, signal, cli_line_reader_number(import->reader));
+}
+
+/* Everything up to the end of the file, inside the transaction. */
+static enum lun_code
+import_lines(struct import *import, struct lun_err *err)
+{
+	enum lun_code code = LUN_OK;
+
+	while (code == LUN_OK) {
+		code = next_line(import, err);
+		if (code != LUN_OK || !is_full(import->batch))
+			continue;
+		code = append_batch(import, err);
+		show_progress(import);
+		if (code == LUN_OK)
+			code = interrupted(import, err);
+	}
+	if (code == LUN_TIMEOUT)
+		return interrupted(import, err) != LUN_OK ? LUN_TIMEOUT : code;
+	if (code != LUN_NOTFOUND)
+		return code;
+	code = append_batch(import, err);
+	show_progress(import);
+	return code == LUN_OK ? interrupted(import, err) : code;
+}
+
+/* ---- a file ------------------------------------------------------------ */
+
+static void
+print_json(const struct import *import)
+{
+	struct lun_buffer file = {0};
+
+	lun_json_write_string(&file, lun_text_of(import->path));
+	printf("{\"file\":%.*s,\"added\":%" PRIu64 ",\"existed\":%" PRIu64
+	       ",\"bad\":%" PRIu64 "}\n",
+	    LUN_TEXT_ARG(lun_buffer_text(&file)), import->added,
+	    import->existed, import->bad);
+	lun_buffer_free(&file);
+}
+
+static void
+print_words(const struct import *import)
+{
+	char added[CLI_FORMAT_MAX], existed[CLI_FORMAT_MAX];
+	char bad[CLI_FORMAT_MAX];
+
+	printf("%s: %s events added", import->path,
+	    cli_format_count(import->added, added));
+	if (import->existed > 0)
+		printf(", %s there already",
+		    cli_format_count(import->existed, existed));
+	if (import->bad > 0)
+		printf(", %s bad lines left out",
+		    cli_format_count(import->bad, bad));
+	putchar('\n');
+}
+
+static enum lun_code
+import_in_transaction(struct import *import, struct lun_err *err)
+{
+	enum lun_code code = lun_event_store_begin(import->events, err);
+
+	if (code != LUN_OK)
+		return code;
+	code = import_lines(import, err);
+	if (code != LUN_OK) {
+		lun_event_store_rollback(import->events);
+		return code;
+	}
+	return lun_event_store_commit(import->events, err);
+}
+
+static enum lun_code
+import_file(struct import *import, const char *path, struct lun_err *err)
+{
+	enum lun_code code;
+
+	import->path = strcmp(path, "-") == 0 ? "standard input" : path;
+	import->added = import->existed = import->bad = 0;
+	lun_batch_clear(import->batch);
+	code = cli_line_reader_open(path, CLI_IMPORT_LINE_MAX,
+	    import->cli->signals, &import->reader, err);
+	if (code != LUN_OK)
+		return code;
+	import->progress = cli_progress_new(&import->cli->screen, "events");
+	if (import->progress == NULL)
+		code = lun_fail(err, LUN_NOMEM, "%s: out of memory", path);
+	if (code == LUN_OK)
+		code = import_in_transaction(import, err);
+	cli_progress_free(import->progress);
+	cli_line_reader_close(import->reader);
+	if (code == LUN_OK && import->cli->json)
+		print_json(import);
+	else if (code == LUN_OK)
+		print_words(import);
+	return code;
+}
+
+static enum lun_code
+import_files(struct import *import, struct lun_err *err)
+{
+	enum lun_code code = LUN_OK;
+	uint64_t bad = 0;
+
+	import->batch = lun_batch_new();
+	if (import->batch == NULL)
+		return lun_fail(err, LUN_NOMEM, "out of memory");
+	for (size_t i = 0; i < import->cli->argument_count && code == LUN_OK;
+	     i++) {
+		code = import_file(import, import->cli->arguments[i], err);
+		bad += code == LUN_OK ? import->bad : 0;
+	}
+	lun_batch_free(import->batch);
+	lun_buffer_free(&import->scratch);
+	if (code == LUN_OK && bad > 0)
+		code = lun_fail(err, LUN_INVALID,
+		    "%" PRIu64 " bad line%s left out", bad,
+		    bad == 1 ? " was" : "s were");
+	return code;
+}
+
+static enum lun_code
+run_import(struct cli *cli, struct lun_err *err)
+{
+	struct import *import = calloc(1, sizeof *import);
+	enum lun_code code;
+
+	if (import == NULL)
+		return lun_fail(err, LUN_NOMEM, "out of memory");
+	import->cli = cli;
+	import->keep_going = cli_value(cli, "keep-going") != NULL;
+	code = cli_signals_open(&cli->signals, err);
+	if (code == LUN_OK) {
+		code = cli_open_events(cli, &import->events, err);
+		if (code == LUN_OK)
+			code = import_files(import, err);
+		lun_event_store_close(import->events);
+		cli_signals_close(cli->signals);
+	}
+	free(import);
+	return code;
+}
+
+static const struct cli_argument arguments[] = {
+    {.name = "FILE", .kind = CLI_FILE, .repeated = true},
+    {.name = NULL},
+};
+
+static const struct cli_option options[] = {
+    {
+	.name = "keep-going",
+	.help = "Report bad lines by number, leave them out and go on; exit "
+		"status 1 "
+		"if there were any",
+    },
+    {.name = NULL},
+};
+
+const struct cli_command cmd_import = {
+    .name = "import",
+    .summary = "append the events of JSON Lines files",
+    .description =
+	"Append the events of files, each line a JSON object: "
+	"{\"stream\",\"type\",\"data\"[,\"metadata\",\"id\",\"at\",\"version\"]"
+	"}. - is standard input; gzip files are unpacked. \"at\" is a time "
+	"(RFC 3339) or microseconds since 1970; \"version\" is the event's "
+	"place in its stream and must fit. An event whose id is stored "
+	"already is not stored again.\n\n"
+	"A file lands whole or not at all; with --keep-going all of it but "
+	"the bad lines.",
+    .examples = "lunette import -e sqlite:bank.db history.jsonl.gz\n"
+		"generate | lunette import -e sqlite:bank.db -\n",
+    .arguments = arguments,
+    .options = options,
+    .run = run_import,
+};

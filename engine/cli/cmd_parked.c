@@ -1,0 +1,179 @@
+/* cmd_parked.c - events set aside because the script failed on them. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../error.h"
+#include "command.h"
+#include "engine_call.h"
+#include "view.h"
+
+static const char *const columns[] = {"projection", "number", "model_id",
+    "position", "stream", "type", "error", "at", NULL};
+
+/* What the command does with one projection. */
+typedef enum lun_code projection_fn(struct cli *cli, struct lun_engine *engine,
+    const char *projection, struct lun_buffer *out, struct lun_err *err);
+
+/* Join the elements of arrays to one, each with its projection's name. */
+static void
+add_elements(
+    struct lun_buffer *out, const char *projection, struct lun_text array)
+{
+	struct lun_text element;
+	enum lun_json_kind kind;
+
+	while (lun_json_next_element(&array, &element, &kind)) {
+		if (out->length > 1)
+			lun_buffer_add_byte(out, ',');
+		lun_buffer_printf(out, "{\"projection\":\"%s\"", projection);
+		/* An object that is never empty: "{" becomes ",". */
+		lun_buffer_add_byte(out, ',');
+		lun_buffer_add(out, element.bytes + 1, element.length - 1);
+	}
+}
+
+static enum lun_code
+list(struct cli *cli, struct lun_engine *engine, const char *projection,
+    struct lun_buffer *out, struct lun_err *err)
+{
+	char *json;
+	enum lun_code code =
+	    cli_value(cli, "skipped") != NULL
+		? lun_engine_skipped(engine, projection, &json, err)
+		: lun_engine_parked(
+		      engine, projection, cli_argument(cli, 2), &json, err);
+
+	if (code != LUN_OK)
+		return code;
+	add_elements(out, projection, lun_text_of(json));
+	lun_free(json);
+	return LUN_OK;
+}
+
+static enum lun_code
+retry(struct cli *cli, struct lun_engine *engine, const char *projection,
+    struct lun_buffer *out, struct lun_err *err)
+{
+	(void)out;
+	return cli_request(cli, engine, projection, LUN_REQUEST_RETRY,
+	    cli_argument(cli, 2), err);
+}
+
+static enum lun_code
+discard(struct cli *cli, struct lun_engine *engine, const char *projection,
+    struct lun_buffer *out, struct lun_err *err)
+{
+	(void)out;
+	return cli_request(cli, engine, projection, LUN_REQUEST_DISCARD,
+	    cli_argument(cli, 2), err);
+}
+
+/* Every projection of the model store that has parked events, or any. */
+static enum lun_code
+for_all(struct cli *cli, struct lun_engine *engine, projection_fn *call,
+    struct lun_buffer *out, struct lun_err *err)
+{
+	struct cli_object object = {0};
+	struct lun_text rest, element;
+	enum lun_json_kind kind;
+	char *json;
+	enum lun_code code = lun_engine_status(engine, &json, err);
+
+	if (code != LUN_OK)
+		return code;
+	rest = lun_text_of(json);
+	while (
+	    code == LUN_OK && lun_json_next_element(&rest, &element, &kind)) {
+		char *name;
+
+		code = cli_view_object(element, &object, err);
+		if (code != LUN_OK)
+			break;
+		name = cli_view_text(&object, "name");
+		if (name != NULL &&
+		    (call == list || cli_view_number(&object, "parked", 0) > 0))
+			code = call(cli, engine, name, out, err);
+		free(name);
+	}
+	cli_view_object_free(&object);
+	lun_free(json);
+	return code;
+}
+
+static projection_fn *
+action_of(const struct cli *cli)
+{
+	const char *word = cli_argument(cli, 0);
+
+	if (strcmp(word, "list") == 0)
+		return list;
+	return strcmp(word, "retry") == 0 ? retry : discard;
+}
+
+static enum lun_code
+act(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
+{
+	projection_fn *action = action_of(cli);
+	const char *projection = cli_argument(cli, 1);
+	struct lun_buffer out = {0};
+	enum lun_code code;
+
+	lun_buffer_add_byte(&out, '[');
+	code = projection != NULL ? action(cli, engine, projection, &out, err)
+				  : for_all(cli, engine, action, &out, err);
+	lun_buffer_add_byte(&out, ']');
+	if (code == LUN_OK && out.failed)
+		code = lun_fail(err, LUN_NOMEM, "out of memory");
+	if (code == LUN_OK && action == list)
+		code = cli_view_rows(cli, lun_buffer_text(&out), columns, err);
+	lun_buffer_free(&out);
+	return code;
+}
+
+static enum lun_code
+run_parked(struct cli *cli, struct lun_err *err)
+{
+	if (cli_value(cli, "skipped") != NULL &&
+	    (action_of(cli) != list || cli_argument(cli, 2) != NULL))
+		cli_misuse(cli, "--skipped goes with list and at most a NAME");
+	return cli_with_engine(cli, CLI_NEED_BOTH, act, err);
+}
+
+static const struct cli_argument arguments[] = {
+    {.name = "list|retry|discard", .kind = CLI_CHOICE},
+    {.name = "NAME", .kind = CLI_PROJECTION, .optional = true},
+    {.name = "ID", .optional = true},
+    {.name = NULL},
+};
+
+static const struct cli_option options[] = {
+    {
+	.name = "skipped",
+	.help = "List the events that were skipped (on_error = \"skip\"), the "
+		"latest "
+		"first",
+    },
+    CLI_TIMEOUT_OPTION,
+    {.name = NULL},
+};
+
+const struct cli_command cmd_parked = {
+    .name = "parked",
+    .summary = "list, retry or discard events that were set aside",
+    .description =
+	"With on_error = \"park\" an event that the script fails on is set "
+	"aside with its error, and with it all later events of that model.\n"
+	"list prints them, oldest first.\n"
+	"retry applies them again in their order; those of a model that fails "
+	"once more stay.\n"
+	"discard forgets them: their models go on without them.\n"
+	"Without NAME this is for every projection, without ID for every "
+	"model.",
+    .examples = "lunette parked list account_summary\n"
+		"lunette parked retry account_summary account-17\n",
+    .arguments = arguments,
+    .options = options,
+    .run = run_parked,
+};

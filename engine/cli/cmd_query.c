@@ -1,0 +1,56 @@
+/* cmd_query.c - models by filter. */
+
+#include "command.h"
+#include "engine_call.h"
+#include "scripts.h"
+#include "view.h"
+
+static enum lun_code
+query_models(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
+{
+	const char *name = cli_argument(cli, 0);
+	const char *const *filters = (const char *const *)cli->arguments + 1;
+	/* The script is here for its handle_query; models do not need it. */
+	enum lun_code code = cli_scripts_register(cli, engine, name, err);
+	char *json;
+
+	if (code == LUN_OK || code == LUN_NOTFOUND)
+		code = lun_engine_query(
+		    engine, name, filters, cli->argument_count - 1, &json, err);
+	if (code != LUN_OK)
+		return code;
+	code = cli_view_rows(cli, lun_text_of(json), NULL, err);
+	lun_free(json);
+	return code;
+}
+
+static enum lun_code
+run_query(struct cli *cli, struct lun_err *err)
+{
+	return cli_with_engine(cli, CLI_NEED_MODELS, query_models, err);
+}
+
+static const struct cli_argument arguments[] = {
+    {.name = "NAME", .kind = CLI_PROJECTION},
+    {.name = "FILTER", .optional = true, .repeated = true},
+    {.name = NULL},
+};
+
+const struct cli_command cmd_query = {
+    .name = "query",
+    .summary = "print the models that match filters",
+    .description =
+	"Print the models of a projection that match every filter.\n\n"
+	"A filter is FIELD=OP.VALUE with the operators eq, neq, gt, gte, lt, "
+	"lte, like, ilike, in and is, each with not. before it if need be; "
+	"or=(...) and and=(...) group conditions without their equals sign. "
+	"order=, limit=, offset= and select= say which models, in which order "
+	"and which of their fields.",
+    .examples =
+	"lunette query account_summary balance=gte.1000 order=balance.desc\n"
+	"lunette query account_summary 'owner=like.A*' limit=10 offset=20\n"
+	"lunette query account_summary 'or=(balance.lt.0,owner.is.null)'\n"
+	"lunette query account_summary select=id,balance --json\n",
+    .arguments = arguments,
+    .run = run_query,
+};

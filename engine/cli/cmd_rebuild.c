@@ -1,0 +1,186 @@
+/* cmd_rebuild.c - build the models of a projection anew. */
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../error.h"
+#include "catch_up.h"
+#include "command.h"
+#include "engine_call.h"
+#include "progress.h"
+#include "signals.h"
+#include "view.h"
+
+#define LOOK_EVERY_MS 200
+
+/* What status says of the projection being rebuilt. */
+struct look {
+	char *state;
+	char *last_error;
+	double lag;
+};
+
+static void
+free_look(struct look *look)
+{
+	free(look->state);
+	free(look->last_error);
+	*look = (struct look){0};
+}
+
+static enum lun_code
+take_look(struct lun_engine *engine, const char *projection, struct look *look,
+    struct lun_err *err)
+{
+	struct cli_object object = {0};
+	struct lun_text rest, element;
+	enum lun_json_kind kind;
+	char *json;
+	enum lun_code code = lun_engine_status(engine, &json, err);
+
+	if (code != LUN_OK)
+		return code;
+	rest = lun_text_of(json);
+	*look = (struct look){.lag = -1};
+	while (lun_json_next_element(&rest, &element, &kind)) {
+		if (!cli_view_is(element, "name", projection))
+			continue;
+		code = cli_view_object(element, &object, err);
+		if (code != LUN_OK)
+			break;
+		look->state = cli_view_text(&object, "state");
+		look->last_error = cli_view_text(&object, "last_error");
+		look->lag = cli_view_number(&object, "lag_events", -1);
+	}
+	cli_view_object_free(&object);
+	lun_free(json);
+	if (code == LUN_OK && look->state == NULL)
+		code = lun_fail(err, LUN_NOTFOUND,
+		    "projection %s is gone from the model store", projection);
+	return code;
+}
+
+static void
+show_look(struct cli_progress *progress, const char *projection,
+    const struct look *look, double *most)
+{
+	struct cli_part part = {.name = projection};
+
+	if (look->lag < 0)
+		return;
+	if (look->lag > *most)
+		*most = look->lag;
+	part.total = (uint64_t)*most;
+	part.done = part.count = (uint64_t)(*most - look->lag);
+	cli_progress_show(progress, &part, 1);
+}
+
+/* LUN_AGAIN while it is on its way. */
+static enum lun_code
+judge(const char *projection, const struct look *look, struct lun_err *err)
+{
+	if (strcmp(look->state, "failed") == 0)
+		return lun_fail(err, LUN_SCRIPT, "%s failed: %s", projection,
+		    look->last_error != NULL ? look->last_error : "");
+	if (look->lag == 0)
+		return LUN_OK;
+	return LUN_AGAIN;
+}
+
+static bool
+wait_a_little(int signals)
+{
+	struct pollfd ready = {.fd = signals, .events = POLLIN};
+
+	poll(&ready, 1, LOOK_EVERY_MS);
+	return !cli_signals_came(signals, NULL);
+}
+
+/* Another engine replays it: watch from here. */
+static enum lun_code
+follow(struct cli *cli, struct lun_engine *engine, const char *projection,
+    struct lun_err *err)
+{
+	struct cli_progress *progress =
+	    cli_progress_new(&cli->screen, "events");
+	enum lun_code code = LUN_AGAIN;
+	double most = 0;
+
+	if (progress == NULL)
+		return lun_fail(err, LUN_NOMEM, "out of memory");
+	while (code == LUN_AGAIN) {
+		struct look look = {0};
+
+		code = take_look(engine, projection, &look, err);
+		if (code == LUN_OK) {
+			show_look(progress, projection, &look, &most);
+			code = judge(projection, &look, err);
+		}
+		free_look(&look);
+		if (code == LUN_AGAIN && !wait_a_little(cli->signals))
+			code = lun_fail(err, LUN_TIMEOUT,
+			    "no longer watching %s: the engine that runs it "
+			    "goes on",
+			    projection);
+	}
+	if (code == LUN_OK)
+		cli_progress_finish(progress);
+	cli_progress_free(progress);
+	return code;
+}
+
+static enum lun_code
+rebuild(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
+{
+	const char *projection = cli_argument(cli, 0);
+	enum lun_code code = cli_request(
+	    cli, engine, projection, LUN_REQUEST_REBUILD, NULL, err);
+
+	if (code != LUN_OK || cli_value(cli, "no-wait") != NULL)
+		return code;
+	code = cli_catch_up(cli, engine, err);
+	return code == LUN_HELD ? follow(cli, engine, projection, err) : code;
+}
+
+static enum lun_code
+run_rebuild(struct cli *cli, struct lun_err *err)
+{
+	enum lun_code code = cli_signals_open(&cli->signals, err);
+
+	if (code != LUN_OK)
+		return code;
+	code = cli_with_engine(cli, CLI_NEED_BOTH, rebuild, err);
+	cli_signals_close(cli->signals);
+	return code;
+}
+
+static const struct cli_argument arguments[] = {
+    {.name = "NAME", .kind = CLI_PROJECTION},
+    {.name = NULL},
+};
+
+static const struct cli_option options[] = {
+    {
+	.name = "no-wait",
+	.help =
+	    "Return once models and checkpoint are cleared; whoever runs the "
+	    "projection replays it",
+    },
+    CLI_TIMEOUT_OPTION,
+    {.name = NULL},
+};
+
+const struct cli_command cmd_rebuild = {
+    .name = "rebuild",
+    .summary = "build the models of a projection anew",
+    .description =
+	"Clear models, parked events and checkpoint in one transaction, then "
+	"replay from the first event. An engine that runs the projection does "
+	"it, else this command does. Needed after the version in the script "
+	"was raised.",
+    .examples = "lunette rebuild account_summary\n",
+    .arguments = arguments,
+    .options = options,
+    .run = run_rebuild,
+};

@@ -1,0 +1,132 @@
+/* cmd_run.c - run every projection. */
+
+#include <sys/stat.h>
+
+#include "../error.h"
+#include "catch_up.h"
+#include "command.h"
+#include "engine_call.h"
+#include "scripts.h"
+#include "signals.h"
+
+static enum lun_code
+pass_over(void *arg, const char *path, struct lun_err *err)
+{
+	(void)arg;
+	(void)path;
+	(void)err;
+	return LUN_OK;
+}
+
+/*
+ * One bad script of a folder keeps the others from nothing: the engine has
+ * said what is wrong with it, and a live run loads it once it is mended.
+ */
+static enum lun_code
+register_place(
+    struct lun_engine *engine, const char *path, bool *bad, struct lun_err *err)
+{
+	struct stat status;
+	enum lun_code code = cli_scripts_each(path, pass_over, NULL, err);
+
+	if (code != LUN_OK)
+		return code;
+	if (stat(path, &status) != 0 || !S_ISDIR(status.st_mode))
+		return lun_engine_register(engine, path, NULL, err);
+	if (lun_engine_register_folder(engine, path, NULL) != LUN_OK)
+		*bad = true;
+	return LUN_OK;
+}
+
+static enum lun_code
+register_scripts(
+    struct cli *cli, struct lun_engine *engine, bool *bad, struct lun_err *err)
+{
+	const struct cli_layer *chosen = &cli->layers.chosen;
+	enum lun_code code = LUN_OK;
+
+	for (size_t i = 0; i < chosen->projection_count && code == LUN_OK; i++)
+		code = register_place(engine, chosen->projections[i], bad, err);
+	return code;
+}
+
+static enum lun_code
+run_once(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
+{
+	enum lun_code code;
+	bool bad = false;
+
+	/* Progress says it all, unless somebody asked for more. */
+	if (cli_layers_value(&cli->layers, "log_level") == NULL)
+		cli->screen.level = LUN_LOG_WARNING;
+	code = register_scripts(cli, engine, &bad, err);
+	if (code == LUN_OK)
+		code = cli_catch_up(cli, engine, err);
+	if (code == LUN_OK && bad)
+		code = lun_fail(err, LUN_SCRIPT,
+		    "not every script could be loaded: see above");
+	return code;
+}
+
+static enum lun_code
+run_live(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
+{
+	const char *signal = "signal";
+	bool bad = false;
+	enum lun_code code = register_scripts(cli, engine, &bad, err);
+
+	if (code == LUN_OK)
+		code = lun_engine_watch(engine, err);
+	if (code == LUN_OK)
+		code = lun_engine_start(engine, err);
+	if (code != LUN_OK)
+		return code;
+	cli_signals_wait(cli->signals, &signal);
+	cli_screen_say(&cli->screen,
+	    "%s: finishing the batches under way; once more to stop at once",
+	    signal);
+	return lun_engine_stop(engine, err);
+}
+
+static enum lun_code
+run_projections(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
+{
+	if (cli_value(cli, "once") != NULL)
+		return run_once(cli, engine, err);
+	return run_live(cli, engine, err);
+}
+
+static enum lun_code
+run_run(struct cli *cli, struct lun_err *err)
+{
+	/* Before the engine makes threads, so that they block signals too. */
+	enum lun_code code = cli_signals_open(&cli->signals, err);
+
+	if (code != LUN_OK)
+		return code;
+	code = cli_with_engine(cli, CLI_NEED_BOTH, run_projections, err);
+	cli_signals_close(cli->signals);
+	return code;
+}
+
+static const struct cli_option options[] = {
+    {
+	.name = "once",
+	.help = "End at the head of the event store as it is at the start, "
+		"with exit status 1 if any projection failed",
+    },
+    {.name = NULL},
+};
+
+const struct cli_command cmd_run = {
+    .name = "run",
+    .summary = "run every projection",
+    .description =
+	"Register every script, catch up with the event store and go on live "
+	"until SIGINT or SIGTERM; the batches under way are finished first. "
+	"Scripts that are edited, added or removed are noticed.",
+    .examples = "lunette run -e sqlite:bank.db -m sqlite:bank.db\n"
+		"lunette run --once -p projections/account_summary.lua\n",
+    .options = options,
+    .run = run_run,
+};

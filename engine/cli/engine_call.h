@@ -1,0 +1,34 @@
+/*
+ * engine_call.h - a command that opens an engine, does one thing, closes it.
+ */
+
+#ifndef CLI_ENGINE_CALL_H
+#define CLI_ENGINE_CALL_H
+
+#include "command.h"
+#include "stores.h"
+
+typedef enum lun_code cli_engine_fn(
+    struct cli *cli, struct lun_engine *engine, struct lun_err *err);
+
+enum lun_code cli_with_engine(struct cli *cli, enum cli_need need,
+    cli_engine_fn *call, struct lun_err *err) LUN_MUSTCHECK;
+
+/*
+ * Send a request about the projection that is the argument at `place`; its
+ * script is registered first, if there is one.
+ */
+enum lun_code cli_request(struct cli *cli, struct lun_engine *engine,
+    const char *projection, enum lun_request_kind kind, const char *argument,
+    struct lun_err *err) LUN_MUSTCHECK;
+
+/* The option --timeout of commands that send requests. */
+#define CLI_TIMEOUT_OPTION                                                     \
+	{                                                                      \
+		.name = "timeout", .argument = "SECONDS",                      \
+		.help = "How long to wait for an engine that runs the "        \
+			"projection (default 30)",                             \
+		.kind = CLI_NUMBER,                                            \
+	}
+
+#endif

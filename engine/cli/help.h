@@ -1,0 +1,20 @@
+/*
+ * help.h - the words around the options: overview and descriptions.
+ */
+
+#ifndef CLI_HELP_H
+#define CLI_HELP_H
+
+#include "../buffer.h"
+#include "command.h"
+
+/*
+ * What argp prints around the options: the part before them, a vertical tab,
+ * the part after them. NULL: of the program.
+ */
+void cli_help_text(const struct cli_command *command, struct lun_buffer *out);
+
+/* What `lunette` alone prints. */
+void cli_help_overview(struct lun_buffer *out);
+
+#endif

@@ -1,0 +1,210 @@
+/* layers.c - where settings come from. */
+
+#include "layers.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../error.h"
+
+void
+cli_flag_name(const char *setting, char name[CLI_VARIABLE_NAME_MAX])
+{
+	size_t i = 0;
+
+	for (; setting[i] != '\0' && i + 1 < CLI_VARIABLE_NAME_MAX; i++)
+		name[i] = setting[i] == '_' ? '-' : setting[i];
+	name[i] = '\0';
+}
+
+void
+cli_variable_name(const char *setting, char name[CLI_VARIABLE_NAME_MAX])
+{
+	size_t length = (size_t)snprintf(
+	    name, CLI_VARIABLE_NAME_MAX, "LUNETTE_%s", setting);
+
+	for (size_t i = 0; i < length && i + 1 < CLI_VARIABLE_NAME_MAX; i++)
+		name[i] = (char)toupper((unsigned char)name[i]);
+}
+
+enum lun_code
+cli_layer_add_projection(
+    struct cli_layer *layer, const char *path, struct lun_err *err)
+{
+	size_t size = (layer->projection_count + 1) * sizeof path;
+	const char **grown = realloc(layer->projections, size);
+
+	if (grown == NULL)
+		return lun_fail(err, LUN_NOMEM, "%s: out of memory", path);
+	layer->projections = grown;
+	layer->projections[layer->projection_count++] = path;
+	return LUN_OK;
+}
+
+/* The place of a setting in the table, or -1. */
+static int
+place_of(const char *name)
+{
+	for (int i = 0; lun_setting_entries[i].name != NULL; i++)
+		if (strcmp(lun_setting_entries[i].name, name) == 0)
+			return i;
+	return -1;
+}
+
+static enum lun_code
+read_pair(struct cli_layer *layer, const struct lun_setting *pair,
+    struct lun_err *err)
+{
+	int place = place_of(pair->name);
+	enum lun_code code;
+
+	if (strcmp(pair->name, "projections") == 0)
+		return cli_layer_add_projection(layer, pair->value, err);
+	if (place < 0)
+		return lun_fail(
+		    err, LUN_CONFIG, "there is no setting \"%s\"", pair->name);
+	code = lun_setting_check(&lun_setting_entries[place], pair->value, err);
+	if (code == LUN_OK)
+		layer->values[place] = pair->value;
+	return code;
+}
+
+static enum lun_code
+read_file(struct cli_layers *layers, struct cli_layer *layer, const char *path,
+    struct lun_err *err)
+{
+	enum lun_code code = lun_settings_file_load(path, &layers->file, err);
+
+	if (code != LUN_OK)
+		return code;
+	layers->from = path;
+	for (size_t i = 0; i < layers->file->count && code == LUN_OK; i++)
+		code = read_pair(layer, &layers->file->pairs[i], err);
+	return code != LUN_OK ? lun_wrap(err, code, "%s", path) : LUN_OK;
+}
+
+/* A file that was asked for must be there; the default one may be missing. */
+static enum lun_code
+read_config(
+    struct cli_layers *layers, struct cli_layer *layer, struct lun_err *err)
+{
+	const char *path = layers->config;
+
+	if (path == NULL)
+		path = getenv("LUNETTE_CONFIG");
+	if (path != NULL && path[0] != '\0')
+		return read_file(layers, layer, path, err);
+	if (access(CLI_DEFAULT_CONFIG, F_OK) != 0)
+		return LUN_OK;
+	return read_file(layers, layer, CLI_DEFAULT_CONFIG, err);
+}
+
+static enum lun_code
+read_variable(struct cli_layer *layer, int place, struct lun_err *err)
+{
+	const struct lun_setting_entry *entry = &lun_setting_entries[place];
+	char name[CLI_VARIABLE_NAME_MAX];
+	const char *value;
+	enum lun_code code;
+
+	cli_variable_name(entry->name, name);
+	value = getenv(name);
+	if (value == NULL || value[0] == '\0')
+		return LUN_OK;
+	code = lun_setting_check(entry, value, err);
+	if (code != LUN_OK)
+		return lun_wrap(err, code, "%s", name);
+	layer->values[place] = value;
+	return LUN_OK;
+}
+
+/* LUNETTE_PROJECTIONS holds paths between colons, as PATH does. */
+static enum lun_code
+read_projections_variable(
+    struct cli_layers *layers, struct cli_layer *layer, struct lun_err *err)
+{
+	const char *value = getenv("LUNETTE_PROJECTIONS");
+	enum lun_code code = LUN_OK;
+	char *rest;
+
+	if (value == NULL || value[0] == '\0')
+		return LUN_OK;
+	layers->environment = strdup(value);
+	if (layers->environment == NULL)
+		return lun_fail(err, LUN_NOMEM, "LUNETTE_PROJECTIONS");
+	layer->projection_count = 0;
+	for (char *path = strtok_r(layers->environment, ":", &rest);
+	     path != NULL && code == LUN_OK; path = strtok_r(NULL, ":", &rest))
+		code = cli_layer_add_projection(layer, path, err);
+	return code;
+}
+
+static enum lun_code
+lay_flags_over(
+    const struct cli_layer *flags, struct cli_layer *layer, struct lun_err *err)
+{
+	enum lun_code code = LUN_OK;
+
+	for (size_t i = 0; i < CLI_SETTINGS_MAX; i++)
+		if (flags->values[i] != NULL)
+			layer->values[i] = flags->values[i];
+	if (flags->projection_count > 0)
+		layer->projection_count = 0;
+	for (size_t i = 0; i < flags->projection_count && code == LUN_OK; i++)
+		code =
+		    cli_layer_add_projection(layer, flags->projections[i], err);
+	return code;
+}
+
+enum lun_code
+cli_layers_settle(struct cli_layers *layers, struct lun_err *err)
+{
+	struct cli_layer *chosen = &layers->chosen;
+	enum lun_code code = read_config(layers, chosen, err);
+
+	for (int i = 0; code == LUN_OK && lun_setting_entries[i].name != NULL;
+	     i++)
+		code = read_variable(chosen, i, err);
+	if (code == LUN_OK)
+		code = read_projections_variable(layers, chosen, err);
+	if (code == LUN_OK)
+		code = lay_flags_over(&layers->flags, chosen, err);
+	if (code == LUN_OK && chosen->projection_count == 0)
+		code =
+		    cli_layer_add_projection(chosen, CLI_DEFAULT_FOLDER, err);
+	return code;
+}
+
+void
+cli_layers_free(struct cli_layers *layers)
+{
+	lun_settings_file_free(layers->file);
+	free(layers->environment);
+	free(layers->flags.projections);
+	free(layers->chosen.projections);
+}
+
+const char *
+cli_layers_value(const struct cli_layers *layers, const char *name)
+{
+	int place = place_of(name);
+
+	return place >= 0 ? layers->chosen.values[place] : NULL;
+}
+
+size_t
+cli_layers_settings(const struct cli_layers *layers,
+    struct lun_setting settings[CLI_SETTINGS_MAX])
+{
+	size_t count = 0;
+
+	for (size_t i = 0; lun_setting_entries[i].name != NULL; i++)
+		if (layers->chosen.values[i] != NULL)
+			settings[count++] =
+			    (struct lun_setting){lun_setting_entries[i].name,
+				layers->chosen.values[i]};
+	return count;
+}

@@ -1,0 +1,115 @@
+/* main.c - the command lunette. */
+
+#include <argp.h>
+#include <errno.h>
+#include <langinfo.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../error.h"
+#include "command.h"
+#include "help.h"
+#include "options.h"
+
+/* Widths of characters only: numbers keep their points. */
+static void
+use_utf8(void)
+{
+	setlocale(LC_CTYPE, "");
+	if (strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
+		setlocale(LC_CTYPE, "C.UTF-8");
+}
+
+/* A full disk behind standard output is a failure like any other. */
+static enum lun_code
+flush_results(struct lun_err *err)
+{
+	if (ferror(stdout) || fflush(stdout) != 0)
+		return lun_fail(err, LUN_IO, "writing to standard output: %s",
+		    strerror(errno));
+	return LUN_OK;
+}
+
+static void
+set_log_level(struct cli *cli)
+{
+	const char *words[] = {"error", "warning", "info", "debug"};
+	const char *chosen = cli_layers_value(&cli->layers, "log_level");
+
+	for (int i = 0; chosen != NULL && i < 4; i++)
+		if (strcmp(words[i], chosen) == 0)
+			cli->screen.level = (enum lun_log_level)i;
+}
+
+/* "lunette append: append: data is missing" would say one thing twice. */
+static const char *
+without_name(const char *message, const char *command)
+{
+	size_t length = strlen(command);
+
+	if (strncmp(message, command, length) == 0 &&
+	    strncmp(message + length, ": ", 2) == 0)
+		return message + length + 2;
+	return message;
+}
+
+static int
+run_command(struct cli *cli)
+{
+	struct lun_err err = {0};
+	enum lun_code code = cli_layers_settle(&cli->layers, &err);
+
+	if (code == LUN_OK) {
+		set_log_level(cli);
+		code = cli->command->run(cli, &err);
+	}
+	if (code == LUN_OK)
+		code = flush_results(&err);
+	if (code == LUN_OK)
+		return CLI_DONE;
+	fflush(stdout);
+	if (err.message[0] != '\0')
+		cli_screen_say(&cli->screen, "lunette %s: %s",
+		    cli->command->name,
+		    without_name(err.message, cli->command->name));
+	return CLI_FAILED;
+}
+
+static int
+show_overview(void)
+{
+	struct lun_buffer text = {0};
+
+	cli_help_overview(&text);
+	fwrite(text.bytes, 1, text.length, stdout);
+	lun_buffer_free(&text);
+	return fflush(stdout) == 0 ? CLI_DONE : CLI_FAILED;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct cli cli = {0};
+	char version[64];
+	int status;
+
+	use_utf8();
+	argp_err_exit_status = CLI_MISUSE;
+	/* Nobody needs to be told how short options take arguments. */
+	setenv("ARGP_HELP_FMT", "no-dup-args-note", 0);
+	snprintf(version, sizeof version, "lunette %s", lun_version());
+	argp_program_version = version;
+	cli.arguments = calloc((size_t)argc + 1, sizeof *cli.arguments);
+	if (cli.arguments == NULL)
+		return CLI_FAILED;
+	cli_screen_init(&cli.screen);
+	cli_options_parse(&cli, argc, argv);
+	status = cli.command != NULL ? run_command(&cli) : show_overview();
+	cli_layers_free(&cli.layers);
+	cli_screen_fini(&cli.screen);
+	free(cli.arguments);
+	return status;
+}

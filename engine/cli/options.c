@@ -1,0 +1,441 @@
+/* options.c - the command line, taken apart by argp from the tables. */
+
+#include "options.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../nearest.h"
+#include "../schema.h"
+#include "help.h"
+
+/* Keys: letters are themselves; then settings and options by place. */
+#define KEY_JSON    0x100
+#define KEY_SETTING 0x200
+#define KEY_OPTION  0x300
+
+#define COMMON_MAX (CLI_SETTINGS_MAX + 8)
+
+const char *argp_program_version;
+
+const struct cli_common_option cli_common_options[] = {
+    {"config", 'c', "FILE",
+	"Read settings from this file (default ./lunette.lua, if it is there)",
+	CLI_FILE},
+    {"events", 'e', "URL", "The event store: sqlite:PATH or memory:", CLI_TEXT},
+    {"models", 'm', "URL", "The model store: sqlite:PATH or memory:", CLI_TEXT},
+    {"projections", 'p', "DIR|FILE",
+	"Folder of scripts, or one script; may be given several times "
+	"(default ./projections)",
+	CLI_FILE},
+    {"json", 0, NULL, "Print results as JSON", CLI_TEXT},
+    {NULL, 0, NULL, NULL, CLI_TEXT},
+};
+
+/* What one run of argp works with. */
+struct parse {
+	struct cli *cli;
+	const struct cli_command *command; /* NULL: the program itself */
+	char names[CLI_SETTINGS_MAX][CLI_VARIABLE_NAME_MAX];
+	struct argp_option common[COMMON_MAX];
+	struct argp_option own[CLI_OPTIONS_MAX + 2];
+	struct argp_child children[2];
+	struct argp common_argp;
+	struct argp argp;
+	struct lun_buffer doc;
+	struct lun_buffer arguments;
+	int rest; /* place of the command's name in argv; 0: none */
+};
+
+/* ---- common options ---------------------------------------------------- */
+
+static int
+setting_place(const char *name)
+{
+	for (int i = 0; lun_setting_entries[i].name != NULL; i++)
+		if (strcmp(lun_setting_entries[i].name, name) == 0)
+			return i;
+	return -1;
+}
+
+static void
+set_flag(struct cli *cli, int place, const char *value,
+    const struct argp_state *state)
+{
+	const struct lun_setting_entry *entry = &lun_setting_entries[place];
+	struct lun_err err;
+
+	if (lun_setting_check(entry, value, &err) != LUN_OK)
+		argp_error(state, "%s", err.message);
+	cli->layers.flags.values[place] = value;
+}
+
+static error_t
+parse_common(int key, char *arg, struct argp_state *state)
+{
+	struct cli *cli = ((struct parse *)state->input)->cli;
+
+	switch (key) {
+	case 'c':
+		cli->layers.config = arg;
+		return 0;
+	case 'e':
+		set_flag(cli, setting_place("events"), arg, state);
+		return 0;
+	case 'm':
+		set_flag(cli, setting_place("models"), arg, state);
+		return 0;
+	case 'p':
+		if (cli_layer_add_projection(&cli->layers.flags, arg, NULL) !=
+		    LUN_OK)
+			return ENOMEM;
+		return 0;
+	case KEY_JSON:
+		cli->json = true;
+		return 0;
+	default:
+		if (key < KEY_SETTING || key >= KEY_OPTION)
+			return ARGP_ERR_UNKNOWN;
+		set_flag(cli, key - KEY_SETTING, arg, state);
+		return 0;
+	}
+}
+
+static size_t
+fill_settings(struct parse *parse, struct argp_option *out)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; lun_setting_entries[i].name != NULL; i++) {
+		const struct lun_setting_entry *entry = &lun_setting_entries[i];
+
+		if (strcmp(entry->name, "events") == 0 ||
+		    strcmp(entry->name, "models") == 0)
+			continue;
+		cli_flag_name(entry->name, parse->names[i]);
+		out[count++] = (struct argp_option){
+		    .name = parse->names[i],
+		    .key = KEY_SETTING + (int)i,
+		    .arg = entry->argument,
+		    .flags = parse->command != NULL ? OPTION_HIDDEN : 0,
+		    .doc = entry->help,
+		    .group = 4,
+		};
+	}
+	return count;
+}
+
+static void
+fill_common(struct parse *parse)
+{
+	struct argp_option *out = parse->common;
+
+	*out++ = (struct argp_option){.doc = "Common options:", .group = 3};
+	for (size_t i = 0; cli_common_options[i].name != NULL; i++) {
+		const struct cli_common_option *option = &cli_common_options[i];
+
+		*out++ = (struct argp_option){
+		    .name = option->name,
+		    .key = option->letter != 0 ? option->letter : KEY_JSON,
+		    .arg = option->argument,
+		    .doc = option->help,
+		    .group = 3,
+		};
+	}
+	if (parse->command == NULL)
+		*out++ = (struct argp_option){
+		    .doc = "Settings (also as LUNETTE_... in the environment "
+			   "and in the settings file):",
+		    .group = 4};
+	fill_settings(parse, out);
+	parse->common_argp =
+	    (struct argp){.options = parse->common, .parser = parse_common};
+}
+
+/* ---- options and arguments of a command -------------------------------- */
+
+static bool
+is_number(const char *text)
+{
+	char *end;
+
+	errno = 0;
+	return strspn(text, "0123456789") == strlen(text) && text[0] != '\0' &&
+	       strtoll(text, &end, 10) >= 0 && errno == 0;
+}
+
+static bool
+is_choice(const char *choices, const char *word)
+{
+	size_t length = strlen(word);
+
+	for (const char *at = choices; length > 0 && at != NULL;) {
+		if (strncmp(at, word, length) == 0 &&
+		    (at[length] == '|' || at[length] == '\0'))
+			return true;
+		at = strchr(at, '|');
+		if (at != NULL)
+			at++;
+	}
+	return false;
+}
+
+static void
+check_value(enum cli_kind kind, const char *choices, const char *what,
+    const char *value, const struct argp_state *state)
+{
+	struct lun_err err;
+
+	if (kind == CLI_NUMBER && !is_number(value))
+		argp_error(
+		    state, "%s: \"%s\" is not a whole number", what, value);
+	if (kind == CLI_CHOICE && !is_choice(choices, value))
+		argp_error(state, "\"%s\" is not one of %s", value, choices);
+	if (kind == CLI_PROJECTION && lun_schema_check_projection_name(
+					  lun_text_of(value), &err) != LUN_OK)
+		argp_error(state, "%s", err.message);
+}
+
+/* What the argument at a place stands for, or NULL if there is none. */
+static const struct cli_argument *
+argument_at(const struct cli_command *command, size_t place)
+{
+	const struct cli_argument *argument = command->arguments;
+
+	if (argument == NULL)
+		return NULL;
+	for (; argument->name != NULL; argument++, place--)
+		if (place == 0 || argument->repeated)
+			return argument;
+	return NULL;
+}
+
+static error_t
+take_argument(struct cli *cli, char *arg, const struct argp_state *state)
+{
+	const struct cli_argument *argument =
+	    argument_at(cli->command, cli->argument_count);
+
+	if (argument == NULL)
+		argp_error(state, "\"%s\" is one argument too many", arg);
+	check_value(argument->kind, argument->name, argument->name, arg, state);
+	cli->arguments[cli->argument_count++] = arg;
+	cli->arguments[cli->argument_count] = NULL;
+	return 0;
+}
+
+static void
+check_complete(const struct cli *cli, const struct argp_state *state)
+{
+	const struct cli_command *command = cli->command;
+	const struct cli_argument *argument =
+	    argument_at(command, cli->argument_count);
+
+	if (argument != NULL && argument->name != NULL && !argument->optional &&
+	    !(argument->repeated && cli->argument_count > 0 &&
+		argument_at(command, cli->argument_count - 1) == argument))
+		argp_error(state, "%s is missing", argument->name);
+	for (size_t i = 0;
+	     command->options != NULL && command->options[i].name != NULL; i++)
+		if (command->options[i].required && cli->values[i] == NULL)
+			argp_error(
+			    state, "--%s is missing", command->options[i].name);
+}
+
+static error_t
+parse_own(int key, char *arg, struct argp_state *state)
+{
+	struct parse *parse = state->input;
+	struct cli *cli = parse->cli;
+	const struct cli_option *option;
+
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = parse;
+		return 0;
+	case ARGP_KEY_ARG:
+		return take_argument(cli, arg, state);
+	case ARGP_KEY_END:
+		check_complete(cli, state);
+		return 0;
+	default:
+		if (key < KEY_OPTION || key >= KEY_OPTION + CLI_OPTIONS_MAX)
+			return ARGP_ERR_UNKNOWN;
+		option = &cli->command->options[key - KEY_OPTION];
+		if (arg != NULL)
+			check_value(option->kind, option->argument,
+			    option->name, arg, state);
+		cli->values[key - KEY_OPTION] = arg != NULL ? arg : "";
+		return 0;
+	}
+}
+
+static void
+fill_own(struct parse *parse)
+{
+	const struct cli_option *options = parse->command->options;
+	struct argp_option *out = parse->own;
+
+	for (int i = 0; options != NULL && options[i].name != NULL; i++)
+		*out++ = (struct argp_option){
+		    .name = options[i].name,
+		    .key = KEY_OPTION + i,
+		    .arg = options[i].argument,
+		    .doc = options[i].help,
+		    .group = options[i].required ? 1 : 2,
+		};
+}
+
+void
+cli_arguments_text(const struct cli_command *command, struct lun_buffer *out)
+{
+	const struct cli_argument *argument = command->arguments;
+
+	for (; argument != NULL && argument->name != NULL; argument++)
+		lun_buffer_printf(out, "%s%s%s%s%s",
+		    argument == command->arguments ? "" : " ",
+		    argument->optional ? "[" : "", argument->name,
+		    argument->repeated ? "..." : "",
+		    argument->optional ? "]" : "");
+}
+
+/* ---- the program itself ------------------------------------------------ */
+
+static void
+refuse_command(const char *word, const struct argp_state *state)
+{
+	struct lun_nearest nearest = {0};
+
+	for (size_t i = 0; cli_commands[i] != NULL; i++)
+		lun_nearest_consider(&nearest, lun_text_of(word),
+		    lun_text_of(cli_commands[i]->name));
+	if (nearest.word.bytes != NULL)
+		argp_error(state, "there is no command \"%s\"; \"%.*s\"?", word,
+		    LUN_TEXT_ARG(nearest.word));
+	argp_error(state, "there is no command \"%s\"", word);
+}
+
+static error_t
+parse_program(int key, char *arg, struct argp_state *state)
+{
+	struct parse *parse = state->input;
+
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = parse;
+		return 0;
+	case ARGP_KEY_ARG:
+		parse->cli->command = cli_command_find(arg);
+		if (parse->cli->command == NULL)
+			refuse_command(arg, state);
+		/* What follows is the command's. */
+		parse->rest = state->next - 1;
+		state->next = state->argc;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+/* ---- both -------------------------------------------------------------- */
+
+static void
+prepare(struct parse *parse, struct cli *cli, const struct cli_command *command)
+{
+	*parse = (struct parse){.cli = cli, .command = command};
+	fill_common(parse);
+	parse->children[0] = (struct argp_child){.argp = &parse->common_argp};
+	if (command != NULL) {
+		fill_own(parse);
+		cli_arguments_text(command, &parse->arguments);
+	} else {
+		lun_buffer_printf(&parse->arguments, "COMMAND ...");
+	}
+	if (parse->arguments.length > 0)
+		lun_buffer_add_byte(&parse->arguments, '\0');
+	cli_help_text(command, &parse->doc);
+	lun_buffer_add_byte(&parse->doc, '\0');
+	parse->argp = (struct argp){
+	    .options = parse->own,
+	    .parser = command != NULL ? parse_own : parse_program,
+	    .args_doc = parse->arguments.bytes,
+	    .doc = parse->doc.bytes,
+	    .children = parse->children,
+	};
+}
+
+static void
+finish(struct parse *parse)
+{
+	lun_buffer_free(&parse->doc);
+	lun_buffer_free(&parse->arguments);
+}
+
+static const char *
+command_line_name(const struct cli_command *command, struct lun_buffer *name)
+{
+	lun_buffer_printf(name, "lunette%s%s", command != NULL ? " " : "",
+	    command != NULL ? command->name : "");
+	lun_buffer_add_byte(name, '\0');
+	return name->bytes;
+}
+
+static void
+parse_command(struct cli *cli, int argc, char **argv)
+{
+	struct lun_buffer name = {0};
+	struct parse parse;
+
+	prepare(&parse, cli, cli->command);
+	argv[0] = (char *)(uintptr_t)command_line_name(cli->command, &name);
+	argp_parse(&parse.argp, argc, argv, 0, NULL, &parse);
+	argv[0] = NULL;
+	lun_buffer_free(&name);
+	finish(&parse);
+}
+
+void
+cli_options_parse(struct cli *cli, int argc, char **argv)
+{
+	struct lun_buffer name = {0};
+	struct parse parse;
+
+	prepare(&parse, cli, NULL);
+	argv[0] = (char *)(uintptr_t)command_line_name(NULL, &name);
+	argp_parse(&parse.argp, argc, argv, ARGP_IN_ORDER, NULL, &parse);
+	finish(&parse);
+	lun_buffer_free(&name);
+	if (parse.rest > 0)
+		parse_command(cli, argc - parse.rest, argv + parse.rest);
+}
+
+void
+cli_options_help(struct cli *cli, const struct cli_command *command, FILE *out)
+{
+	struct lun_buffer name = {0};
+	struct parse parse;
+
+	prepare(&parse, cli, command);
+	command_line_name(command, &name);
+	argp_help(&parse.argp, out, ARGP_HELP_STD_HELP & ~ARGP_HELP_EXIT_OK,
+	    name.bytes);
+	lun_buffer_free(&name);
+	finish(&parse);
+}
+
+void
+cli_misuse(const struct cli *cli, const char *fmt, ...)
+{
+	va_list args;
+
+	fprintf(stderr, "lunette %s: ", cli->command->name);
+	va_start(args, fmt);
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+	fprintf(stderr, "\nTry `lunette %s --help' for more information.\n",
+	    cli->command->name);
+	exit(CLI_MISUSE);
+}

@@ -1,0 +1,39 @@
+/*
+ * options.h - the command line, taken apart by argp from the tables.
+ */
+
+#ifndef CLI_OPTIONS_H
+#define CLI_OPTIONS_H
+
+#include <stdio.h>
+
+#include "../buffer.h"
+#include "command.h"
+
+/* An option every command has. */
+struct cli_common_option {
+	const char *name;
+	char letter; /* 0: none */
+	const char *argument;
+	const char *help;
+	enum cli_kind kind;
+};
+
+/* Ends with a NULL name. Every setting is an option as well. */
+extern const struct cli_common_option cli_common_options[];
+
+/*
+ * Take the command line apart. Exits for --help, --version and misuse.
+ * cli->command stays NULL if there is none.
+ */
+void cli_options_parse(struct cli *cli, int argc, char **argv);
+
+/* Print what --help prints; NULL: of the program. */
+void cli_options_help(
+    struct cli *cli, const struct cli_command *command, FILE *out);
+
+/* "NAME [FILTER...]" */
+void cli_arguments_text(
+    const struct cli_command *command, struct lun_buffer *out);
+
+#endif

@@ -1,0 +1,39 @@
+/*
+ * progress.h - how far a long job is: a moving bar for each part of it on a
+ * terminal, a plain line now and then elsewhere.
+ */
+
+#ifndef CLI_PROGRESS_H
+#define CLI_PROGRESS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "screen.h"
+
+#define CLI_PROGRESS_MAX 64 /* parts shown apart; more: only their sum */
+
+struct cli_part {
+	const char *name;
+	uint64_t done, total; /* total 0: unknown */
+	uint64_t count;       /* what the rate is of; often the same as done */
+};
+
+struct cli_progress;
+
+/* unit is what count counts: "events". NULL when out of memory. */
+struct cli_progress *cli_progress_new(
+    struct cli_screen *screen, const char *unit);
+/* NULL is allowed. */
+void cli_progress_free(struct cli_progress *progress);
+
+/* Parts keep their places from call to call. */
+void cli_progress_show(
+    struct cli_progress *progress, const struct cli_part *parts, size_t count);
+
+/* The last word: one line for each part, with its rate over all. */
+void cli_progress_finish(struct cli_progress *progress);
+/* No last word: the job failed or was interrupted. */
+void cli_progress_drop(struct cli_progress *progress);
+
+#endif

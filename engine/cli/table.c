@@ -1,0 +1,298 @@
+/* table.c - columns of text for people. */
+
+#include "table.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <wchar.h>
+
+#include "../buffer.h"
+#include "../error.h"
+
+#define GAP          2
+#define NARROWEST    8
+#define ELLIPSIS     "\xe2\x80\xa6"
+#define DASH         "\xe2\x80\x93"
+#define ESCAPE_BYTES 12
+
+struct cell {
+	size_t at; /* in the table's bytes */
+	size_t length;
+	int width;
+	enum cli_cell kind;
+};
+
+struct column {
+	int width;
+	bool right;
+};
+
+struct cli_table {
+	struct lun_buffer bytes;
+	struct lun_buffer cells; /* of struct cell; titles first */
+	size_t columns;
+	size_t title_bytes;
+};
+
+/* ---- printable text ---------------------------------------------------- */
+
+static size_t
+escape(wchar_t c, char text[ESCAPE_BYTES])
+{
+	static const char letters[] = "\a\b\t\n\v\f\r";
+	static const char names[] = "abtnvfr";
+	const char *known = c != 0 && c < 32 ? strchr(letters, (int)c) : NULL;
+
+	if (known != NULL)
+		return (size_t)snprintf(
+		    text, ESCAPE_BYTES, "\\%c", names[known - letters]);
+	return (size_t)snprintf(
+	    text, ESCAPE_BYTES, "\\u%04x", (unsigned)c & 0x1fffff);
+}
+
+/*
+ * The next character as it is to be shown; returns the bytes taken. Marks
+ * that turn the direction of writing could hide what a cell says.
+ */
+static size_t
+next_shown(
+    struct lun_text rest, char shown[ESCAPE_BYTES], size_t *length, int *width)
+{
+	mbstate_t state = {0};
+	wchar_t c = 0;
+	size_t taken = mbrtowc(&c, rest.bytes, rest.length, &state);
+	bool turns =
+	    (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+
+	if (taken == 0)
+		taken = 1;
+	if (taken > rest.length) {
+		*length = (size_t)snprintf(shown, ESCAPE_BYTES, "\\x%02x",
+		    (unsigned)(unsigned char)rest.bytes[0]);
+		*width = (int)*length;
+		return 1;
+	}
+	*width = wcwidth(c);
+	if (*width < 0 || turns) {
+		*length = escape(c, shown);
+		*width = (int)*length;
+		return taken;
+	}
+	memcpy(shown, rest.bytes, taken);
+	*length = taken;
+	return taken;
+}
+
+int
+cli_printable(struct lun_buffer *out, struct lun_text text, int width)
+{
+	int used = 0;
+
+	for (size_t at = 0; at < text.length;) {
+		struct lun_text rest = {text.bytes + at, text.length - at};
+		char shown[ESCAPE_BYTES];
+		size_t length;
+		int cells;
+
+		at += next_shown(rest, shown, &length, &cells);
+		if (width > 0 && used + cells > width)
+			break;
+		lun_buffer_add(out, shown, length);
+		used += cells;
+	}
+	return used;
+}
+
+/* ---- building ---------------------------------------------------------- */
+
+struct cli_table *
+cli_table_new(void)
+{
+	return calloc(1, sizeof(struct cli_table));
+}
+
+void
+cli_table_free(struct cli_table *table)
+{
+	if (table == NULL)
+		return;
+	lun_buffer_free(&table->bytes);
+	lun_buffer_free(&table->cells);
+	free(table);
+}
+
+void
+cli_table_cell(
+    struct cli_table *table, enum cli_cell kind, struct lun_text text)
+{
+	struct cell cell = {.at = table->bytes.length, .kind = kind};
+
+	if (kind == CLI_CELL_NONE)
+		text = LUN_TEXT(DASH);
+	cell.width = cli_printable(&table->bytes, text, 0);
+	cell.length = table->bytes.length - cell.at;
+	lun_buffer_add(&table->cells, &cell, sizeof cell);
+}
+
+void
+cli_table_string(struct cli_table *table, const char *text)
+{
+	cli_table_cell(table, text != NULL ? CLI_CELL_TEXT : CLI_CELL_NONE,
+	    lun_text_of(text));
+}
+
+void
+cli_table_column(struct cli_table *table, struct lun_text title)
+{
+	cli_table_cell(table, CLI_CELL_TEXT, title);
+	table->columns++;
+	table->title_bytes = table->bytes.length;
+}
+
+size_t
+cli_table_columns(const struct cli_table *table)
+{
+	return table->columns;
+}
+
+static const struct cell *
+cells_of(const struct cli_table *table, size_t *count)
+{
+	*count = table->cells.length / sizeof(struct cell);
+	return (const struct cell *)(const void *)table->cells.bytes;
+}
+
+size_t
+cli_table_rows(const struct cli_table *table)
+{
+	size_t count;
+
+	cells_of(table, &count);
+	return table->columns > 0 ? count / table->columns - 1 : 0;
+}
+
+void
+cli_table_clear(struct cli_table *table)
+{
+	table->bytes.length = table->title_bytes;
+	table->cells.length = table->columns * sizeof(struct cell);
+}
+
+/* ---- printing ---------------------------------------------------------- */
+
+static void
+measure(const struct cli_table *table, struct column *columns, bool titles)
+{
+	size_t count;
+	const struct cell *cells = cells_of(table, &count);
+
+	for (size_t i = 0; i < table->columns; i++)
+		columns[i] = (struct column){
+		    .width = titles ? cells[i].width : 0, .right = false};
+	for (size_t i = table->columns; i < count; i++) {
+		struct column *column = &columns[i % table->columns];
+
+		if (cells[i].width > column->width)
+			column->width = cells[i].width;
+		if (cells[i].kind == CLI_CELL_NUMBER)
+			column->right = true;
+	}
+	for (size_t i = table->columns; i < count; i++)
+		if (cells[i].kind == CLI_CELL_TEXT)
+			columns[i % table->columns].right = false;
+}
+
+/* Take cells from the widest columns until a line fits. */
+static void
+fit(struct column *columns, size_t count, int limit)
+{
+	int total = GAP * ((int)count - 1);
+
+	for (size_t i = 0; i < count; i++)
+		total += columns[i].width;
+	while (total > limit) {
+		struct column *widest = &columns[0];
+
+		for (size_t i = 1; i < count; i++)
+			if (columns[i].width > widest->width)
+				widest = &columns[i];
+		if (widest->width <= NARROWEST)
+			return;
+		widest->width--;
+		total--;
+	}
+}
+
+static void
+add_blanks(struct lun_buffer *line, int count)
+{
+	for (int i = 0; i < count; i++)
+		lun_buffer_add_byte(line, ' ');
+}
+
+static void
+add_cell(struct lun_buffer *line, struct lun_text text, int text_width,
+    const struct column *column)
+{
+	int blanks = column->width - text_width;
+
+	if (column->right)
+		add_blanks(line, blanks);
+	if (blanks >= 0) {
+		lun_buffer_add_text(line, text);
+	} else {
+		int used = cli_printable(line, text, column->width - 1);
+
+		lun_buffer_add_text(line, LUN_TEXT(ELLIPSIS));
+		blanks = column->width - 1 - used;
+	}
+	if (!column->right)
+		add_blanks(line, blanks);
+}
+
+static void
+print_row(const struct cli_table *table, const struct cell *cells,
+    const struct column *columns, struct lun_buffer *line, FILE *out)
+{
+	lun_buffer_clear(line);
+	for (size_t i = 0; i < table->columns; i++) {
+		struct lun_text text = {
+		    table->bytes.bytes + cells[i].at, cells[i].length};
+
+		if (i > 0)
+			add_blanks(line, GAP);
+		add_cell(line, text, cells[i].width, &columns[i]);
+	}
+	while (line->length > 0 && line->bytes[line->length - 1] == ' ')
+		line->length--;
+	lun_buffer_add_byte(line, '\n');
+	fwrite(line->bytes, 1, line->length, out);
+}
+
+enum lun_code
+cli_table_print(const struct cli_table *table, FILE *out, int limit,
+    bool titles, struct lun_err *err)
+{
+	struct lun_buffer line = {0};
+	struct column *columns;
+	const struct cell *cells;
+	size_t count;
+
+	if (table->bytes.failed || table->cells.failed)
+		return lun_fail(err, LUN_NOMEM, "printing: out of memory");
+	if (table->columns == 0)
+		return LUN_OK;
+	columns = calloc(table->columns, sizeof *columns);
+	if (columns == NULL)
+		return lun_fail(err, LUN_NOMEM, "printing: out of memory");
+	measure(table, columns, titles);
+	if (limit > 0)
+		fit(columns, table->columns, limit);
+	cells = cells_of(table, &count);
+	for (size_t i = titles ? 0 : table->columns; i < count;
+	     i += table->columns)
+		print_row(table, cells + i, columns, &line, out);
+	free(columns);
+	lun_buffer_free(&line);
+	return LUN_OK;
+}

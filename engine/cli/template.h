@@ -1,0 +1,17 @@
+/*
+ * template.h - what `lunette new` writes.
+ */
+
+#ifndef CLI_TEMPLATE_H
+#define CLI_TEMPLATE_H
+
+#include "../buffer.h"
+
+/* Every NAME in them stands for the projection's name. */
+extern const char cli_template_script[];
+extern const char cli_template_spec[];
+
+void cli_template_fill(
+    const char *text, const char *projection, struct lun_buffer *out);
+
+#endif
