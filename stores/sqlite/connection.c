@@ -152,11 +152,27 @@ describe(const char *path, int result, int cause, const char *words,
 	    err, LUN_IO, "%s: %s (SQLite error %d)", path, words, result);
 }
 
+/* SQLite does not note the cause when it is COMMIT itself that fails. */
+static int
+cause_of(sqlite3 *db)
+{
+	int cause = sqlite3_system_errno(db);
+	sqlite3_file *wal = NULL;
+
+	if (cause != 0)
+		return cause;
+	sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
+	if (wal != NULL && wal->pMethods != NULL)
+		wal->pMethods->xFileControl(
+		    wal, SQLITE_FCNTL_LAST_ERRNO, &cause);
+	return cause;
+}
+
 enum lun_code
 lun_sqlite_fail(struct lun_sqlite *c, struct lun_err *err)
 {
 	return describe(c->place->path, sqlite3_extended_errcode(c->db),
-	    sqlite3_system_errno(c->db), sqlite3_errmsg(c->db), err);
+	    cause_of(c->db), sqlite3_errmsg(c->db), err);
 }
 
 /* ---- opening ----------------------------------------------------------- */
@@ -306,6 +322,8 @@ open_in_place(struct lun_sqlite *c, struct lun_err *err)
 	if (code != LUN_OK)
 		goto fail;
 	sqlite3_busy_handler(c->db, wait_for_lock, c);
+	/* A quoted name of no column is an error, not a text. */
+	sqlite3_db_config(c->db, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
 	c->read_only = sqlite3_db_readonly(c->db, "main") == 1;
 	code = apply_options(c, err);
 	if (code == LUN_OK && !c->read_only)

@@ -78,8 +78,8 @@ enum lun_code lun_sqlite_check_schema(struct sqlite_models *m,
     const struct lun_schema *schema, struct lun_err *err) LUN_MUSTCHECK;
 
 /*
- * A statement over the models could not be prepared: say so if that is because
- * the projection is not there or has another schema, else keep the failure.
+ * A statement over the models ended with this code. If it failed because the
+ * projection is not there or has another schema, say so instead.
  */
 enum lun_code lun_sqlite_explain(struct sqlite_models *m,
     const struct lun_schema *schema, enum lun_code code, struct lun_err *err);

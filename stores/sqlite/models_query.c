@@ -541,14 +541,12 @@ lun_sqlite_query(struct lun_model_store *store, const struct lun_schema *schema,
 		code = lun_fail(err, LUN_NOMEM, "query: out of memory");
 	else
 		code = lun_sqlite_statement(run.m, sql.text.bytes, &run.q, err);
-	if (code != LUN_OK)
-		code = lun_sqlite_explain(run.m, schema, code, err);
-	else
+	if (code == LUN_OK)
 		code = bind_all(&run, &sql, err);
 	if (code == LUN_OK)
 		code = run_query(&run, result, arg, err);
 	lun_sqlite_done(run.q);
 	lun_buffer_free(&sql.parameters);
 	lun_buffer_free(&sql.text);
-	return code;
+	return lun_sqlite_explain(run.m, schema, code, err);
 }

@@ -133,7 +133,7 @@ prepare_load(struct sqlite_models *m, const struct lun_schema *schema,
 	code = sql.failed ? no_memory(m, err)
 			  : lun_sqlite_statement(m, sql.bytes, q, err);
 	lun_buffer_free(&sql);
-	return code == LUN_OK ? code : lun_sqlite_explain(m, schema, code, err);
+	return code;
 }
 
 static enum lun_code
@@ -225,7 +225,7 @@ lun_sqlite_load(struct lun_model_store *store, const struct lun_schema *schema,
 		code = load_in_snapshot(&load, q, err);
 	lun_sqlite_done(q);
 	free(sorted);
-	return code;
+	return lun_sqlite_explain(m, schema, code, err);
 }
 
 /* ---- writing ----------------------------------------------------------- */
