@@ -1,0 +1,132 @@
+-- What the specs of model stores share: schemas, and an owner that commits.
+
+require "spec.helper"
+local models = require "model_store_test"
+require "model_commit_test"
+require "model_admin_test"
+
+local kit = { open = models.open, null = models.null }
+
+-- {projection=, version=, fields = {name = type}, indexes = {{name...}}}
+function kit.schema(given)
+  given = given or {}
+  local names, lines = {}, {}
+  for name in pairs(given.fields or {}) do
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    lines[#lines + 1] = "field " .. name .. " " .. given.fields[name]
+  end
+  if not given.fields then
+    lines[1] = "whole_json"
+  end
+  for _, index in ipairs(given.indexes or {}) do
+    lines[#lines + 1] = "index " .. table.concat(index, " ")
+  end
+  return assert(models.schema(given.projection or "account_summary",
+    given.version or 1, table.concat(lines, "\n") .. "\n"))
+end
+
+kit.account_fields = {
+  owner = "text",
+  balance = "integer",
+  rate = "number",
+  active = "boolean",
+  last_activity = "timestamp",
+  tags = "json",
+}
+
+function kit.account_schema(changes)
+  local given = { fields = kit.account_fields }
+  for key, value in pairs(changes or {}) do
+    given[key] = value
+  end
+  return kit.schema(given)
+end
+
+local owner = {}
+owner.__index = owner
+
+-- Own a projection and define it.
+function kit.own(store, schema, projection)
+  local self = setmetatable({
+    store = store,
+    schema = schema,
+    projection = projection or "account_summary",
+    position = 0,
+  }, owner)
+  self.fence = assert(store:acquire(self.projection, "the spec"))
+  assert(store:define(schema, self.fence))
+  self.revision = store:checkpoint(self.projection).revision
+  return self
+end
+
+-- models: id -> row, or false to delete. Everything else as in the write set.
+function owner:try_commit(models_by_id, set)
+  local list = {}
+  for id, row in pairs(models_by_id or {}) do
+    list[#list + 1] = { id = id, row = row }
+  end
+  local full = {
+    schema = self.schema,
+    models = list,
+    position = self.position + 1,
+    revision = self.revision,
+    fence = self.fence,
+  }
+  for key, value in pairs(set or {}) do
+    full[key] = value
+  end
+  return self.store:commit(full)
+end
+
+function owner:commit(models_by_id, set)
+  assert(self:try_commit(models_by_id, set))
+  self.revision = self.revision + 1
+  self.position = set and set.position or self.position + 1
+end
+
+function owner:load(...)
+  return assert(self.store:load(self.schema, { ... }))
+end
+
+function owner:query(...)
+  return assert(self.store:query(self.schema, ...))
+end
+
+-- The ids a query finds, in order.
+function owner:ids(...)
+  local ids = {}
+  for i, row in ipairs(self:query(...)) do
+    ids[i] = row[1]
+  end
+  return table.concat(ids, " ")
+end
+
+function owner:checkpoint()
+  return assert(self.store:checkpoint(self.projection))
+end
+
+-- An event set aside.
+function kit.aside(n, model_id, changes)
+  local item = {
+    model_id = model_id,
+    error = "script:" .. n .. ": failed",
+    at = 1000000 + n,
+    position = n,
+    version = n,
+    recorded_at = 2000000 + n,
+    id = "event-" .. n,
+    stream = "account-" .. tostring(model_id),
+    type = "MoneyDeposited",
+    data = '{"amount":' .. n .. "}",
+    metadata = n % 2 == 0 and '{"user":"ada"}' or nil,
+  }
+  for key, value in pairs(changes or {}) do
+    item[key] = value
+  end
+  return item
+end
+
+return kit

@@ -1,0 +1,615 @@
+-- What every model store must do. Called with a function that opens an empty
+-- store; what is opened is closed by the collector.
+
+local assert = require "luassert"
+local busted = require "busted"
+local kit = require "spec.stores.model_kit"
+local queries = require "spec.stores.model_query_contract"
+
+-- busted gives its words to spec files only.
+local describe, it = busted.describe, busted.it
+
+local function ids_of(list)
+  local ids = {}
+  for i, item in ipairs(list) do
+    ids[i] = item.id
+  end
+  return table.concat(ids, " ")
+end
+
+local function fails(code, pattern, ok, message, actual)
+  assert.is_nil(ok)
+  assert.equal(code, actual, message)
+  assert.truthy(message:find(pattern), message)
+end
+
+local function ownership(open)
+  describe("ownership", function()
+    it("gives a higher fence each time", function()
+      local store = open()
+      local first = assert(store:acquire("a", "me"))
+      store:release("a", first)
+      local second = assert(store:acquire("a", "me"))
+      assert.is_true(second > first)
+      assert.is_true(assert(store:acquire("a", "me")) > second)
+    end)
+
+    it("names the holder to another connection", function()
+      local store = open()
+      local other = assert(store:connect())
+      assert(store:acquire("a", "ada@home, process 7"))
+      local ok, message, code, holder = other:acquire("a", "bob")
+      fails("held", "run by ada@home, process 7", ok, message, code)
+      assert.equal("ada@home, process 7", holder)
+      assert(other:acquire("b", "bob"))
+    end)
+
+    it("ends with a release", function()
+      local store = open()
+      local other = assert(store:connect())
+      local fence = assert(store:acquire("a", "ada"))
+      assert(store:renew("a", fence))
+      store:release("a", fence + 1)
+      assert.is_nil((other:acquire("a", "bob")))
+      store:release("a", fence)
+      assert(other:acquire("a", "bob"))
+      fails("conflict", "not owned here", store:renew("a", fence))
+    end)
+
+    it("ends with its connection", function()
+      local store = open()
+      local other = assert(store:connect())
+      assert(other:acquire("a", "bob"))
+      other:close()
+      assert(store:acquire("a", "ada"))
+    end)
+
+    it("refuses names that no projection has", function()
+      fails("invalid", "Bad Name", open():acquire("Bad Name", "me"))
+      fails("invalid", "lunette_", open():acquire("lunette_x", "me"))
+    end)
+  end)
+end
+
+local function definition(open)
+  describe("a definition", function()
+    it("starts a projection at the beginning", function()
+      local store = open()
+      fails("not_found", '"account_summary" is not in the model store',
+        store:checkpoint "account_summary")
+      local owner = kit.own(store, kit.account_schema())
+      local c = owner:checkpoint()
+      assert.equal(0, c.position)
+      assert.equal(1, c.version)
+      assert.equal(owner.fence, c.fence)
+      assert.equal("", c.identity)
+      assert.equal(0, c.committed_at)
+      assert.equal(0, c.script_count)
+      assert.is_false(c.paused)
+      assert.truthy(c.schema:find "field balance integer\n")
+    end)
+
+    it("leaves alone what is there in the same form", function()
+      local owner = kit.own(open(), kit.account_schema())
+      owner:commit { a = { balance = 1 } }
+      assert(owner.store:define(kit.account_schema(), owner.fence))
+      assert.equal(1, owner:checkpoint().position)
+      assert.equal(1, owner:load("a").a.balance)
+    end)
+
+    it("names the first difference in the fields", function()
+      local owner = kit.own(open(), kit.account_schema())
+      local changed = kit.schema { fields = { balance = "number" } }
+      fails("config", '"field active boolean" is now "field balance number"; '
+        .. "raise the version", owner.store:define(changed, owner.fence))
+      fails("config", '"nothing" is now "index balance"', owner.store:define(
+        kit.account_schema { indexes = { { "balance" } } }, owner.fence))
+    end)
+
+    it("asks for a rebuild when the version differs", function()
+      local owner = kit.own(open(), kit.account_schema())
+      fails("config", 'run "lunette rebuild account_summary"',
+        owner.store:define(kit.account_schema { version = 2 }, owner.fence))
+    end)
+
+    it("belongs to the owner", function()
+      local store = open()
+      fails("conflict", "ownership has passed on",
+        store:define(kit.account_schema(), 0))
+      local fence = assert(store:acquire("account_summary", "me"))
+      assert(store:acquire("account_summary", "me"))
+      fails("conflict", "ownership has passed on",
+        store:define(kit.account_schema(), fence))
+    end)
+
+    it("is listed by name", function()
+      local store = open()
+      for _, name in ipairs { "b", "c", "a" } do
+        kit.own(store, kit.schema { projection = name }, name)
+      end
+      assert(store:acquire("never_defined", "me"))
+      assert.same({ "a", "b", "c" }, store:list())
+    end)
+  end)
+end
+
+local function reset_and_drop(open)
+  describe("a reset", function()
+    it("clears everything and takes the new schema", function()
+      local owner = kit.own(open(), kit.account_schema())
+      owner:commit({ a = { balance = 1 } }, {
+        parked = { kit.aside(1, "b") },
+        skipped = { kit.aside(2, "c") },
+        source_state = "gap 17",
+      })
+      local schema = kit.schema { version = 2, fields = { total = "integer" } }
+      assert(owner.store:reset(schema, owner.revision, owner.fence))
+      local c = owner:checkpoint()
+      assert.equal(2, c.version)
+      assert.equal(0, c.position)
+      assert.equal(0, c.parked_count)
+      assert.equal(0, c.skipped_count)
+      assert.equal("", c.source_state)
+      assert.equal(owner.revision + 1, c.revision)
+      owner.schema, owner.revision = schema, c.revision
+      assert.same({}, owner:query())
+      assert.same({}, owner.store:parked "account_summary")
+      assert.same({}, owner.store:skipped "account_summary")
+      owner:commit { a = { total = 5 } }
+      assert.equal(5, owner:load("a").a.total)
+    end)
+
+    it("tells readers with the old schema", function()
+      local owner = kit.own(open(), kit.account_schema())
+      local schema = kit.schema { version = 2, fields = { total = "integer" } }
+      assert(owner.store:reset(schema, owner.revision, owner.fence))
+      fails("config", "of version 2, the script says 1",
+        owner.store:load(owner.schema, { "a" }))
+      fails("config", "of version 2, the script says 1",
+        owner.store:query(owner.schema))
+    end)
+
+    it("may make a projection that is not there", function()
+      local store = open()
+      local fence = assert(store:acquire("account_summary", "me"))
+      assert(store:reset(kit.account_schema(), 0, fence))
+      assert.equal(1, store:checkpoint("account_summary").revision)
+    end)
+
+    it("is refused with another revision or fence", function()
+      local owner = kit.own(open(), kit.account_schema())
+      owner:commit { a = { balance = 1 } }
+      fails("conflict", "revision", owner.store:reset(
+        owner.schema, owner.revision - 1, owner.fence))
+      fails("conflict", "ownership", owner.store:reset(
+        owner.schema, owner.revision, owner.fence + 1))
+      assert.equal(1, owner:load("a").a.balance)
+    end)
+  end)
+
+  describe("a drop", function()
+    it("forgets the projection but not its fence", function()
+      local owner = kit.own(open(), kit.account_schema())
+      owner:commit({ a = { balance = 1 } }, { parked = { kit.aside(1, "b") } })
+      fails("conflict", "revision",
+        owner.store:drop("account_summary", 99, owner.fence))
+      assert(owner.store:drop("account_summary", owner.revision, owner.fence))
+      assert.same({}, owner.store:list())
+      fails("not_found", "account_summary",
+        owner.store:checkpoint "account_summary")
+      fails("not_found", "account_summary",
+        owner.store:load(owner.schema, { "a" }))
+      fails("not_found", "account_summary", owner.store:query(owner.schema))
+      fails("not_found", "account_summary",
+        owner.store:drop("account_summary", 0, owner.fence))
+      assert.is_true(
+        assert(owner.store:acquire("account_summary", "me")) > owner.fence)
+    end)
+
+    it("lets it be defined anew", function()
+      local owner = kit.own(open(), kit.account_schema())
+      owner:commit { a = { balance = 1 } }
+      assert(owner.store:drop("account_summary", owner.revision, owner.fence))
+      owner = kit.own(owner.store, kit.schema())
+      assert.same({}, owner:query())
+      assert.equal(0, owner:checkpoint().parked_count)
+    end)
+  end)
+end
+
+local function administration(open)
+  describe("the checkpoint", function()
+    it("can be set", function()
+      local owner = kit.own(open(), kit.account_schema())
+      local store = owner.store
+      local high = ("f"):rep(32)
+      assert(store:set_position(
+        "account_summary", high, "a\0b", owner.revision, owner.fence))
+      local c = owner:checkpoint()
+      assert.equal(high, c.position)
+      assert.equal("a\0b", c.source_state)
+      assert.equal(owner.revision + 1, c.revision)
+      fails("conflict", "revision", store:set_position(
+        "account_summary", 0, nil, owner.revision, owner.fence))
+      fails("not_found", "other",
+        store:set_position("other", 0, nil, 0, owner.fence))
+    end)
+
+    it("remembers a pause", function()
+      local owner = kit.own(open(), kit.account_schema())
+      local store = owner.store
+      assert(store:set_paused(
+        "account_summary", true, owner.revision, owner.fence))
+      assert.is_true(owner:checkpoint().paused)
+      fails("conflict", "revision", store:set_paused(
+        "account_summary", false, owner.revision, owner.fence))
+      fails("conflict", "ownership", store:set_paused(
+        "account_summary", false, owner.revision + 1, owner.fence + 1))
+      owner.revision = owner.revision + 1
+      owner:commit()
+      assert.is_true(owner:checkpoint().paused)
+      assert(store:set_paused(
+        "account_summary", false, owner.revision, owner.fence))
+      assert.is_false(owner:checkpoint().paused)
+    end)
+  end)
+
+  describe("requests", function()
+    it("wait for their projection in order", function()
+      local store = open()
+      local first = assert(store:request_post("a", "pause"))
+      local other = assert(store:request_post("b", "resume"))
+      local second = assert(store:request_post("a", "retry", "id-1"))
+      assert.is_true(first < other and other < second)
+      assert.same({ number = first, projection = "a", kind = "pause",
+        argument = "" }, store:request_next "a")
+      assert(store:request_finish(first))
+      assert.same({ number = second, projection = "a", kind = "retry",
+        argument = "id-1" }, store:request_next "a")
+      assert(store:request_finish(second, "ok"))
+      fails("not_found", '"a"', store:request_next "a")
+      assert.equal("resume", store:request_next("b").kind)
+    end)
+
+    it("carry every kind", function()
+      local store = open()
+      for _, kind in ipairs { "pause", "resume", "rebuild", "retry",
+        "discard", "set_checkpoint", "delete_checkpoint" } do
+        local number = assert(store:request_post("a", kind, ("x"):rep(1000)))
+        local request = store:request_next "a"
+        assert.equal(kind, request.kind)
+        assert.equal(1000, #request.argument)
+        assert(store:request_finish(number))
+      end
+    end)
+
+    it("are answered once, to whoever asks from another connection", function()
+      local store = open()
+      local asking = assert(store:connect())
+      local number = assert(asking:request_post("a", "rebuild"))
+      fails("again", "still waits", asking:request_result(number))
+      assert(store:request_finish(number, "script", "line 3: no"))
+      fails("script", "^line 3: no$", asking:request_result(number))
+      fails("not_found", "request", asking:request_result(number))
+      number = assert(asking:request_post("a", "rebuild"))
+      assert(store:request_finish(number))
+      assert.is_true(asking:request_result(number))
+    end)
+
+    it("can be withdrawn", function()
+      local store = open()
+      local number = assert(store:request_post("a", "pause"))
+      fails("again", "waits", store:request_result(number, true))
+      fails("not_found", '"a"', store:request_next "a")
+      fails("not_found", "request", store:request_finish(number))
+    end)
+
+    it("survive the projection they are about", function()
+      local owner = kit.own(open(), kit.account_schema())
+      local number = assert(
+        owner.store:request_post("account_summary", "delete_checkpoint"))
+      assert(owner.store:drop("account_summary", owner.revision, owner.fence))
+      assert(owner.store:request_finish(number))
+      assert.is_true(owner.store:request_result(number))
+    end)
+  end)
+
+  describe("heartbeats", function()
+    it("replace each other", function()
+      local store = open()
+      local function beat(projection, state)
+        return {
+          projection = projection,
+          owner = "host, process 7",
+          state = state,
+          waiting_for = "the events",
+          last_error = "it's \"odd\"",
+          events_per_second = 1234.5,
+          at = 1700000000000000,
+        }
+      end
+      assert(store:publish { beat("a", "live"), beat("b", "failed") })
+      assert.same(beat("a", "live"), store:heartbeat "a")
+      assert(assert(store:connect()):publish { beat("a", "paused") })
+      assert.same(beat("a", "paused"), store:heartbeat "a")
+      assert.same(beat("b", "failed"), store:heartbeat "b")
+      fails("not_found", '"c"', store:heartbeat "c")
+      assert(store:publish {})
+    end)
+  end)
+end
+
+local function commits(open)
+  describe("a commit", function()
+    it("writes, replaces and deletes models", function()
+      local owner = kit.own(open(), kit.account_schema())
+      local full = {
+        owner = "Ada Ł. 😀",
+        balance = math.maxinteger,
+        rate = 0.1,
+        active = false,
+        last_activity = { timestamp = 1700000000123456 },
+        tags = { json = '{"a":[1,null]}' },
+      }
+      owner:commit { a = full, b = {}, c = { balance = math.mininteger } }
+      assert.same({ a = full, b = {}, c = { balance = math.mininteger } },
+        owner:load("a", "b", "c", "d"))
+      owner:commit { a = { balance = 2 }, b = false, d = { rate = -0.5 } }
+      assert.same({ a = { balance = 2 }, c = { balance = math.mininteger },
+        d = { rate = -0.5 } }, owner:load("d", "c", "b", "a"))
+    end)
+
+    it("keeps numbers as they are", function()
+      local owner = kit.own(open(), kit.account_schema())
+      local numbers = { 3.0, 5e-324, 1.7976931348623157e308, -0.0, 1 / 3 }
+      for i, number in ipairs(numbers) do
+        owner:commit { ["n" .. i] = { rate = number } }
+      end
+      for i, number in ipairs(numbers) do
+        local back = owner:load("n" .. i)["n" .. i].rate
+        assert.equal("float", math.type(back))
+        assert.equal(number, back)
+      end
+    end)
+
+    it("takes any text as an id", function()
+      local owner = kit.own(open(), kit.account_schema())
+      local ids = { "it's", 'a "quoted" id', "Łódź 😀", ("x"):rep(1000), "%_",
+        "a;b--", " ", "0", "\1\127" }
+      local models = {}
+      for i, id in ipairs(ids) do
+        models[id] = { balance = i }
+      end
+      owner:commit(models)
+      assert.same(models, owner:load(table.unpack(ids)))
+      assert.equal(#ids, #owner:query())
+    end)
+
+    it("refuses ids that no store could keep", function()
+      local owner = kit.own(open(), kit.account_schema())
+      fails("invalid", "1001 bytes",
+        owner:try_commit { [("x"):rep(1001)] = {} })
+      fails("invalid", "empty", owner:try_commit { [""] = {} })
+      fails("invalid", "NUL", owner:try_commit { ["a\0b"] = {} })
+      fails("invalid", "empty", owner.store:load(owner.schema, { "" }))
+    end)
+
+    it("moves the checkpoint with everything it carries", function()
+      local owner = kit.own(open(), kit.account_schema())
+      owner:commit({}, {
+        position = ("1"):rep(32),
+        identity = "log-1",
+        script_hash = ("a"):rep(32),
+        source_state = "\0open gaps\255",
+      })
+      local c = owner:checkpoint()
+      assert.equal(("1"):rep(32), c.position)
+      assert.equal("log-1", c.identity)
+      assert.equal(("a"):rep(32), c.script_hash)
+      assert.equal("\0open gaps\255", c.source_state)
+      assert.equal(owner.revision, c.revision)
+      assert.is_true(c.committed_at > 1700000000000000)
+    end)
+
+    it("counts the scripts that built the models", function()
+      local owner = kit.own(open(), kit.account_schema())
+      for i, hash in ipairs { "aa", "aa", "bb", "bb", "aa" } do
+        owner:commit({}, { script_hash = hash })
+        assert.equal(({ 1, 1, 2, 2, 3 })[i], owner:checkpoint().script_count)
+      end
+    end)
+
+    it("may stay at its position", function()
+      local owner = kit.own(open(), kit.account_schema())
+      owner:commit({ a = { balance = 1 } }, { position = 5 })
+      owner:commit({ a = { balance = 2 } }, { position = 5 })
+      assert.equal(5, owner:checkpoint().position)
+      assert.equal(2, owner:load("a").a.balance)
+    end)
+
+    it("writes nothing with a revision that is old or new", function()
+      local owner = kit.own(open(), kit.account_schema())
+      owner:commit { a = { balance = 1 } }
+      for _, wrong in ipairs { -1, 1 } do
+        fails("conflict", "expected revision", owner:try_commit(
+          { a = { balance = 9 }, b = {} },
+          { revision = owner.revision + wrong,
+            parked = { kit.aside(1, "a") } }))
+      end
+      assert.same({ a = { balance = 1 } }, owner:load("a", "b"))
+      assert.equal(1, owner:checkpoint().position)
+      assert.equal(owner.revision, owner:checkpoint().revision)
+      assert.same({}, owner.store:parked "account_summary")
+    end)
+
+    it("writes nothing with a fence that is old or new", function()
+      local owner = kit.own(open(), kit.account_schema())
+      owner:commit { a = { balance = 1 } }
+      local newer = assert(owner.store:acquire("account_summary", "me"))
+      for _, wrong in ipairs { owner.fence, newer + 1, 0 } do
+        fails("conflict", "ownership", owner:try_commit(
+          { a = { balance = 9 } }, { fence = wrong }))
+      end
+      assert.same({ a = { balance = 1 } }, owner:load "a")
+      owner.fence = newer
+      owner:commit { a = { balance = 2 } }
+    end)
+
+    it("is for projections that are defined", function()
+      local store = open()
+      local fence = assert(store:acquire("account_summary", "me"))
+      fails("not_found", "account_summary", store:commit {
+        schema = kit.account_schema(), revision = 0, fence = fence })
+    end)
+
+    it("is seen by other connections, and theirs by it", function()
+      local owner = kit.own(open(), kit.account_schema())
+      local other = assert(owner.store:connect())
+      owner:commit { a = { balance = 1 } }
+      assert.same({ a = { balance = 1 } }, other:load(owner.schema, { "a" }))
+      local first = owner.store
+      owner.store = other
+      owner:commit { a = { balance = 2 } }
+      assert.same({ a = { balance = 2 } }, first:load(owner.schema, { "a" }))
+      assert.equal(2, first:checkpoint("account_summary").position)
+    end)
+
+    it("takes tens of thousands of models", function()
+      local owner = kit.own(open(), kit.account_schema())
+      local models, ids = {}, {}
+      for i = 1, 20000 do
+        ids[i] = "account-" .. (i * 7919) % 20011
+        models[ids[i]] = { balance = i }
+      end
+      owner:commit(models)
+      local back = owner:load(table.unpack(ids, 1, 10000))
+      for i = 1, 10000 do
+        assert.equal(i, back[ids[i]].balance)
+      end
+      for i = 1, 20000, 2 do
+        models[ids[i]] = false
+      end
+      owner:commit(models)
+      assert.equal(10000, #owner:query("limit=20000", "select=id"))
+    end)
+  end)
+
+  describe("a model without fields", function()
+    it("is one json value", function()
+      local owner = kit.own(open(), kit.schema())
+      owner:commit { a = { model = { json = '{"n":1}' } },
+        b = { model = { json = "[1]" } }, c = { model = { json = "7" } } }
+      assert.same({ a = { model = { json = '{"n":1}' } },
+        b = { model = { json = "[1]" } }, c = { model = { json = "7" } } },
+        owner:load("a", "b", "c"))
+    end)
+  end)
+end
+
+local function set_aside(open)
+  describe("events set aside", function()
+    it("land together with models and position", function()
+      local owner = kit.own(open(), kit.account_schema())
+      owner:commit({ b = { balance = 1 } },
+        { position = 9, parked = { kit.aside(2, "a"), kit.aside(5, "a") } })
+      local c = owner:checkpoint()
+      assert.equal(9, c.position)
+      assert.equal(2, c.parked_count)
+      local parked = owner.store:parked "account_summary"
+      for i, n in ipairs { 2, 5 } do
+        local expected = kit.aside(n, "a", { number = parked[i].number })
+        assert.same(expected, parked[i])
+      end
+    end)
+
+    it("are parked in order, model by model", function()
+      local owner = kit.own(open(), kit.account_schema())
+      local store = owner.store
+      owner:commit({}, { parked = { kit.aside(1, "a"), kit.aside(2, "b") } })
+      owner:commit({}, { parked = { kit.aside(3, "a"), kit.aside(4, "it's") } })
+      local all = store:parked "account_summary"
+      assert.equal("event-1 event-2 event-3 event-4", ids_of(all))
+      for i = 2, 4 do
+        assert.is_true(all[i - 1].number < all[i].number)
+      end
+      assert.equal("event-1 event-3", ids_of(
+        store:parked("account_summary", "a")))
+      assert.equal("event-3", ids_of(
+        store:parked("account_summary", "a", all[1].number)))
+      assert.equal("event-2 event-3", ids_of(
+        store:parked("account_summary", nil, all[1].number, 2)))
+      assert.equal("", ids_of(store:parked("account_summary", "nobody")))
+      assert.same({ "a", "b", "it's" }, store:parked_ids "account_summary")
+    end)
+
+    it("leave by number, and number on", function()
+      local owner = kit.own(open(), kit.account_schema())
+      local store = owner.store
+      owner:commit({}, { parked = { kit.aside(1, "a"), kit.aside(2, "b"),
+        kit.aside(3, "b") } })
+      local all = store:parked "account_summary"
+      owner:commit({ b = { balance = 3 } },
+        { unparked = { all[3].number, all[2].number, 999 } })
+      assert.equal("event-1", ids_of(store:parked "account_summary"))
+      assert.equal(1, owner:checkpoint().parked_count)
+      owner:commit({}, { unparked = { all[1].number },
+        parked = { kit.aside(1, "a", { error = "again" }) } })
+      local again = store:parked "account_summary"
+      assert.equal("again", again[1].error)
+      assert.is_true(again[1].number > all[3].number)
+      assert.same({ "a" }, store:parked_ids "account_summary")
+    end)
+
+    it("belong to their projection", function()
+      local store = open()
+      local a = kit.own(store, kit.schema { projection = "a" }, "a")
+      local b = kit.own(store, kit.schema { projection = "b" }, "b")
+      a:commit({}, { parked = { kit.aside(1, "x") } })
+      b:commit({}, { parked = { kit.aside(2, "x") } })
+      assert.equal("event-1", ids_of(store:parked "a"))
+      assert.equal("event-2", ids_of(store:parked("b", "x")))
+      local number = store:parked("b")[1].number
+      a:commit({}, { unparked = { number } })
+      assert.equal("event-2", ids_of(store:parked "b"))
+      fails("not_found", '"c"', store:parked "c")
+      fails("not_found", '"c"', store:parked_ids "c")
+      fails("not_found", '"c"', store:skipped "c")
+    end)
+
+    it("are skipped with the latest first", function()
+      local owner = kit.own(open(), kit.account_schema())
+      owner:commit({}, { skipped = { kit.aside(1, "a"), kit.aside(2) } })
+      owner:commit({}, { skipped = { kit.aside(3, "a") } })
+      local skipped = owner.store:skipped "account_summary"
+      assert.equal("event-3 event-2 event-1", ids_of(skipped))
+      assert.is_nil(skipped[2].model_id)
+      assert.equal("event-3", ids_of(owner.store:skipped("account_summary", 1)))
+      assert.equal(3, owner:checkpoint().skipped_count)
+    end)
+
+    it("are forgotten when a thousand later ones were skipped", function()
+      local owner = kit.own(open(), kit.account_schema())
+      local items = {}
+      for i = 1, 1500 do
+        items[i] = kit.aside(i, "a")
+      end
+      owner:commit({}, { skipped = items })
+      owner:commit({}, { skipped = { kit.aside(1501, "a") } })
+      local skipped = owner.store:skipped "account_summary"
+      assert.equal(1000, #skipped)
+      assert.equal("event-1501", skipped[1].id)
+      assert.equal("event-502", skipped[1000].id)
+      assert.equal(1501, owner:checkpoint().skipped_count)
+    end)
+  end)
+end
+
+return function(open)
+  ownership(open)
+  definition(open)
+  reset_and_drop(open)
+  administration(open)
+  commits(open)
+  set_aside(open)
+  queries(open)
+end
