@@ -152,7 +152,7 @@ struct lun_model_store_ops {
 	enum lun_code (*acquire)(struct lun_model_store *store,
 	    const char *projection, const char *owner, int64_t time_to_live_ms,
 	    int64_t *fence, char holder[LUN_OWNER_SIZE], struct lun_err *err);
-	/* LUN_CONFLICT if ownership was lost. */
+	/* From any connection. LUN_CONFLICT if the fence is another's now. */
 	enum lun_code (*renew)(struct lun_model_store *store,
 	    const char *projection, int64_t fence, int64_t time_to_live_ms,
 	    struct lun_err *err);

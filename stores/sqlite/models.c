@@ -146,15 +146,11 @@ sqlite_renew(struct lun_model_store *store, const char *projection,
     int64_t fence, int64_t time_to_live_ms, struct lun_err *err)
 {
 	struct sqlite_models *m = sqlite_models_of(store);
-	struct lun_ownership *mine = *lun_ownership_find(&m->owned, projection);
 	struct lun_guard stored;
 	enum lun_code code;
 	bool defined;
 
 	(void)time_to_live_ms;
-	if (mine == NULL || mine->fence != fence)
-		return lun_fail(err, LUN_CONFLICT,
-		    "projection \"%s\" is not owned here any more", projection);
 	code = lun_sqlite_read_guard(m, projection, &stored, &defined, err);
 	if (code != LUN_OK)
 		return code;
