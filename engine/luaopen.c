@@ -3,10 +3,12 @@
  */
 
 #include "luaopen.h"
+#include "script/query_object.h"
 
 #include <string.h>
 
 #include "json.h"
+#include "json_scan.h"
 
 /* Settings as text; what they point at stays in the tables at 1 and anchors. */
 struct settings {
@@ -152,8 +154,13 @@ static int
 lunette_decode(lua_State *L)
 {
 	struct lun_text json;
+	struct lun_err err;
+	enum lun_code code;
 
 	json.bytes = luaL_checklstring(L, 1, &json.length);
+	code = lun_json_check(json, &err);
+	if (code != LUN_OK)
+		return lun_host_fail(L, code, &err);
 	lun_json_push(L, json);
 	return 1;
 }
@@ -189,8 +196,9 @@ static const luaL_Reg engine_meta[] = {
     {NULL, NULL},
 };
 
+/* Pushes (+1) the table of methods. */
 static void
-make_engine_metatable(lua_State *L)
+push_engine_methods(lua_State *L)
 {
 	luaL_newmetatable(L, LUN_HOST_ENGINE);
 	luaL_setfuncs(L, engine_meta, 0);
@@ -200,8 +208,9 @@ make_engine_metatable(lua_State *L)
 	luaL_setfuncs(L, lun_host_model_methods, 0);
 	lua_pushcfunction(L, engine_close);
 	lua_setfield(L, -2, "close");
-	lua_setfield(L, -2, "__index");
-	lua_pop(L, 1);
+	lua_pushvalue(L, -1);
+	lua_setfield(L, -3, "__index");
+	lua_remove(L, -2);
 }
 
 static const luaL_Reg functions[] = {
@@ -219,8 +228,11 @@ luaopen_lunette_core(lua_State *L)
 	luaL_checkversion(L);
 	lun_json_setup(L);
 	lun_host_setup(L);
-	make_engine_metatable(L);
 	luaL_newlib(L, functions);
+	push_engine_methods(L);
+	lua_setfield(L, -2, "methods");
+	lun_query_object_push(L);
+	lua_setfield(L, -2, "query");
 	lua_pushlightuserdata(L, lun_json_null());
 	lua_setfield(L, -2, "null");
 	lua_pushstring(L, lun_version());

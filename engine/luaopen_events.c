@@ -73,15 +73,20 @@ json_field(lua_State *L, struct append *append, int event, const char *name,
 }
 
 static int64_t
-integer_field(lua_State *L, int event, const char *name, int64_t absent)
+integer_field(
+    lua_State *L, int event, const char *name, int64_t least, int64_t absent)
 {
-	int64_t value = absent;
-	int is_integer = 1;
+	int64_t value;
+	int is_integer;
 
-	if (lua_getfield(L, event, name) != LUA_TNIL)
-		value = lua_tointegerx(L, -1, &is_integer);
-	if (!is_integer || value < 0)
-		luaL_error(L, "%s must be a whole number, not below 0", name);
+	if (lua_getfield(L, event, name) == LUA_TNIL) {
+		lua_pop(L, 1);
+		return absent;
+	}
+	value = lua_tointegerx(L, -1, &is_integer);
+	if (!is_integer || value < least)
+		luaL_error(L, "%s must be a whole number, not below %I", name,
+		    (LUAI_UACINT)least);
 	lua_pop(L, 1);
 	return value;
 }
@@ -95,7 +100,8 @@ recorded_at(lua_State *L, int event)
 
 	if (lua_getfield(L, event, "recorded_at") != LUA_TSTRING) {
 		lua_pop(L, 1);
-		return integer_field(L, event, "recorded_at", 0);
+		return integer_field(
+		    L, event, "recorded_at", LUN_TIMESTAMP_MIN, 0);
 	}
 	text.bytes = lua_tolstring(L, -1, &text.length);
 	if (!lun_timestamp_parse(text, &us))
@@ -103,16 +109,6 @@ recorded_at(lua_State *L, int event)
 		    text.bytes);
 	lua_pop(L, 1);
 	return us;
-}
-
-static int64_t
-expected_version(lua_State *L, int event)
-{
-	bool any = lua_getfield(L, event, "expected_version") == LUA_TNIL;
-
-	lua_pop(L, 1);
-	return any ? LUN_ANY_VERSION
-		   : integer_field(L, event, "expected_version", 0);
 }
 
 /* Takes the event on the top of the stack. */
@@ -130,7 +126,8 @@ take_event(lua_State *L, struct append *append)
 	    .data = json_field(L, append, event, "data", "{}"),
 	    .metadata = json_field(L, append, event, "metadata", NULL),
 	    .recorded_at = recorded_at(L, event),
-	    .expected_version = expected_version(L, event),
+	    .expected_version =
+		integer_field(L, event, "expected_version", 0, LUN_ANY_VERSION),
 	};
 	lua_pop(L, 1);
 }
@@ -232,7 +229,7 @@ check_filter(lua_State *L, int arg)
 	filter.stream = lun_host_text_field(L, arg, "stream");
 	filter.type = lun_host_text_field(L, arg, "type");
 	filter.after = lun_host_text_field(L, arg, "after");
-	filter.limit = (uint64_t)integer_field(L, arg, "limit", 0);
+	filter.limit = (uint64_t)integer_field(L, arg, "limit", 1, 0);
 	return filter;
 }
 

@@ -3,6 +3,7 @@
  */
 
 #include "luaopen.h"
+#include "script/query_object.h"
 
 #define REQUEST_SECONDS 30
 
@@ -48,24 +49,52 @@ push_terms(lua_State *L, size_t count)
 	return terms;
 }
 
-/* engine:query(projection, [terms]) */
+/*
+ * From (projection, terms), (projection, query) or (query) to the projection's
+ * name at 2 and a list of terms at 3; a query that was built is such a list.
+ */
+static void
+sort_out_query(lua_State *L)
+{
+	const char *name;
+
+	lua_settop(L, 3);
+	if (lun_query_object_is(L, 2)) {
+		lua_copy(L, 2, 3);
+		if (lua_getfield(L, 3, "projection") != LUA_TSTRING)
+			luaL_error(L, "the query does not say of what");
+		lua_replace(L, 2);
+		return;
+	}
+	name = lun_host_check_text(L, 2);
+	if (lua_isnil(L, 3)) {
+		lua_newtable(L);
+		lua_replace(L, 3);
+	}
+	luaL_checktype(L, 3, LUA_TTABLE);
+	if (!lun_query_object_is(L, 3))
+		return;
+	if (lua_getfield(L, 3, "projection") == LUA_TSTRING &&
+	    strcmp(lua_tostring(L, -1), name) != 0)
+		luaL_error(L, "a query of %s cannot be asked of %s",
+		    lua_tostring(L, -1), name);
+	lua_pop(L, 1);
+}
+
+/* engine:query(projection, [terms or query]), engine:query(query) */
 static int
 engine_query(lua_State *L)
 {
 	struct lun_engine *engine = lun_host_check_engine(L);
-	const char *projection = lun_host_check_text(L, 2);
+	const char *projection;
 	const char **terms;
 	size_t count;
 	char **json;
 	struct lun_err err;
 	enum lun_code code;
 
-	lua_settop(L, 3);
-	if (lua_isnil(L, 3)) {
-		lua_newtable(L);
-		lua_replace(L, 3);
-	}
-	luaL_checktype(L, 3, LUA_TTABLE);
+	sort_out_query(L);
+	projection = lun_host_check_text(L, 2);
 	count = lua_rawlen(L, 3);
 	terms = push_terms(L, count);
 	json = lun_host_push_owner(L);

@@ -1,0 +1,284 @@
+-- For specs of projections: given these events, these are the models.
+--
+--   local replay = require("lunette.testing").replay
+--
+--   local models = replay("projections/account_summary.lua", {
+--     { type = "AccountOpened", data = { account_id = "a1", owner = "Ada" } },
+--   })
+--   assert.equal(0, models.a1.balance)
+--
+-- Every replay has an engine and memory stores of its own. A projection is a
+-- path, a name (NAME.lua beside the spec, here, or in projections/) or a table
+-- { source = "return {...}", name = "what errors call it" }.
+
+local lunette = require "lunette"
+
+local testing = {}
+
+local batch_sizes = { 1, 2, 7, "all" }
+local all_events = 1000000
+local most_models = 1000000
+local most_differences = 10
+
+local first_moment = 1767225600000000 -- 2026-01-01T00:00:00Z
+local second = 1000000
+
+-- ---- projections ----------------------------------------------------------
+
+local function read_file(path)
+  local file = io.open(path, "rb")
+  if not file then
+    return nil
+  end
+  local text = file:read "a"
+  file:close()
+  return text
+end
+
+-- Where a bare name may be found; the spec is the first caller outside here.
+local function places(name)
+  local here = debug.getinfo(1, "S").source
+  local level = 2
+  while debug.getinfo(level, "S").source == here do
+    level = level + 1
+  end
+  local spec = debug.getinfo(level, "S").source
+  local beside = (spec:match "^@(.*/)" or "") .. name .. ".lua"
+  local plain = name .. ".lua"
+  local below = "projections/" .. plain
+  return beside == plain and { plain, below } or { beside, plain, below }
+end
+
+local function find(projection)
+  if type(projection) == "table" then
+    return projection
+  end
+  if type(projection) ~= "string" then
+    error("a projection is a path, a name or a table with its source", 3)
+  end
+  local is_path = projection:find "/" or projection:find "%.lua$"
+  local paths = is_path and { projection } or places(projection)
+  for _, path in ipairs(paths) do
+    local source = read_file(path)
+    if source then
+      return { source = source, name = path }
+    end
+  end
+  error("no projection at " .. table.concat(paths, ", "), 3)
+end
+
+-- The same projection answering queries with its models as they are. All on
+-- the first line, so that errors keep their line numbers.
+local function without_handle_query(projection)
+  if not projection.source:find "handle_query" then
+    return projection
+  end
+  return {
+    name = projection.name,
+    source = "local projection = (function(...) " .. projection.source
+      .. "\nend)(...) projection.handle_query = nil return projection",
+  }
+end
+
+-- ---- events ---------------------------------------------------------------
+
+-- What a spec left out is filled in, the same way in every run.
+local function complete(event, i)
+  local full = {}
+  for key, value in pairs(event) do
+    full[key] = value
+  end
+  full.stream = event.stream or "test"
+  full.id = event.id or ("00000000-0000-4000-8000-%012d"):format(i)
+  full.recorded_at = event.recorded_at or first_moment + i * second
+  return full
+end
+
+local function check_events(events)
+  if type(events) ~= "table" then
+    error("events must be a list", 3)
+  end
+  for i, event in ipairs(events) do
+    if type(event) ~= "table" or type(event.type) ~= "string" then
+      error("event " .. i .. " must be a table with a type", 3)
+    end
+  end
+end
+
+-- ---- one run --------------------------------------------------------------
+
+local function check(ok, message, code, detail)
+  if ok == nil then
+    error(detail and message .. "\n" .. detail or message, 0)
+  end
+  return ok, code
+end
+
+local function open(batch, settings)
+  local all = {
+    events = "memory:",
+    models = "memory:",
+    query_limit = most_models,
+    query_limit_max = most_models,
+    retry_ms = 1,
+    retry_max_ms = 1,
+  }
+  if batch then
+    all.batch_events = batch == "all" and all_events or batch
+    all.live_events = all.batch_events
+  end
+  for name, value in pairs(settings or {}) do
+    all[name] = value
+  end
+  return check(lunette.open(all))
+end
+
+-- An engine that has applied the events, and the projection's name.
+local function run(projection, events, batch, settings)
+  local engine = open(batch, settings)
+  local name = check(engine:register(projection))
+  local list = {}
+  for i, event in ipairs(events) do
+    list[i] = complete(event, i)
+  end
+  if #list > 0 then
+    check(engine:append(list))
+  end
+  check(engine:run_once())
+  return engine, name
+end
+
+local function without_nulls(row)
+  local model = {}
+  for field, value in pairs(row) do
+    if field ~= "id" and value ~= lunette.null then
+      model[field] = value
+    end
+  end
+  return model
+end
+
+local function models_of(projection, events, batch, settings)
+  local engine <close>, name = run(projection, events, batch, settings)
+  local models = {}
+  for _, row in ipairs(check(engine:query(name))) do
+    models[row.id] = without_nulls(row)
+  end
+  return models, check(engine:parked(name)), name
+end
+
+-- ---- comparing ------------------------------------------------------------
+
+local function show(value)
+  return value == nil and "nothing" or lunette.encode(value)
+end
+
+local function sorted_keys(a, b)
+  local keys, seen = {}, {}
+  for _, t in ipairs { a, b } do
+    for key in pairs(t) do
+      if not seen[key] then
+        seen[key] = true
+        keys[#keys + 1] = key
+      end
+    end
+  end
+  table.sort(keys, function(x, y)
+    return tostring(x) < tostring(y)
+  end)
+  return keys
+end
+
+local function differences(a, b, path, found)
+  for _, key in ipairs(sorted_keys(a, b)) do
+    local x, y = a[key], b[key]
+    local place = path == "" and tostring(key) or path .. "." .. tostring(key)
+    if type(x) == "table" and type(y) == "table" then
+      differences(x, y, place, found)
+    elseif x ~= y then
+      found[#found + 1] = { place = place, x = x, y = y }
+    end
+  end
+  return found
+end
+
+local function batches_of(size)
+  return "batches of " .. size
+end
+
+local function describe(name, sizes, found)
+  local lines = {
+    name .. ": models depend on where batches end; a handler keeps something"
+      .. " outside its model",
+  }
+  for i = 1, math.min(#found, most_differences) do
+    local one = found[i]
+    lines[#lines + 1] = ("  %s: %s in %s, %s in %s"):format(one.place,
+      show(one.x), batches_of(sizes[1]), show(one.y), batches_of(sizes[2]))
+  end
+  if #found > most_differences then
+    lines[#lines + 1] = "  and " .. #found - most_differences .. " more"
+  end
+  return table.concat(lines, "\n")
+end
+
+-- ---- what specs call ------------------------------------------------------
+
+local function check_script(projection)
+  local engine <close> = open()
+  check(engine:register(projection))
+end
+
+local function replay(projection, events, options)
+  check_script(projection)
+  local sizes = options.batch and { options.batch } or batch_sizes
+  local bare = without_handle_query(projection)
+  local models, parked
+  for i, size in ipairs(sizes) do
+    local other, other_parked, name =
+      models_of(bare, events, size, options.settings)
+    local found = differences(models or other, other, "", {})
+    if #found > 0 then
+      error(describe(name, { sizes[1], size }, found), 0)
+    end
+    if i == 1 then
+      models, parked = other, other_parked
+    end
+  end
+  return models, parked
+end
+
+local function query(projection, events, terms, options)
+  local engine <close>, name = run(projection, events, nil, options.settings)
+  return check(engine:query(name, terms))
+end
+
+-- The caller's line is what a reader of a failing spec wants to see; it is
+-- at level 2 because what specs call ends with a tail call to this.
+local function raise_for_caller(ok, ...)
+  if not ok then
+    error(..., 2)
+  end
+  return ...
+end
+
+-- The models by id, as plain tables without the id and without null fields,
+-- and the list of parked events. Replays in batches of 1, 2, 7 and all events
+-- and raises if the models differ. options: batch (a number, to replay once),
+-- settings (of the engine).
+function testing.replay(projection, events, options)
+  projection = find(projection)
+  check_events(events)
+  return raise_for_caller(pcall(replay, projection, events, options or {}))
+end
+
+-- What a query answers after the events; terms or a builder, as engine:query
+-- takes them. options: settings.
+function testing.query(projection, events, terms, options)
+  projection = find(projection)
+  check_events(events)
+  return raise_for_caller(
+    pcall(query, projection, events, terms, options or {}))
+end
+
+return testing

@@ -1,0 +1,336 @@
+---@meta lunette.types
+-- Annotations for the Lua language server. Nothing loads this file; editors
+-- read it. In a projection script:
+--
+--   ---@type lunette.projection
+--   local projection = { ... }
+
+-- luacheck: ignore 212 241
+
+-- ---- inside projection scripts --------------------------------------------
+
+-- JSON null: in event data and in json fields.
+---@class lunette.null
+
+-- An event. Lazy and read-only: data is decoded where it is touched, and an
+-- event cannot be used after the call it was given to.
+---@class lunette.event
+---@field id string
+---@field stream string
+---@field type string
+---@field version integer in its stream
+---@field position string as the event store writes it
+---@field recorded_at integer microseconds since 1970 UTC
+---@field data any
+---@field metadata any nil if there is none
+
+---@alias lunette.field_type
+---| "text"
+---| "integer"
+---| "number"
+---| "boolean"
+---| "timestamp" integer microseconds since 1970 UTC inside scripts
+---| "json"
+
+-- The model is nil at first; returning nil deletes it.
+---@alias lunette.apply fun(m: table?, e: lunette.event, id: string): table?
+
+---@class lunette.projection
+---@field name string a-z, 0-9 and _, at most 40 characters
+---@field version integer raise it when the models have to be built anew
+---@field handles? string[] event types it wants; absent: all
+---@field fields? table<string, lunette.field_type> absent: models are JSON
+---@field indexes? (string|string[])[]
+---@field extract_model_id fun(event: lunette.event): string|string[]|nil
+---@field apply_to_model? lunette.apply nil deletes the model
+---@field on? table<string, lunette.apply> by event type, instead
+---@field handle_query? fun(store: lunette.store, query: lunette.query): table[]
+---@field on_error? "stop"|"skip"|"park"
+---@field retries? integer
+
+-- The models of this projection, inside handle_query.
+---@class lunette.store
+local store = {}
+
+---@param query lunette.query|nil
+---@return table[]
+function store:query(query) end
+
+---@param id string
+---@return table?
+function store:get(id) end
+
+-- ---- queries --------------------------------------------------------------
+
+---@alias lunette.operator
+---| "eq"
+---| "neq"
+---| "gt"
+---| "gte"
+---| "lt"
+---| "lte"
+---| "like"
+---| "ilike"
+---| "in"
+---| "is"
+
+---@class lunette.query
+local query = {}
+
+---@param field string
+---@param operator lunette.operator
+---@param value any a list for "in", lunette.null for "is"
+---@return lunette.query
+function query:filter(field, operator, value) end
+
+---@param field string
+---@param direction? "asc"|"desc"
+---@return lunette.query
+function query:order_by(field, direction) end
+
+---@param rows integer
+---@return lunette.query
+function query:limit(rows) end
+
+---@param rows integer
+---@return lunette.query
+function query:offset(rows) end
+
+---@param ... string
+---@return lunette.query
+function query:select(...) end
+
+-- ---- require "lunette" ----------------------------------------------------
+
+---@alias lunette.code
+---| "notfound"
+---| "conflict"
+---| "held"
+---| "unavailable"
+---| "timeout"
+---| "io"
+---| "invalid"
+---| "script"
+---| "budget"
+---| "config"
+---| "nomem"
+
+---@class lunette.new_event
+---@field stream string
+---@field type string
+---@field data? any any value with a JSON form; absent: {}
+---@field metadata? any
+---@field id? string a UUID; one that is stored already is not stored again
+---@field recorded_at? integer|string microseconds, or RFC 3339 text
+---@field expected_version? integer of the stream before; 0: a new stream
+
+---@class lunette.appended
+---@field position string
+---@field version integer
+---@field existed boolean its id was stored before; nothing was written
+
+---@class lunette.events_filter
+---@field stream? string
+---@field type? string
+---@field after? string a position
+---@field limit? integer
+
+---@class lunette.progress
+---@field projection string
+---@field events_done integer
+---@field events_total integer an estimate; 0: unknown
+
+---@class lunette.engine
+local engine = {}
+
+---@param events lunette.new_event|lunette.new_event[]
+---@return string? position of the last event
+---@return lunette.appended|lunette.appended[]|string appended or message
+---@return lunette.code? code
+function engine:append(events) end
+
+---@param filter? lunette.events_filter
+---@return table[]? events
+---@return string? message
+---@return lunette.code? code
+function engine:events(filter) end
+
+---@param script string|{ source: string, name?: string }
+---@return string? name
+---@return string? message
+---@return lunette.code? code
+---@return string? detail
+function engine:register(script) end
+
+---@param folder string
+---@return true?
+---@return string? message
+---@return lunette.code? code
+---@return string? detail
+function engine:register_folder(folder) end
+
+---@param projection? string absent: every registered one
+---@return integer|false|nil events read; false: nothing to read
+---@return string? message
+---@return lunette.code? code
+---@return string? detail
+function engine:step(projection) end
+
+---@param progress? fun(list: lunette.progress[]): boolean? false ends the run
+---@return true?
+---@return string? message
+---@return lunette.code? code
+---@return string? detail
+function engine:run_once(progress) end
+
+---@return true?
+---@return string? message
+---@return lunette.code? code
+function engine:start() end
+
+---@return true?
+---@return string? message
+---@return lunette.code? code
+function engine:stop() end
+
+---@return true?
+---@return string? message
+---@return lunette.code? code
+function engine:watch() end
+
+---@param what { projection: string, after?: string, timeout?: number }
+---@return true?
+---@return string? message
+---@return lunette.code? code
+function engine:wait(what) end
+
+---@param projection string
+---@param id string
+---@return table? model
+---@return string? message
+---@return lunette.code? code
+function engine:get(projection, id) end
+
+---@param projection string|lunette.query
+---@param terms? string[]|lunette.query
+---@return table[]? rows
+---@return string? message
+---@return lunette.code? code
+---@return string? detail
+function engine:query(projection, terms) end
+
+---@return table[]? projections
+---@return string? message
+---@return lunette.code? code
+function engine:status() end
+
+---@param projection string
+---@param timeout? number
+---@return true?
+---@return string? message
+---@return lunette.code? code
+function engine:pause(projection, timeout) end
+
+---@param projection string
+---@param timeout? number
+---@return true?
+---@return string? message
+---@return lunette.code? code
+function engine:resume(projection, timeout) end
+
+---@param projection string
+---@param timeout? number
+---@return true?
+---@return string? message
+---@return lunette.code? code
+function engine:rebuild(projection, timeout) end
+
+---@param projection string
+---@param id? string
+---@return table[]? events
+---@return string? message
+---@return lunette.code? code
+function engine:parked(projection, id) end
+
+---@param projection string
+---@return table[]? events
+---@return string? message
+---@return lunette.code? code
+function engine:skipped(projection) end
+
+---@param projection string
+---@param id? string absent: all of them
+---@param timeout? number
+---@return true?
+---@return string? message
+---@return lunette.code? code
+function engine:retry(projection, id, timeout) end
+
+---@param projection string
+---@param id? string absent: all of them
+---@param timeout? number
+---@return true?
+---@return string? message
+---@return lunette.code? code
+function engine:discard(projection, id, timeout) end
+
+---@param projection string
+---@return table? checkpoint
+---@return string? message
+---@return lunette.code? code
+function engine:checkpoint(projection) end
+
+---@param projection string
+---@param position string
+---@param timeout? number
+---@return true?
+---@return string? message
+---@return lunette.code? code
+function engine:set_checkpoint(projection, position, timeout) end
+
+---@param projection string
+---@param timeout? number
+---@return true?
+---@return string? message
+---@return lunette.code? code
+function engine:delete_checkpoint(projection, timeout) end
+
+function engine:close() end
+
+---@class lunette
+---@field version string
+---@field null lunette.null
+local lunette = {}
+
+---@param settings { events: string, models: string, [string]: string|number }
+---@return lunette.engine?
+---@return string? message
+---@return lunette.code? code
+function lunette.open(settings) end
+
+---@param path string
+---@return table? description
+---@return string? message
+---@return lunette.code? code
+---@return string? detail
+function lunette.check(path) end
+
+---@param projection string
+---@return lunette.query
+function lunette.query(projection) end
+
+---@param list? table
+---@return table list an array even when it is empty
+function lunette.array(list) end
+
+---@param value any
+---@return string json
+function lunette.encode(value) end
+
+---@param json string
+---@return any value
+---@return string? message
+---@return lunette.code? code
+function lunette.decode(json) end
+
+return lunette

@@ -1,0 +1,692 @@
+local helper = require "spec.helper"
+local lunette = require "lunette"
+
+local counter = [[
+return {
+  name = "counter",
+  version = 1,
+  fields = { total = "integer", note = "text", last = "timestamp" },
+  extract_model_id = function(event) return event.data.key end,
+  on = {
+    Counted = function(model, event)
+      model = model or { total = 0 }
+      model.total = model.total + event.data.n
+      model.last = event.recorded_at
+      return model
+    end,
+    Dropped = function() return nil end,
+  },
+}
+]]
+
+local function counted(key, n)
+  return { stream = "s-" .. key, type = "Counted", data = { key = key, n = n } }
+end
+
+local engines = {}
+
+local function open(settings)
+  local all = { events = "memory:", models = "memory:" }
+  for name, value in pairs(settings or {}) do
+    all[name] = value
+  end
+  local engine = assert(lunette.open(all))
+  engines[#engines + 1] = engine
+  return engine
+end
+
+local function open_counter(settings)
+  local engine = open(settings)
+  assert.equal("counter", assert(engine:register {
+    source = counter,
+    name = "counter.lua",
+  }))
+  return engine
+end
+
+-- The message of what f raises.
+local function raised(f, ...)
+  local ok, message = pcall(f, ...)
+  assert.is_false(ok)
+  return message
+end
+
+describe("the module", function()
+  it("says its version", function()
+    assert.matches("^%d+%.%d+%.%d+$", lunette.version)
+  end)
+
+  it("turns values into JSON with sorted keys and back", function()
+    local text = lunette.encode {
+      b = lunette.null,
+      a = { 1, 2.5, "☾" },
+      big = math.maxinteger,
+      none = lunette.array(),
+      empty = {},
+    }
+    assert.equal('{"a":[1,2.5,"☾"],"b":null,"big":9223372036854775807,'
+      .. '"empty":{},"none":[]}', text)
+    assert.equal(text, lunette.encode(lunette.decode(text)))
+    assert.equal(lunette.null, lunette.decode "null")
+  end)
+
+  it("raises for what has no JSON form", function()
+    assert.matches("a%.b: a function", raised(lunette.encode,
+      { a = { b = print } }))
+  end)
+
+  it("says where a text stops being JSON", function()
+    local value, message, code = lunette.decode "[1,}"
+    assert.is_nil(value)
+    assert.matches("at byte 4", message)
+    assert.equal("invalid", code)
+    assert.matches("bad argument", raised(lunette.decode))
+  end)
+
+  it("checks a script and describes it", function()
+    local path = helper.write_file(helper.tmpdir() .. "/counter.lua", counter)
+    local description = assert(lunette.check(path))
+    assert.equal("counter", description.name)
+    assert.equal(1, description.version)
+  end)
+
+  it("names file and line of a broken script", function()
+    local path = helper.write_file(helper.tmpdir() .. "/broken.lua",
+      "return {\n  name = \n}\n")
+    local ok, message, code = lunette.check(path)
+    assert.is_nil(ok)
+    assert.matches("broken%.lua:3", message)
+    assert.equal("script", code)
+  end)
+end)
+
+describe("lunette.open", function()
+  it("refuses an unknown setting and an unknown kind of store", function()
+    local engine, message, code = lunette.open {
+      events = "memory:",
+      models = "memory:",
+      batch_event = 5,
+    }
+    assert.is_nil(engine)
+    assert.matches("batch_events", message)
+    assert.equal("config", code)
+
+    engine, message, code = lunette.open {
+      events = "papyrus:scroll",
+      models = "memory:",
+    }
+    assert.is_nil(engine)
+    assert.matches("papyrus", message)
+    assert.equal("config", code)
+  end)
+
+  it("needs both stores", function()
+    local engine, message, code = lunette.open { events = "memory:" }
+    assert.is_nil(engine)
+    assert.matches("models", message)
+    assert.equal("config", code)
+  end)
+
+  it("raises at the caller's line for settings that are no settings",
+    function()
+      local here = "init_spec%.lua:%d+: "
+      assert.matches("table expected", raised(lunette.open, "memory:"))
+      assert.matches(here .. "setting events must be a string or a number",
+        raised(function()
+          lunette.open { events = {}, models = "memory:" }
+        end))
+      assert.matches(here .. "the name of a setting must be a string",
+        raised(function()
+          lunette.open { "memory:" }
+        end))
+      assert.matches(here .. "a string must not contain a NUL byte",
+        raised(function()
+          lunette.open { events = "memory:\0", models = "memory:" }
+        end))
+    end)
+
+  it("takes whole numbers however they are written", function()
+    assert.truthy(open { batch_events = 10.0, live_events = "5" })
+  end)
+end)
+
+describe("an engine", function()
+  after_each(function()
+    for _, engine in ipairs(engines) do
+      engine:close()
+    end
+    engines = {}
+  end)
+
+  it("shows whether it is open", function()
+    local engine = open()
+    assert.equal("lunette.engine (open)", tostring(engine))
+    engine:close()
+    assert.equal("lunette.engine (closed)", tostring(engine))
+  end)
+
+  it("cannot be used once it is closed, but closed again", function()
+    local engine = open()
+    engine:close()
+    engine:close()
+    assert.matches("init_spec%.lua:%d+: the engine is closed",
+      raised(function()
+        engine:status()
+      end))
+  end)
+
+  it("closes at the end of its scope", function()
+    local kept
+    do
+      local engine <close> = open()
+      kept = engine
+    end
+    assert.matches("closed", tostring(kept))
+  end)
+
+  it("refuses to be something else", function()
+    local engine = open()
+    assert.matches("lunette.engine expected", raised(engine.status, {}))
+    assert.matches("lunette.engine expected", raised(engine.status, io.stdout))
+  end)
+
+  it("lives beside others in one process", function()
+    local one, two = open_counter(), open_counter()
+    assert(one:append(counted("a", 1)))
+    assert(one:run_once())
+    assert(two:run_once())
+    assert.equal(1, one:get("counter", "a").total)
+    assert.is_nil((two:get("counter", "a")))
+  end)
+
+  describe("appending", function()
+    it("gives the position and what became of the event", function()
+      local engine = open()
+      local position, appended = engine:append(counted("a", 1))
+      assert.is_string(position)
+      assert.same({ position = position, version = 1, existed = false },
+        appended)
+    end)
+
+    it("takes a list, all of it or nothing", function()
+      local engine = open()
+      local position, appended = engine:append {
+        counted("a", 1), counted("b", 1), counted("a", 2),
+      }
+      assert.equal(3, #appended)
+      assert.equal(position, appended[3].position)
+      assert.equal(2, appended[3].version)
+
+      local late = counted("a", 3)
+      late.expected_version = 1
+      local ok, message, code = engine:append { counted("b", 9), late }
+      assert.is_nil(ok)
+      assert.matches("s%-a", message)
+      assert.equal("conflict", code)
+      assert.equal(3, #engine:events())
+    end)
+
+    it("stores an event with an id once", function()
+      local engine = open()
+      local event = counted("a", 1)
+      event.id = "6f4b1c66-3b51-4a53-9d6e-2f9e0f3f4c11"
+      local position = assert(engine:append(event))
+      local again, appended = engine:append(event)
+      assert.equal(position, again)
+      assert.is_true(appended.existed)
+      assert.equal(1, #engine:events())
+    end)
+
+    it("keeps data and metadata as they were", function()
+      local engine = open()
+      local data = {
+        int = math.mininteger,
+        float = 3.0,
+        null = lunette.null,
+        list = lunette.array {},
+        nested = { deep = { true, false } },
+      }
+      assert(engine:append {
+        stream = "s", type = "T", data = data, metadata = { by = "ada" },
+      })
+      local event = engine:events()[1]
+      assert.equal(lunette.encode(data), lunette.encode(event.data))
+      assert.equal("float", math.type(event.data.float))
+      assert.same({ by = "ada" }, event.metadata)
+    end)
+
+    it("takes moments as microseconds and as text", function()
+      local engine = open()
+      assert(engine:append {
+        { stream = "s", type = "T", recorded_at = 1000001 },
+        { stream = "s", type = "T", recorded_at = "1970-01-01T01:00:02+01:00" },
+      })
+      local events = engine:events()
+      assert.equal("1970-01-01T00:00:01.000001Z", events[1].recorded_at)
+      assert.equal("1970-01-01T00:00:02.000000Z", events[2].recorded_at)
+    end)
+
+    it("raises at the caller's line for what is no event", function()
+      local engine = open()
+      local function misuse(event)
+        return raised(function()
+          engine:append(event)
+        end)
+      end
+      local here = "init_spec%.lua:%d+: "
+      assert.matches("table expected", misuse "event")
+      assert.matches(here .. "an event needs a stream", misuse {})
+      assert.matches(here .. "an event needs a type", misuse { stream = "s" })
+      assert.matches(here .. "type must be a string, got number",
+        misuse { stream = "s", type = 5 })
+      assert.matches(here .. "unknown field expected",
+        misuse { stream = "s", type = "T", expected = 1 })
+      assert.matches(here .. "expected_version must be a whole number",
+        misuse { stream = "s", type = "T", expected_version = -1 })
+      assert.matches(here .. "recorded_at: yesterday is not an RFC 3339",
+        misuse { stream = "s", type = "T", recorded_at = "yesterday" })
+      assert.matches("a function cannot be stored",
+        misuse { stream = "s", type = "T", data = { f = print } })
+      assert.matches(here .. "event 2 is no table",
+        misuse { counted("a", 1), "event" })
+      assert.same({}, engine:events())
+    end)
+  end)
+
+  describe("looking at events", function()
+    it("chooses by stream, type, position and number", function()
+      local engine = open()
+      local first = assert(engine:append(counted("a", 1)))
+      assert(engine:append { counted("b", 2), counted("a", 3) })
+      assert(engine:append { stream = "s-a", type = "Dropped" })
+      local function count(filter)
+        return #assert(engine:events(filter))
+      end
+      assert.equal(4, count())
+      assert.equal(3, count { stream = "s-a" })
+      assert.equal(1, count { type = "Dropped" })
+      assert.equal(3, count { after = first })
+      assert.equal(2, count { limit = 2 })
+      assert.matches("limit must be a whole number, not below 1",
+        raised(engine.events, engine, { limit = 0 }))
+      assert.equal(0, count { stream = "nobody" })
+    end)
+
+    it("refuses a position that is none", function()
+      local ok, message, code = open():events { after = "here" }
+      assert.is_nil(ok)
+      assert.matches("here", message)
+      assert.equal("invalid", code)
+      assert.matches("unknown field from", raised(function()
+        open():events { from = "1" }
+      end))
+    end)
+  end)
+
+  describe("registering", function()
+    it("takes a file, a source and a folder", function()
+      local folder = helper.tmpdir()
+      local path = helper.write_file(folder .. "/counter.lua", counter)
+      helper.write_file(folder .. "/counter_spec.lua", "error 'a spec'")
+      assert.equal("counter", open():register(path))
+      assert.equal("counter", open():register { source = counter })
+      local engine = open()
+      assert.is_true(engine:register_folder(folder))
+      assert(engine:append(counted("a", 1)))
+      assert(engine:run_once())
+      assert.equal(1, engine:get("counter", "a").total)
+    end)
+
+    it("says what is wrong with a script", function()
+      local ok, message, code = open():register {
+        source = "return { name = 5 }",
+        name = "five.lua",
+      }
+      assert.is_nil(ok)
+      assert.matches("five%.lua", message)
+      assert.equal("script", code)
+      assert.matches("source must be a string", raised(function()
+        open():register {}
+      end))
+    end)
+  end)
+
+  describe("stepping", function()
+    it("reads a batch at a time until nothing is left", function()
+      local engine = open_counter { batch_events = 2, live_events = 2 }
+      assert(engine:append { counted("a", 1), counted("a", 2),
+        counted("a", 3) })
+      assert.equal(2, engine:step "counter")
+      assert.equal(2, engine:get("counter", "a").total - 1)
+      assert.equal(1, engine:step "counter")
+      assert.equal(6, engine:get("counter", "a").total)
+      assert.is_false(engine:step "counter")
+    end)
+
+    it("steps every projection when it is given no name", function()
+      local engine = open_counter()
+      assert(engine:register { source = (counter:gsub("counter", "twin")) })
+      assert(engine:append { counted("a", 1), counted("a", 2) })
+      assert.equal(4, engine:step())
+      assert.equal(3, engine:get("twin", "a").total)
+      assert.equal(3, engine:get("counter", "a").total)
+      assert.is_false(engine:step())
+    end)
+
+    it("goes on with the others after a failure", function()
+      local engine = open_counter()
+      assert(engine:register { source = [[return {
+        name = "bad",
+        version = 1,
+        extract_model_id = function(event) error "bad event" end,
+        apply_to_model = function(model) return model end,
+      }]] })
+      assert(engine:append(counted("a", 1)))
+      local ok, message, code = engine:step()
+      assert.is_nil(ok)
+      assert.matches("bad event", message)
+      assert.equal("script", code)
+      assert.equal(1, engine:get("counter", "a").total)
+    end)
+
+    it("knows no projection of another name", function()
+      local ok, _, code = open():step "nobody"
+      assert.is_nil(ok)
+      assert.equal("not_found", code)
+    end)
+  end)
+
+  describe("running once", function()
+    it("brings every projection to the head", function()
+      local engine = open_counter()
+      assert(engine:append { counted("a", 1), counted("b", 2) })
+      assert.is_true(engine:run_once())
+      assert.equal(1, engine:get("counter", "a").total)
+      assert.equal(2, engine:get("counter", "b").total)
+    end)
+
+    it("reports progress", function()
+      local engine = open_counter()
+      assert(engine:append(counted("a", 1)))
+      local last
+      assert(engine:run_once(function(list)
+        last = list
+      end))
+      assert.equal("counter", last[1].projection)
+      assert.equal(1, last[1].events_done)
+    end)
+
+    it("passes on what the progress function raises", function()
+      local engine = open_counter()
+      assert(engine:append(counted("a", 1)))
+      local cause = { "any value" }
+      local ok, err = pcall(engine.run_once, engine, function()
+        error(cause)
+      end)
+      assert.is_false(ok)
+      assert.equal(cause, err)
+      assert(engine:run_once())
+    end)
+
+    it("does not let the progress function use or close the engine",
+      function()
+        local engine = open_counter()
+        assert(engine:append(counted("a", 1)))
+        local function try(method)
+          return raised(engine.run_once, engine, function()
+            engine[method](engine)
+          end)
+        end
+        assert.matches("cannot be used in its progress function",
+          try "status")
+        assert.matches("cannot close an engine in its progress", try "close")
+        assert(engine:run_once())
+      end)
+
+    it("says which projection failed and where, with a traceback", function()
+      local engine = open()
+      assert(engine:register {
+        name = "bad.lua",
+        source = [[return {
+          name = "bad",
+          version = 1,
+          extract_model_id = function(event) return "one" end,
+          apply_to_model = function(model, event)
+            return event.data.missing.field
+          end,
+        }]],
+      })
+      local position = assert(engine:append { stream = "s", type = "T" })
+      local ok, message, code, detail = engine:run_once()
+      assert.is_nil(ok)
+      assert.matches("bad%.lua:6", message)
+      assert.matches(position, message, 1, true)
+      assert.equal("script", code)
+      assert.matches("bad%.lua:6: in function", detail)
+    end)
+  end)
+
+  describe("getting a model", function()
+    it("gives its fields, times as text and what is absent as null",
+      function()
+        local engine = open_counter()
+        local event = counted("a", math.maxinteger)
+        event.recorded_at = "2024-10-18T09:11:23Z"
+        assert(engine:append(event))
+        assert(engine:run_once())
+        assert.same({
+          id = "a",
+          total = math.maxinteger,
+          note = lunette.null,
+          last = "2024-10-18T09:11:23.000000Z",
+        }, engine:get("counter", "a"))
+      end)
+
+    it("tells a model from a projection that does not exist", function()
+      local engine = open_counter()
+      assert(engine:run_once())
+      local ok, _, code = engine:get("counter", "nobody")
+      assert.is_nil(ok)
+      assert.equal("not_found", code)
+      ok, _, code = engine:get("nothing", "a")
+      assert.is_nil(ok)
+      assert.equal("not_found", code)
+    end)
+  end)
+
+  describe("waiting", function()
+    it("steps by itself when nothing runs", function()
+      local engine = open_counter()
+      local position = assert(engine:append(counted("a", 1)))
+      assert.is_true(engine:wait { projection = "counter", after = position })
+      assert.equal(1, engine:get("counter", "a").total)
+      assert(engine:append(counted("a", 1)))
+      assert.is_true(engine:wait {
+        projection = "counter", after = "strong", timeout = 5,
+      })
+      assert.equal(2, engine:get("counter", "a").total)
+    end)
+
+    it("raises at the caller's line for a wait that is none", function()
+      local engine = open_counter()
+      local function misuse(what)
+        return raised(function()
+          engine:wait(what)
+        end)
+      end
+      local here = "init_spec%.lua:%d+: "
+      assert.matches(here .. "a wait needs a projection", misuse {})
+      assert.matches(here .. "unknown field position",
+        misuse { projection = "counter", position = "1" })
+      assert.matches(here .. "a timeout must be a number, got string",
+        misuse { projection = "counter", timeout = "5" })
+      assert.matches(here .. "a timeout must lie between",
+        misuse { projection = "counter", timeout = -1 })
+    end)
+
+    it("ends when its time is over", function()
+      local engine = open_counter()
+      assert(engine:run_once())
+      assert(engine:append(counted("a", 1)))
+      assert(engine:pause "counter")
+      local ok, _, code = engine:wait { projection = "counter", timeout = 0.05 }
+      assert.is_nil(ok)
+      assert.equal("timeout", code)
+    end)
+  end)
+
+  describe("in the background #threads", function()
+    it("keeps models up to date until it is stopped", function()
+      local folder = helper.tmpdir()
+      local engine = open_counter {
+        events = "sqlite:" .. folder .. "/lunette.db",
+        models = "sqlite:" .. folder .. "/lunette.db",
+      }
+      assert.is_true(engine:start())
+      for i = 1, 20 do
+        local position = assert(engine:append(counted("a", 1)))
+        assert(engine:wait { projection = "counter", after = position })
+        assert.equal(i, engine:get("counter", "a").total)
+      end
+      assert.is_true(engine:stop())
+      assert(engine:append(counted("a", 1)))
+      assert.equal(20, engine:get("counter", "a").total)
+    end)
+
+    it("never touches the host's state", function()
+      local engine = open_counter()
+      assert(engine:start())
+      for _ = 1, 50 do
+        assert(engine:append { counted("a", 1), counted("b", 1) })
+        collectgarbage()
+      end
+      assert(engine:wait { projection = "counter" })
+      assert.equal(50, engine:get("counter", "b").total)
+    end)
+
+    it("ends with the engine when nobody stops it", function()
+      local engine = open_counter()
+      assert(engine:start())
+      assert(engine:append(counted("a", 1)))
+      engine:close()
+    end)
+  end)
+
+  describe("administration", function()
+    it("pauses and resumes", function()
+      local engine = open_counter()
+      assert(engine:run_once())
+      assert(engine:append(counted("a", 1)))
+      assert.is_true(engine:pause "counter")
+      assert.equal("paused", engine:status()[1].state)
+      assert.is_true(engine:resume "counter")
+      assert(engine:run_once())
+      assert.equal(1, engine:get("counter", "a").total)
+    end)
+
+    it("rebuilds from the first event", function()
+      local engine = open_counter()
+      assert(engine:append(counted("a", 1)))
+      assert(engine:run_once())
+      assert.is_true(engine:rebuild "counter")
+      assert.is_nil((engine:get("counter", "a")))
+      assert(engine:run_once())
+      assert.equal(1, engine:get("counter", "a").total)
+    end)
+
+    it("shows, sets and deletes a checkpoint", function()
+      local engine = open_counter()
+      local first = assert(engine:append(counted("a", 1)))
+      local last = assert(engine:append(counted("a", 1)))
+      assert(engine:run_once())
+      assert.equal(last, engine:checkpoint("counter").position)
+      assert(engine:pause "counter")
+      assert.is_true(engine:set_checkpoint("counter", first))
+      assert.equal(first, engine:checkpoint("counter").position)
+      assert.is_true(engine:delete_checkpoint "counter")
+      local ok, _, code = engine:checkpoint "counter"
+      assert.is_nil(ok)
+      assert.equal("not_found", code)
+    end)
+
+    it("parks, retries and discards", function()
+      local script = [[return {
+        name = "picky",
+        version = 1,
+        on_error = "park",
+        fields = { n = "integer" },
+        extract_model_id = function(event) return event.data.key end,
+        apply_to_model = function(model, event)
+          if not GOOD and event.data.n < 0 then error "below zero" end
+          return { n = event.data.n }
+        end,
+      }]]
+      local engine = open()
+      assert(engine:register { source = script:gsub("GOOD", "false") .. "" })
+      assert(engine:append {
+        counted("a", 1), counted("a", -1), counted("a", 2),
+        counted("b", 1), counted("c", -1),
+      })
+      assert.is_true(engine:run_once())
+      assert.equal(1, engine:get("picky", "a").n)
+      assert.equal(3, #engine:parked "picky")
+      assert.equal(2, #engine:parked("picky", "a"))
+
+      assert.is_true(engine:discard("picky", "c"))
+      assert(engine:register { source = script:gsub("GOOD", "true") .. "" })
+      assert.is_true(engine:retry "picky")
+      assert(engine:run_once())
+      assert.same({}, engine:parked "picky")
+      assert.equal(2, engine:get("picky", "a").n)
+      assert.is_nil((engine:get("picky", "c")))
+    end)
+
+    it("lists skipped events", function()
+      local engine = open()
+      assert(engine:register { source = [[return {
+        name = "lenient",
+        version = 1,
+        on_error = "skip",
+        extract_model_id = function(event) return "one" end,
+        apply_to_model = function(model, event) error "no" end,
+      }]] })
+      assert(engine:append { stream = "s", type = "T" })
+      assert(engine:run_once())
+      assert.equal(1, #engine:skipped "lenient")
+    end)
+
+    it("knows no projection of another name", function()
+      local ok, message, code = open():pause "nobody"
+      assert.is_nil(ok)
+      assert.matches("nobody", message)
+      assert.equal("not_found", code)
+    end)
+  end)
+end)
+
+-- What the collector owns, it frees, also when an argument is refused halfway.
+describe("a refused call", function()
+  it("leaves nothing behind", function()
+    local engine <close> = open_counter()
+    local bad = { counted("a", 1), { stream = "s", type = "T", data = print } }
+    local function refuse()
+      for _ = 1, 2000 do
+        pcall(engine.append, engine, bad)
+        pcall(lunette.encode, { ("x"):rep(10000), print })
+        pcall(engine.query, engine, "counter", { "total=gte.1", print })
+      end
+      collectgarbage()
+      collectgarbage()
+    end
+    local function resident_kib()
+      local status = helper.read_file "/proc/self/status"
+      return tonumber(status:match "VmRSS:%s*(%d+)")
+    end
+    refuse()
+    local before = resident_kib()
+    refuse()
+    if os.getenv "LUNETTE_SANITIZE" == nil then
+      assert.is_true(resident_kib() - before < 4096)
+    end
+  end)
+end)
