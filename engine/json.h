@@ -20,7 +20,7 @@
 #include "text.h"
 
 /* Bytes that one value may have as JSON; shared tables can multiply. */
-#define LUN_JSON_SIZE_MAX ((size_t)64 << 20)
+#define LUN_JSON_SIZE_MAX ((size_t)16 << 20)
 
 /*
  * Push the value of a JSON text (+1). Raises "invalid JSON at byte N: what";

@@ -334,13 +334,16 @@ push_field(lua_State *L, struct lun_script *script, int index, enum field field)
 	lua_pushnil(L);
 }
 
+/* Every name begins with another letter. */
 static enum field
 find_field(const char *name)
 {
 	enum field field = FIELD_DATA;
 
-	while (field < FIELD_COUNT && strcmp(field_names[field], name) != 0)
+	while (field < FIELD_COUNT && field_names[field][0] != name[0])
 		field++;
+	if (field < FIELD_COUNT && strcmp(field_names[field], name) != 0)
+		return FIELD_COUNT;
 	return field;
 }
 

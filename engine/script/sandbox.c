@@ -6,7 +6,10 @@
 #include <lualib.h>
 #include <string.h>
 
-#define MOVED_MAX 10000000 /* elements that one library call may walk over */
+#include "vm.h"
+
+#define COPIED_PER_INSTRUCTION 64 /* bytes */
+#define SORT_FACTOR            16 /* comparisons for each element */
 
 /* ---- functions in place of Lua's own ----------------------------------- */
 
@@ -103,26 +106,10 @@ string_format(lua_State *L)
 	return 1;
 }
 
-/* string.rep; upvalue: Lua's own, which takes its time over nothing */
-static int
-string_rep(lua_State *L)
-{
-	size_t length, separator;
-
-	luaL_checklstring(L, 1, &length);
-	luaL_optlstring(L, 3, "", &separator);
-	luaL_checkinteger(L, 2);
-	if (length + separator == 0) {
-		lua_pushliteral(L, "");
-		return 1;
-	}
-	lua_settop(L, 3);
-	lua_pushvalue(L, lua_upvalueindex(1));
-	lua_insert(L, 1);
-	lua_call(L, 3, 1);
-	return 1;
-}
-
+/*
+ * The functions below do in one instruction what may take seconds, so they are
+ * charged for it before they begin. upvalue: Lua's own
+ */
 static int
 call_original(lua_State *L)
 {
@@ -134,12 +121,62 @@ call_original(lua_State *L)
 	return lua_gettop(L);
 }
 
-/* table.insert, table.remove: a __len may claim any length */
+/* A string may also be repeated for ever when it is empty. */
 static int
-table_shift(lua_State *L)
+string_rep(lua_State *L)
 {
-	if (lua_istable(L, 1) && luaL_len(L, 1) > MOVED_MAX)
-		luaL_error(L, "too many elements to move");
+	size_t length, separator, count;
+	lua_Integer n;
+
+	luaL_checklstring(L, 1, &length);
+	luaL_optlstring(L, 3, "", &separator);
+	n = luaL_checkinteger(L, 2);
+	count = n > 0 ? (size_t)n : 0;
+	length = (length + separator) / COPIED_PER_INSTRUCTION + 1;
+	lun_vm_charge(L, count > SIZE_MAX / length ? SIZE_MAX : count * length);
+	return call_original(L);
+}
+
+/* The length is what # says: a __len may claim any. */
+static void
+charge_elements(lua_State *L, size_t each)
+{
+	lua_Integer count = lua_istable(L, 1) ? luaL_len(L, 1) : 0;
+
+	if (count > 0)
+		lun_vm_charge(L, (size_t)count > SIZE_MAX / each
+				     ? SIZE_MAX
+				     : (size_t)count * each);
+}
+
+/* table.insert, table.remove: at the end nothing is moved */
+static int
+table_insert(lua_State *L)
+{
+	if (lua_gettop(L) > 2)
+		charge_elements(L, 1);
+	return call_original(L);
+}
+
+static int
+table_remove(lua_State *L)
+{
+	if (lua_gettop(L) > 1)
+		charge_elements(L, 1);
+	return call_original(L);
+}
+
+static int
+table_sort(lua_State *L)
+{
+	charge_elements(L, SORT_FACTOR);
+	return call_original(L);
+}
+
+static int
+table_concat(lua_State *L)
+{
+	charge_elements(L, 1);
 	return call_original(L);
 }
 
@@ -149,9 +186,8 @@ table_move(lua_State *L)
 	lua_Integer from = luaL_checkinteger(L, 2);
 	lua_Integer to = luaL_checkinteger(L, 3);
 
-	if (to >= from &&
-	    (lua_Unsigned)to - (lua_Unsigned)from >= (lua_Unsigned)MOVED_MAX)
-		luaL_error(L, "too many elements to move");
+	if (to >= from)
+		lun_vm_charge(L, (lua_Unsigned)to - (lua_Unsigned)from);
 	return call_original(L);
 }
 
@@ -242,12 +278,12 @@ static const struct entry string_entries[] = {
 };
 
 static const struct entry table_entries[] = {
-    {"concat", NULL},
-    {"insert", table_shift},
+    {"concat", table_concat},
+    {"insert", table_insert},
     {"move", table_move},
     {"pack", NULL},
-    {"remove", table_shift},
-    {"sort", NULL},
+    {"remove", table_remove},
+    {"sort", table_sort},
     {"unpack", NULL},
     {NULL, NULL},
 };

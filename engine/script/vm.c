@@ -13,7 +13,7 @@
 #include "../json_scan.h"
 #include "slab.h"
 
-#define STEP      1000 /* instructions between two budget checks */
+#define STEP      200 /* instructions between two budget checks */
 #define MS_PER_NS INT64_C(1000000)
 
 enum spent {
@@ -144,48 +144,82 @@ describe_error(lua_State *L)
 }
 
 static enum spent
-judge(struct lun_vm *vm)
+judge(struct lun_vm *vm, int64_t instructions)
 {
 	struct budget *budget = &vm->budget;
 	int64_t now;
 
 	if (atomic_exchange(&vm->pulse->interrupt, false))
 		return SPENT_INTERRUPTED;
-	/* Part of the instructions before the first check were not ours. */
-	if (++budget->checks == 1)
-		return NOT_SPENT;
-	budget->instructions -= STEP;
+	budget->instructions -= instructions;
 	if (budget->instructions <= 0)
 		return SPENT_INSTRUCTIONS;
+	/* A short call is over before its second check: the clock costs. */
+	if (++budget->checks == 1)
+		return NOT_SPENT;
 	now = lun_clock_thread_ns();
 	if (budget->checks == 2)
 		budget->deadline_ns = now + vm->limits.cpu_ms * MS_PER_NS;
 	return now >= budget->deadline_ns ? SPENT_CPU : NOT_SPENT;
 }
 
+/* "path:line: " of the innermost frame that has a line. */
+static void
+describe_place(lua_State *L, char *out, size_t size)
+{
+	lua_Debug frame;
+
+	out[0] = '\0';
+	for (int level = 0; lua_getstack(L, level, &frame); level++) {
+		lua_getinfo(L, "Sl", &frame);
+		if (frame.currentline <= 0)
+			continue;
+		snprintf(
+		    out, size, "%s:%d: ", frame.short_src, frame.currentline);
+		return;
+	}
+}
+
 static void
 describe_spent(struct lun_vm *vm, lua_State *L)
 {
 	struct lun_err *failure = &vm->failure;
-	lua_Debug here;
-	char where[LUA_IDSIZE + 16] = "";
+	char place[LUA_IDSIZE + 16];
 
-	if (lua_getstack(L, 0, &here) && lua_getinfo(L, "Sl", &here) &&
-	    here.currentline > 0)
-		snprintf(where, sizeof where, "%s:%d: ", here.short_src,
-		    here.currentline);
+	describe_place(L, place, sizeof place);
 	if (vm->spent == SPENT_INTERRUPTED)
-		lun_fail(failure, LUN_UNAVAILABLE, "%sinterrupted", where);
+		lun_fail(failure, LUN_UNAVAILABLE, "%sinterrupted", place);
 	else if (vm->spent == SPENT_INSTRUCTIONS)
 		lun_fail(failure, LUN_BUDGET,
 		    "%sran more than %" PRId64 " instructions in one call",
-		    where, vm->limits.instructions);
+		    place, vm->limits.instructions);
 	else
 		lun_fail(failure, LUN_BUDGET,
 		    "%sused more than %" PRId64 " ms of CPU time in one call",
-		    where, vm->limits.cpu_ms);
+		    place, vm->limits.cpu_ms);
 	make_printable(failure->message);
 	describe_frames(L, 0, failure->detail, sizeof failure->detail);
+}
+
+static void check_budget(lua_State *L, lua_Debug *ar);
+
+/* Raise if the budget is spent now that so many instructions have run. */
+static void
+spend(lua_State *L, int64_t instructions)
+{
+	struct lun_vm *vm = lun_vm_of(L);
+
+	if (in_handler(vm))
+		beat(vm, 2);
+	if (vm->spent == NOT_SPENT) {
+		vm->spent = judge(vm, instructions);
+		if (vm->spent == NOT_SPENT)
+			return;
+		describe_spent(vm, L);
+	}
+	/* From here on every instruction raises, or pcall would win. */
+	lua_sethook(L, check_budget, LUA_MASKCOUNT, 1);
+	luaL_error(L, "budget spent");
 }
 
 /*
@@ -199,17 +233,16 @@ check_budget(lua_State *L, lua_Debug *ar)
 	struct lun_vm *vm = lun_vm_of(L);
 
 	(void)ar;
-	if (in_handler(vm))
-		beat(vm, 2);
-	if (vm->spent == NOT_SPENT) {
-		vm->spent = judge(vm);
-		if (vm->spent == NOT_SPENT)
-			return;
-		describe_spent(vm, L);
-	}
-	/* From here on every instruction raises, or pcall would win. */
-	lua_sethook(L, check_budget, LUA_MASKCOUNT, 1);
-	luaL_error(L, "budget spent");
+	/* Part of the instructions before the first check were not ours. */
+	spend(L, vm->budget.checks == 0 ? 0 : STEP);
+}
+
+void
+lun_vm_charge(lua_State *L, size_t instructions)
+{
+	if (instructions >= STEP)
+		spend(L, instructions < INT64_MAX / 2 ? (int64_t)instructions
+						      : INT64_MAX / 2);
 }
 
 static enum lun_code

@@ -54,6 +54,12 @@ enum lun_code lun_vm_protect(struct lun_vm *vm, lua_CFunction body, void *arg,
 void lun_vm_enter(struct lun_vm *vm);
 void lun_vm_leave(struct lun_vm *vm);
 
+/*
+ * For C functions that scripts call: what is about to be done takes as long as
+ * so many instructions. Raises if that spends the budget.
+ */
+void lun_vm_charge(lua_State *L, size_t instructions);
+
 /* True after LUN_BUDGET or an interrupt: nothing must run here any more. */
 bool lun_vm_spent(const struct lun_vm *vm);
 /* True if it was the memory that ran out. */
