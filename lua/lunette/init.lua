@@ -43,7 +43,8 @@ function methods:step(name)
   return step_one(self, name)
 end
 
-return {
+---@type lunette
+local lunette = {
   version = core.version,
   open = core.open,
   check = core.check,
@@ -53,3 +54,5 @@ return {
   encode = core.encode,
   decode = core.decode,
 }
+
+return lunette

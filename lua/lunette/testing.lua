@@ -266,6 +266,11 @@ end
 -- and the list of parked events. Replays in batches of 1, 2, 7 and all events
 -- and raises if the models differ. options: batch (a number, to replay once),
 -- settings (of the engine).
+---@param projection string|{ source: string, name?: string }
+---@param events table[] each with a type at least
+---@param options? { batch?: integer|"all", settings?: table }
+---@return table<string, table> models
+---@return table[] parked
 function testing.replay(projection, events, options)
   projection = find(projection)
   check_events(events)
@@ -274,6 +279,11 @@ end
 
 -- What a query answers after the events; terms or a builder, as engine:query
 -- takes them. options: settings.
+---@param projection string|{ source: string, name?: string }
+---@param events table[] each with a type at least
+---@param terms? string[]|lunette.query
+---@param options? { settings?: table }
+---@return table[] rows
 function testing.query(projection, events, terms, options)
   projection = find(projection)
   check_events(events)

@@ -6,6 +6,7 @@
 --   local projection = { ... }
 
 -- luacheck: ignore 212 241
+-- luacheck: globals lunette
 
 -- ---- inside projection scripts --------------------------------------------
 
@@ -52,7 +53,7 @@
 ---@class lunette.store
 local store = {}
 
----@param query lunette.query|nil
+---@param query lunette.query
 ---@return table[]
 function store:query(query) end
 
@@ -62,6 +63,7 @@ function store:get(id) end
 
 -- ---- queries --------------------------------------------------------------
 
+-- Each also after "not.".
 ---@alias lunette.operator
 ---| "eq"
 ---| "neq"
@@ -74,7 +76,11 @@ function store:get(id) end
 ---| "in"
 ---| "is"
 
+-- Inside handle_query params holds what was asked: values by name, such as
+-- balance = "gte.1000"; a name that came twice has a list of them.
 ---@class lunette.query
+---@field projection? string
+---@field params? table<string, string|string[]>
 local query = {}
 
 ---@param field string
@@ -100,10 +106,23 @@ function query:offset(rows) end
 ---@return lunette.query
 function query:select(...) end
 
+-- Conditions such as { "balance", "lt", 0 }, and groups { all = { ... } }.
+---@param conditions table[]
+---@return lunette.query
+function query:any(conditions) end
+
+---@param conditions table[]
+---@return lunette.query
+function query:all(conditions) end
+
+-- In the text form of docs/query.md.
+---@return string[]
+function query:terms() end
+
 -- ---- require "lunette" ----------------------------------------------------
 
 ---@alias lunette.code
----| "notfound"
+---| "not_found"
 ---| "conflict"
 ---| "held"
 ---| "unavailable"
@@ -113,7 +132,7 @@ function query:select(...) end
 ---| "script"
 ---| "budget"
 ---| "config"
----| "nomem"
+---| "no_memory"
 
 ---@class lunette.new_event
 ---@field stream string
@@ -297,10 +316,12 @@ function engine:delete_checkpoint(projection, timeout) end
 
 function engine:close() end
 
+-- The module; scripts have null, array, query and the last three functions as
+-- a global of the same name.
 ---@class lunette
 ---@field version string
 ---@field null lunette.null
-local lunette = {}
+lunette = {}
 
 ---@param settings { events: string, models: string, [string]: string|number }
 ---@return lunette.engine?
@@ -315,7 +336,7 @@ function lunette.open(settings) end
 ---@return string? detail
 function lunette.check(path) end
 
----@param projection string
+---@param projection? string
 ---@return lunette.query
 function lunette.query(projection) end
 
@@ -333,4 +354,18 @@ function lunette.encode(value) end
 ---@return lunette.code? code
 function lunette.decode(json) end
 
-return lunette
+-- In projection scripts only: a copy made of plain tables.
+---@generic T
+---@param value T
+---@return T
+function lunette.table(value) end
+
+-- In projection scripts only: RFC 3339 text to microseconds since 1970 UTC.
+---@param text string
+---@return integer
+function lunette.timestamp(text) end
+
+-- In projection scripts only.
+---@param microseconds integer
+---@return string
+function lunette.format_timestamp(microseconds) end
