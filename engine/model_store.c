@@ -130,8 +130,9 @@ describe_difference(const struct lun_schema *schema, struct lun_text stored,
 	if (is.length == 0)
 		is = LUN_TEXT("nothing");
 	return lun_fail(err, LUN_CONFIG,
-	    "projection \"%s\" version %d: the models were built with other "
-	    "fields: \"%.*s\" is now \"%.*s\"; raise the version in the "
+	    "projection \"%s\" version %d: the models were built with "
+	    "another declaration: \"%.*s\" is now \"%.*s\"; raise the version "
+	    "in the "
 	    "script and run \"lunette rebuild %s\"",
 	    schema->projection, schema->version, LUN_TEXT_ARG(was),
 	    LUN_TEXT_ARG(is), schema->projection);

@@ -52,6 +52,8 @@ lun_projection_new(const char *name, struct lun_script *script,
 	snprintf(p->name, sizeof p->name, "%s", name);
 	p->around = around;
 	p->script = script;
+	if (script != NULL)
+		p->report.version = lun_script_schema(script)->version;
 	p->batch = lun_batch_new();
 	p->ahead = lun_batch_new();
 	p->uow = lun_uow_new((size_t)around->settings->cache_bytes);

@@ -36,6 +36,7 @@ const char *lun_state_name(enum lun_state state);
 /* What other threads may see of a projection. */
 struct lun_report {
 	enum lun_state state;
+	int version; /* of the script in force */
 	bool owned;
 	int64_t fence; /* of the ownership */
 	bool stuck;    /* its script does not come back from a library call */

@@ -4,17 +4,6 @@
 #include "projection.h"
 
 static bool
-same_filter(const struct lun_event_filter *a, const struct lun_event_filter *b)
-{
-	if (a->type_count != b->type_count)
-		return false;
-	for (size_t i = 0; i < a->type_count; i++)
-		if (!lun_text_equal(a->types[i], b->types[i]))
-			return false;
-	return true;
-}
-
-static bool
 same_schema(const struct lun_schema *a, const struct lun_schema *b)
 {
 	struct lun_buffer text_a = {0}, text_b = {0};
@@ -47,14 +36,8 @@ check_swap(struct lun_projection *p, const struct lun_script *script,
 		    then->version, now->version);
 	if (!same_schema(now, then))
 		return lun_fail(err, LUN_CONFIG,
-		    "%s: fields or indexes changed under version %d: raise "
-		    "the version to %d; the old script goes on",
-		    p->name, now->version, now->version + 1);
-	if (!same_filter(
-		lun_script_filter(p->script), lun_script_filter(script)))
-		return lun_fail(err, LUN_CONFIG,
-		    "%s: handles changed under version %d: raise the version "
-		    "to %d; the old script goes on",
+		    "%s: fields, indexes or handles changed under version %d: "
+		    "raise the version to %d; the old script goes on",
 		    p->name, now->version, now->version + 1);
 	return LUN_OK;
 }
@@ -66,6 +49,7 @@ lun_projection_put_script(struct lun_projection *p, struct lun_script *script)
 
 	pthread_mutex_lock(&p->around->board->lock);
 	p->script = script;
+	p->report.version = lun_script_schema(script)->version;
 	pthread_mutex_unlock(&p->around->board->lock);
 	lun_script_free(old);
 }

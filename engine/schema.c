@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "error.h"
+#include "json_scan.h"
 
 static const char *const type_names[] = {
     [LUN_FIELD_TEXT] = "text",
@@ -59,6 +60,9 @@ lun_schema_free(struct lun_schema *schema)
 		return;
 	free(schema->fields);
 	free(schema->indexes);
+	for (size_t i = 0; i < schema->type_count; i++)
+		free((char *)(uintptr_t)schema->types[i].bytes);
+	free(schema->types);
 	free(schema);
 }
 
@@ -285,6 +289,31 @@ lun_schema_check(const struct lun_schema *schema, struct lun_err *err)
 	return LUN_OK;
 }
 
+/* ---- event types ------------------------------------------------------- */
+
+bool
+lun_schema_add_type(struct lun_schema *schema, struct lun_text type)
+{
+	size_t place = schema->type_count;
+	struct lun_text *grown =
+	    realloc(schema->types, (place + 1) * sizeof *grown);
+	char *copy = malloc(type.length + 1);
+
+	if (grown != NULL)
+		schema->types = grown;
+	if (grown == NULL || copy == NULL) {
+		free(copy);
+		return false;
+	}
+	memcpy(copy, type.bytes, type.length);
+	for (; place > 0 && lun_text_compare(grown[place - 1], type) > 0;
+	     place--)
+		grown[place] = grown[place - 1];
+	grown[place] = (struct lun_text){copy, type.length};
+	schema->type_count++;
+	return true;
+}
+
 /* ---- text form --------------------------------------------------------- */
 
 static void
@@ -315,24 +344,33 @@ index_after(const struct lun_schema *schema, const struct lun_index *last)
 	return next;
 }
 
+static void
+describe_type(struct lun_text type, struct lun_buffer *text)
+{
+	lun_buffer_printf(text, "handles ");
+	lun_json_write_string(text, type);
+	lun_buffer_add_byte(text, '\n');
+}
+
 /*
  * One line "whole_json", or "field NAME TYPE" for each field; then
- * "index NAME..." for each index, sorted, since their order means nothing.
+ * "index NAME..." for each index, sorted, since their order means nothing;
+ * then handles and a JSON string for each event type.
  */
 void
 lun_schema_describe(const struct lun_schema *schema, struct lun_buffer *text)
 {
 	const struct lun_index *index = NULL;
 
-	if (schema->whole_json) {
+	if (schema->whole_json)
 		lun_buffer_printf(text, "whole_json\n");
-		return;
-	}
-	for (size_t i = 0; i < schema->field_count; i++)
+	for (size_t i = 0; !schema->whole_json && i < schema->field_count; i++)
 		lun_buffer_printf(text, "field %s %s\n", schema->fields[i].name,
 		    lun_field_type_name(schema->fields[i].type));
 	while ((index = index_after(schema, index)) != NULL)
 		describe_index(schema, index, text);
+	for (size_t i = 0; i < schema->type_count; i++)
+		describe_type(schema->types[i], text);
 }
 
 /* Take the text before the first separator, and the separator, off rest. */
@@ -400,11 +438,31 @@ parse_whole_json(struct lun_schema *schema, struct lun_text line)
 	return true;
 }
 
+/* line is a JSON string. */
+static bool
+parse_type(struct lun_schema *schema, struct lun_text line)
+{
+	struct lun_buffer type = {0};
+
+	if (lun_json_check(line, NULL) != LUN_OK || line.bytes[0] != '"')
+		return false;
+	lun_json_unescape(line, &type);
+	if (!type.failed &&
+	    lun_schema_add_type(schema, lun_buffer_text(&type))) {
+		lun_buffer_free(&type);
+		return true;
+	}
+	lun_buffer_free(&type);
+	return false;
+}
+
 static bool
 parse_line(struct lun_schema *schema, struct lun_text line)
 {
 	struct lun_text word = take_until(&line, ' ');
 
+	if (lun_text_equal(word, LUN_TEXT("handles")))
+		return parse_type(schema, line);
 	if (schema->whole_json)
 		return false;
 	if (lun_text_equal(word, LUN_TEXT("field")))

@@ -50,10 +50,16 @@ struct lun_schema {
 	struct lun_field *fields; /* in the order of their names */
 	size_t index_count;
 	struct lun_index *indexes;
+	size_t type_count; /* event types that build the models; 0: every */
+	struct lun_text *types; /* sorted; each owned */
 };
 
 /* NULL is allowed. */
 void lun_schema_free(struct lun_schema *schema);
+
+/* Add a handled event type, in order. False when out of memory. */
+bool lun_schema_add_type(
+    struct lun_schema *schema, struct lun_text type) LUN_MUSTCHECK;
 
 /* Place of a field, or -1. */
 int lun_schema_find(const struct lun_schema *schema, struct lun_text field);

@@ -87,28 +87,43 @@ state_of(const struct lun_engine *engine, const struct known *known)
 }
 
 static void
-add_lag(struct lun_engine *engine, const struct known *known,
-    struct lun_buffer *out)
+write_lag(const struct lun_lag *lag, struct lun_buffer *out)
 {
-	struct lun_event_filter filter = {0};
-	struct lun_lag lag = {0};
 	int64_t behind_us = 0;
 
-	if (known->entry != NULL)
-		filter = *lun_script_filter(known->entry->p->script);
-	if (lun_event_store_lag(engine->event_reader,
-		known->checkpoint.position, &filter, &lag, NULL) != LUN_OK) {
-		lun_object_json(out, "lag_events", LUN_TEXT_NONE);
-		lun_object_json(out, "lag_seconds", LUN_TEXT_NONE);
-		return;
-	}
-	if (lag.oldest_recorded_at != 0)
-		behind_us = lun_clock_wall_us() - lag.oldest_recorded_at;
-	lun_object_integer(out, "lag_events", (int64_t)lag.events);
-	lun_object_bool(out, "lag_exact", lag.exact);
+	if (lag->oldest_recorded_at != 0)
+		behind_us = lun_clock_wall_us() - lag->oldest_recorded_at;
+	lun_object_integer(out, "lag_events", (int64_t)lag->events);
+	lun_object_bool(out, "lag_exact", lag->exact);
 	lun_object_key(out, "lag_seconds");
 	lun_buffer_printf(
 	    out, "%.1f", behind_us > 0 ? (double)behind_us / US_PER_S : 0.0);
+}
+
+/* Of the events that the projection handles, as its schema says. */
+static void
+add_lag(struct lun_engine *engine, const struct known *known,
+    struct lun_buffer *out)
+{
+	const struct lun_checkpoint *checkpoint = &known->checkpoint;
+	struct lun_event_filter filter = {0};
+	struct lun_schema *schema = NULL;
+	struct lun_lag lag = {0};
+
+	if (known->stored && lun_schema_parse(known->name, checkpoint->version,
+				 lun_buffer_text(&checkpoint->schema), &schema,
+				 NULL) == LUN_OK) {
+		filter.types = schema->types;
+		filter.type_count = schema->type_count;
+	}
+	if (lun_event_store_lag(engine->event_reader, checkpoint->position,
+		&filter, &lag, NULL) == LUN_OK) {
+		write_lag(&lag, out);
+	} else {
+		lun_object_json(out, "lag_events", LUN_TEXT_NONE);
+		lun_object_json(out, "lag_seconds", LUN_TEXT_NONE);
+	}
+	lun_schema_free(schema);
 }
 
 static void
@@ -147,9 +162,7 @@ write_status(struct lun_engine *engine, const struct known *known,
 	lun_object_words(out, "name", known->name);
 	lun_object_words(out, "state", state_of(engine, known));
 	lun_object_integer(out, "version",
-	    known->stored
-		? checkpoint->version
-		: lun_script_schema(known->entry->p->script)->version);
+	    known->stored ? checkpoint->version : known->report.version);
 	lun_object_position(
 	    out, "position", engine->event_reader, checkpoint->position);
 	add_lag(engine, known, out);

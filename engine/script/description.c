@@ -90,13 +90,6 @@ list_length(lua_State *L, int index)
 	return count == length ? length : -1;
 }
 
-static int
-compare_texts(const void *a, const void *b)
-{
-	return lun_text_compare(
-	    *(const struct lun_text *)a, *(const struct lun_text *)b);
-}
-
 /* ---- name, version, policy; the value is on top ------------------------ */
 
 static bool
@@ -223,31 +216,16 @@ read_migrate(struct reader *r)
 static bool
 add_type(struct reader *r, struct lun_text type)
 {
-	struct lun_event_filter *filter = &r->out->filter;
-	struct lun_text *types = (struct lun_text *)(uintptr_t)filter->types;
-	char *copy = malloc(type.length + 1);
-
-	if (copy == NULL)
-		return complain_memory(r);
-	memcpy(copy, type.bytes, type.length);
-	types[filter->type_count++] = (struct lun_text){copy, type.length};
-	return true;
-}
-
-static bool
-reserve_types(struct reader *r, lua_Integer count)
-{
-	r->out->filter.types = calloc((size_t)count, sizeof(struct lun_text));
-	return r->out->filter.types != NULL || complain_memory(r);
+	return lun_schema_add_type(r->out->schema, type) || complain_memory(r);
 }
 
 static bool
 has_type(struct reader *r, struct lun_text type)
 {
-	const struct lun_event_filter *filter = &r->out->filter;
+	const struct lun_schema *schema = r->out->schema;
 
-	for (size_t i = 0; i < filter->type_count; i++)
-		if (lun_text_equal(filter->types[i], type))
+	for (size_t i = 0; i < schema->type_count; i++)
+		if (lun_text_equal(schema->types[i], type))
 			return true;
 	return false;
 }
@@ -296,8 +274,6 @@ read_handles(struct reader *r)
 	if (count > TYPES_MAX)
 		return complain(
 		    r, "handles: has more than %d types", TYPES_MAX);
-	if (!reserve_types(r, count))
-		return false;
 	for (int i = 1; i <= count; i++)
 		if (!read_handled(r, i))
 			return false;
@@ -341,13 +317,9 @@ read_on(struct reader *r)
 		return complain(r, "on: is empty: no event would be handled");
 	if (count > TYPES_MAX)
 		return complain(r, "on: has more than %d types", TYPES_MAX);
-	if (!reserve_types(r, count))
-		return false;
 	for (lua_pushnil(r->L); lua_next(r->L, on) != 0; lua_pop(r->L, 1))
 		if (!read_on_entry(r))
 			return false;
-	qsort((void *)(uintptr_t)r->out->filter.types, (size_t)count,
-	    sizeof(struct lun_text), compare_texts);
 	return true;
 }
 
@@ -627,17 +599,17 @@ lun_description_read(lua_State *L, int index, const char *chunk,
 	else
 		well = read_table(&r);
 	lua_settop(L, top);
+	if (well)
+		out->filter = (struct lun_event_filter){
+		    .types = out->schema->types,
+		    .type_count = out->schema->type_count,
+		};
 	return well ? LUN_OK : r.err->code;
 }
 
 void
 lun_description_free(struct lun_description *description)
 {
-	const struct lun_event_filter *filter = &description->filter;
-
-	for (size_t i = 0; i < filter->type_count; i++)
-		free((void *)(uintptr_t)filter->types[i].bytes);
-	free((void *)(uintptr_t)filter->types);
 	lun_schema_free(description->schema);
 	*description = (struct lun_description){0};
 }

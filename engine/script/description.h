@@ -12,7 +12,7 @@
 /* Zero is the empty state. */
 struct lun_description {
 	struct lun_schema *schema;
-	struct lun_event_filter filter; /* owned; from handles or on */
+	struct lun_event_filter filter; /* borrowed from the schema */
 	enum lun_on_error on_error;
 	int retries;
 	bool by_type; /* has `on` in place of apply_to_model */

@@ -53,7 +53,7 @@ local function ownership(open)
       assert.is_nil((other:acquire("a", "bob")))
       store:release("a", fence)
       assert(other:acquire("a", "bob"))
-      fails("conflict", "not owned here", store:renew("a", fence))
+      fails("conflict", "another", store:renew("a", fence))
     end)
 
     it("ends with its connection", function()
