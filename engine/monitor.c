@@ -91,6 +91,22 @@ publish(struct lun_monitor *monitor, bool ending)
 	free(heartbeats);
 }
 
+/* Whether a state has changed since it was published last. */
+static bool
+has_news(struct lun_engine *engine)
+{
+	struct lun_entry *entry;
+	bool news = false;
+
+	for (size_t i = 0; (entry = lun_engine_at(engine, i)) != NULL; i++) {
+		enum lun_state state = lun_projection_report(entry->p).state;
+
+		news = news || state != entry->published_state;
+		entry->published_state = state;
+	}
+	return news;
+}
+
 /* ---- rates and the watchdog -------------------------------------------- */
 
 static void
@@ -253,9 +269,11 @@ run_monitor(void *arg)
 		watch_scripts(engine);
 		renew_leases(monitor, now);
 		handle_changes(monitor, now);
-		if (now - monitor->published_ns < heartbeat_ns)
+		if (now - monitor->counted_ns >= heartbeat_ns)
+			measure_rates(monitor, now);
+		if (now - monitor->published_ns < heartbeat_ns &&
+		    !has_news(engine))
 			continue;
-		measure_rates(monitor, now);
 		publish(monitor, false);
 		monitor->published_ns = now;
 	}

@@ -74,7 +74,8 @@ state_of(const struct lun_engine *engine, const struct known *known)
 	if (known->running_here && here != LUN_STATE_HELD)
 		return lun_state_name(here);
 	if (is_fresh(engine, &known->heartbeat))
-		return known->heartbeat.state;
+		return known->checkpoint.paused ? "paused"
+						: known->heartbeat.state;
 	if (known->running_here)
 		return lun_state_name(here);
 	if (known->stored && known->checkpoint.paused)
