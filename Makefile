@@ -18,12 +18,13 @@ SONAME   := liblunette.so.1
 
 LUA_CFLAGS := $(shell pkg-config --cflags lua5.4 2>/dev/null)
 LUA_LIBS   := $(shell pkg-config --libs lua5.4 2>/dev/null)
+PQ_CFLAGS  := $(shell pkg-config --cflags libpq 2>/dev/null)
 WARNINGS   := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
 	-Wmissing-prototypes -Wwrite-strings -Wundef -Wvla -Wformat=2 \
 	$(if $(WERROR),-Werror)
 FLAGS      := -std=c11 -D_GNU_SOURCE -fPIC -pthread -Iengine $(LUA_CFLAGS) \
-	$(WARNINGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
-LIBS       := -lsqlite3 -luuid -lxxhash -lm -pthread
+	$(PQ_CFLAGS) $(WARNINGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
+LIBS       := -lsqlite3 -lpq -luuid -lxxhash -lm -pthread
 LINK       := $(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS)
 
 # What the rock lists too; a spec compares the two.
@@ -93,7 +94,7 @@ build/fuzz/liblunette.a: $(LIB_SRC:%.c=build/fuzz/%.o)
 	$(AR) rcs $@ $^
 
 FUZZ_CC := clang -std=c11 -D_GNU_SOURCE -pthread -Iengine $(LUA_CFLAGS) \
-	-O1 -g $(WARNINGS)
+	$(PQ_CFLAGS) -O1 -g $(WARNINGS)
 
 build/fuzz/%.o: %.c
 	@mkdir -p $(@D)

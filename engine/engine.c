@@ -51,6 +51,7 @@ open_stores(struct lun_engine *engine, struct lun_err *err)
 	const struct lun_settings *settings = &engine->settings;
 	struct lun_store_options options = {
 	    .busy_timeout_ms = settings->busy_timeout_ms,
+	    .call_timeout_ms = settings->call_timeout_ms,
 	    .synchronous = settings->synchronous,
 	    .wal_autocheckpoint_pages = settings->wal_autocheckpoint_pages,
 	    .cache_kib = settings->sqlite_cache_kib,

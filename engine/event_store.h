@@ -25,6 +25,7 @@
 
 struct lun_store_options {
 	int64_t busy_timeout_ms; /* how long one call waits for a lock */
+	int64_t call_timeout_ms; /* postgres: for an answer; 0: 30 s */
 	const char *synchronous; /* sqlite: "off", "normal" or "full" */
 	int64_t wal_autocheckpoint_pages;
 	int64_t cache_kib; /* of pages, each connection */
@@ -64,6 +65,7 @@ struct lun_event_store {
 
 struct lun_event_store_ops {
 	const char *scheme; /* of the URL: "sqlite", "memory" */
+	const char *alias;  /* another scheme for it, or NULL */
 	unsigned abi;       /* the LUN_EVENT_STORE_ABI it was built for */
 
 	/*

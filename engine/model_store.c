@@ -15,6 +15,13 @@ static const struct lun_model_store_ops *const drivers[] = {
 
 /* ---- opening and closing ----------------------------------------------- */
 
+static bool
+is_scheme(const char *scheme, const char *url, size_t length)
+{
+	return scheme != NULL && strlen(scheme) == length &&
+	       strncmp(scheme, url, length) == 0;
+}
+
 /*
  * "sqlite:PATH" is for sqlite with the rest PATH; "faulty+sqlite:PATH" is for
  * faulty with the rest "sqlite:PATH".
@@ -27,10 +34,8 @@ find_driver(const char *url, const char **rest)
 	if (url[length] == '\0')
 		return NULL;
 	for (size_t i = 0; i < sizeof drivers / sizeof drivers[0]; i++) {
-		const char *scheme = drivers[i]->scheme;
-
-		if (strlen(scheme) != length ||
-		    strncmp(scheme, url, length) != 0)
+		if (!is_scheme(drivers[i]->scheme, url, length) &&
+		    !is_scheme(drivers[i]->alias, url, length))
 			continue;
 		assert(drivers[i]->abi == LUN_MODEL_STORE_ABI);
 		*rest = url + length + 1;
@@ -49,9 +54,9 @@ lun_model_store_open(const char *url, const struct lun_store_options *options,
 	driver = find_driver(url, &rest);
 	if (driver == NULL)
 		return lun_fail(err, LUN_CONFIG,
-		    "model store %s: no such kind of store; write sqlite:PATH "
-		    "or memory:",
-		    url);
+		    "model store %.*s: no such kind of store; write "
+		    "sqlite:PATH or memory:",
+		    (int)strcspn(url, ":"), url);
 	return driver->open(rest, options, out, err);
 }
 

@@ -133,6 +133,7 @@ typedef enum lun_code lun_text_fn(
 
 struct lun_model_store_ops {
 	const char *scheme;
+	const char *alias; /* another scheme for it, or NULL */
 	unsigned abi;
 
 	/* rest is the URL without "scheme:". An absent store is created. */

@@ -198,6 +198,17 @@ const struct lun_setting_entry lun_setting_entries[] = {
 	.offset = PLACE(busy_timeout_ms),
     },
     {
+	.name = "call_timeout_ms",
+	.type = LUN_SETTING_NUMBER,
+	.initial = "30000",
+	.least = 100,
+	.most = HOUR_MS,
+	.argument = "MS",
+	.help = "How long one PostgreSQL call waits for the server's answer "
+		"before the connection counts as lost and is made anew.",
+	.offset = PLACE(call_timeout_ms),
+    },
+    {
 	.name = "wal_autocheckpoint_pages",
 	.type = LUN_SETTING_NUMBER,
 	.initial = "10000",

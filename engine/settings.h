@@ -44,6 +44,7 @@ struct lun_settings {
 	int64_t retry_ms; /* first pause of a retry, doubled each time */
 	int64_t retry_max_ms;
 	int64_t busy_timeout_ms;
+	int64_t call_timeout_ms;
 	int64_t wal_autocheckpoint_pages;
 	int64_t sqlite_cache_kib;
 	int64_t heartbeat_ms;

@@ -1,0 +1,205 @@
+-- A PostgreSQL server of the specs' own: in a temporary folder, on a unix
+-- socket, run by "postgres" where the specs run as root. It is started by the
+-- first spec that asks and stopped when the run ends.
+--
+--   local postgres = require "spec.postgres_server"
+--   local server = postgres.start()       -- nil and the reason, if it cannot
+--   local database = server:new_database()
+--   database.url                          -- postgres:///lunette_1?host=...
+--   database:sql "SELECT 1"               -- the shell's answer, unaligned
+
+local helper = require "spec.helper"
+
+local postgres = {}
+local server = {}
+server.__index = server
+local database = {}
+database.__index = database
+
+local function newest_binaries()
+  local code, output = helper.run(
+    "ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1")
+  local folder = output:match "^[^\n]+"
+  if code == 0 and folder and folder ~= "" then
+    return folder
+  end
+  code, output = helper.run "command -v initdb"
+  return code == 0 and output:match "^(.*)/initdb" or nil
+end
+
+local function is_root()
+  local _, output = helper.run { "id", "-u" }
+  return output:match "^%d+" == "0"
+end
+
+-- The server refuses to be run by root.
+local function unprivileged(argv)
+  if not is_root() then
+    return argv
+  end
+  local result = {
+    "setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups",
+  }
+  for _, word in ipairs(argv) do
+    result[#result + 1] = word
+  end
+  return result
+end
+
+local function must(argv, options)
+  local code, output, errors = helper.run(argv, options)
+  if code ~= 0 then
+    error(table.concat(argv, " ") .. ": " .. errors .. output, 2)
+  end
+  return output
+end
+
+-- ---- one server
+
+-- options: fsync (false; true where a crash is part of the spec), settings (a
+-- table of further lines of postgresql.conf)
+local function make(options)
+  local bin = newest_binaries()
+  if not bin then
+    return nil, "there is no PostgreSQL server here"
+  end
+  local self = setmetatable({
+    bin = bin,
+    user = "postgres",
+    port = 5432,
+    count = 0,
+    dir = helper.tmpdir(),
+  }, server)
+  if is_root() then
+    must { "chown", "postgres", self.dir }
+  end
+  self.data = self.dir .. "/data"
+  self.log = self.dir .. "/log"
+  must(unprivileged {
+    bin .. "/initdb", "-D", self.data, "-U", self.user, "-A", "trust",
+    "-E", "UTF8", "--locale=C", "--no-sync",
+  })
+  local lines = {
+    "listen_addresses = ''",
+    "unix_socket_directories = '" .. self.dir .. "'",
+    "fsync = " .. (options.fsync and "on" or "off"),
+    "max_connections = 60",
+    "shared_buffers = 32MB",
+    "timezone = 'UTC'",
+    "log_timezone = 'UTC'",
+    "autovacuum_naptime = 10",
+  }
+  for name, value in pairs(options.settings or {}) do
+    lines[#lines + 1] = name .. " = '" .. value .. "'"
+  end
+  local conf = io.open(self.data .. "/postgresql.conf", "a")
+  conf:write(table.concat(lines, "\n"), "\n")
+  conf:close()
+  self:start()
+  return self
+end
+
+function server:start()
+  must(unprivileged {
+    self.bin .. "/pg_ctl", "-D", self.data, "-l", self.log, "-w", "-t", "60",
+    "-s", "start",
+  }, { cwd = "/", timeout = 70 })
+  self.running = true
+end
+
+-- mode: "fast", "immediate" (as after a crash), "smart"
+function server:stop(mode)
+  must(unprivileged {
+    self.bin .. "/pg_ctl", "-D", self.data, "-m", mode or "fast", "-w", "-s",
+    "stop",
+  }, { cwd = "/" })
+  self.running = false
+end
+
+function server:url(name, query)
+  return "postgres://" .. self.user .. "@/" .. name .. "?host=" .. self.dir
+    .. (query and "&" .. query or "")
+end
+
+-- A database with nothing in it; options: a suffix for CREATE DATABASE.
+function server:new_database(options)
+  self.count = self.count + 1
+  local name = "lunette_" .. self.count
+  self:sql("postgres", "CREATE DATABASE " .. name .. " "
+    .. (options or ""))
+  return setmetatable(
+    { server = self, name = name, url = self:url(name) }, database)
+end
+
+-- What psql answers: rows as lines, columns apart by "|".
+function server:sql(name, sql, user)
+  return (must({
+    self.bin .. "/psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1",
+    "-h", self.dir, "-p", tostring(self.port), "-U", user or self.user,
+    "-d", name,
+  }, { stdin = sql }):gsub("\n$", ""))
+end
+
+-- End the connections of Lunette's, as an administrator would. How many.
+function server:terminate(name)
+  return tonumber(self:sql("postgres", ([[
+    SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+    WHERE datname = '%s' AND application_name = 'lunette']]):format(name)))
+end
+
+-- ---- one database
+
+function database:sql(sql, user)
+  return self.server:sql(self.name, sql, user)
+end
+
+-- The URL with more in its query, as another user if one is named.
+function database:with(query, user)
+  local url = self.url .. (query and "&" .. query or "")
+  return user and url:gsub("//[^@]*@", "//" .. user .. "@") or url
+end
+
+function database:terminate()
+  return self.server:terminate(self.name)
+end
+
+function database:drop()
+  self.server:sql("postgres",
+    "DROP DATABASE " .. self.name .. " WITH (FORCE)")
+end
+
+-- ---- the one that specs share
+
+local shared, reason
+
+-- Removed with the run, also where a spec failed.
+local keeper = setmetatable({ servers = {} }, {
+  __gc = function(self)
+    for _, one in ipairs(self.servers) do
+      if one.running then
+        pcall(one.stop, one, "immediate")
+      end
+    end
+  end,
+})
+
+-- The shared server, running; nil and the reason where there is none.
+function postgres.start()
+  if not shared and not reason then
+    shared, reason = make {}
+    keeper.servers[#keeper.servers + 1] = shared
+  end
+  if shared and not shared.running then
+    shared:start()
+  end
+  return shared, reason
+end
+
+-- A server for one spec, which stops and breaks it as it likes.
+function postgres.own(options)
+  local one, why = make(options or {})
+  keeper.servers[#keeper.servers + 1] = one
+  return one, why
+end
+
+return postgres
