@@ -1,45 +1,21 @@
 -- What each bank account holds now: one model per account, keyed by its id.
 -- Amounts are whole cents.
 
-local function open(account, event)
-  account.owner = event.data.owner
+local function new_account()
+  return { balance = 0, transaction_count = 0 }
 end
 
-local function move(account, cents)
+local function move(account, event, cents)
+  account = account or new_account()
   account.balance = account.balance + cents
   account.transaction_count = account.transaction_count + 1
+  account.last_activity = event.recorded_at
+  return account
 end
-
-local function transfer(account, event, id)
-  local data = event.data
-  local cents = data.to_account == id and data.amount or 0
-  if data.from_account == id then
-    cents = cents - data.amount
-  end
-  move(account, cents)
-end
-
-local change = {
-  AccountOpened = open,
-  MoneyDeposited = function(account, event)
-    move(account, event.data.amount)
-  end,
-  MoneyWithdrawn = function(account, event)
-    move(account, -event.data.amount)
-  end,
-  TransferCompleted = transfer,
-}
 
 return {
   name = "account_summary",
   version = 1, -- raise it when the models have to be built anew
-
-  handles = {
-    "AccountOpened",
-    "MoneyDeposited",
-    "MoneyWithdrawn",
-    "TransferCompleted",
-  },
 
   fields = {
     owner = "text",
@@ -49,9 +25,10 @@ return {
   },
   indexes = { "balance", { "owner", "balance" } },
 
+  -- A transfer concerns two accounts, unless it is to oneself.
   extract_model_id = function(event)
     local data = event.data
-    if event.type ~= "TransferCompleted" then
+    if data.account_id then
       return data.account_id
     end
     if data.from_account == data.to_account then
@@ -60,10 +37,32 @@ return {
     return { data.from_account, data.to_account }
   end,
 
-  apply_to_model = function(account, event, id)
-    account = account or { balance = 0, transaction_count = 0 }
-    change[event.type](account, event, id)
-    account.last_activity = event.recorded_at
-    return account
-  end,
+  on = {
+    AccountOpened = function(account, event)
+      account = account or new_account()
+      account.owner = event.data.owner
+      account.last_activity = event.recorded_at
+      return account
+    end,
+
+    MoneyDeposited = function(account, event)
+      return move(account, event, event.data.amount)
+    end,
+
+    MoneyWithdrawn = function(account, event)
+      return move(account, event, -event.data.amount)
+    end,
+
+    TransferCompleted = function(account, event, id)
+      local data = event.data
+      local cents = 0
+      if data.to_account == id then
+        cents = cents + data.amount
+      end
+      if data.from_account == id then
+        cents = cents - data.amount
+      end
+      return move(account, event, cents)
+    end,
+  },
 }

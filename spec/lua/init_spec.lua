@@ -572,6 +572,40 @@ describe("an engine", function()
     end)
   end)
 
+  -- In a process of its own, because the thread stays behind.
+  it("closes although a script is stuck in a library call #threads",
+    function()
+      local script = helper.write_file(helper.tmpdir() .. "/stuck.lua", [=[
+        local lunette = require "lunette"
+        local engine = assert(lunette.open {
+          events = "memory:", models = "memory:",
+          stuck_ms = 50, stop_ms = 50, heartbeat_ms = 10,
+        })
+        assert(engine:register { source = [[return {
+          name = "stuck",
+          version = 1,
+          extract_model_id = function(event)
+            return (("a"):rep(400):find "a-a-a-a-a-b") and "never"
+          end,
+          apply_to_model = function(model) return model end,
+        }]] })
+        assert(engine:append { stream = "s", type = "T" })
+        assert(engine:start())
+        repeat
+          local status = assert(engine:status())[1]
+          local words = lunette.encode(status)
+          assert(status.state ~= "failed", words)
+        until words:find "stuck"
+        engine:close()
+        print "closed"]=])
+      local code, out, err = helper.run({ "lua5.4", script }, {
+        env = { LUA_PATH = package.path, LUA_CPATH = package.cpath },
+        timeout = 20,
+      })
+      assert.equal(0, code, err)
+      assert.equal("closed\n", out)
+    end)
+
   describe("administration", function()
     it("pauses and resumes", function()
       local engine = open_counter()
