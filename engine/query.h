@@ -74,6 +74,10 @@ struct lun_condition {
 	size_t child_count;
 };
 
+/*
+ * At places inside json booleans come before numbers, those before texts, and
+ * objects and arrays last; descending, the other way round.
+ */
 struct lun_order {
 	struct lun_column column;
 	bool descending;

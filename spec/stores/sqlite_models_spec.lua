@@ -283,7 +283,7 @@ describe("the sqlite model store", function()
       os.remove(path .. ".held")
       owner:commit { a = { balance = 1 } }
       assert.equal(0, child:wait())
-      assert(hasty:acquire("other", "me"))
+      assert(patient:acquire("other", "me"))
       hasty:close()
     end)
 

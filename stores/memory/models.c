@@ -18,14 +18,15 @@ lun_memory_lock(struct lun_model_store *store)
 {
 	struct memory_place *place = models_of(store)->place;
 
-	pthread_mutex_lock(&place->lock);
+	while (!lun_turn_take(&place->turn, INT64_MAX))
+		continue;
 	return place;
 }
 
 void
 lun_memory_unlock(struct memory_place *place)
 {
-	pthread_mutex_unlock(&place->lock);
+	lun_turn_pass(&place->turn);
 }
 
 /* ---- opening and closing ----------------------------------------------- */
@@ -60,12 +61,13 @@ memory_open(const char *rest, const struct lun_store_options *options,
 		    "memory:",
 		    rest);
 	first.place = calloc(1, sizeof *first.place);
-	if (first.place == NULL)
+	if (first.place == NULL || !lun_turn_init(&first.place->turn)) {
+		free(first.place);
 		return lun_fail(err, LUN_NOMEM, "memory: out of memory");
-	pthread_mutex_init(&first.place->lock, NULL);
+	}
 	code = memory_connect(&first.base, out, err);
 	if (code != LUN_OK) {
-		pthread_mutex_destroy(&first.place->lock);
+		lun_turn_fini(&first.place->turn);
 		free(first.place);
 	}
 	return code;
@@ -87,7 +89,7 @@ free_place(struct memory_place *place)
 		free(place->requests);
 		place->requests = next;
 	}
-	pthread_mutex_destroy(&place->lock);
+	lun_turn_fini(&place->turn);
 	free(place);
 }
 

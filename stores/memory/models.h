@@ -2,16 +2,15 @@
  * models.h - the insides of the memory model store, shared by its files.
  *
  * A place holds the data; every connection made from one opened store points
- * at the same place and takes its lock for the length of a call. Callbacks run
- * under that lock: they must not call the store.
+ * at the same place and has its turn there for the length of a call. Callbacks
+ * run within that turn: they must not call the store.
  */
 
 #ifndef LUN_MEMORY_MODELS_H
 #define LUN_MEMORY_MODELS_H
 
-#include <pthread.h>
-
 #include "model_store.h"
+#include "turn.h"
 
 #define LUN_MEMORY_SKIPPED_MAX 1000 /* kept for each projection */
 
@@ -63,7 +62,7 @@ struct memory_request {
 };
 
 struct memory_place {
-	pthread_mutex_t lock;
+	struct lun_turn turn;
 	size_t connections;
 	struct memory_projection *projections;
 	struct memory_request *requests;
