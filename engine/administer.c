@@ -206,6 +206,7 @@ discard_parked(
 
 /* ---- the rest ---------------------------------------------------------- */
 
+/* A registered projection that has never run is made to exist. */
 static enum lun_code
 read_guard(
     struct lun_projection *p, struct lun_guard *guard, struct lun_err *err)
@@ -262,8 +263,6 @@ rebuild_projection(
 		p->next_script = NULL;
 	}
 	code = read_guard(p, &guard, err);
-	if (code == LUN_NOTFOUND)
-		return lun_projection_prepare(p, err);
 	if (code == LUN_OK)
 		code = lun_model_store_reset(
 		    p->models, lun_script_schema(p->script), guard, err);

@@ -380,7 +380,8 @@ wait_for_news(struct lun_engine *engine)
 	pthread_mutex_unlock(&engine->board.lock);
 }
 
-static void
+/* False if the caller wanted to stop early. */
+static bool
 follow(struct run *run, lun_progress_fn *progress, void *arg)
 {
 	int64_t told = 0;
@@ -391,35 +392,36 @@ follow(struct run *run, lun_progress_fn *progress, void *arg)
 		if (progress != NULL && now - told >= PROGRESS_NS) {
 			told = now;
 			if (!progress(arg, run->progress, run->count))
-				return;
+				return false;
 		}
 		wait_for_news(run->engine);
 	}
 	if (progress != NULL)
 		(void)progress(arg, run->progress, run->count);
+	return true;
 }
 
 static enum lun_code
 run_to(struct run *run, struct lun_position head, lun_progress_fn *progress,
     void *arg, struct lun_err *err)
 {
+	struct lun_err stuck = {0};
 	enum lun_code code = prepare_run(run, err);
 
 	if (code == LUN_OK)
 		code = start_all(run->engine, &head, err);
-	if (code == LUN_OK)
-		follow(run, progress, arg);
+	if (code == LUN_OK && !follow(run, progress, arg))
+		code = lun_fail(err, LUN_TIMEOUT,
+		    "stopped before the head was reached; what is applied is "
+		    "kept");
 	free(run->progress);
-	if (lun_engine_stop(run->engine, code == LUN_OK ? err : NULL) !=
-		LUN_OK &&
-	    code == LUN_OK && run->first.code == LUN_OK)
-		return LUN_TIMEOUT;
-	if (code == LUN_OK && run->first.code != LUN_OK) {
-		code = run->first.code;
-		if (err != NULL)
-			*err = run->first;
-	}
-	return code;
+	if (lun_engine_stop(run->engine, &stuck) != LUN_OK)
+		keep_first(run, &stuck);
+	if (code != LUN_OK || run->first.code == LUN_OK)
+		return code;
+	if (err != NULL)
+		*err = run->first;
+	return run->first.code;
 }
 
 enum lun_code
