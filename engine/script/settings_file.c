@@ -199,6 +199,20 @@ make_file(struct load *load, struct lun_settings_file **out)
 	return LUN_OK;
 }
 
+/* Whatever the file did, it is the operator's. */
+static enum lun_code
+blame_file(const struct load *load, enum lun_code code, struct lun_err *err)
+{
+	if (code != LUN_NOMEM)
+		code = LUN_CONFIG;
+	if (load->vm != NULL && !lun_vm_starved(load->vm)) {
+		if (err != NULL)
+			err->code = code;
+		return code;
+	}
+	return lun_wrap(err, code, "%s", load->path);
+}
+
 static enum lun_code
 run_file(struct load *load, struct lun_settings_file **out, struct lun_err *err)
 {
@@ -207,15 +221,13 @@ run_file(struct load *load, struct lun_settings_file **out, struct lun_err *err)
 
 	if (code == LUN_OK)
 		code = lun_vm_protect(load->vm, load_protected, load, err);
+	if (code != LUN_OK)
+		code = blame_file(load, code, err);
 	lun_vm_free(load->vm);
 	if (code == LUN_OK && make_file(load, out) != LUN_OK)
 		return lun_fail(
 		    err, LUN_NOMEM, "%s: out of memory", load->path);
-	if (code == LUN_SCRIPT && err != NULL)
-		err->code = LUN_CONFIG;
-	if (code == LUN_BUDGET)
-		return lun_wrap(err, LUN_CONFIG, "%s", load->path);
-	return code == LUN_SCRIPT ? LUN_CONFIG : code;
+	return code;
 }
 
 enum lun_code

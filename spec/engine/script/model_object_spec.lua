@@ -1,0 +1,180 @@
+local script_test = require "script_test"
+
+-- The stored model after a handler returned `model` (Lua text), or nil and
+-- what was wrong with it.
+local function store(fields, model, event)
+  local script, err = script_test.load(([[
+    return { name = "p", version = 1, fields = { %s },
+      extract_model_id = function() return "m" end,
+      apply_to_model = function(model, event)
+        return %s
+      end }]]):format(fields, model))
+  assert(script, err and err.message)
+  local failure = script:run({ event or {} })[1]
+  if failure then
+    return nil, failure.message:match "^script.lua:3: apply_to_model: (.*)$"
+      or failure.message
+  end
+  return script:get("m"):match '^{"id":"m",?(.*)}$'
+end
+
+local function refused(fields, model)
+  return select(2, store(fields, model))
+end
+
+describe("a model with fields", function()
+  it("holds each type", function()
+    assert.equal('"b":true,"f":2.5,"i":-7,"j":{"a":[1]},"t":"é",'
+      .. '"w":"2023-11-14T22:13:20.000000Z"',
+      store([[i = "integer", f = "number", t = "text", b = "boolean",
+        j = "json", w = "timestamp"]],
+        [[{ i = -7, f = 2.5, t = "é", b = true, j = { a = { 1 } },
+          w = 1700000000000000 }]]))
+  end)
+
+  it("has null where there is nothing", function()
+    assert.equal('"a":null,"b":null,"c":null',
+      store([[a = "text", b = "json", c = "boolean"]],
+        "{ a = lunette.null, b = lunette.null }"))
+  end)
+
+  it("names an undeclared field, and the one that was meant", function()
+    assert.equal('undeclared field "ballance" (did you mean "balance"?): '
+      .. "declare it in fields or remove it",
+      refused('balance = "integer"', "{ ballance = 1 }"))
+    assert.equal('undeclared field "xyz": declare it in fields or remove it',
+      refused('balance = "integer"', "{ xyz = 1 }"))
+    assert.matches("^a model's keys must be its field names, and one is a "
+      .. "number$", refused('balance = "integer"', "{ 1 }"))
+    assert.matches('^undeclared field "' .. ("x"):rep(60),
+      refused('balance = "integer"', '{ [("x"):rep(60)] = 1 }'))
+  end)
+
+  it("takes whole numbers as integers, and no others", function()
+    assert.equal('"i":3', store('i = "integer"', "{ i = 3.0 }"))
+    assert.equal('"i":-9223372036854775808',
+      store('i = "integer"', "{ i = math.mininteger }"))
+    assert.equal('"i":9007199254740993',
+      store('i = "integer"', "{ i = 9007199254740993 }"))
+    assert.equal('field "i": 3.5 is not a whole number',
+      refused('i = "integer"', "{ i = 3.5 }"))
+    assert.equal('field "i": 1e+300 is not a whole number',
+      refused('i = "integer"', "{ i = 1e300 }"))
+    assert.equal('field "i": expected integer, got text',
+      refused('i = "integer"', '{ i = "3" }'))
+    assert.equal('field "i": expected integer, got true',
+      refused('i = "integer"', "{ i = true }"))
+    assert.equal('field "i": expected integer, got a table',
+      refused('i = "integer"', "{ i = {} }"))
+  end)
+
+  it("takes integers as numbers where that is exact", function()
+    assert.equal('"f":3.0', store('f = "number"', "{ f = 3 }"))
+    assert.equal('"f":9007199254740992.0',
+      store('f = "number"', "{ f = 1 << 53 }"))
+    assert.equal('field "f": 9007199254740993 has no exact floating-point '
+      .. "form; declare the field as integer",
+      refused('f = "number"', "{ f = (1 << 53) + 1 }"))
+    assert.matches("has no exact floating%-point form",
+      refused('f = "number"', "{ f = math.maxinteger }"))
+    assert.equal('field "f": nan and infinity cannot be stored',
+      refused('f = "number"', "{ f = 0/0 }"))
+    assert.equal('field "f": nan and infinity cannot be stored',
+      refused('f = "number"', "{ f = -math.huge }"))
+    assert.equal('field "f": expected number, got text',
+      refused('f = "number"', '{ f = "1" }'))
+  end)
+
+  it("takes only text as text", function()
+    assert.equal('"t":""', store('t = "text"', '{ t = "" }'))
+    assert.equal('field "t": expected text, got 5',
+      refused('t = "text"', "{ t = 5 }"))
+    assert.equal('field "t": a text must not hold a NUL byte',
+      refused('t = "text"', '{ t = "a\\0b" }'))
+    assert.equal('field "t": a text must be UTF-8',
+      refused('t = "text"', '{ t = "\\xff" }'))
+  end)
+
+  it("takes only booleans as booleans", function()
+    assert.equal('"b":false', store('b = "boolean"', "{ b = false }"))
+    assert.equal('field "b": expected boolean, got 0',
+      refused('b = "boolean"', "{ b = 0 }"))
+  end)
+
+  it("takes microseconds and RFC 3339 text as timestamps", function()
+    local w = 'w = "timestamp"'
+    assert.equal('"w":"1970-01-01T00:00:00.000001Z"', store(w, "{ w = 1 }"))
+    assert.equal('"w":"1970-01-01T00:00:00.000002Z"', store(w, "{ w = 2.0 }"))
+    assert.equal('"w":"2023-11-14T21:13:20.500000Z"',
+      store(w, '{ w = "2023-11-14T22:13:20.5+01:00" }'))
+    assert.equal('field "w": "now" is not an RFC 3339 time',
+      refused(w, '{ w = "now" }'))
+    assert.equal('field "w": a time in microseconds outside the years 1 to '
+      .. "9999", refused(w, "{ w = 1 << 60 }"))
+    assert.equal('field "w": expected timestamp, got true',
+      refused(w, "{ w = true }"))
+  end)
+
+  it("takes anything that is JSON as json", function()
+    assert.equal('"j":[1,"x",null]',
+      store('j = "json"', '{ j = { 1, "x", lunette.null } }'))
+    assert.equal('"j":5', store('j = "json"', "{ j = 5 }"))
+    assert.equal('"j":{"a":[],"b":1}', store('j = "json"', "{ j = event.data }",
+      { data = '{"b":1,"a":[]}' }))
+    assert.equal("items[2].price: a function cannot be stored",
+      refused('j = "json"',
+        "{ j = { items = { {}, { price = type } } } }"))
+  end)
+
+  it("shows a handler what was stored, in the form of its type", function()
+    local script = assert(script_test.load [[
+      return { name = "p", version = 1,
+        fields = { i = "integer", f = "number", w = "timestamp",
+          n = "text", seen = "text" },
+        extract_model_id = function() return "m" end,
+        apply_to_model = function(model, event)
+          if not model then
+            return { i = 3.0, f = 3, w = "1970-01-01T00:00:01Z",
+              n = lunette.null }
+          end
+          model.seen = table.concat({ math.type(model.i),
+            math.type(model.f), math.type(model.w), type(model.n) }, " ")
+          return model
+        end }]])
+    assert.same({}, script:run { {}, {} })
+    assert.equal('{"id":"m","f":3.0,"i":3,"n":null,'
+      .. '"seen":"integer float integer nil",'
+      .. '"w":"1970-01-01T00:00:01.000000Z"}', script:get "m")
+  end)
+
+  it("may have a hundred of them", function()
+    local fields, values = {}, {}
+    for i = 1, 100 do
+      fields[i] = ('f%d = "integer"'):format(i)
+      values[i] = ("f%d = %d"):format(i, i)
+    end
+    local stored = store(table.concat(fields, ", "),
+      "{ " .. table.concat(values, ", ") .. " }")
+    assert.matches('"f100":100', stored)
+    assert.matches('"f57":57', stored)
+  end)
+end)
+
+describe("a model without fields", function()
+  it("is one JSON value", function()
+    local script = assert(script_test.load [[
+      return { name = "p", version = 1,
+        extract_model_id = function(event) return event.data.id end,
+        apply_to_model = function(model, event) return event.data.v end }]])
+    assert.same({}, script:run {
+      { data = '{"id":"a","v":{"b":1,"a":{"c":[]}}}' },
+      { data = '{"id":"b","v":[1,2]}' },
+      { data = '{"id":"c","v":{}}' },
+      { data = '{"id":"d","v":[]}' },
+    })
+    assert.equal('{"id":"a","a":{"c":[]},"b":1}', script:get "a")
+    assert.equal('{"id":"b","model":[1,2]}', script:get "b")
+    assert.equal('{"id":"c"}', script:get "c")
+    assert.equal('{"id":"d","model":[]}', script:get "d")
+  end)
+end)
