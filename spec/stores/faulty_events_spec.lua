@@ -119,6 +119,7 @@ describe("a faulty event store", function()
     assert.equal("io", select(3, store:commit()))
     assert.equal("0", store:head())
     assert(store:append { event("a", "y") })
+    assert.same({ "y@1/1" }, ids_of(store))
     store:close()
   end)
 

@@ -247,6 +247,23 @@ describe("a sqlite event store", function()
     end)
   end)
 
+  it("looks at a bounded number of events in a read", function()
+    assert(store:append(events_of("a", 12000)))
+    local page = assert(store:read { types = { "Never" }, max = 10 })
+    assert.equal("10000", page.reached)
+    assert.is_false(page.at_head)
+    page = assert(store:read {
+      types = { "Never" },
+      max = 10,
+      after = page.reached,
+      state = page.state,
+    })
+    assert.equal("12000", page.reached)
+    assert.is_true(page.at_head)
+    assert.equal("12000",
+      assert(store:read { types = { "Never" }, max = 3001 }).reached)
+  end)
+
   describe("far behind", function()
     it("estimates its lag", function()
       shell(path, "WITH RECURSIVE n (i) AS "
