@@ -51,7 +51,7 @@ describe("a script", function()
     assert.same({
       name = "p",
       version = 3,
-      types = { "B", "A" },
+      types = { "A", "B" },
       fields = { "Open boolean", "balance integer", "owner text" },
       indexes = { { "balance" }, { "owner", "balance" } },
       whole_json = false,
