@@ -81,7 +81,9 @@ erase_picture(const struct cli_screen *screen)
 static void
 show_picture(const struct cli_screen *screen)
 {
-	fwrite(screen->picture.bytes, 1, screen->picture.length, stderr);
+	if (screen->picture.length > 0)
+		fwrite(
+		    screen->picture.bytes, 1, screen->picture.length, stderr);
 	fflush(stderr);
 }
 

@@ -41,14 +41,16 @@ describe("make install", function()
   end)
 
   it("installs what lunette test runs scripts with", function()
-    local scripts = folder .. "/scripts"
-    helper.mkdir(scripts)
+    if os.getenv "LUNETTE_SANITIZE" then
+      pending "the interpreter that lunette test starts is not sanitized"
+      return
+    end
+    local scripts = helper.tmpdir()
     assert.equal(0, (helper.run({ prefix .. "/bin/lunette", "new", "visits" },
       { cwd = scripts })))
     local code, out, err = helper.run({ prefix .. "/bin/lunette", "test" },
       { cwd = scripts })
     assert.equal(0, code, out .. err)
-    assert.equal(0, (helper.run { "rm", "-r", scripts }))
   end)
 
   it("installs a manual page for every command", function()

@@ -276,7 +276,7 @@ describe("a hostile script", function()
   -- can tell.
   it("shows a watchdog that it is stuck in one library call", function()
     local script = assert(script_test.load(template:format("",
-      'string.find(("a"):rep(85), "a-a-a-a-b")')))
+      'string.find(("a"):rep(110), "a-a-a-a-b")')))
     local in_apply = script:progress() + 3 -- into and out of the extraction
     local progress
     script:start { { type = "T" } }
