@@ -52,7 +52,7 @@ run_lane(void *arg)
 }
 
 struct lun_lane *
-lun_lane_new(void)
+lun_lane_new(const char *name)
 {
 	struct lun_lane *lane = calloc(1, sizeof *lane);
 
@@ -60,7 +60,8 @@ lun_lane_new(void)
 		return NULL;
 	pthread_mutex_init(&lane->lock, NULL);
 	lun_cond_init(&lane->changed);
-	if (lun_thread_start(&lane->thread, run_lane, lane, NULL) != LUN_OK) {
+	if (lun_thread_start(&lane->thread, name, run_lane, lane, NULL) !=
+	    LUN_OK) {
 		pthread_cond_destroy(&lane->changed);
 		pthread_mutex_destroy(&lane->lock);
 		free(lane);

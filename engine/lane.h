@@ -15,7 +15,7 @@ typedef enum lun_code lun_lane_fn(void *arg, struct lun_err *err);
 struct lun_lane;
 
 /* NULL when no thread can be had: the caller then works without. */
-struct lun_lane *lun_lane_new(void);
+struct lun_lane *lun_lane_new(const char *name);
 /* Waits for the job under way. NULL is allowed. */
 void lun_lane_free(struct lun_lane *lane);
 

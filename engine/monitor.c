@@ -311,8 +311,8 @@ lun_monitor_start(
 	if (code == LUN_OK && monitor->bell < 0)
 		code = lun_fail(err, LUN_IO, "monitor: %s", strerror(errno));
 	if (code == LUN_OK)
-		code = lun_thread_start(
-		    &monitor->thread, run_monitor, monitor, err);
+		code = lun_thread_start(&monitor->thread, "lunette-monitor",
+		    run_monitor, monitor, err);
 	if (code != LUN_OK) {
 		destroy(monitor);
 		return code;

@@ -99,9 +99,9 @@ void
 lun_projection_overlap(struct lun_projection *p)
 {
 	if (p->fetch_lane == NULL)
-		p->fetch_lane = lun_lane_new();
+		p->fetch_lane = lun_lane_new("lunette-fetch");
 	if (p->commit_lane == NULL)
-		p->commit_lane = lun_lane_new();
+		p->commit_lane = lun_lane_new("lunette-commit");
 }
 
 /* ---- ownership and checkpoint ------------------------------------------ */

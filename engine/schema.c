@@ -35,6 +35,11 @@ static const char *const reserved_names[] = {
 
 #define RESERVED_COUNT (sizeof reserved_names / sizeof reserved_names[0])
 
+/* The engine's own tables, and SQLite's. */
+static const char *const taken_prefixes[] = {"lunette_", "sqlite_"};
+
+#define PREFIX_COUNT (sizeof taken_prefixes / sizeof taken_prefixes[0])
+
 const char *
 lun_field_type_name(enum lun_field_type type)
 {
@@ -148,11 +153,16 @@ is_projection_name(struct lun_text name)
 	return true;
 }
 
+static bool
+begins_with(struct lun_text name, struct lun_text prefix)
+{
+	return name.length >= prefix.length &&
+	       memcmp(name.bytes, prefix.bytes, prefix.length) == 0;
+}
+
 enum lun_code
 lun_schema_check_projection_name(struct lun_text name, struct lun_err *err)
 {
-	const struct lun_text own = LUN_TEXT("lunette_");
-
 	if (check_length("projection name", name, err) != LUN_OK)
 		return LUN_INVALID;
 	if (!is_projection_name(name))
@@ -160,12 +170,12 @@ lun_schema_check_projection_name(struct lun_text name, struct lun_err *err)
 		    "projection name \"%.*s\" must begin with a letter a-z, "
 		    "then only a-z, 0-9 and single \"_\"",
 		    LUN_TEXT_ARG(name));
-	if (name.length >= own.length &&
-	    memcmp(name.bytes, own.bytes, own.length) == 0)
-		return lun_fail(err, LUN_INVALID,
-		    "projection name \"%.*s\": names that begin with "
-		    "\"lunette_\" are the engine's own",
-		    LUN_TEXT_ARG(name));
+	for (size_t i = 0; i < PREFIX_COUNT; i++)
+		if (begins_with(name, lun_text_of(taken_prefixes[i])))
+			return lun_fail(err, LUN_INVALID,
+			    "projection name \"%.*s\": names that begin with "
+			    "\"%s\" are taken",
+			    LUN_TEXT_ARG(name), taken_prefixes[i]);
 	return LUN_OK;
 }
 

@@ -3,16 +3,19 @@
 #include "thread.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "error.h"
 
-#define NS_PER_S 1000000000LL
+#define NS_PER_S  1000000000LL
+#define NAME_SIZE 16
 
 enum lun_code
-lun_thread_start(
-    pthread_t *thread, void *(*run)(void *), void *arg, struct lun_err *err)
+lun_thread_start(pthread_t *thread, const char *name, void *(*run)(void *),
+    void *arg, struct lun_err *err)
 {
+	char short_name[NAME_SIZE];
 	sigset_t all, before;
 	int failed;
 
@@ -23,6 +26,8 @@ lun_thread_start(
 	if (failed != 0)
 		return lun_fail(
 		    err, LUN_NOMEM, "starting a thread: %s", strerror(failed));
+	snprintf(short_name, sizeof short_name, "%s", name);
+	pthread_setname_np(*thread, short_name);
 	return LUN_OK;
 }
 

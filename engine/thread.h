@@ -9,9 +9,12 @@
 
 #include "lunette.h"
 
-/* Start a thread in which every signal is blocked. */
-enum lun_code lun_thread_start(pthread_t *thread, void *(*run)(void *),
-    void *arg, struct lun_err *err) LUN_MUSTCHECK;
+/*
+ * Start a thread in which every signal is blocked. The first 15 bytes of its
+ * name are what an operator sees in a list of threads.
+ */
+enum lun_code lun_thread_start(pthread_t *thread, const char *name,
+    void *(*run)(void *), void *arg, struct lun_err *err) LUN_MUSTCHECK;
 
 /* Wait on cond, whose clock is CLOCK_MONOTONIC, until `until_ns` of that. */
 void lun_cond_wait_until(

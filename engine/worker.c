@@ -327,7 +327,8 @@ lun_worker_start(struct lun_projection *p, const struct lun_position *until,
 	}
 	set_limits(worker, until);
 	lun_projection_overlap(p);
-	code = lun_thread_start(&worker->thread, run_worker, worker, err);
+	code =
+	    lun_thread_start(&worker->thread, p->name, run_worker, worker, err);
 	if (code != LUN_OK) {
 		p->running = false;
 		destroy(worker);
