@@ -489,6 +489,8 @@ lun_uow_forget(struct lun_unit_of_work *uow)
 		if (!model->dirty)
 			continue;
 		model->dirty = false;
+		/* No row: the store only brings those of models it has. */
+		(void)set_row(uow, model, LUN_TEXT_NONE);
 		model->known = false;
 		model->changed = 0;
 	}

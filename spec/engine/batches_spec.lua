@@ -1,0 +1,162 @@
+-- Models do not depend on where batches begin and end, whatever fails.
+
+local lunette = require "lunette"
+local kit = require "spec.engine.engine_kit"
+
+local sizes = { 1, 2, 7, 1000 }
+local kinds_of_failure = {
+  "none", "none", "none", "none", "none", "fail", "one id", "key", "fraction",
+  "nan", "type", "meta",
+}
+
+-- The same numbers on every machine.
+local function numbers(seed)
+  return function(most)
+    seed = (seed * 6364136223846793005 + 1442695040888963407) & (1 << 62) - 1
+    return (seed >> 33) % most + 1
+  end
+end
+
+local function random_ids(random)
+  local ids = {}
+  local count = random(3)
+  for i = 1, count do
+    ids[i] = "m" .. random(40)
+  end
+  if count == 3 then
+    ids[3] = ids[1] -- named twice
+  end
+  return count == 1 and ids[1] or ids
+end
+
+local function random_log(seed, count, may_fail_extract)
+  local random = numbers(seed)
+  local list = {}
+  for n = 1, count do
+    local ids = random_ids(random)
+    local failure = kinds_of_failure[random(#kinds_of_failure)]
+    local data = { n = n, ids = ids }
+    if failure == "fail" then
+      data.fail = true
+    elseif failure == "one id" then
+      data.fail = type(ids) == "table" and ids[#ids] or ids
+    elseif failure ~= "none" then
+      data.bad = failure
+    end
+    if may_fail_extract and random(10) == 1 then
+      data.fail_extract = true
+    end
+    list[n] = data
+  end
+  return list
+end
+
+-- An id named twice is one.
+local function without_doubles(list)
+  local result = {}
+  for i, data in ipairs(list) do
+    local ids = data.ids
+    if type(ids) == "table" and ids[3] then
+      ids = { ids[1], ids[2] ~= ids[1] and ids[2] or nil }
+    elseif type(ids) == "table" and ids[1] == ids[2] then
+      ids = { ids[1] }
+    end
+    result[i] = kit.merge(data, { ids = ids })
+  end
+  return result
+end
+
+-- In the order of their words: within a batch models are told first.
+local function skipped_of(engine)
+  local skipped = {}
+  for _, item in ipairs(assert(engine:skipped "ledger")) do
+    local words = tostring(item.data.n)
+    if item.model_id ~= lunette.null then
+      words = words .. " " .. item.model_id
+    end
+    skipped[#skipped + 1] = words
+  end
+  table.sort(skipped)
+  return skipped
+end
+
+for _, kind in ipairs(kit.kinds) do
+  describe("models on " .. kind .. " stores", function()
+    after_each(kit.close_all)
+
+    local function project(list, source, size)
+      local engine = kit.open(kit.stores(kind), {
+        batch_events = size,
+        live_events = size,
+      })
+      kit.register(engine, source)
+      kit.append(engine, list)
+      assert(engine:run_once())
+      return engine
+    end
+
+    for _, on_error in ipairs { "park", "skip" } do
+      it("are the same in any batch size, when failures " .. on_error,
+        function()
+          for seed = 1, 3 do
+            local list = random_log(seed, 300, on_error == "skip")
+            local models, parked, skipped =
+              kit.fold(without_doubles(list), on_error)
+            table.sort(skipped)
+            for _, size in ipairs(sizes) do
+              local engine =
+                project(list, kit.ledger { on_error = on_error }, size)
+              assert.same(models, kit.models(engine, "ledger"))
+              assert.same(parked, kit.parked(engine, "ledger"))
+              assert.same(skipped, skipped_of(engine))
+            end
+          end
+        end)
+    end
+
+    it("hold in a batch what they will hold after it", function()
+      local source = [[
+        local function kind_of(value)
+          return math.type(value) or type(value)
+        end
+        return {
+          name = "kinds",
+          version = 1,
+          fields = { whole = "integer", real = "number", at = "timestamp",
+            any = "json", gone = "text", seen = "text" },
+          extract_model_id = function() return "a" end,
+          apply_to_model = function(model, event)
+            if model then
+              model.seen = (model.seen or "") .. table.concat({
+                kind_of(model.whole), kind_of(model.real), kind_of(model.at),
+                kind_of(model.any), kind_of(model.gone),
+                tostring(model.whole), tostring(model.real),
+                tostring(model.at) }, " ") .. "\n"
+            end
+            model = model or {}
+            model.whole = 3.0
+            model.real = 7
+            model.at = "1970-01-01T00:00:01Z"
+            model.gone = lunette.null
+            local any = { 2.0, lunette.null, lunette.array(), "text" }
+            model.any = any[event.data.n % 4 + 1]
+            return model
+          end,
+        }
+      ]]
+      local list = {}
+      for n = 1, 9 do
+        list[n] = { n = n }
+      end
+      local expected
+      for _, size in ipairs(sizes) do
+        local engine = project(list, source, size)
+        local model = engine:get("kinds", "a")
+        expected = expected or model.seen
+        assert.equal(expected, model.seen)
+      end
+      assert.matches("^integer float integer nil nil 3 7%.0 1000000\n",
+        expected)
+    end)
+  end)
+end
