@@ -79,6 +79,7 @@ end
 -- every shell.
 local preload = os.getenv "LD_PRELOAD"
 support.setenv("LD_PRELOAD", nil)
+helper.preload = preload -- for a command that goes on as an interpreter
 
 -- The command carries its sanitizer itself and looks for leaks where that
 -- works; an interpreter that will load the module needs the runtime, and has

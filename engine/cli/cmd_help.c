@@ -1,7 +1,5 @@
 /* cmd_help.c - help as a command. */
 
-#include <stdio.h>
-
 #include "command.h"
 #include "options.h"
 
@@ -15,8 +13,7 @@ run_help(struct cli *cli, struct lun_err *err)
 	(void)err;
 	if (name != NULL && command == NULL)
 		cli_misuse(cli, "there is no command \"%s\"", name);
-	cli_options_help(cli, command, stdout);
-	return LUN_OK;
+	cli_options_help(cli, command);
 }
 
 static const struct cli_argument arguments[] = {

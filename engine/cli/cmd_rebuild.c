@@ -124,7 +124,7 @@ follow(struct cli *cli, struct lun_engine *engine, const char *projection,
 			    "goes on",
 			    projection);
 	}
-	if (code == LUN_OK)
+	if (code == LUN_OK && most > 0)
 		cli_progress_finish(progress);
 	cli_progress_free(progress);
 	return code;
@@ -139,6 +139,9 @@ rebuild(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
 
 	if (code != LUN_OK || cli_value(cli, "no-wait") != NULL)
 		return code;
+	/* That another engine holds it is an answer here, not a warning. */
+	if (cli_layers_value(&cli->layers, "log_level") == NULL)
+		cli->screen.level = LUN_LOG_ERROR;
 	code = cli_catch_up(cli, engine, err);
 	return code == LUN_HELD ? follow(cli, engine, projection, err) : code;
 }

@@ -53,13 +53,9 @@ register_scripts(
 static enum lun_code
 run_once(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
 {
-	enum lun_code code;
 	bool bad = false;
+	enum lun_code code = register_scripts(cli, engine, &bad, err);
 
-	/* Progress says it all, unless somebody asked for more. */
-	if (cli_layers_value(&cli->layers, "log_level") == NULL)
-		cli->screen.level = LUN_LOG_WARNING;
-	code = register_scripts(cli, engine, &bad, err);
 	if (code == LUN_OK)
 		code = cli_catch_up(cli, engine, err);
 	if (code == LUN_OK && bad)
@@ -73,8 +69,12 @@ run_live(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
 {
 	const char *signal = "signal";
 	bool bad = false;
-	enum lun_code code = register_scripts(cli, engine, &bad, err);
+	enum lun_code code;
 
+	/* Nobody waits for it to end, so it tells what it does. */
+	if (cli_layers_value(&cli->layers, "log_level") == NULL)
+		cli->screen.level = LUN_LOG_INFO;
+	code = register_scripts(cli, engine, &bad, err);
 	if (code == LUN_OK)
 		code = lun_engine_watch(engine, err);
 	if (code == LUN_OK)

@@ -359,7 +359,8 @@ prepare(struct parse *parse, struct cli *cli, const struct cli_command *command)
 	cli_help_text(command, &parse->doc);
 	lun_buffer_add_byte(&parse->doc, '\0');
 	parse->argp = (struct argp){
-	    .options = parse->own,
+	    /* Of an empty list argp would lose track, and memory. */
+	    .options = parse->own[0].name != NULL ? parse->own : NULL,
 	    .parser = command != NULL ? parse_own : parse_program,
 	    .args_doc = parse->arguments.bytes,
 	    .doc = parse->doc.bytes,
@@ -413,17 +414,17 @@ cli_options_parse(struct cli *cli, int argc, char **argv)
 }
 
 void
-cli_options_help(struct cli *cli, const struct cli_command *command, FILE *out)
+cli_options_help(struct cli *cli, const struct cli_command *command)
 {
 	struct lun_buffer name = {0};
+	char help[] = "--help";
+	char *argv[] = {NULL, help, NULL};
 	struct parse parse;
 
 	prepare(&parse, cli, command);
-	command_line_name(command, &name);
-	argp_help(&parse.argp, out, ARGP_HELP_STD_HELP & ~ARGP_HELP_EXIT_OK,
-	    name.bytes);
-	lun_buffer_free(&name);
-	finish(&parse);
+	argv[0] = (char *)(uintptr_t)command_line_name(command, &name);
+	argp_parse(&parse.argp, 2, argv, 0, NULL, &parse);
+	exit(CLI_DONE);
 }
 
 void

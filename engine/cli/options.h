@@ -5,8 +5,6 @@
 #ifndef CLI_OPTIONS_H
 #define CLI_OPTIONS_H
 
-#include <stdio.h>
-
 #include "../buffer.h"
 #include "command.h"
 
@@ -28,9 +26,9 @@ extern const struct cli_common_option cli_common_options[];
  */
 void cli_options_parse(struct cli *cli, int argc, char **argv);
 
-/* Print what --help prints; NULL: of the program. */
-void cli_options_help(
-    struct cli *cli, const struct cli_command *command, FILE *out);
+/* Print what --help prints, and exit; NULL: of the program. */
+_Noreturn void cli_options_help(
+    struct cli *cli, const struct cli_command *command);
 
 /* "NAME [FILTER...]" */
 void cli_arguments_text(

@@ -25,7 +25,7 @@ cli_screen_init(struct cli_screen *screen)
 {
 	pthread_mutex_init(&screen->lock, NULL);
 	screen->terminal = isatty(STDERR_FILENO) == 1;
-	screen->level = LUN_LOG_INFO;
+	screen->level = LUN_LOG_WARNING;
 }
 
 void
@@ -84,7 +84,6 @@ show_picture(const struct cli_screen *screen)
 	if (screen->picture.length > 0)
 		fwrite(
 		    screen->picture.bytes, 1, screen->picture.length, stderr);
-	fflush(stderr);
 }
 
 static void

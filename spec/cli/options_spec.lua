@@ -1,0 +1,118 @@
+local helper = require "spec.helper"
+local workplace = require "spec.cli.workplace"
+
+local commands = {
+  "append", "import", "events", "run", "status", "pause", "resume", "rebuild",
+  "get", "query", "new", "check", "test", "parked", "checkpoint", "help",
+  "man", "completion",
+}
+
+describe("the command line", function()
+  local place
+
+  before_each(function()
+    place = workplace.new()
+  end)
+
+  it("shows an overview of the commands alone", function()
+    local code, out, err = place:run {}
+    assert.same({ 0, "" }, { code, err })
+    for _, name in ipairs(commands) do
+      assert.matches("\n  " .. name .. " +%a", out)
+    end
+    assert.is_true(select(2, out:gsub("\n", "")) < 30)
+  end)
+
+  for _, name in ipairs(commands) do
+    it("describes " .. name .. " in help and manual alike", function()
+      local out = place:done { name, "--help" }
+      assert.matches("^Usage: lunette " .. name, out)
+      assert.matches("--models=URL", out, 1, true)
+      assert.equal(out, place:done { "help", name })
+      for line in out:gmatch "[^\n]*" do
+        assert.is_true(utf8.len(line) <= 80, line)
+      end
+      local page = place:done { "man", name }
+      assert.matches("^%.TH ", page)
+      for option in out:gmatch "\n +%-%-(%l[%l-]*)=" do
+        assert.matches("\\-\\-" .. option:gsub("%-", "\\-"), page, 1, true)
+      end
+    end)
+  end
+
+  it("has every setting as a flag in --help", function()
+    local out = place:done { "--help" }
+    local settings = helper.read_file(helper.root .. "/engine/settings.c")
+    for name in settings:gmatch '%.name = "([%l_]+)"' do
+      assert.matches("--" .. name:gsub("_", "-") .. "=", out, 1, true)
+    end
+  end)
+
+  it("tells its version", function()
+    assert.matches("^lunette %d+%.%d+%.%d+\n$", place:done { "--version" })
+    assert.matches("^lunette %d+%.%d+%.%d+\n$",
+      place:done { "append", "--version" })
+  end)
+
+  it("takes unknown words as misuse, and guesses what was meant", function()
+    local code, out, err = place:run { "stauts" }
+    assert.same({ 2, "" }, { code, out })
+    assert.matches('"stauts"; "status"?', err, 1, true)
+    code, out, err = place:run { "status", "--bogus" }
+    assert.same({ 2, "" }, { code, out })
+    assert.matches("'--bogus'", err, 1, true)
+    assert.equal(2, (place:run { "status", "surplus" }))
+    assert.equal(2, (place:run { "get", "counter" }))
+    assert.equal(2, (place:run { "run", "--poll-ms", "often" }))
+  end)
+
+  it("takes options before and after the command", function()
+    place.env = {}
+    place:done { "-e", "sqlite:x.db", "append", "--stream", "s", "--type", "T",
+      "--data", "1" }
+    assert.matches('"stream":"s"',
+      place:done { "--json", "events", "-e", "sqlite:x.db" }, 1, true)
+  end)
+
+  it("writes the manual pages into a folder", function()
+    helper.mkdir(place:path "man")
+    place:done { "man", "./man" }
+    assert.matches("^%.TH LUNETTE 1", place:read "man/lunette.1")
+    for _, name in ipairs(commands) do
+      assert.matches("^%.TH ", place:read("man/lunette-" .. name .. ".1"))
+    end
+  end)
+
+  it("completes words in bash", function()
+    place:counter()
+    place:write("c.bash", place:done { "completion", "bash" } .. [[
+try() {
+  COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
+  _lunette 2>/dev/null
+  echo "${COMPREPLY[*]}"
+}
+try lunette che
+try lunette -e sqlite:x.db parked re
+try lunette get ""
+try lunette append --meta
+try lunette run --busy
+]])
+    local code, out = helper.run({ "bash", "c.bash" }, { cwd = place.folder })
+    assert.equal(0, code)
+    assert.equal("check checkpoint\nretry\ncounter\n--metadata=\n"
+      .. "--busy-timeout-ms=\n", out)
+  end)
+
+  it("has completion for zsh and fish", function()
+    assert.matches("^#compdef lunette\n", place:done { "completion", "zsh" })
+    assert.matches("complete -c lunette", place:done { "completion", "fish" },
+      1, true)
+    assert.equal(2, (place:run { "completion", "tcsh" }))
+  end)
+
+  it("fails when its results cannot be written", function()
+    local code, _, err = helper.run(helper.lunette .. " man > /dev/full")
+    assert.equal(1, code)
+    assert.matches("writing to standard output: No space left", err, 1, true)
+  end)
+end)

@@ -1,0 +1,92 @@
+local workplace = require "spec.cli.workplace"
+
+local parking = [[
+    if event.data.note == "bad" then error("bad note") end
+    model.total = model.total + event.data.n
+]]
+
+describe("lunette parked", function()
+  local place
+
+  before_each(function()
+    place = workplace.new()
+    place:counter("    model.total = model.total + event.data.n\n", parking)
+    place:write("projections/counter.lua",
+      (place:read("projections/counter.lua"):gsub("version = 1,",
+        'version = 1, on_error = "park",')))
+    place:count("a", 1)
+    place:count("a", 2, "bad")
+    place:count("a", 4)
+    place:count("b", 8, "bad")
+    place:count("c", 16)
+    place:done { "run", "--once" }
+  end)
+
+  local function totals()
+    return place:sql("bank.db",
+      "SELECT group_concat(id || total, ' ') FROM counter ORDER BY id")
+  end
+
+  local function edit(old, new)
+    local path = "projections/counter.lua"
+    place:write(path, (place:read(path):gsub(old, new)))
+  end
+
+  local function mend()
+    edit('"bad" then', '"worse" then')
+  end
+
+  it("lists them in order with their errors", function()
+    local out = place:done { "parked", "list", "counter" }
+    assert.matches("bad note", out, 1, true)
+    assert.matches("\ncounter +1 +a +2 .*\ncounter +2 +a +3 .*\ncounter +3 +b ",
+      out)
+    assert.equal(out, place:done { "parked", "list" })
+    local _, lines = place:done { "parked", "list", "counter", "b", "--json" }
+      :gsub('"model_id":"b"', "")
+    assert.equal(1, lines)
+  end)
+
+  it("retries them in order once the script is mended", function()
+    assert.equal("a1 c16", totals())
+    mend()
+    place:done { "parked", "retry", "counter", "b" }
+    assert.equal("a1 b8 c16", totals())
+    place:done { "parked", "retry" }
+    assert.equal("a7 b8 c16", totals())
+    assert.equal("[]\n", place:done { "parked", "list", "--json" })
+  end)
+
+  it("keeps those of a model that fails again", function()
+    place:run { "parked", "retry", "counter" }
+    local _, lines = place:done { "parked", "list", "--json" }
+      :gsub('"number":', "")
+    assert.equal(3, lines)
+    assert.equal("a1 c16", totals())
+  end)
+
+  it("discards them, and later events apply again", function()
+    place:done { "parked", "discard", "counter", "a" }
+    place:count("a", 32)
+    place:done { "run", "--once" }
+    assert.equal("a33 c16", totals())
+    assert.matches("counter +3 +b ", place:done { "parked", "list" })
+    place:done { "parked", "discard" }
+    assert.equal("[]\n", place:done { "parked", "list", "--json" })
+  end)
+
+  it("lists skipped events", function()
+    edit('"park"', '"skip"')
+    place:done { "rebuild", "counter" }
+    local out = place:done { "parked", "list", "--skipped", "--json" }
+    local _, lines = out:gsub('"error":', "")
+    assert.equal(2, lines)
+    assert.equal("a5 c16", totals())
+  end)
+
+  it("takes other words as misuse", function()
+    assert.equal(2, (place:run { "parked" }))
+    assert.equal(2, (place:run { "parked", "forget", "counter" }))
+    assert.equal(2, (place:run { "parked", "retry", "--skipped" }))
+  end)
+end)
