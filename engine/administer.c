@@ -87,7 +87,8 @@ apply_chunk(struct lun_projection *p, struct chunk *chunk, struct retry *retry,
 		if (code == LUN_SCRIPT || code == LUN_BUDGET) {
 			if (retry->still_failing++ == 0)
 				retry->first = *err;
-			lun_uow_model(p->uow, touches[at].model)->parked = true;
+			lun_uow_park(
+			    p->uow, lun_uow_model(p->uow, touches[at].model));
 		} else if (code != LUN_AGAIN) {
 			return code;
 		}

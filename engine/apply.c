@@ -58,7 +58,7 @@ static enum lun_code
 park(struct lun_projection *p, const struct lun_event *event,
     struct lun_model *model, const char *message, struct lun_err *err)
 {
-	model->parked = true;
+	lun_uow_park(p->uow, model);
 	return set_aside(p, &p->parked, event, model->id, message, err);
 }
 
@@ -75,9 +75,23 @@ name_event(struct lun_projection *p, const struct lun_event *event,
 }
 
 /*
- * An event that failed is looked at alone, as the first of its batch, before
- * it stops the projection, is tried again later, or is blamed for a budget
- * that the rest of the batch may have spent. model is NULL if it failed in
+ * Whether the batch has to be cut and read again before the event is judged:
+ * one that stops the projection or is tried again later comes first in its
+ * batch, and one that spent a budget is alone in it, because the others may
+ * have filled the memory.
+ */
+static bool
+must_cut(const struct lun_projection *p, const struct lun_batch *batch,
+    size_t place, enum lun_on_error policy, enum lun_code code)
+{
+	if (code == LUN_BUDGET)
+		return batch->count > 1;
+	return place > 0 && (policy == LUN_ON_ERROR_STOP ||
+				lun_script_retries(p->script) > 0);
+}
+
+/*
+ * What becomes of an event that failed. model is NULL if it did so in
  * extract_model_id: then there is nothing to park it under.
  */
 static enum lun_code
@@ -93,8 +107,7 @@ judge(struct lun_projection *p, const struct lun_batch *batch, size_t place,
 	name_event(p, event, err);
 	if (code == LUN_BUDGET && lun_script_renew(p->script, err) != LUN_OK)
 		return err->code;
-	if (place > 0 && (policy == LUN_ON_ERROR_STOP || code == LUN_BUDGET ||
-			     lun_script_retries(p->script) > 0))
+	if (must_cut(p, batch, place, policy, code))
 		return isolate(p, place);
 	if (retry_later(p, event, err))
 		return isolate(p, 1);

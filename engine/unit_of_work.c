@@ -386,6 +386,14 @@ lun_uow_put(
 	return set_row(uow, model, row);
 }
 
+void
+lun_uow_park(struct lun_unit_of_work *uow, struct lun_model *model)
+{
+	if (!model->parked)
+		model->parking = uow->batch;
+	model->parked = true;
+}
+
 bool
 lun_uow_mark_parked(
     struct lun_unit_of_work *uow, struct lun_text id, bool parked)
@@ -486,6 +494,8 @@ lun_uow_forget(struct lun_unit_of_work *uow)
 	for (size_t i = 0; i < uow->touched_count; i++) {
 		struct lun_model *model = uow->touched[i];
 
+		if (model->parking == uow->batch)
+			model->parked = false;
 		if (!model->dirty)
 			continue;
 		model->dirty = false;

@@ -41,6 +41,7 @@ struct lun_model {
 	uint64_t hash;
 	uint64_t batch;   /* the last one that touched it */
 	uint64_t changed; /* the last one that changed it */
+	uint64_t parking; /* the one that parked its first event */
 	uint32_t place;
 	bool recently_used;
 };
@@ -85,6 +86,8 @@ void lun_uow_missing_done(struct lun_unit_of_work *uow);
 bool lun_uow_put(struct lun_unit_of_work *uow, struct lun_model *model,
     struct lun_text row) LUN_MUSTCHECK;
 
+/* This batch parks an event of the model: later ones queue behind it. */
+void lun_uow_park(struct lun_unit_of_work *uow, struct lun_model *model);
 /* Mark a model as having parked events, or as having none any more. */
 bool lun_uow_mark_parked(struct lun_unit_of_work *uow, struct lun_text id,
     bool parked) LUN_MUSTCHECK;

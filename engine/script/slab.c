@@ -93,13 +93,13 @@ give_back(struct lun_slab *slab, void *bytes, size_t size)
 }
 
 static void *
-refuse(struct lun_slab *slab)
+refuse(struct lun_slab *slab, size_t size)
 {
 	if (slab->exhausted)
 		return NULL;
-	if (slab->refused)
+	if (slab->refused == size)
 		slab->starved = true;
-	slab->refused = true;
+	slab->refused = size;
 	return NULL;
 }
 
@@ -134,7 +134,7 @@ grow(struct lun_slab *slab, void *bytes, size_t old_size, size_t new_size)
 	void *fresh;
 
 	if (more > slab->limit || slab->used > slab->limit - more)
-		return refuse(slab);
+		return refuse(slab, new_size);
 	if (old_size > SMALL_MAX) {
 		fresh = realloc(bytes, new_size);
 		slab->exhausted |= fresh == NULL;
@@ -142,8 +142,9 @@ grow(struct lun_slab *slab, void *bytes, size_t old_size, size_t new_size)
 		fresh = take(slab, new_size);
 	}
 	if (fresh == NULL)
-		return refuse(slab);
-	slab->refused = false;
+		return refuse(slab, new_size);
+	if (slab->refused == new_size)
+		slab->refused = 0;
 	slab->used += more;
 	if (bytes != NULL && old_size <= SMALL_MAX) {
 		memcpy(fresh, bytes, old_size);

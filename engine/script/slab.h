@@ -21,12 +21,13 @@ struct lun_slab_block;
 struct lun_slab {
 	size_t limit; /* for used; blocks may hold twice as much */
 	size_t used;
-	size_t held;  /* by blocks */
-	bool refused; /* the last request would have passed the limit */
+	size_t held; /* by blocks */
 	/*
-	 * Two refusals in a row. After the first one Lua collects garbage and
-	 * asks again, so one alone means nothing.
+	 * The size last refused, until it is granted. After a refusal Lua
+	 * collects garbage, which may take some memory too, and asks again: one
+	 * alone means nothing, a second one that the script is starved.
 	 */
+	size_t refused;
 	bool starved;
 	bool exhausted; /* malloc failed: not the script's fault */
 	char *bump;     /* unused rest of the newest block */

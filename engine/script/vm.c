@@ -260,7 +260,7 @@ static enum lun_code
 verdict(struct lun_vm *vm, int status, struct lun_err *err)
 {
 	/* During a collection Lua does not ask twice. */
-	if (status == LUA_ERRMEM && vm->slab.refused)
+	if (status == LUA_ERRMEM && !vm->slab.exhausted)
 		vm->slab.starved = true;
 	if (vm->spent == NOT_SPENT && vm->slab.starved)
 		return describe_starved(vm, err);
@@ -289,7 +289,8 @@ lun_vm_protect(
 	if (!lua_checkstack(L, LUA_MINSTACK))
 		return lun_fail(err, LUN_NOMEM, "no room on the Lua stack");
 	vm->in_protect = true;
-	vm->slab.refused = vm->slab.exhausted = false;
+	vm->slab.refused = 0;
+	vm->slab.exhausted = false;
 	vm->budget = (struct budget){.instructions = vm->limits.instructions};
 	vm->failure = (struct lun_err){0};
 

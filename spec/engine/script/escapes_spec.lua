@@ -150,6 +150,12 @@ describe("a hostile script", function()
       pcall(string.rep, "x", 1 << 30)
       do return { fine = true } end
     ]])
+    assert_budget(try [[
+      local all = {}
+      for i = 1, 100 do
+        pcall(function() all[i] = ("x"):rep(1000):rep(400) .. i end)
+      end
+    ]])
   end)
 
   it("is not blamed for garbage that can be collected", function()
