@@ -1,0 +1,202 @@
+-- The command killed at any instant. What the files then hold is compared with
+-- a fold of the events computed apart, after every kill.
+--
+-- LUNETTE_SEED repeats a run.
+
+local helper = require "spec.helper"
+local ledger = require "spec.engine.ledger"
+local lunette = require "lunette"
+
+local seed = math.tointeger(os.getenv "LUNETTE_SEED") or os.time() % 1000000
+
+describe("a process killed at any instant #kill, seed " .. seed, function()
+  local r, folder, models, events, folds, appender, child, settings
+
+  lazy_setup(function()
+    print("\nLUNETTE_SEED=" .. seed)
+  end)
+
+  before_each(function()
+    r = ledger.random(seed)
+    folder = helper.tmpdir()
+    models = "sqlite:" .. folder .. "/models.db"
+    events = {}
+    folds = {}
+    settings = {}
+    helper.mkdir(folder .. "/scripts")
+    for _, name in ipairs { "ledger", "parking" } do
+      folds[name] = ledger.fold(name)
+      helper.write_file(folder .. "/scripts/" .. name .. ".lua",
+        ledger.scripts[name])
+    end
+    appender = assert(lunette.open {
+      events = "sqlite:" .. folder .. "/events.db",
+      models = "memory:",
+    })
+  end)
+
+  after_each(function()
+    appender:close()
+    if child then
+      child:kill "KILL"
+      child:wait()
+      child = nil
+    end
+  end)
+
+  local function append(count)
+    local list = ledger.events(r, #events + 1, count)
+    assert(appender:append(list))
+    table.move(list, 1, count, #events + 1, events)
+  end
+
+  local function command(words)
+    local argv = { helper.lunette, words[1], "-e",
+      "sqlite:" .. folder .. "/events.db", "-m", models, "-p",
+      folder .. "/scripts", table.unpack(words, 2) }
+    for _, word in ipairs(settings) do
+      argv[#argv + 1] = word
+    end
+    return argv
+  end
+
+  local function start(words)
+    child = helper.spawn(command(words))
+  end
+
+  local function kill()
+    child:kill "KILL"
+    local status = child:wait()
+    assert.equal(137, status, child:stderr())
+    child = nil
+  end
+
+  -- Append for some milliseconds, in small transactions.
+  local function append_for(ms)
+    local limit = helper.now_ms() + ms
+    while helper.now_ms() < limit do
+      append(r:within(1, 20))
+      helper.sleep_ms(r:within(0, 3))
+    end
+  end
+
+  -- What the files hold must fit; how far each projection got.
+  local function check()
+    local reader = assert(lunette.open {
+      events = "sqlite:" .. folder .. "/events.db",
+      models = models,
+    })
+    local positions = {}
+    for name, fold in pairs(folds) do
+      positions[name] = ledger.check(reader, name, fold, events)
+    end
+    reader:close()
+    return positions
+  end
+
+  local function finish()
+    local code, _, err = helper.run(command { "run", "--once" })
+    assert.equal(0, code, err)
+    assert.same({ ledger = #events, parking = #events }, check())
+  end
+
+  -- Kill it again and again, while it catches up and while it is live; how
+  -- often that was in the middle of the work.
+  local function kill_often(times)
+    local middle = 0
+    for _ = 1, times do
+      settings = { "--batch-events", tostring(r:pick { 1, 7, 50, 1000 }),
+        "--live-events", tostring(r:pick { 3, 1000 }),
+        "--cache-bytes", r:pick { "0", "3000", "1000000" } }
+      append(r:chance(70) and r:within(500, 1500) or 1)
+      start { "run" }
+      append_for(r:within(1, r:chance(70) and 40 or 120))
+      kill()
+      local positions = check()
+      if positions.ledger > 0 and positions.ledger < #events then
+        middle = middle + 1
+      end
+    end
+    return middle
+  end
+
+  it("goes on without loss or doubling", function()
+    assert.is_true(kill_often(40) > 0)
+    finish()
+  end)
+
+  it("does so with one file for events and models", function()
+    models = "sqlite:" .. folder .. "/events.db"
+    assert.is_true(kill_often(30) > 0)
+    finish()
+  end)
+
+  -- Kill what rebuilds the projection; how often it had to start again.
+  local function kill_rebuilds(times, longest, rebuild)
+    local again = 0
+    append(3000)
+    finish()
+    for _ = 1, times do
+      settings = { "--batch-events", tostring(r:pick { 20, 200 }) }
+      rebuild()
+      helper.sleep_ms(r:within(longest // 10, longest))
+      child:kill "KILL"
+      child:wait()
+      child = nil
+      folds.ledger = ledger.fold "ledger"
+      if check().ledger < #events then
+        again = again + 1
+      end
+    end
+    finish()
+    return again
+  end
+
+  it("has rebuilt all or nothing, and goes on rebuilding", function()
+    assert.is_true(kill_rebuilds(20, 60, function()
+      start { "rebuild", "ledger" }
+    end) > 0)
+  end)
+
+  it("does so when it was asked while it ran", function()
+    local asking
+    assert.is_true(kill_rebuilds(20, 200, function()
+      start { "run" }
+      asking = helper.spawn(command { "rebuild", "--no-wait", "ledger" })
+    end) > 0)
+    asking:kill "KILL"
+  end)
+
+  it("has imported a file whole or not at all", function()
+    local count, landed = 4000, 0
+    for _ = 1, 20 do
+      local lines = {}
+      local list = ledger.events(r, #events + 1, count)
+      for i, event in ipairs(list) do
+        lines[i] = lunette.encode(event)
+      end
+      local path = helper.write_file(folder .. "/import.jsonl",
+        table.concat(lines, "\n") .. "\n")
+      child = helper.spawn { helper.lunette, "import", "-e",
+        "sqlite:" .. folder .. "/events.db", path }
+      helper.sleep_ms(r:within(1, 60))
+      child:kill "KILL"
+      local status = child:wait()
+      child = nil
+      local stored = #assert(appender:events {
+        after = tostring(#events),
+        limit = count + 1,
+      })
+      if status == 0 then
+        assert.equal(count, stored)
+      end
+      if stored > 0 then
+        assert.equal(count, stored)
+        table.move(list, 1, count, #events + 1, events)
+        landed = landed + 1
+      end
+    end
+    assert.is_true(landed < 20)
+    finish()
+  end)
+end)
