@@ -89,6 +89,7 @@ begin_run(struct run *run, struct lun_err *err)
 
 /* ---- calling ----------------------------------------------------------- */
 
+/* A script that swallowed the error of its budget must leave nothing behind. */
 static void
 call_handler(lua_State *L, struct run *run, int arguments)
 {
@@ -97,6 +98,8 @@ call_handler(lua_State *L, struct run *run, int arguments)
 	run->in_handler = true;
 	lun_vm_enter(vm);
 	lua_call(L, arguments, 1);
+	if (lun_vm_spent(vm))
+		luaL_error(L, "budget spent");
 	lun_vm_leave(vm);
 	run->in_handler = false;
 }

@@ -529,7 +529,10 @@ script_get(lua_State *L)
 	return 1;
 }
 
-/* script:query(terms): the answer as JSON, or nil and the error */
+/*
+ * script:query(terms): the answer as JSON; or nil and the error, with the
+ * number of bytes left in the answer's buffer
+ */
 static int
 script_query(lua_State *L)
 {
@@ -546,10 +549,16 @@ script_query(lua_State *L)
 	}
 	code = lun_script_query(
 	    host->script, host->store, terms, count, 100, 1000, &json, &err);
-	if (code == LUN_OK)
+	if (code == LUN_OK) {
 		lua_pushlstring(L, json.bytes, json.length);
+		lun_buffer_free(&json);
+		return 1;
+	}
+	fail(L, &err);
+	lua_pushinteger(L, (lua_Integer)json.length);
+	lua_setfield(L, -2, "left");
 	lun_buffer_free(&json);
-	return code == LUN_OK ? 1 : fail(L, &err);
+	return 2;
 }
 
 /* ---- the rest ---------------------------------------------------------- */

@@ -62,6 +62,11 @@ describe("a hostile script", function()
     ]]
     assert_budget(failure)
     assert.is_nil(script:get "m")
+    failure, script = try [[
+      coroutine.resume(coroutine.create(function() while true do end end))
+    ]]
+    assert_budget(failure)
+    assert.is_nil(script:get "m")
   end)
 
   it("has no xpcall, whose handler runs with hooks off", function()

@@ -309,6 +309,8 @@ describe("handle_query", function()
   it("leaves no half answer behind", function()
     local script = answering
       "function() return { 1, 2, { bad = type } } end"
-    assert.is_nil((script:query()))
+    local answer, err = script:query()
+    assert.is_nil(answer)
+    assert.equal(0, err.left)
   end)
 end)

@@ -311,11 +311,11 @@ describe("a result does not depend on where batches end", function()
     same_in_all_sizes(extract .. [[
       fields = { first = "json", last = "json" },
       apply_to_model = function(model, event)
-        model = model or {}
-        local item = { n = event.data.n }
-        model.first = model.first or item
-        model.last = model.last or item
-        model.last.n = model.last.n + 1
+        model = model or { first = { n = 0 } }
+        if not model.last or event.data.n % 3 == 0 then
+          model.last = model.first
+        end
+        model.last.n = model.last.n + event.data.n
         return model
       end]])
   end)
