@@ -65,6 +65,8 @@ lun_projection_new(const char *name, struct lun_script *script,
 		lun_projection_free(p);
 		return code;
 	}
+	if (script != NULL)
+		lun_script_use_positions_of(script, p->events);
 	*out = p;
 	return LUN_OK;
 }

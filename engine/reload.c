@@ -47,6 +47,7 @@ lun_projection_put_script(struct lun_projection *p, struct lun_script *script)
 {
 	struct lun_script *old = p->script;
 
+	lun_script_use_positions_of(script, p->events);
 	pthread_mutex_lock(&p->around->board->lock);
 	p->script = script;
 	p->report.version = lun_script_schema(script)->version;

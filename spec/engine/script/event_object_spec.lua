@@ -1,3 +1,5 @@
+require "spec.helper"
+local lunette = require "lunette"
 local script_test = require "script_test"
 
 -- What `body` returns for one event, as JSON of { v = ... }.
@@ -51,6 +53,25 @@ describe("an event", function()
 
   it("has no metadata if there was none", function()
     assert.equal("true", see "event.metadata == nil")
+  end)
+
+  it("has its position as its event store writes it", function()
+    local source = [[return {
+      name = "p", version = 1,
+      extract_model_id = function(event) return event.position end,
+      apply_to_model = function(_, event) return { %s = event.position } end,
+    }]]
+    local engine =
+      assert(lunette.open { events = "memory:", models = "memory:" })
+    for _, name in ipairs { "loaded", "reloaded" } do
+      local appended = assert(engine:append {
+        stream = "s", type = "T", data = {},
+      })
+      assert(engine:register { source = source:format(name) })
+      assert(engine:run_once())
+      assert.equal(appended, assert(engine:get("p", appended))[name])
+    end
+    engine:close()
   end)
 
   it("says which field it does not have", function()

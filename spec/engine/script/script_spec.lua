@@ -156,8 +156,6 @@ describe("a broken script", function()
     { { name = "5" }, "name: expected text, got a number" },
     { { name = '"Big"' }, 'name: projection name "Big" must begin with a '
       .. 'letter a-z, then only a-z, 0-9 and single "_"' },
-    { { name = '"lunette_x"' }, 'name: projection name "lunette_x": names '
-      .. 'that begin with "lunette_" are the engine\'s own' },
     { { version = false }, "version: expected a whole number, got nothing" },
     { { version = '"1"' }, "version: expected a whole number, got text" },
     { { version = "0" },
