@@ -59,40 +59,56 @@ struct retry {
 	struct lun_err first;
 };
 
+/* The chunk's events up to place `end` are applied. */
+static void
+note_done(struct chunk *chunk, size_t *next, size_t end)
+{
+	while (*next < end)
+		chunk->done[chunk->done_count++] = chunk->numbers[(*next)++];
+}
+
+/* Its model is parked again: the script host stops at its later events. */
+static void
+note_failure(struct lun_projection *p, struct retry *retry, size_t at,
+    const struct lun_err *err)
+{
+	size_t count;
+	struct lun_touch touch = lun_uow_touches(p->uow, &count)[at];
+
+	if (retry->still_failing++ == 0)
+		retry->first = *err;
+	lun_uow_park(p->uow, lun_uow_model(p->uow, touch.model));
+}
+
 /*
- * Apply the chunk's events in order. A model whose event fails again is
- * marked as parked, so the script host stops at its later ones.
+ * Apply the chunk's events in order. One that spends a budget has a second try
+ * in a fresh state: those before it may have filled the memory.
  */
 static enum lun_code
 apply_chunk(struct lun_projection *p, struct chunk *chunk, struct retry *retry,
     struct lun_err *err)
 {
-	size_t at = 0, next = 0, count;
+	size_t at = 0, next = 0, second_try = SIZE_MAX;
 
-	for (;; at++) {
+	for (;;) {
 		enum lun_code code = lun_script_apply(
 		    p->script, chunk->list.events, p->uow, &at, err);
-		const struct lun_touch *touches =
-		    lun_uow_touches(p->uow, &count);
-		size_t good = code == LUN_OK ? count : at;
 
-		while (next < good)
-			chunk->done[chunk->done_count++] =
-			    chunk->numbers[next++];
+		note_done(chunk, &next, code == LUN_OK ? chunk->count : at);
 		if (code == LUN_OK)
 			return LUN_OK;
 		if (code == LUN_BUDGET &&
 		    lun_script_renew(p->script, NULL) != LUN_OK)
 			return code;
-		if (code == LUN_SCRIPT || code == LUN_BUDGET) {
-			if (retry->still_failing++ == 0)
-				retry->first = *err;
-			lun_uow_park(
-			    p->uow, lun_uow_model(p->uow, touches[at].model));
-		} else if (code != LUN_AGAIN) {
-			return code;
+		if (code == LUN_BUDGET && at != second_try) {
+			second_try = at;
+			continue;
 		}
-		next = at + 1;
+		if (code == LUN_SCRIPT || code == LUN_BUDGET)
+			note_failure(p, retry, at, err);
+		else if (code != LUN_AGAIN)
+			return code;
+		next = ++at;
 	}
 }
 
@@ -216,6 +232,12 @@ read_guard(
 	enum lun_code code =
 	    lun_model_store_checkpoint(p->models, p->name, &checkpoint, err);
 
+	if (code == LUN_NOTFOUND && p->script != NULL) {
+		code = lun_projection_prepare(p, err);
+		if (code == LUN_OK)
+			code = lun_model_store_checkpoint(
+			    p->models, p->name, &checkpoint, err);
+	}
 	if (code != LUN_OK)
 		return code;
 	*guard = (struct lun_guard){checkpoint.revision, p->fence};
@@ -232,6 +254,8 @@ set_paused(struct lun_projection *p, bool paused, struct lun_err *err)
 	if (code == LUN_OK)
 		code = lun_model_store_set_paused(
 		    p->models, p->name, paused, guard, err);
+	if (code == LUN_OK)
+		p->paused = paused;
 	return code;
 }
 
@@ -255,18 +279,19 @@ static enum lun_code
 rebuild_projection(
     struct lun_projection *p, const char *argument, struct lun_err *err)
 {
+	struct lun_script *next = p->next_script;
 	struct lun_guard guard;
-	enum lun_code code;
+	enum lun_code code = read_guard(p, &guard, err);
 
 	(void)argument;
-	if (p->next_script != NULL) {
-		lun_projection_put_script(p, p->next_script);
-		p->next_script = NULL;
-	}
-	code = read_guard(p, &guard, err);
 	if (code == LUN_OK)
-		code = lun_model_store_reset(
-		    p->models, lun_script_schema(p->script), guard, err);
+		code = lun_model_store_reset(p->models,
+		    lun_script_schema(next != NULL ? next : p->script), guard,
+		    err);
+	if (code == LUN_OK && next != NULL) {
+		p->next_script = NULL;
+		lun_projection_put_script(p, next);
+	}
 	return code;
 }
 
@@ -323,18 +348,56 @@ static const struct {
 	bool needs_script;
 	bool needs_models; /* defined, and of this event store */
 	bool starts_anew;  /* a failed projection goes on afterwards */
+	bool moves;        /* the position may be another one afterwards */
 } requests[] = {
-    [LUN_REQUEST_PAUSE] = {"pause", pause_projection, false, false, false},
-    [LUN_REQUEST_RESUME] = {"resume", resume_projection, false, false, true},
-    [LUN_REQUEST_REBUILD] = {"rebuild", rebuild_projection, true, false, true},
-    [LUN_REQUEST_RETRY] = {"retry parked events", retry_parked, true, true,
-	true},
-    [LUN_REQUEST_DISCARD] = {"discard parked events", discard_parked, true,
-	true, false},
-    [LUN_REQUEST_SET_CHECKPOINT] = {"set the checkpoint", set_checkpoint, false,
-	false, true},
-    [LUN_REQUEST_DELETE_CHECKPOINT] = {"delete the checkpoint",
-	delete_checkpoint, false, false, true},
+    [LUN_REQUEST_PAUSE] =
+	{
+	    .words = "pause",
+	    .execute = pause_projection,
+	},
+    [LUN_REQUEST_RESUME] =
+	{
+	    .words = "resume",
+	    .execute = resume_projection,
+	    .starts_anew = true,
+	},
+    [LUN_REQUEST_REBUILD] =
+	{
+	    .words = "rebuild",
+	    .execute = rebuild_projection,
+	    .needs_script = true,
+	    .starts_anew = true,
+	    .moves = true,
+	},
+    [LUN_REQUEST_RETRY] =
+	{
+	    .words = "retry parked events",
+	    .execute = retry_parked,
+	    .needs_script = true,
+	    .needs_models = true,
+	    .starts_anew = true,
+	},
+    [LUN_REQUEST_DISCARD] =
+	{
+	    .words = "discard parked events",
+	    .execute = discard_parked,
+	    .needs_script = true,
+	    .needs_models = true,
+	},
+    [LUN_REQUEST_SET_CHECKPOINT] =
+	{
+	    .words = "set the checkpoint",
+	    .execute = set_checkpoint,
+	    .starts_anew = true,
+	    .moves = true,
+	},
+    [LUN_REQUEST_DELETE_CHECKPOINT] =
+	{
+	    .words = "delete the checkpoint",
+	    .execute = delete_checkpoint,
+	    .starts_anew = true,
+	    .moves = true,
+	},
 };
 
 static enum lun_code
@@ -366,6 +429,8 @@ lun_projection_administer(struct lun_projection *p, enum lun_request_kind kind,
 	if (code == LUN_OK)
 		code = requests[kind].execute(p, argument, &failure);
 	p->ready = false;
+	if (requests[kind].moves)
+		lun_projection_forget_position(p);
 	if (requests[kind].starts_anew &&
 	    (code == LUN_OK || code == LUN_SCRIPT)) {
 		p->failed = false;

@@ -112,8 +112,10 @@ judge(struct lun_projection *p, const struct lun_batch *batch, size_t place,
 	if (retry_later(p, event, err))
 		return isolate(p, 1);
 	lun_projection_note_error(p, err);
-	if (policy == LUN_ON_ERROR_STOP)
+	if (policy == LUN_ON_ERROR_STOP) {
+		p->attempts = 0; /* whoever starts it again has them all */
 		return code;
+	}
 	if (policy == LUN_ON_ERROR_PARK)
 		return park(p, event, model, err->message, err);
 	return set_aside(p, &p->skipped, event,

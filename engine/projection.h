@@ -188,6 +188,8 @@ void lun_projection_note_error(
 /* Everything up to here is applied and durable. */
 void lun_projection_note_position(
     struct lun_projection *p, struct lun_position position);
+/* Until it is noted again, nobody's wait for a position is over. */
+void lun_projection_forget_position(struct lun_projection *p);
 struct lun_report lun_projection_report(struct lun_projection *p);
 
 /* Replace the script, under the lock: a watchdog may be looking at it. */

@@ -65,6 +65,8 @@ lun_projection_swap(
 	if (code == LUN_OK) {
 		lun_projection_abandon_batch(p);
 		lun_projection_put_script(p, script);
+		lun_script_free(p->next_script);
+		p->next_script = NULL;
 		p->ready = p->failed = false;
 		p->attempts = 0;
 		p->retry_at_ns = 0;

@@ -102,7 +102,6 @@ lun_projection_note_error(struct lun_projection *p, const struct lun_err *error)
 	pthread_mutex_unlock(&board->lock);
 }
 
-/* Everything up to `position` is applied and durable. */
 void
 lun_projection_note_position(
     struct lun_projection *p, struct lun_position position)
@@ -114,4 +113,12 @@ lun_projection_note_position(
 	p->report.has_position = true;
 	pthread_cond_broadcast(&board->changed);
 	pthread_mutex_unlock(&board->lock);
+}
+
+void
+lun_projection_forget_position(struct lun_projection *p)
+{
+	pthread_mutex_lock(&p->around->board->lock);
+	p->report.has_position = false;
+	pthread_mutex_unlock(&p->around->board->lock);
 }

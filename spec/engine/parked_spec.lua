@@ -1,0 +1,258 @@
+-- Parked events: retried in order once the script is mended, or discarded.
+
+local helper = require "spec.helper"
+local kit = require "spec.engine.engine_kit"
+
+local parking = kit.ledger { on_error = "park" }
+local mended = kit.ledger { on_error = "park", fixed = true }
+
+for _, kind in ipairs(kit.kinds) do
+  describe("parked events on " .. kind .. " stores", function()
+    after_each(kit.close_all)
+
+    local stores
+
+    local function park(list, settings)
+      stores = kit.stores(kind)
+      local engine = kit.open(stores, settings)
+      kit.register(engine, parking)
+      kit.append(engine, list)
+      assert(engine:run_once())
+      return engine
+    end
+
+    local function log(engine, id)
+      local model = engine:get("ledger", id)
+      return model and model.log
+    end
+
+    local list = {
+      { n = 1, ids = { "a", "b" } },
+      { n = 2, ids = { "a", "b" }, fail = "a" },
+      { n = 3, ids = { "b", "c" }, fail = true },
+      { n = 4, ids = { "a", "b", "c" } },
+      { n = 5, ids = "a", bad = "nan" },
+    }
+
+    it("are replayed in order after the script was mended", function()
+      local engine = park(list)
+      assert.same({ a = { 2, 4, 5 }, b = { 3, 4 }, c = { 3, 4 } },
+        kit.parked(engine, "ledger"))
+      kit.register(engine, mended)
+      assert.is_true(engine:retry "ledger")
+      assert.same({}, kit.parked(engine, "ledger"))
+      assert.equal("1,2,4,5,", log(engine, "a"))
+      assert.equal("1,2,3,4,", log(engine, "b"))
+      assert.equal("3,4,", log(engine, "c"))
+      assert.equal(0, kit.status(engine, "ledger").parked)
+      assert.equal("5", kit.status(engine, "ledger").position)
+    end)
+
+    it("queue no more once they are replayed", function()
+      local engine = park(list)
+      kit.register(engine, mended)
+      assert(engine:retry "ledger")
+      kit.append(engine, { { n = 6, ids = { "a", "b", "c" } } })
+      assert(engine:run_once())
+      assert.same({}, kit.parked(engine, "ledger"))
+      assert.equal("3,4,6,", log(engine, "c"))
+      assert.equal("1,2,4,5,6,", log(engine, "a"))
+    end)
+
+    it("are replayed for one model alone", function()
+      local engine = park(list)
+      kit.register(engine, mended)
+      assert(engine:retry("ledger", "b"))
+      assert.same({ a = { 2, 4, 5 }, c = { 3, 4 } },
+        kit.parked(engine, "ledger"))
+      assert.equal("1,2,3,4,", log(engine, "b"))
+      assert.equal("1,", log(engine, "a"))
+      kit.append(engine, { { n = 6, ids = { "a", "b" } } })
+      assert(engine:run_once())
+      assert.same({ a = { 2, 4, 5, 6 }, c = { 3, 4 } },
+        kit.parked(engine, "ledger"))
+      assert.equal("1,2,3,4,6,", log(engine, "b"))
+    end)
+
+    it("stay, with those behind them, where they fail again", function()
+      local engine = park(list)
+      local source = mended:gsub("local data = event.data\n",
+        "%0    assert(data.n ~= 4 or id ~= 'b', 'not yet')\n")
+      kit.register(engine, source)
+      local ok, message, code = engine:retry "ledger"
+      assert.is_nil(ok)
+      assert.equal("script", code)
+      assert.matches("^ledger: 1 of the parked events still fail; "
+        .. "the first: .*not yet$", message)
+      assert.same({ b = { 4 } }, kit.parked(engine, "ledger"))
+      assert.equal("1,2,3,", log(engine, "b"))
+      assert.equal("1,2,4,5,", log(engine, "a"))
+      assert.equal("3,4,", log(engine, "c"))
+      kit.append(engine, { { n = 6, ids = { "b", "c" } } })
+      assert(engine:run_once())
+      assert.same({ b = { 4, 6 } }, kit.parked(engine, "ledger"))
+      kit.register(engine, mended)
+      assert(engine:retry "ledger")
+      assert.equal("1,2,3,4,6,", log(engine, "b"))
+    end)
+
+    it("stay as they are when nothing was mended", function()
+      local engine = park(list)
+      local before = engine:parked "ledger"
+      local models = kit.models(engine, "ledger")
+      for _ = 1, 2 do
+        local ok, message = engine:retry "ledger"
+        assert.is_nil(ok)
+        assert.matches("still fail; the first: script.lua:%d+: refused 2",
+          message)
+      end
+      assert.same(before, engine:parked "ledger")
+      assert.same(models, kit.models(engine, "ledger"))
+    end)
+
+    it("may be retried and discarded when there are none", function()
+      local engine = park { { n = 1, ids = "a" } }
+      assert.is_true(engine:retry "ledger")
+      assert.is_true(engine:retry("ledger", "a"))
+      assert.is_true(engine:discard "ledger")
+      assert.is_true(engine:discard("ledger", "nobody"))
+      assert.equal("1,", log(engine, "a"))
+    end)
+
+    it("are discarded, and their models go on without", function()
+      local engine = park(list)
+      assert.is_true(engine:discard("ledger", "a"))
+      assert.same({ b = { 3, 4 }, c = { 3, 4 } },
+        kit.parked(engine, "ledger"))
+      kit.append(engine, { { n = 6, ids = { "a", "b" } } })
+      assert(engine:run_once())
+      assert.equal("1,6,", log(engine, "a"))
+      assert.is_true(engine:discard "ledger")
+      assert.same({}, kit.parked(engine, "ledger"))
+      assert.equal("1,2,", log(engine, "b"))
+    end)
+
+    it("are forgotten by a rebuild", function()
+      local engine = park(list)
+      kit.register(engine, mended)
+      assert(engine:rebuild "ledger")
+      assert.same({}, kit.parked(engine, "ledger"))
+      assert(engine:run_once())
+      assert.same({}, kit.parked(engine, "ledger"))
+      assert.equal("1,2,4,5,", log(engine, "a"))
+    end)
+
+    it("are retried by the engine that runs #threads", function()
+      local engine = park(list)
+      assert(engine:start())
+      kit.wait_state(engine, "ledger", "live")
+      kit.register(engine, mended)
+      assert.is_true(engine:retry "ledger")
+      assert.same({}, kit.parked(engine, "ledger"))
+      assert.equal("1,2,4,5,", log(engine, "a"))
+      kit.append(engine, { { n = 6, ids = { "a" } } })
+      assert(engine:wait { projection = "ledger" })
+      assert.equal("1,2,4,5,6,", log(engine, "a"))
+    end)
+
+    -- More than are taken up at once.
+    local function many(count)
+      local events = {}
+      for n = 1, count do
+        events[n] = { n = n, ids = "m" .. n % 3, fail = n <= 3 }
+      end
+      return events
+    end
+
+    it("may be thousands", function()
+      local count = 11000
+      local engine = park(many(count))
+      assert.equal(count, kit.status(engine, "ledger").parked)
+      assert.same({}, kit.models(engine, "ledger"))
+      kit.register(engine, mended)
+      assert.is_true(engine:retry "ledger")
+      assert.equal(0, kit.status(engine, "ledger").parked)
+      local events = many(count)
+      for i = 1, 3 do
+        events[i].fail = nil
+      end
+      for id, model in pairs(kit.fold(events)) do
+        assert.is_true(log(engine, id) == model.log)
+      end
+    end)
+
+    it("may be thousands that fail in the middle", function()
+      local count = 11000
+      local engine = park(many(count))
+      kit.register(engine, (mended:gsub("local data = event.data\n",
+        "%0    assert(data.n ~= 6001, 'not yet')\n")))
+      assert.is_nil((engine:retry "ledger"))
+      local parked = kit.parked(engine, "ledger")
+      assert.equal("m" .. 6001 % 3, (next(parked)))
+      assert.is_nil(next(parked, (next(parked))))
+      local numbers = parked["m" .. 6001 % 3]
+      assert.equal((count - 6001) // 3 + 1, #numbers)
+      assert.equal(6001, numbers[1])
+      assert.equal(6004, numbers[2])
+    end)
+
+    it("are not blamed for what others put into the memory", function()
+      local source = [[
+        local hoard = {}
+        return {
+          name = "ledger", version = 1, fields = { log = "text" },
+          on_error = "park",
+          extract_model_id = function(event) return event.data.ids end,
+          apply_to_model = function(model, event)
+            %s
+            hoard[#hoard + 1] = ("x"):rep(1024):rep(400) .. event.data.n
+            model = model or { log = "" }
+            model.log = model.log .. event.data.n .. ","
+            return model
+          end,
+        }
+      ]]
+      local engine = kit.open(kit.stores(kind), {
+        script_memory_bytes = 4 << 20,
+      })
+      kit.register(engine, source:format "error 'not yet'")
+      local events, expected = {}, {}
+      for n = 1, 40 do
+        events[n] = { n = n, ids = "a" }
+        expected[n] = n .. ","
+      end
+      kit.append(engine, events)
+      assert(engine:run_once())
+      kit.register(engine, source:format "")
+      assert.is_true(engine:retry "ledger")
+      assert.equal(table.concat(expected), log(engine, "a"))
+    end)
+  end)
+end
+
+describe("parking", function()
+  after_each(kit.close_all)
+
+  it("commits with the batch or not at all", function()
+    local folder = helper.tmpdir()
+    local models = "sqlite:" .. folder .. "/models.db"
+    local events = "sqlite:" .. folder .. "/events.db"
+    local engine = kit.open {
+      events = events,
+      models = "faulty+" .. models .. "?fail=commit:1",
+    }
+    kit.register(engine, parking)
+    kit.append(engine, {
+      { n = 1, ids = "a" },
+      { n = 2, ids = { "a", "b" }, fail = "a" },
+    })
+    assert.is_nil((engine:run_once()))
+    assert.same({}, engine:parked "ledger")
+    assert.same({}, kit.models(engine, "ledger"))
+    assert.equal("0", kit.status(engine, "ledger").position)
+    assert(engine:run_once())
+    assert.same({ a = { 2 } }, kit.parked(engine, "ledger"))
+    assert.equal("2,", engine:get("ledger", "b").log)
+    assert.equal("1,", engine:get("ledger", "a").log)
+  end)
+end)
