@@ -302,10 +302,10 @@ count_lag(struct lun_engine *engine, struct lun_entry *entry)
 		after = checkpoint.position;
 	if (lun_event_store_lag(engine->event_reader, after,
 		lun_script_filter(entry->p->script), &lag, NULL) != LUN_OK)
-		lag.exact = false;
+		lag.events = 0;
 	pthread_mutex_unlock(&engine->answer_lock);
 	lun_checkpoint_free(&checkpoint);
-	return lag.exact ? lag.events : 0;
+	return lag.events;
 }
 
 static enum lun_code

@@ -1,5 +1,6 @@
 /* cmd_man.c - manual pages, from the tables. */
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -118,8 +119,8 @@ write_program_page(struct lun_buffer *out)
 	    "\\fICOMMAND\\fR ...\n");
 	add_section(out, "COMMANDS");
 	for (size_t i = 0; cli_commands[i] != NULL; i++) {
-		lun_buffer_printf(
-		    out, ".TP\n\\fB%s\\fR(1)\n", cli_commands[i]->name);
+		lun_buffer_printf(out, ".TP\n\\fBlunette\\-%s\\fR(1)\n",
+		    cli_commands[i]->name);
 		add_text(out, cli_commands[i]->summary);
 	}
 	add_common_options(out);
@@ -151,6 +152,8 @@ write_command_page(struct lun_buffer *out, const struct cli_command *command)
 	char page[64], name[64];
 
 	snprintf(page, sizeof page, "LUNETTE\\-%s", command->name);
+	for (char *p = page; *p != '\0'; p++)
+		*p = (char)toupper((unsigned char)*p);
 	snprintf(name, sizeof name, "lunette\\-%s", command->name);
 	add_header(out, page, name, command->summary);
 	add_synopsis(out, command);

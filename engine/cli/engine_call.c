@@ -20,6 +20,13 @@ cli_with_engine(struct cli *cli, enum cli_need need, cli_engine_fn *call,
 	return code;
 }
 
+/* A broken script must not keep anybody from pausing its projection. */
+static bool
+runs_script(enum lun_request_kind kind)
+{
+	return kind == LUN_REQUEST_REBUILD || kind == LUN_REQUEST_RETRY;
+}
+
 enum lun_code
 cli_request(struct cli *cli, struct lun_engine *engine, const char *projection,
     enum lun_request_kind kind, const char *argument, struct lun_err *err)
@@ -27,7 +34,7 @@ cli_request(struct cli *cli, struct lun_engine *engine, const char *projection,
 	int64_t seconds = cli_number(cli, "timeout", TIMEOUT_SECONDS);
 	enum lun_code code = cli_scripts_register(cli, engine, projection, err);
 
-	if (code != LUN_OK && code != LUN_NOTFOUND)
+	if (code != LUN_OK && code != LUN_NOTFOUND && runs_script(kind))
 		return code;
 	return lun_engine_request(
 	    engine, projection, kind, argument, seconds * 1000, err);

@@ -15,8 +15,8 @@ enum lun_code cli_with_engine(struct cli *cli, enum cli_need need,
     cli_engine_fn *call, struct lun_err *err) LUN_MUSTCHECK;
 
 /*
- * Send a request about the projection that is the argument at `place`; its
- * script is registered first, if there is one.
+ * Send a request about a projection. Its script is registered first, if there
+ * is one, so that what nobody runs can be done here.
  */
 enum lun_code cli_request(struct cli *cli, struct lun_engine *engine,
     const char *projection, enum lun_request_kind kind, const char *argument,

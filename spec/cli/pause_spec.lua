@@ -49,6 +49,16 @@ describe("lunette pause and resume", function()
     assert.equal("2", total())
   end)
 
+  it("do not mind a script that is broken", function()
+    place:count("a", 1)
+    engine = place:start "counter"
+    place:write("projections/counter.lua", "return {")
+    place:done { "pause", "counter" }
+    helper.wait(function()
+      return engine:stderr():find("counter: paused", 1, true)
+    end)
+  end)
+
   it("know what is no projection", function()
     local code, _, err = place:run { "pause", "absent" }
     assert.equal(1, code)
