@@ -34,9 +34,6 @@ struct lun_model {
 	bool known;  /* row says what is so; else it has to be loaded */
 	bool dirty;  /* changed by this batch */
 	bool parked; /* has parked events: later ones queue behind them */
-	/* For the script host: where the batch keeps its live table; 0: not. */
-	uint32_t live;
-	uint64_t live_stamp;
 	/* private to the unit of work */
 	uint64_t hash;
 	uint64_t batch;   /* the last one that touched it */

@@ -20,7 +20,6 @@ struct packing {
 	const struct lun_field *field;
 	int names;
 	int table;
-	bool flat;
 	struct lun_value *values; /* one for each field */
 };
 
@@ -142,16 +141,7 @@ refuse_undeclared(struct packing *p, struct lun_text key)
 	    key.bytes);
 }
 
-/* ---- one value, on top of the stack, its key below --------------------- */
-
-/* Put what is on top in place of the field's value; the key is below both. */
-static void
-replace_value(lua_State *L, int table)
-{
-	lua_pushvalue(L, -3);
-	lua_insert(L, -2);
-	lua_rawset(L, table);
-}
+/* ---- one value, on top of the stack ------------------------------------ */
 
 static void
 take_text(struct packing *p, struct lun_value *value)
@@ -179,10 +169,6 @@ take_integer(struct packing *p, struct lun_value *value)
 	if (!whole)
 		luaL_error(p->L, "field \"%s\": %s is not a whole number",
 		    p->field->name, lua_tostring(p->L, -1));
-	if (lua_isinteger(p->L, -1))
-		return;
-	lua_pushinteger(p->L, value->integer);
-	replace_value(p->L, p->table);
 }
 
 static void
@@ -205,8 +191,6 @@ take_number(struct packing *p, struct lun_value *value)
 		    "field \"%s\": %s has no exact floating-point form; "
 		    "declare the field as integer",
 		    p->field->name, lua_tostring(p->L, -1));
-	lua_pushnumber(p->L, value->number);
-	replace_value(p->L, p->table);
 }
 
 static void
@@ -229,8 +213,6 @@ take_timestamp(struct packing *p, struct lun_value *value)
 			luaL_error(p->L,
 			    "field \"%s\": \"%s\" is not an RFC 3339 time",
 			    p->field->name, text.bytes);
-		lua_pushinteger(p->L, value->integer);
-		replace_value(p->L, p->table);
 	} else {
 		take_integer(p, value);
 	}
@@ -240,25 +222,11 @@ take_timestamp(struct packing *p, struct lun_value *value)
 		refuse(p, "a time in microseconds outside the years 1 to 9999");
 }
 
-/* Its JSON is made later, when it can go straight into the row. */
-static void
-take_json(struct packing *p, struct lun_value *value)
-{
-	int type = lua_type(p->L, -1);
-
-	value->kind = LUN_VALUE_JSON;
-	if (type == LUA_TTABLE || type == LUA_TUSERDATA)
-		p->flat = false;
-}
-
 static void
 take_value(struct packing *p, struct lun_value *value)
 {
-	if (lua_touserdata(p->L, -1) == lun_json_null()) {
-		lua_pushnil(p->L);
-		replace_value(p->L, p->table);
-		return;
-	}
+	if (lua_touserdata(p->L, -1) == lun_json_null())
+		return; /* as good as absent */
 	switch (p->field->type) {
 	case LUN_FIELD_TEXT:
 		take_text(p, value);
@@ -275,8 +243,8 @@ take_value(struct packing *p, struct lun_value *value)
 	case LUN_FIELD_TIMESTAMP:
 		take_timestamp(p, value);
 		return;
-	case LUN_FIELD_JSON:
-		take_json(p, value);
+	case LUN_FIELD_JSON: /* its text is made when the row is */
+		value->kind = LUN_VALUE_JSON;
 		return;
 	}
 }
@@ -363,23 +331,9 @@ add_values(struct packing *p)
 	}
 }
 
-static bool
-is_flat(lua_State *L, int table)
-{
-	for (lua_pushnil(L); lua_next(L, table) != 0; lua_pop(L, 1)) {
-		int type = lua_type(L, -1);
-
-		if (type == LUA_TTABLE || type == LUA_TUSERDATA) {
-			lua_pop(L, 2);
-			return false;
-		}
-	}
-	return true;
-}
-
 bool
 lun_model_object_pack(
-    lua_State *L, struct lun_script *script, int names, int index, bool *flat)
+    lua_State *L, struct lun_script *script, int names, int index)
 {
 	struct lun_value values[LUN_FIELDS_MAX];
 	struct packing p = {.L = L,
@@ -387,14 +341,12 @@ lun_model_object_pack(
 	    .schema = script->about.schema,
 	    .names = names,
 	    .table = lua_absindex(L, index),
-	    .flat = true,
 	    .values = values};
 
 	for (size_t i = 0; i < p.schema->field_count; i++)
 		values[i].kind = LUN_VALUE_NULL;
 	lun_buffer_clear(&script->row);
 	if (p.schema->whole_json) {
-		p.flat = is_flat(L, p.table);
 		lua_pushvalue(L, p.table);
 		add_json(&p);
 		lua_pop(L, 1);
@@ -402,6 +354,5 @@ lun_model_object_pack(
 		take_fields(&p);
 		add_values(&p);
 	}
-	*flat = p.flat;
 	return !script->row.failed;
 }

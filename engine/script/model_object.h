@@ -1,10 +1,11 @@
 /*
  * model_object.h - models as scripts hold them: plain tables.
  *
- * A packed row becomes a table; what a handler returns is checked, brought
- * into the one form of its fields' types (in the table itself), and packed.
- * So a table that is kept for the next event of the batch holds exactly what
- * unpacking its row would give.
+ * A packed row becomes a table for one call of a handler; what the handler
+ * returns is checked, brought into the one form of its fields' types, and
+ * packed. No table lives on to the next event: making one from its row costs
+ * less than the collector's work for thousands of living ones, and what a
+ * handler sees cannot depend on where a batch began.
  */
 
 #ifndef LUN_MODEL_OBJECT_H
@@ -28,11 +29,9 @@ void lun_model_object_unpack(lua_State *L, const struct lun_script *script,
 
 /*
  * Check, normalise and pack the table at index into script->row. Raises with
- * a message that names the field. *flat: it holds no nested tables, which two
- * models or two fields could share, so it may be kept.
- * False when the engine's memory ran out.
+ * a message that names the field. False when the engine's memory ran out.
  */
 bool lun_model_object_pack(lua_State *L, struct lun_script *script, int names,
-    int index, bool *flat) LUN_MUSTCHECK;
+    int index) LUN_MUSTCHECK;
 
 #endif

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../clock.h"
 #include "../error.h"
 #include "../json.h"
 #include "../json_scan.h"
@@ -23,20 +22,9 @@ struct run {
 	const struct lun_handler *handler; /* the last one called */
 	size_t touch_count; /* extract: before the event under way */
 	int names;          /* apply: the field names on the stack */
-	int live;           /* apply: the list of live tables on the stack */
 };
 
 /* ---- the batch --------------------------------------------------------- */
-
-/* Nanoseconds never repeat, and a batch takes longer than one. */
-void
-lun_script_restamp(struct lun_script *script)
-{
-	uint64_t now = (uint64_t)lun_clock_mono_ns();
-
-	script->stamp = now > script->stamp ? now : script->stamp + 1;
-	script->live_count = 0;
-}
 
 static bool
 begin_batch(struct lun_script *script, const struct lun_batch *batch)
@@ -50,22 +38,10 @@ begin_batch(struct lun_script *script, const struct lun_batch *batch)
 	return true;
 }
 
-static int
-release_live(lua_State *L)
-{
-	struct lun_script *script = lua_touserdata(L, 1);
-
-	lua_pushboolean(L, false);
-	lua_rawseti(L, LUA_REGISTRYINDEX, script->live);
-	return 0;
-}
-
 void
 lun_script_end_batch(struct lun_script *script)
 {
-	if (script->live_count > 0 && !lun_vm_spent(script->vm))
-		(void)!lun_vm_protect(script->vm, release_live, script, NULL);
-	lun_script_restamp(script);
+	script->stamp++;
 	lun_documents_end(&script->documents);
 	script->batch = NULL;
 }
@@ -328,35 +304,16 @@ find_handler(const struct lun_script *script, struct lun_text type)
 	return place >= 0 ? &script->functions.on[place] : NULL;
 }
 
-static bool
-is_live(const struct lun_script *script, const struct lun_model *model)
-{
-	return model->live != 0 && model->live_stamp == script->stamp;
-}
-
-/*
- * Push (+1) the model's table or nil. Only tables made here are kept for the
- * rest of the batch: one that the script made may be in its own hands too.
- */
+/* Push (+1) the model's table or nil. */
 static void
-push_model(lua_State *L, struct run *run, struct lun_model *model)
+push_model(lua_State *L, const struct run *run, const struct lun_model *model)
 {
-	struct lun_script *script = run->script;
 	struct lun_text row = {model->row, model->row_length};
 
-	if (model->row == NULL) {
+	if (model->row == NULL)
 		lua_pushnil(L);
-		return;
-	}
-	if (is_live(script, model)) {
-		lua_rawgeti(L, run->live, model->live);
-		return;
-	}
-	lun_model_object_unpack(L, script, run->names, row);
-	model->live = ++script->live_count;
-	model->live_stamp = script->stamp;
-	lua_pushvalue(L, -1);
-	lua_rawseti(L, run->live, model->live);
+	else
+		lun_model_object_unpack(L, run->script, run->names, row);
 }
 
 static bool
@@ -393,25 +350,19 @@ check_result(lua_State *L)
 	lua_pop(L, 2);
 }
 
-/* What the handler returned is on top; given is what it was handed. */
+/* What the handler returned is on top. False: see run->code. */
 static bool
-keep_result(
-    lua_State *L, struct run *run, struct lun_model *model, const void *given)
+keep_result(lua_State *L, struct run *run, struct lun_model *model)
 {
 	struct lun_script *script = run->script;
-	bool flat;
 
-	if (lua_isnil(L, -1)) {
-		model->live = 0;
+	if (lua_isnil(L, -1))
 		return put_row(run, model, LUN_TEXT_NONE);
-	}
 	check_result(L);
-	if (!lun_model_object_pack(L, script, run->names, -1, &flat)) {
+	if (!lun_model_object_pack(L, script, run->names, -1)) {
 		run->code = LUN_NOMEM;
 		return false;
 	}
-	if (!flat || lua_topointer(L, -1) != given)
-		model->live = 0;
 	return put_row(run, model, lun_buffer_text(&script->row));
 }
 
@@ -421,7 +372,6 @@ apply_touch(lua_State *L, struct run *run, struct lun_touch touch)
 	const struct lun_event *event = &run->batch->events[touch.event];
 	struct lun_model *model = lun_uow_model(run->uow, touch.model);
 	const struct lun_handler *handler;
-	const void *given;
 
 	if (model->parked) {
 		run->code = LUN_AGAIN;
@@ -433,25 +383,12 @@ apply_touch(lua_State *L, struct run *run, struct lun_touch touch)
 	run->handler = handler;
 	lua_rawgeti(L, LUA_REGISTRYINDEX, handler->reference);
 	push_model(L, run, model);
-	given = lua_topointer(L, -1);
 	if (handler->arguments >= 2)
 		lun_event_object_push(L, touch.event);
 	if (handler->arguments >= 3)
 		lua_pushlstring(L, model->id.bytes, model->id.length);
 	call_handler(L, run, handler->arguments);
-	return keep_result(L, run, model, given);
-}
-
-static void
-push_live(lua_State *L, struct lun_script *script)
-{
-	if (script->live_count > 0) {
-		lua_rawgeti(L, LUA_REGISTRYINDEX, script->live);
-		return;
-	}
-	lua_newtable(L);
-	lua_pushvalue(L, -1);
-	lua_rawseti(L, LUA_REGISTRYINDEX, script->live);
+	return keep_result(L, run, model);
 }
 
 static int
@@ -462,9 +399,7 @@ apply_protected(lua_State *L)
 	const struct lun_touch *touches = lun_uow_touches(run->uow, &count);
 	int top;
 
-	push_live(L, run->script);
-	run->live = lua_gettop(L);
-	run->names = run->live + 1;
+	run->names = lua_gettop(L) + 1;
 	lun_model_object_push_names(L, run->script);
 	top = lua_gettop(L);
 	for (; run->at < count; run->at++) {
@@ -473,17 +408,6 @@ apply_protected(lua_State *L)
 		lua_settop(L, top);
 	}
 	return 0;
-}
-
-/* The failed handler may have changed the table: the row is what counts. */
-static void
-drop_live(struct run *run)
-{
-	size_t count;
-	const struct lun_touch *touches = lun_uow_touches(run->uow, &count);
-
-	if (run->at < count)
-		lun_uow_model(run->uow, touches[run->at].model)->live = 0;
 }
 
 static const char *
@@ -505,7 +429,5 @@ lun_script_apply(struct lun_script *script, const struct lun_batch *batch,
 	code = lun_vm_protect(script->vm, apply_protected, &run, err);
 	code = finish_run(&run, code, handler_name(&run), err);
 	*at = run.at;
-	if (code != LUN_OK)
-		drop_live(&run);
 	return run.code == LUN_NOMEM ? fail_memory(err) : code;
 }

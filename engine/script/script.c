@@ -22,7 +22,6 @@ struct building {
 	struct lun_vm *vm;
 	struct lun_description about;
 	struct lun_script_functions functions;
-	int live;
 	enum lun_code code;
 	struct lun_err *err;
 };
@@ -133,8 +132,6 @@ build_protected(lua_State *L)
 	if (b->about.by_type && !keep_on(L, b))
 		b->code = lun_fail(b->err, LUN_NOMEM, "out of memory");
 	keep_names(L, b);
-	lua_pushboolean(L, false);
-	b->live = luaL_ref(L, LUA_REGISTRYINDEX);
 	return 0;
 }
 
@@ -190,8 +187,6 @@ lun_script_renew(struct lun_script *script, struct lun_err *err)
 	free(script->functions.on);
 	script->vm = b.vm;
 	script->functions = b.functions;
-	script->live = b.live;
-	lun_script_restamp(script);
 	return LUN_OK;
 }
 
@@ -232,9 +227,7 @@ lun_script_load(const char *chunk, struct lun_text source,
 	script->vm = b.vm;
 	script->about = b.about;
 	script->functions = b.functions;
-	script->live = b.live;
 	compute_hash(script);
-	lun_script_restamp(script);
 	*out = script;
 	return LUN_OK;
 }

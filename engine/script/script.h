@@ -89,7 +89,7 @@ enum lun_code lun_script_apply(struct lun_script *script,
 /* True if the last LUN_BUDGET of extract or apply was for want of memory. */
 bool lun_script_starved(const struct lun_script *script);
 
-/* Let go of the batch's tables; events and data stop being usable. */
+/* Let go of the batch: its events and their data stop being usable. */
 void lun_script_end_batch(struct lun_script *script);
 
 /*

@@ -55,16 +55,12 @@ struct lun_script {
 	bool starved; /* the last failure was for want of memory */
 
 	/*
-	 * The batch under way, NULL between batches. Objects and live tables
-	 * carry the stamp they were made under; another stamp has another
-	 * batch or another Lua state. No two scripts ever use the same one,
-	 * since models outlive the script that a reload replaces.
+	 * The batch under way, NULL between batches. Event objects carry the
+	 * stamp they were made under and are of no use under another.
 	 */
 	const struct lun_batch *batch;
 	uint64_t stamp;
 	struct lun_documents documents; /* data and metadata of each event */
-	int live;                       /* registry: list of live tables */
-	uint32_t live_count;
 	uint32_t *listed; /* by place of model: the list that named it last */
 	size_t listed_capacity;
 	uint32_t list_number;
@@ -83,9 +79,6 @@ lun_script_of(lua_State *L)
 {
 	return lun_vm_owner(L);
 }
-
-/* A new stamp: everything made before it is out of use. */
-void lun_script_restamp(struct lun_script *script);
 
 /*
  * Where a handler is, in front of a message about what it returned:
