@@ -2,10 +2,12 @@
 
 #include <stdlib.h>
 
+#include "clock.h"
 #include "error.h"
 #include "projection.h"
 
-#define CHUNK 5000 /* parked events taken up at once */
+#define CHUNK       5000        /* parked events taken up at once */
+#define REQUESTS_NS 100000000LL /* between looks for requests */
 
 /* ---- parked events ----------------------------------------------------- */
 
@@ -445,8 +447,8 @@ lun_projection_administer(struct lun_projection *p, enum lun_request_kind kind,
 	return code;
 }
 
-enum lun_code
-lun_projection_serve_requests(struct lun_projection *p, struct lun_err *err)
+static enum lun_code
+serve_requests(struct lun_projection *p, struct lun_err *err)
 {
 	struct lun_request request;
 	enum lun_code code;
@@ -457,10 +459,26 @@ lun_projection_serve_requests(struct lun_projection *p, struct lun_err *err)
 
 		(void)!lun_projection_administer(
 		    p, request.kind, request.argument, &outcome);
+		if (atomic_load(&p->abandoned))
+			return LUN_NOTFOUND;
 		code = lun_model_store_request_finish(p->models, request.number,
 		    outcome.code, outcome.message, err);
 		if (code != LUN_OK)
 			return code;
 	}
-	return code == LUN_NOTFOUND ? LUN_OK : code;
+	return code;
+}
+
+void
+lun_projection_serve_requests(struct lun_projection *p)
+{
+	int64_t now = lun_clock_mono_ns();
+	struct lun_err err;
+
+	if (!p->owned || now < p->requests_ns)
+		return;
+	p->requests_ns = now + REQUESTS_NS;
+	if (serve_requests(p, &err) != LUN_NOTFOUND)
+		lun_log(p->around->log, LUN_LOG_WARNING,
+		    "%s: looking for requests: %s", p->name, err.message);
 }

@@ -190,25 +190,45 @@ execute_unregistered(struct lun_engine *engine, const char *projection,
 	return code;
 }
 
+/* LUN_HELD if a worker or another engine has it. */
+static enum lun_code
+execute_registered(struct lun_engine *engine, struct lun_entry *entry,
+    enum lun_request_kind kind, const char *argument, struct lun_err *err)
+{
+	enum lun_code code = lun_entry_take(engine, entry, err);
+
+	if (code != LUN_OK)
+		return code == LUN_CONFIG ? LUN_HELD : code;
+	code = execute(entry->p, kind, argument, err);
+	lun_entry_give_back(entry);
+	return code;
+}
+
+/* Its worker has let go of it, as its script is gone. */
+static bool
+is_detached(struct lun_entry *entry)
+{
+	struct lun_report report = lun_projection_report(entry->p);
+
+	return report.state == LUN_STATE_DETACHED && !report.owned;
+}
+
 enum lun_code
 lun_engine_request(struct lun_engine *engine, const char *projection,
     enum lun_request_kind kind, const char *argument, int64_t timeout_ms,
     struct lun_err *err)
 {
 	struct lun_entry *entry = lun_engine_find(engine, projection);
-	enum lun_code code = LUN_HELD;
+	enum lun_code code;
 
 	if (kind == LUN_REQUEST_SET_CHECKPOINT && argument == NULL)
 		return lun_fail(err, LUN_INVALID,
 		    "%s: setting the checkpoint needs a position", projection);
-	if (entry == NULL) {
+	if (entry == NULL || is_detached(entry))
 		code = execute_unregistered(
 		    engine, projection, kind, argument, err);
-	} else if (!lun_engine_is_running(engine)) {
-		pthread_mutex_lock(&entry->step_lock);
-		code = execute(entry->p, kind, argument, err);
-		pthread_mutex_unlock(&entry->step_lock);
-	}
+	else
+		code = execute_registered(engine, entry, kind, argument, err);
 	if (code != LUN_HELD)
 		return code;
 	return ask_owner(engine, projection, kind, argument, timeout_ms, err);

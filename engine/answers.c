@@ -1,5 +1,6 @@
 /* answers.c - models of an engine: get and query. */
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "engine.h"
@@ -24,6 +25,7 @@ find_answerer(struct lun_engine *engine, struct lun_entry *entry,
 	struct lun_buffer source = {0};
 	struct lun_script *fresh;
 	enum lun_code code;
+	char chunk[LUN_PATH_MAX];
 	bool same;
 
 	pthread_mutex_lock(&engine->board.lock);
@@ -37,11 +39,14 @@ find_answerer(struct lun_engine *engine, struct lun_entry *entry,
 	*out = entry->answerer;
 	if (same)
 		return LUN_OK;
+	pthread_mutex_lock(&engine->lock);
+	snprintf(chunk, sizeof chunk, "%s",
+	    entry->path[0] != '\0' ? entry->path : entry->name);
+	pthread_mutex_unlock(&engine->lock);
 	code = source.failed
 		   ? lun_fail(err, LUN_NOMEM, "%s: out of memory", entry->name)
 		   : lun_script_load(
-			 entry->path[0] != '\0' ? entry->path : entry->name,
-			 lun_buffer_text(&source), &limits, &fresh, err);
+			 chunk, lun_buffer_text(&source), &limits, &fresh, err);
 	lun_buffer_free(&source);
 	if (code != LUN_OK)
 		return code;

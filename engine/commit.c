@@ -116,6 +116,9 @@ lun_projection_commit(struct lun_projection *p, struct lun_position position,
 {
 	enum lun_code code = lun_projection_settle(p, err);
 
+	if (atomic_load(&p->abandoned))
+		return lun_fail(
+		    err, LUN_UNAVAILABLE, "%s was left behind", p->name);
 	if (code == LUN_OK)
 		code = fill_commit(p, position, source_state, err);
 	if (code != LUN_OK)

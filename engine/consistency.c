@@ -77,32 +77,54 @@ follow_worker(struct wait *wait, struct lun_err *err)
 	return code;
 }
 
-/* Nobody runs it here: step on this thread. */
+static enum lun_code
+step_once(struct wait *wait, struct lun_err *err)
+{
+	struct lun_projection *p = wait->entry->p;
+	enum lun_code code = lun_entry_take(wait->engine, wait->entry, err);
+	size_t applied;
+
+	if (code != LUN_OK)
+		return code;
+	lun_projection_serve_requests(p);
+	code = lun_projection_one_step(p, &applied, err);
+	if (code == LUN_OK || code == LUN_AGAIN)
+		wait->seen = p->cursor;
+	lun_entry_give_back(wait->entry);
+	return code;
+}
+
+/* Nobody runs it here: step on this thread, also while it pauses. */
 static enum lun_code
 step_there(struct wait *wait, struct lun_err *err)
 {
-	struct lun_projection *p = wait->entry->p;
-	enum lun_code code = LUN_OK;
-	size_t applied;
+	const struct timespec pause = {0, LOOK_NS};
 
-	pthread_mutex_lock(&wait->entry->step_lock);
-	while (code == LUN_OK || code == LUN_AGAIN) {
-		code = lun_projection_one_step(p, &applied, err);
+	for (;;) {
+		enum lun_code code = step_once(wait, err);
+
 		if (code != LUN_OK && code != LUN_AGAIN)
-			break;
-		wait->seen = p->cursor;
+			return code;
 		if (has_arrived(wait))
-			break;
-		if (is_over(wait) || (code == LUN_AGAIN && !p->caught_up)) {
-			code = LUN_TIMEOUT;
-		} else if (code == LUN_AGAIN) {
-			const struct timespec pause = {0, LOOK_NS};
-
+			return LUN_OK;
+		if (is_over(wait))
+			return LUN_TIMEOUT;
+		if (code == LUN_AGAIN)
 			nanosleep(&pause, NULL);
-		}
 	}
-	pthread_mutex_unlock(&wait->entry->step_lock);
-	return code == LUN_AGAIN ? LUN_OK : code;
+}
+
+static enum lun_code
+follow_here(struct wait *wait, struct lun_err *err)
+{
+	enum lun_code code = LUN_CONFIG;
+
+	if (!lun_engine_is_running(wait->engine))
+		code = step_there(wait, err);
+	/* Or it was started while this thread was stepping. */
+	if (code == LUN_CONFIG && lun_engine_is_running(wait->engine))
+		code = follow_worker(wait, err);
+	return code;
 }
 
 /* Another process runs it: look at its checkpoint now and then. */
@@ -165,8 +187,7 @@ lun_engine_wait(struct lun_engine *engine, const char *projection,
 		return code;
 	code = LUN_HELD;
 	if (wait.entry != NULL)
-		code = lun_engine_is_running(engine) ? follow_worker(&wait, err)
-						     : step_there(&wait, err);
+		code = follow_here(&wait, err);
 	if (code == LUN_HELD)
 		code = follow_checkpoint(&wait, err);
 	return code == LUN_TIMEOUT ? say_timeout(&wait, timeout_ms, err) : code;

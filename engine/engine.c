@@ -10,7 +10,8 @@
 #include "error.h"
 #include "thread.h"
 
-#define PROGRESS_NS 100000000LL
+#define NS_PER_MS   1000000LL
+#define PROGRESS_NS (100 * NS_PER_MS)
 #define HOST_MAX    64
 #define STUCK                                                                  \
 	"%s: its script is stuck in a library call (a string pattern?), "      \
@@ -80,6 +81,8 @@ open_stores(struct lun_engine *engine, struct lun_err *err)
 static void
 init_locks(struct lun_engine *engine)
 {
+	pthread_mutex_init(&engine->run_lock, NULL);
+	pthread_mutex_init(&engine->register_lock, NULL);
 	pthread_mutex_init(&engine->lock, NULL);
 	pthread_mutex_init(&engine->stores_lock, NULL);
 	pthread_mutex_init(&engine->answer_lock, NULL);
@@ -106,6 +109,8 @@ free_engine(struct lun_engine *engine)
 	pthread_mutex_destroy(&engine->answer_lock);
 	pthread_mutex_destroy(&engine->stores_lock);
 	pthread_mutex_destroy(&engine->lock);
+	pthread_mutex_destroy(&engine->register_lock);
+	pthread_mutex_destroy(&engine->run_lock);
 	lun_settings_free(&engine->settings);
 	free(engine);
 }
@@ -172,45 +177,77 @@ lun_engine_is_running(struct lun_engine *engine)
 }
 
 enum lun_code
+lun_entry_take(
+    struct lun_engine *engine, struct lun_entry *entry, struct lun_err *err)
+{
+	bool working;
+
+	pthread_mutex_lock(&entry->step_lock);
+	pthread_mutex_lock(&engine->lock);
+	working = entry->worker != NULL;
+	pthread_mutex_unlock(&engine->lock);
+	if (!working && !atomic_load(&entry->p->abandoned))
+		return LUN_OK;
+	pthread_mutex_unlock(&entry->step_lock);
+	if (working)
+		return lun_fail(err, LUN_CONFIG,
+		    "%s: the engine is running and steps by itself",
+		    entry->name);
+	return lun_fail(err, LUN_BUDGET, STUCK, entry->name);
+}
+
+void
+lun_entry_give_back(struct lun_entry *entry)
+{
+	pthread_mutex_unlock(&entry->step_lock);
+}
+
+enum lun_code
 lun_entry_start(struct lun_engine *engine, struct lun_entry *entry,
     const struct lun_position *until, struct lun_err *err)
 {
-	struct lun_worker *worker;
-	enum lun_code code;
+	struct lun_worker *worker = NULL;
+	enum lun_code code = lun_entry_take(engine, entry, err);
 
-	if (atomic_load(&entry->p->abandoned))
-		return lun_fail(err, LUN_BUDGET, STUCK, entry->name);
-	pthread_mutex_lock(&entry->step_lock);
-	code = lun_worker_start(entry->p, until, &worker, err);
-	pthread_mutex_unlock(&entry->step_lock);
 	if (code != LUN_OK)
 		return code;
-	pthread_mutex_lock(&engine->lock);
-	entry->worker = worker;
-	pthread_mutex_unlock(&engine->lock);
-	return LUN_OK;
+	if (lun_engine_is_running(engine))
+		code = lun_worker_start(entry->p, until, &worker, err);
+	if (worker != NULL) {
+		pthread_mutex_lock(&engine->lock);
+		entry->worker = worker;
+		pthread_mutex_unlock(&engine->lock);
+	}
+	lun_entry_give_back(entry);
+	return code;
 }
 
-bool
-lun_entry_stop(struct lun_engine *engine, struct lun_entry *entry)
+/* False if it is stuck and was left behind, now or before. */
+static bool
+stop_entry(
+    struct lun_engine *engine, struct lun_entry *entry, int64_t deadline_ns)
 {
 	struct lun_worker *worker;
+	struct lun_err err;
+	bool ended = true;
 
+	pthread_mutex_lock(&entry->step_lock);
 	pthread_mutex_lock(&engine->lock);
 	worker = entry->worker;
 	entry->worker = NULL;
 	pthread_mutex_unlock(&engine->lock);
-	if (worker == NULL)
-		return !atomic_load(&entry->p->abandoned);
-	if (lun_worker_free(worker, engine->settings.stop_ms))
-		return true;
-	lun_log(&engine->log, LUN_LOG_ERROR,
-	    "%s: its script is stuck in a library call; its thread is left "
-	    "behind",
-	    entry->name);
-	return false;
+	if (worker != NULL)
+		ended = lun_worker_free(worker, deadline_ns);
+	pthread_mutex_unlock(&entry->step_lock);
+	if (!ended) {
+		(void)lun_fail(&err, LUN_BUDGET, STUCK, entry->name);
+		err.detail[0] = '\0';
+		lun_projection_enter(entry->p, LUN_STATE_FAILED, &err);
+	}
+	return !atomic_load(&entry->p->abandoned);
 }
 
+/* What was left behind by an earlier run stays there; the others start. */
 static enum lun_code
 start_all(struct lun_engine *engine, const struct lun_position *until,
     struct lun_err *err)
@@ -220,25 +257,64 @@ start_all(struct lun_engine *engine, const struct lun_position *until,
 
 	for (size_t i = 0;
 	     code == LUN_OK && (entry = lun_engine_at(engine, i)) != NULL; i++)
-		code = lun_entry_start(engine, entry, until, err);
+		if (!atomic_load(&entry->p->abandoned))
+			code = lun_entry_start(engine, entry, until, err);
 	if (code == LUN_OK)
 		code = lun_monitor_start(engine, &engine->monitor, err);
 	return code;
 }
 
+static void
+set_running(struct lun_engine *engine, bool running)
+{
+	pthread_mutex_lock(&engine->lock);
+	engine->running = running;
+	pthread_mutex_unlock(&engine->lock);
+}
+
+/* Takes run_lock. */
 static enum lun_code
 begin_running(struct lun_engine *engine, struct lun_err *err)
 {
-	bool running;
+	bool busy = pthread_mutex_trylock(&engine->run_lock) != 0;
 
-	pthread_mutex_lock(&engine->lock);
-	running = engine->running;
-	engine->running = true;
-	pthread_mutex_unlock(&engine->lock);
-	if (running)
+	if (!busy && lun_engine_is_running(engine)) {
+		pthread_mutex_unlock(&engine->run_lock);
+		busy = true;
+	}
+	if (busy)
 		return lun_fail(
 		    err, LUN_CONFIG, "starting the engine: it is running");
+	set_running(engine, true);
 	return LUN_OK;
+}
+
+/* With run_lock held. */
+static enum lun_code
+stop_all(struct lun_engine *engine, struct lun_err *err)
+{
+	int64_t deadline_ns =
+	    lun_clock_mono_ns() + engine->settings.stop_ms * NS_PER_MS;
+	enum lun_code code = LUN_OK;
+	struct lun_entry *entry;
+
+	set_running(engine, false);
+	lun_monitor_halt(engine->monitor);
+	pthread_mutex_lock(&engine->lock);
+	for (size_t i = 0; i < engine->entry_count; i++)
+		if (engine->entries[i]->worker != NULL)
+			lun_worker_stop(engine->entries[i]->worker);
+	pthread_mutex_unlock(&engine->lock);
+	for (size_t i = 0; (entry = lun_engine_at(engine, i)) != NULL; i++)
+		if (!stop_entry(engine, entry, deadline_ns))
+			code = lun_fail(err, LUN_TIMEOUT,
+			    "stopping: %s is stuck in a library call; its "
+			    "thread is left behind",
+			    entry->name);
+	lun_monitor_free(engine->monitor);
+	engine->monitor = NULL;
+	atomic_store(&engine->stopping, false);
+	return code;
 }
 
 enum lun_code
@@ -250,32 +326,23 @@ lun_engine_start(struct lun_engine *engine, struct lun_err *err)
 		return code;
 	code = start_all(engine, NULL, err);
 	if (code != LUN_OK)
-		(void)lun_engine_stop(engine, NULL);
+		(void)stop_all(engine, NULL);
+	pthread_mutex_unlock(&engine->run_lock);
 	return code;
 }
 
 enum lun_code
 lun_engine_stop(struct lun_engine *engine, struct lun_err *err)
 {
-	enum lun_code code = LUN_OK;
-	struct lun_entry *entry;
+	enum lun_code code;
 
-	lun_monitor_stop(engine->monitor);
-	engine->monitor = NULL;
-	pthread_mutex_lock(&engine->lock);
-	for (size_t i = 0; i < engine->entry_count; i++)
-		if (engine->entries[i]->worker != NULL)
-			lun_worker_stop(engine->entries[i]->worker);
-	pthread_mutex_unlock(&engine->lock);
-	for (size_t i = 0; (entry = lun_engine_at(engine, i)) != NULL; i++)
-		if (!lun_entry_stop(engine, entry))
-			code = lun_fail(err, LUN_TIMEOUT,
-			    "stopping: %s is stuck in a library call; its "
-			    "thread is left behind",
-			    entry->name);
-	pthread_mutex_lock(&engine->lock);
-	engine->running = false;
-	pthread_mutex_unlock(&engine->lock);
+	atomic_store(&engine->stopping, true);
+	pthread_mutex_lock(&engine->board.lock);
+	pthread_cond_broadcast(&engine->board.changed);
+	pthread_mutex_unlock(&engine->board.lock);
+	pthread_mutex_lock(&engine->run_lock);
+	code = stop_all(engine, err);
+	pthread_mutex_unlock(&engine->run_lock);
 	return code;
 }
 
@@ -341,12 +408,13 @@ is_over(struct run *run, struct lun_entry *entry)
 	enum lun_code outcome;
 	struct lun_err err = {0};
 
-	if (lun_worker_done(entry->worker, &outcome, &err)) {
+	if (entry->worker != NULL &&
+	    lun_worker_done(entry->worker, &outcome, &err)) {
 		if (outcome != LUN_OK)
 			keep_first(run, &err);
 		return true;
 	}
-	if (!lun_projection_report(entry->p).stuck)
+	if (entry->worker != NULL && !lun_projection_report(entry->p).stuck)
 		return false;
 	(void)lun_fail(&err, LUN_BUDGET, STUCK, entry->name);
 	keep_first(run, &err);
@@ -361,7 +429,7 @@ look_around(struct run *run)
 	for (size_t i = 0; i < run->count; i++) {
 		struct lun_entry *entry = lun_engine_at(run->engine, i);
 
-		if (entry->worker != NULL && !is_over(run, entry))
+		if (!is_over(run, entry))
 			over = false;
 		run->progress[i].events_done =
 		    lun_projection_report(entry->p).events_read -
@@ -389,6 +457,8 @@ follow(struct run *run, lun_progress_fn *progress, void *arg)
 	while (!look_around(run)) {
 		int64_t now = lun_clock_mono_ns();
 
+		if (atomic_load(&run->engine->stopping))
+			return false;
 		if (progress != NULL && now - told >= PROGRESS_NS) {
 			told = now;
 			if (!progress(arg, run->progress, run->count))
@@ -415,7 +485,7 @@ run_to(struct run *run, struct lun_position head, lun_progress_fn *progress,
 		    "stopped before the head was reached; what is applied is "
 		    "kept");
 	free(run->progress);
-	if (lun_engine_stop(run->engine, &stuck) != LUN_OK)
+	if (stop_all(run->engine, &stuck) != LUN_OK)
 		keep_first(run, &stuck);
 	if (code != LUN_OK || run->first.code == LUN_OK)
 		return code;
@@ -438,8 +508,10 @@ lun_engine_run_once(struct lun_engine *engine, lun_progress_fn *progress,
 	code = lun_event_store_head(engine->event_reader, &head, err);
 	pthread_mutex_unlock(&engine->answer_lock);
 	if (code == LUN_OK)
-		return run_to(&run, head, progress, arg, err);
-	(void)lun_engine_stop(engine, NULL);
+		code = run_to(&run, head, progress, arg, err);
+	else
+		set_running(engine, false);
+	pthread_mutex_unlock(&engine->run_lock);
 	return code;
 }
 
@@ -454,15 +526,12 @@ lun_projection_step(struct lun_engine *engine, const char *projection,
 	if (entry == NULL)
 		return lun_fail(err, LUN_NOTFOUND,
 		    "no projection %s is registered", projection);
-	if (lun_engine_is_running(engine))
-		return lun_fail(err, LUN_CONFIG,
-		    "%s: the engine is running and steps by itself",
-		    projection);
-	if (atomic_load(&entry->p->abandoned))
-		return lun_fail(err, LUN_BUDGET, STUCK, projection);
-	pthread_mutex_lock(&entry->step_lock);
+	code = lun_entry_take(engine, entry, err);
+	if (code != LUN_OK)
+		return code;
+	lun_projection_serve_requests(entry->p);
 	code = lun_projection_one_step(entry->p, &count, err);
-	pthread_mutex_unlock(&entry->step_lock);
+	lun_entry_give_back(entry);
 	if (applied != NULL && (code == LUN_OK || code == LUN_AGAIN))
 		*applied = count;
 	return code;

@@ -3,9 +3,9 @@
  * face: engine.c, registry.c, answers.c, administration.c, consistency.c,
  * monitor.c.
  *
- * Locks, in the order in which they may be taken: entry->step_lock,
- * answer_lock, lock, stores_lock, board.lock. entries only grow while the
- * engine lives.
+ * Locks, in the order in which they may be taken: run_lock, register_lock,
+ * entry->step_lock, answer_lock, lock, stores_lock, board.lock. entries only
+ * grow while the engine lives.
  */
 
 #ifndef LUN_ENGINE_H
@@ -20,10 +20,15 @@
 /* A registered projection. */
 struct lun_entry {
 	char name[LUN_NAME_MAX + 1];
-	char path[LUN_PATH_MAX]; /* "" if it came from memory */
+	char path[LUN_PATH_MAX]; /* "": from memory; changes under both the
+				    register_lock and the lock */
 	struct lun_projection *p;
-	pthread_mutex_t step_lock; /* held by whoever steps without a worker */
-	struct lun_worker *worker; /* NULL: not running; under engine->lock */
+	/*
+	 * Whoever holds it while there is no worker may use the projection.
+	 * The worker comes and goes under this lock and engine->lock.
+	 */
+	pthread_mutex_t step_lock;
+	struct lun_worker *worker; /* NULL: not running */
 
 	/* Under answer_lock: the script's twin that answers queries. */
 	struct lun_script *answerer;
@@ -44,6 +49,10 @@ struct lun_engine {
 	struct lun_event_store *events; /* only to connect from */
 	struct lun_model_store *models;
 	pthread_mutex_t stores_lock;
+
+	pthread_mutex_t run_lock;      /* for a start, a stop, a whole run */
+	atomic_bool stopping;          /* a run to the head is to end early */
+	pthread_mutex_t register_lock; /* one script at a time */
 
 	pthread_mutex_t lock;
 	struct lun_entry **entries;
@@ -67,13 +76,20 @@ struct lun_entry *lun_engine_find(struct lun_engine *engine, const char *name);
 struct lun_entry *lun_engine_at(struct lun_engine *engine, size_t place);
 bool lun_engine_is_running(struct lun_engine *engine);
 
-/* Start a worker for an entry; `until` as in worker.h. */
+/*
+ * Start a worker for an entry, unless the engine has been stopped meanwhile;
+ * `until` as in worker.h.
+ */
 enum lun_code lun_entry_start(struct lun_engine *engine,
     struct lun_entry *entry, const struct lun_position *until,
     struct lun_err *err) LUN_MUSTCHECK;
-/* False if it is stuck and was left behind. */
-bool lun_entry_stop(
-    struct lun_engine *engine, struct lun_entry *entry) LUN_MUSTCHECK;
+/*
+ * Take the entry's projection for the calling thread. LUN_CONFIG if it has a
+ * worker, LUN_BUDGET if it was left behind.
+ */
+enum lun_code lun_entry_take(struct lun_engine *engine, struct lun_entry *entry,
+    struct lun_err *err) LUN_MUSTCHECK;
+void lun_entry_give_back(struct lun_entry *entry);
 
 void lun_entry_free(struct lun_entry *entry);
 
@@ -86,7 +102,9 @@ struct lun_monitor;
 
 enum lun_code lun_monitor_start(struct lun_engine *engine,
     struct lun_monitor **out, struct lun_err *err) LUN_MUSTCHECK;
-/* NULL is allowed. */
-void lun_monitor_stop(struct lun_monitor *monitor);
+/* From here on it changes nothing any more. NULL is allowed. */
+void lun_monitor_halt(struct lun_monitor *monitor);
+/* Publish how everything ended, and free. NULL is allowed. */
+void lun_monitor_free(struct lun_monitor *monitor);
 
 #endif

@@ -322,7 +322,7 @@ lun_monitor_start(
 }
 
 void
-lun_monitor_stop(struct lun_monitor *monitor)
+lun_monitor_halt(struct lun_monitor *monitor)
 {
 	uint64_t one = 1;
 
@@ -331,6 +331,13 @@ lun_monitor_stop(struct lun_monitor *monitor)
 	atomic_store(&monitor->stop, true);
 	(void)!write(monitor->bell, &one, sizeof one);
 	pthread_join(monitor->thread, NULL);
+}
+
+void
+lun_monitor_free(struct lun_monitor *monitor)
+{
+	if (monitor == NULL)
+		return;
 	publish(monitor, true);
 	destroy(monitor);
 }

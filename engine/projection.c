@@ -318,8 +318,8 @@ adapt_batch_size(struct lun_projection *p)
 static void
 start_fetching(struct lun_projection *p)
 {
-	if (p->fetch_lane == NULL || p->batch->at_head || p->only > 0 ||
-	    p->batch->count == 0)
+	if (!p->running || p->fetch_lane == NULL || p->batch->at_head ||
+	    p->only > 0 || p->batch->count == 0)
 		return;
 	fill_request(p, p->batch->reached,
 	    lun_buffer_text(&p->batch->source_state), &p->ahead_request);
@@ -366,7 +366,8 @@ pass_over(struct lun_projection *p, struct lun_err *err)
 		code = note_cursor(p, err);
 	if (code != LUN_OK)
 		return code;
-	lun_projection_note_position(p, p->cursor);
+	if (lun_position_compare(p->cursor, p->report.position) != 0)
+		lun_projection_note_position(p, p->cursor);
 	if (lun_clock_mono_ns() - p->committed_ns < POSITION_ONLY_NS)
 		return LUN_OK;
 	return lun_projection_flush(p, err);
@@ -398,12 +399,10 @@ apply_batch(struct lun_projection *p, size_t *applied, struct lun_err *err)
 static enum lun_code
 take_batch(struct lun_projection *p, size_t *applied, struct lun_err *err)
 {
-	bool moved = lun_position_compare(p->batch->reached, p->cursor) > 0;
-
 	adapt_batch_size(p);
 	if (p->batch->count > 0)
 		return apply_batch(p, applied, err);
-	return moved ? pass_over(p, err) : lun_projection_settle(p, err);
+	return pass_over(p, err);
 }
 
 static enum lun_code

@@ -108,6 +108,8 @@ struct lun_projection {
 	size_t batch_size;
 	size_t only; /* events in the next batch, to isolate one; 0: free */
 
+	int64_t requests_ns; /* when to look for requests again */
+
 	/* The event that failed last, and how often. */
 	struct lun_position suspect;
 	int attempts;
@@ -173,9 +175,8 @@ enum lun_code lun_projection_swap(struct lun_projection *p,
 enum lun_code lun_projection_administer(struct lun_projection *p,
     enum lun_request_kind kind, const char *argument,
     struct lun_err *err) LUN_MUSTCHECK;
-/* Execute the requests waiting in the model store. */
-enum lun_code lun_projection_serve_requests(
-    struct lun_projection *p, struct lun_err *err) LUN_MUSTCHECK;
+/* Execute the requests waiting in the model store; looks now and then. */
+void lun_projection_serve_requests(struct lun_projection *p);
 
 /* The only place where the state changes. error may be NULL. */
 void lun_projection_enter(struct lun_projection *p, enum lun_state state,

@@ -35,6 +35,7 @@ lun_engine_find(struct lun_engine *engine, const char *name)
 	return NULL;
 }
 
+/* With register_lock held: a path does not change then. */
 static struct lun_entry *
 find_path(struct lun_engine *engine, const char *path)
 {
@@ -120,13 +121,12 @@ set_detached(struct lun_engine *engine, struct lun_entry *entry, bool detached)
 	pthread_mutex_unlock(&engine->lock);
 }
 
-/* script is taken over. */
-static enum lun_code
-replace_script(struct lun_engine *engine, struct lun_entry *entry,
-    struct lun_script *script, struct lun_err *err)
+/* False if there is no worker. */
+static bool
+hand_to_worker(struct lun_engine *engine, struct lun_entry *entry,
+    struct lun_script *script)
 {
 	bool working;
-	enum lun_code code = LUN_OK;
 
 	pthread_mutex_lock(&engine->lock);
 	working = entry->worker != NULL;
@@ -135,11 +135,27 @@ replace_script(struct lun_engine *engine, struct lun_entry *entry,
 		lun_worker_detach(entry->worker, false);
 	}
 	pthread_mutex_unlock(&engine->lock);
-	if (working)
-		return LUN_OK;
-	pthread_mutex_lock(&entry->step_lock);
+	return working;
+}
+
+/* script is taken over. */
+static enum lun_code
+replace_script(struct lun_engine *engine, struct lun_entry *entry,
+    struct lun_script *script, struct lun_err *err)
+{
+	enum lun_code code;
+
+	do {
+		if (hand_to_worker(engine, entry, script))
+			return LUN_OK;
+		code = lun_entry_take(engine, entry, err);
+	} while (code == LUN_CONFIG); /* a worker has come meanwhile */
+	if (code != LUN_OK) {
+		lun_script_free(script);
+		return code;
+	}
 	code = lun_projection_swap(entry->p, script, err);
-	pthread_mutex_unlock(&entry->step_lock);
+	lun_entry_give_back(entry);
 	return code;
 }
 
@@ -155,6 +171,14 @@ check_path(const struct lun_entry *entry, const char *path, struct lun_err *err)
 	    path, entry->name, entry->path);
 }
 
+static void
+set_path(struct lun_engine *engine, struct lun_entry *entry, const char *path)
+{
+	pthread_mutex_lock(&engine->lock);
+	snprintf(entry->path, sizeof entry->path, "%s", path);
+	pthread_mutex_unlock(&engine->lock);
+}
+
 /* A file whose script has another name now leaves its old projection. */
 static void
 leave_old_name(struct lun_engine *engine, const char *path, const char *name)
@@ -164,7 +188,7 @@ leave_old_name(struct lun_engine *engine, const char *path, const char *name)
 
 	if (old != NULL && strcmp(old->name, name) != 0) {
 		set_detached(engine, old, true);
-		old->path[0] = '\0';
+		set_path(engine, old, "");
 	}
 }
 
@@ -182,7 +206,7 @@ follow_file(struct lun_engine *engine, const char *path, struct lun_err *err)
 
 /* script is taken over; path is "" for a source from memory. */
 static enum lun_code
-register_script(struct lun_engine *engine, struct lun_script *script,
+register_one(struct lun_engine *engine, struct lun_script *script,
     const char *path, char *name, struct lun_err *err)
 {
 	const char *given = lun_script_schema(script)->projection;
@@ -196,7 +220,7 @@ register_script(struct lun_engine *engine, struct lun_script *script,
 			lun_script_free(script);
 			return code;
 		}
-		snprintf(entry->path, sizeof entry->path, "%s", path);
+		set_path(engine, entry, path);
 		code = replace_script(engine, entry, script, err);
 	} else {
 		code = make_entry(engine, script, path, &entry, err);
@@ -207,6 +231,18 @@ register_script(struct lun_engine *engine, struct lun_script *script,
 	}
 	if (code == LUN_OK && name != NULL)
 		memcpy(name, entry->name, sizeof entry->name);
+	return code;
+}
+
+static enum lun_code
+register_script(struct lun_engine *engine, struct lun_script *script,
+    const char *path, char *name, struct lun_err *err)
+{
+	enum lun_code code;
+
+	pthread_mutex_lock(&engine->register_lock);
+	code = register_one(engine, script, path, name, err);
+	pthread_mutex_unlock(&engine->register_lock);
 	return code;
 }
 
@@ -362,9 +398,12 @@ lun_engine_watch(struct lun_engine *engine, struct lun_err *err)
 void
 lun_engine_file_changed(struct lun_engine *engine, const char *path)
 {
-	struct lun_entry *entry = find_path(engine, path);
+	struct lun_entry *entry;
 	struct lun_err err;
 
+	pthread_mutex_lock(&engine->register_lock);
+	entry = find_path(engine, path);
+	pthread_mutex_unlock(&engine->register_lock);
 	if (access(path, F_OK) != 0) {
 		if (entry != NULL)
 			set_detached(engine, entry, true);

@@ -15,7 +15,7 @@
 #include "thread.h"
 
 #define NS_PER_MS       1000000LL
-#define REQUESTS_NS     (100 * NS_PER_MS) /* between looks for requests */
+#define SLICE_NS        (20 * NS_PER_MS) /* between looks at a late script */
 #define FIRST_PAUSE_MS  1
 #define HELD_PAUSE_MS   500
 #define FAILED_PAUSE_MS 100
@@ -42,7 +42,6 @@ struct lun_worker {
 	int64_t seen_cpu_ns;
 
 	/* the thread's own */
-	int64_t requests_ns;
 	int pause_ms;
 	bool detached;
 };
@@ -223,21 +222,6 @@ end_if_bounded(
 }
 
 static void
-serve_requests(struct lun_worker *worker)
-{
-	struct lun_err err;
-	int64_t now = lun_clock_mono_ns();
-
-	if (!worker->p->owned || now < worker->requests_ns)
-		return;
-	worker->requests_ns = now + REQUESTS_NS;
-	if (lun_projection_serve_requests(worker->p, &err) != LUN_OK)
-		lun_log(worker->p->around->log, LUN_LOG_WARNING,
-		    "%s: looking for requests: %s", worker->p->name,
-		    err.message);
-}
-
-static void
 work_once(struct lun_worker *worker)
 {
 	struct lun_projection *p = worker->p;
@@ -269,7 +253,7 @@ run_worker(void *arg)
 	while (!is_stopped(worker) && !atomic_load(&p->abandoned)) {
 		take_script(worker);
 		take_detachment(worker);
-		serve_requests(worker);
+		lun_projection_serve_requests(p);
 		work_once(worker);
 	}
 	if (!atomic_load(&p->abandoned))
@@ -399,27 +383,49 @@ wait_for_end(struct lun_worker *worker, int64_t until_ns)
 	return done;
 }
 
-static void
+/* Ask the script to stop; how far it has come. */
+static uint64_t
 interrupt(struct lun_projection *p)
 {
+	uint64_t progress;
+
 	pthread_mutex_lock(&p->around->board->lock);
 	lun_script_interrupt(p->script);
+	progress = lun_script_progress(p->script);
 	pthread_mutex_unlock(&p->around->board->lock);
+	return progress;
+}
+
+/*
+ * Whoever is not inside the script, or gets on with it, will come to an end:
+ * only a call that nothing reaches is given up.
+ */
+static bool
+is_left_at(struct lun_projection *p, uint64_t *progress)
+{
+	uint64_t before = *progress;
+
+	*progress = interrupt(p);
+	return *progress % 2 != 0 && *progress == before;
 }
 
 bool
-lun_worker_free(struct lun_worker *worker, int64_t wait_ms)
+lun_worker_free(struct lun_worker *worker, int64_t deadline_ns)
 {
 	struct lun_projection *p = worker->p;
-	int64_t limit_ns = wait_ms * NS_PER_MS;
+	int64_t now = lun_clock_mono_ns();
+	uint64_t progress;
 
 	lun_worker_stop(worker);
-	if (!wait_for_end(worker, lun_clock_mono_ns() + limit_ns)) {
-		interrupt(p);
-		if (!wait_for_end(worker, lun_clock_mono_ns() + limit_ns / 5)) {
-			atomic_store(&p->abandoned, true);
-			pthread_detach(worker->thread);
-			return false;
+	if (!wait_for_end(worker, deadline_ns - (deadline_ns - now) / 5)) {
+		progress = interrupt(p);
+		while (!wait_for_end(worker, deadline_ns)) {
+			if (is_left_at(p, &progress)) {
+				atomic_store(&p->abandoned, true);
+				pthread_detach(worker->thread);
+				return false;
+			}
+			deadline_ns = lun_clock_mono_ns() + SLICE_NS;
 		}
 	}
 	pthread_join(worker->thread, NULL);

@@ -39,10 +39,12 @@ bool lun_worker_done(
 bool lun_worker_stuck(struct lun_worker *worker, int64_t limit_ms);
 
 /*
- * Wait up to wait_ms for it to end, then free it. False: it is stuck in a
- * script; it and its projection are left behind (leaked) and will touch
- * nothing should they wake up.
+ * Wait for it to end, then free it. Shortly before the deadline (of the
+ * monotonic clock) its script is interrupted. False: that did not help, it is
+ * stuck; it and its projection are left behind (leaked) and will touch nothing
+ * should they wake up.
  */
-bool lun_worker_free(struct lun_worker *worker, int64_t wait_ms) LUN_MUSTCHECK;
+bool lun_worker_free(
+    struct lun_worker *worker, int64_t deadline_ns) LUN_MUSTCHECK;
 
 #endif

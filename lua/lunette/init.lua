@@ -26,7 +26,7 @@ local function step_all(engine)
     local result = table.pack(step_one(engine, projection.name))
     if result[1] then
       total = (total or 0) + result[1]
-    elseif result[1] == nil and result[3] ~= "notfound" then
+    elseif result[1] == nil and result[3] ~= "not_found" then
       failure = failure or result
     end
   end

@@ -373,6 +373,13 @@ describe("an engine", function()
       assert.is_false(engine:step())
     end)
 
+    it("leaves what is stored but not registered alone", function()
+      local models = "sqlite:" .. helper.tmpdir() .. "/models.db"
+      open_counter({ models = models }):run_once()
+      local engine = open { models = models }
+      assert.is_false(engine:step())
+    end)
+
     it("goes on with the others after a failure", function()
       local engine = open_counter()
       assert(engine:register { source = [[return {
