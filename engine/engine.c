@@ -78,6 +78,16 @@ open_stores(struct lun_engine *engine, struct lun_err *err)
 	return code;
 }
 
+/* What an operator should know about the event store. */
+static void
+tell_remark(const struct lun_engine *engine)
+{
+	const char *remark = lun_event_store_remark(engine->events);
+
+	if (remark != NULL)
+		lun_log(&engine->log, LUN_LOG_INFO, "events: %s", remark);
+}
+
 static void
 init_locks(struct lun_engine *engine)
 {
@@ -137,6 +147,7 @@ lun_engine_open(const struct lun_engine_options *options,
 		free_engine(engine);
 		return code;
 	}
+	tell_remark(engine);
 	engine->around = (struct lun_surroundings){
 	    .settings = &engine->settings,
 	    .log = &engine->log,

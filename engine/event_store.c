@@ -14,6 +14,7 @@
 
 static const struct lun_event_store_ops *const drivers[] = {
     &lun_sqlite_events,
+    &lun_postgres_events,
     &lun_memory_events,
     &lun_faulty_events,
 };
@@ -60,7 +61,8 @@ lun_event_store_open(const char *url, const struct lun_store_options *options,
 	if (driver == NULL)
 		return lun_fail(err, LUN_CONFIG,
 		    "event store %.*s: no such kind of store; write "
-		    "sqlite:PATH or memory:",
+		    "sqlite:PATH or memory:, or "
+		    "postgres://USER@HOST/DATABASE",
 		    (int)strcspn(url, ":"), url);
 	return driver->open(rest, options, out, err);
 }
@@ -152,6 +154,12 @@ lun_event_store_parse_position(struct lun_event_store *store,
 	return lun_fail(err, LUN_INVALID,
 	    "\"%.*s\" is not a position of a %s event store",
 	    LUN_TEXT_ARG(text), store->ops->scheme);
+}
+
+const char *
+lun_event_store_remark(struct lun_event_store *store)
+{
+	return store->ops->remark != NULL ? store->ops->remark(store) : NULL;
 }
 
 /* ---- appending --------------------------------------------------------- */

@@ -140,11 +140,18 @@ struct lun_event_store_ops {
 	    struct lun_position position, char text[LUN_POSITION_MAX]);
 	bool (*parse_position)(struct lun_event_store *store,
 	    struct lun_text text, struct lun_position *position);
+
+	/*
+	 * One sentence an operator should know about how this store is read,
+	 * or NULL; constant. Optional.
+	 */
+	const char *(*remark)(struct lun_event_store *store);
 };
 
 /* The drivers there are. */
 extern const struct lun_event_store_ops lun_memory_events;
 extern const struct lun_event_store_ops lun_sqlite_events;
+extern const struct lun_event_store_ops lun_postgres_events;
 /* faulty+URL?fail=KIND:N wraps the store of URL; see stores/README.md. */
 extern const struct lun_event_store_ops lun_faulty_events;
 
@@ -195,5 +202,6 @@ void lun_event_store_format_position(struct lun_event_store *store,
 enum lun_code lun_event_store_parse_position(struct lun_event_store *store,
     struct lun_text text, struct lun_position *position,
     struct lun_err *err) LUN_MUSTCHECK;
+const char *lun_event_store_remark(struct lun_event_store *store);
 
 #endif

@@ -138,6 +138,18 @@ lun_pg_add_xid8(struct lun_pg_params *params, uint64_t value)
 }
 
 void
+lun_pg_add_uuid(struct lun_pg_params *params, uint64_t hi, uint64_t lo)
+{
+	struct lun_pg_param *param = add_param(params, LUN_PG_UUID);
+
+	if (param == NULL)
+		return;
+	keep_number(params, hi, 8);
+	keep_number(params, lo, 8);
+	param->length = 16;
+}
+
+void
 lun_pg_add_time(struct lun_pg_params *params, int64_t us)
 {
 	add_number(params, LUN_PG_TIMESTAMPTZ, (uint64_t)(us - EPOCH_US));
@@ -175,6 +187,8 @@ static Oid
 element_type(enum lun_pg_type array)
 {
 	switch (array) {
+	case LUN_PG_JSON_ARRAY:
+		return LUN_PG_JSON;
 	case LUN_PG_BOOL_ARRAY:
 		return LUN_PG_BOOL;
 	case LUN_PG_INT8_ARRAY:
@@ -338,6 +352,18 @@ lun_pg_int8(const PGresult *result, int row, int column)
 	default:
 		return 0;
 	}
+}
+
+void
+lun_pg_halves(
+    const PGresult *result, int row, int column, uint64_t *hi, uint64_t *lo)
+{
+	const char *bytes = PQgetvalue(result, row, column);
+
+	if (PQgetlength(result, row, column) != 16)
+		return;
+	*hi = read_number(bytes, 8);
+	*lo = read_number(bytes + 8, 8);
 }
 
 double

@@ -17,16 +17,22 @@
 enum lun_pg_type {
 	LUN_PG_BOOL = 16,
 	LUN_PG_BYTEA = 17,
+	LUN_PG_NAME = 19,
 	LUN_PG_INT8 = 20,
+	LUN_PG_INT2 = 21,
 	LUN_PG_INT4 = 23,
 	LUN_PG_TEXT = 25,
+	LUN_PG_OID = 26,
 	LUN_PG_JSON = 114,
 	LUN_PG_FLOAT8 = 701,
+	LUN_PG_BPCHAR = 1042,
+	LUN_PG_VARCHAR = 1043,
 	LUN_PG_TIMESTAMP = 1114,
 	LUN_PG_TIMESTAMPTZ = 1184,
 	LUN_PG_UUID = 2950,
 	LUN_PG_JSONB = 3802,
 	LUN_PG_XID8 = 5069,
+	LUN_PG_JSON_ARRAY = 199,
 	LUN_PG_BOOL_ARRAY = 1000,
 	LUN_PG_TEXT_ARRAY = 1009,
 	LUN_PG_INT8_ARRAY = 1016,
@@ -54,6 +60,8 @@ void lun_pg_add_text(
     struct lun_pg_params *params, enum lun_pg_type type, struct lun_text text);
 void lun_pg_add_int8(struct lun_pg_params *params, int64_t value);
 void lun_pg_add_xid8(struct lun_pg_params *params, uint64_t value);
+/* As two big-endian halves. */
+void lun_pg_add_uuid(struct lun_pg_params *params, uint64_t hi, uint64_t lo);
 /* Microseconds since 1970 UTC. */
 void lun_pg_add_time(struct lun_pg_params *params, int64_t us);
 void lun_pg_add_bool(struct lun_pg_params *params, bool value);
@@ -98,6 +106,9 @@ lun_pg_is_null(const PGresult *result, int row, int column)
 struct lun_text lun_pg_bytes(const PGresult *result, int row, int column);
 /* Of an int2, int4, int8 or xid8; 0 for a null. */
 int64_t lun_pg_int8(const PGresult *result, int row, int column);
+/* The two halves of a uuid. */
+void lun_pg_halves(
+    const PGresult *result, int row, int column, uint64_t *hi, uint64_t *lo);
 double lun_pg_number(const PGresult *result, int row, int column);
 bool lun_pg_bool(const PGresult *result, int row, int column);
 /* Microseconds since 1970 UTC, of a timestamp with or without zone. */
