@@ -165,12 +165,6 @@ set_owned(struct lun_projection *p, bool owned)
 	pthread_mutex_unlock(&p->around->board->lock);
 }
 
-void
-lun_projection_lose(struct lun_projection *p)
-{
-	set_owned(p, false);
-}
-
 /* Without a worker there is no monitor that renews the lease. */
 static enum lun_code
 renew_lease(struct lun_projection *p, struct lun_err *err)
@@ -446,7 +440,9 @@ has_lost(struct lun_projection *p)
 	    lun_model_store_renew(p->models, p->name, p->fence,
 		p->around->settings->lease_ms, NULL) != LUN_CONFLICT)
 		return false;
-	lun_projection_lose(p);
+	/* The old lock, so that the new one counts the next time. */
+	lun_model_store_release(p->models, p->name, p->fence);
+	set_owned(p, false);
 	return true;
 }
 

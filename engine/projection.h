@@ -140,8 +140,6 @@ void lun_projection_overlap(struct lun_projection *p);
 /* Become the owner, if that has not been done. LUN_HELD names who is. */
 enum lun_code lun_projection_own(
     struct lun_projection *p, struct lun_err *err) LUN_MUSTCHECK;
-/* Ownership was lost to somebody else: there is nothing to hand back. */
-void lun_projection_lose(struct lun_projection *p);
 /* Own it, make its tables exist and read the checkpoint, if need be. */
 enum lun_code lun_projection_prepare(
     struct lun_projection *p, struct lun_err *err) LUN_MUSTCHECK;
