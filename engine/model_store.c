@@ -9,6 +9,7 @@
 
 static const struct lun_model_store_ops *const drivers[] = {
     &lun_sqlite_models,
+    &lun_postgres_models,
     &lun_memory_models,
     &lun_faulty_models,
 };
@@ -55,7 +56,7 @@ lun_model_store_open(const char *url, const struct lun_store_options *options,
 	if (driver == NULL)
 		return lun_fail(err, LUN_CONFIG,
 		    "model store %.*s: no such kind of store; write "
-		    "sqlite:PATH or memory:",
+		    "sqlite:PATH, postgres://... or memory:",
 		    (int)strcspn(url, ":"), url);
 	return driver->open(rest, options, out, err);
 }

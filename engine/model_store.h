@@ -272,6 +272,7 @@ enum lun_code lun_model_store_check_schema(const struct lun_schema *schema,
 /* The drivers there are. */
 extern const struct lun_model_store_ops lun_memory_models;
 extern const struct lun_model_store_ops lun_sqlite_models;
+extern const struct lun_model_store_ops lun_postgres_models;
 /* faulty+URL?fail=KIND:N wraps the store of URL; see stores/README.md. */
 extern const struct lun_model_store_ops lun_faulty_models;
 

@@ -342,6 +342,91 @@ lun_pg_exec(struct lun_pg *c, const char *sql, struct lun_err *err)
 	return code == LUN_OK ? collect(c, NULL, err) : code;
 }
 
+/* ---- a run of statements ----------------------------------------------- */
+
+enum lun_code
+lun_pg_run_begin(struct lun_pg *c, struct lun_err *err)
+{
+	enum lun_code code = start(c, err);
+
+	c->run_length = 0;
+	if (code == LUN_OK && !PQenterPipelineMode(c->conn))
+		code = fail(c, NULL, err);
+	return code;
+}
+
+/*
+ * Each has a sync of its own: between two of them the server sees a client
+ * that has stopped as idle in its transaction, and ends that in time.
+ */
+enum lun_code
+lun_pg_run_send(struct lun_pg *c, const char *sql,
+    const struct lun_pg_params *params, struct lun_err *err)
+{
+	enum lun_code code;
+
+	if (c->conn == NULL)
+		return lun_fail(err, LUN_UNAVAILABLE,
+		    "%s: the connection was lost", lun_pg_name(c));
+	set_deadline(c);
+	code = send_statement(c, sql, params, err);
+	if (code == LUN_OK && !PQpipelineSync(c->conn))
+		code = fail(c, NULL, err);
+	if (code == LUN_OK)
+		code = flush(c, err);
+	if (code == LUN_OK)
+		c->run_length++;
+	return code;
+}
+
+/* One statement's: its result, the end of its results, the sync. */
+static enum lun_code
+take_answer(struct lun_pg *c, struct lun_err *err)
+{
+	enum lun_code code = LUN_OK;
+	PGresult *result;
+
+	for (int i = 0; i < 3; i++) {
+		enum lun_code got =
+		    next_result(c, &result, code == LUN_OK ? err : NULL);
+
+		if (got != LUN_OK)
+			return code != LUN_OK ? code : got;
+		if (i == 0 && code == LUN_OK && !succeeded(result))
+			code = lun_pg_fail(c, result, err);
+		PQclear(result);
+		if (PQstatus(c->conn) == CONNECTION_BAD)
+			return code != LUN_OK ? code : fail(c, NULL, err);
+	}
+	return code;
+}
+
+enum lun_code
+lun_pg_run_end(struct lun_pg *c, size_t *succeeded_count, struct lun_err *err)
+{
+	enum lun_code code = LUN_OK;
+
+	*succeeded_count = 0;
+	for (size_t i = 0; c->conn != NULL && i < c->run_length; i++) {
+		enum lun_code one;
+
+		set_deadline(c);
+		one = take_answer(c, code == LUN_OK ? err : NULL);
+		if (code == LUN_OK && one == LUN_OK)
+			(*succeeded_count)++;
+		else if (code == LUN_OK)
+			code = one;
+		if (c->conn != NULL && PQstatus(c->conn) == CONNECTION_BAD)
+			drop(c);
+	}
+	if (code == LUN_OK && *succeeded_count < c->run_length)
+		code = lun_fail(err, LUN_UNAVAILABLE,
+		    "%s: the connection was lost", lun_pg_name(c));
+	if (c->conn != NULL && !PQexitPipelineMode(c->conn))
+		drop(c);
+	return code;
+}
+
 /* ---- rows as they come ------------------------------------------------- */
 
 static size_t
@@ -481,13 +566,18 @@ lun_pg_commit(struct lun_pg *c, struct lun_err *err)
 	return code;
 }
 
+/* What failed before is what callers will ask about. */
 void
 lun_pg_rollback(struct lun_pg *c)
 {
+	char sqlstate[sizeof c->sqlstate];
+
 	if (!c->in_transaction)
 		return;
+	memcpy(sqlstate, c->sqlstate, sizeof sqlstate);
 	if (c->conn != NULL && PQtransactionStatus(c->conn) != PQTRANS_IDLE &&
 	    (c->sent || lun_pg_exec(c, "ROLLBACK", NULL) != LUN_OK))
 		drop(c);
+	memcpy(c->sqlstate, sqlstate, sizeof sqlstate);
 	c->in_transaction = false;
 }

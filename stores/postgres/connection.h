@@ -30,6 +30,7 @@ struct lun_pg {
 	bool sent;        /* a statement whose result was not received */
 	char sqlstate[6]; /* of the last failure; "": none was told */
 	int64_t deadline_ns;
+	size_t run_length; /* statements sent in a run */
 };
 
 /* rest is the URL without its scheme. Connects. */
@@ -71,6 +72,21 @@ typedef enum lun_code lun_pg_row_fn(
 enum lun_code lun_pg_stream(struct lun_pg *c, const char *sql,
     const struct lun_pg_params *params, lun_pg_row_fn *row, void *arg,
     struct lun_err *err) LUN_MUSTCHECK;
+
+/*
+ * A run: statements sent one after the other without waiting for answers. They
+ * give no rows. Where sending one fails the run still has to be ended. The end
+ * gives the failure of the first that failed and how many succeeded before it;
+ * later ones are executed all the same, so a run belongs into a transaction,
+ * of which COMMIT may be the last statement. Nothing else may be called between
+ * begin and end, and no end is due where begin failed.
+ */
+enum lun_code lun_pg_run_begin(
+    struct lun_pg *c, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_pg_run_send(struct lun_pg *c, const char *sql,
+    const struct lun_pg_params *params, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_pg_run_end(
+    struct lun_pg *c, size_t *succeeded, struct lun_err *err) LUN_MUSTCHECK;
 
 /* Run statements without parameters that give no rows, in one round trip. */
 enum lun_code lun_pg_exec(

@@ -114,6 +114,18 @@ lun_pg_add_text(
 	param->is_null = text.bytes == NULL;
 }
 
+void
+lun_pg_add_copy(
+    struct lun_pg_params *params, enum lun_pg_type type, struct lun_text text)
+{
+	struct lun_pg_param *param = add_param(params, type);
+
+	if (param == NULL)
+		return;
+	lun_buffer_add_text(&params->kept, text);
+	param->length = text.length;
+}
+
 static void
 add_number(struct lun_pg_params *params, enum lun_pg_type type, uint64_t value)
 {
@@ -129,6 +141,15 @@ void
 lun_pg_add_int8(struct lun_pg_params *params, int64_t value)
 {
 	add_number(params, LUN_PG_INT8, (uint64_t)value);
+}
+
+void
+lun_pg_add_number(struct lun_pg_params *params, double value)
+{
+	uint64_t bits;
+
+	memcpy(&bits, &value, sizeof bits);
+	add_number(params, LUN_PG_FLOAT8, bits);
 }
 
 void

@@ -58,7 +58,11 @@ void lun_pg_add_null(struct lun_pg_params *params, enum lun_pg_type type);
 /* Absent text is a null. json and text have the same bytes in binary. */
 void lun_pg_add_text(
     struct lun_pg_params *params, enum lun_pg_type type, struct lun_text text);
+/* The same with a copy of the text. */
+void lun_pg_add_copy(
+    struct lun_pg_params *params, enum lun_pg_type type, struct lun_text text);
 void lun_pg_add_int8(struct lun_pg_params *params, int64_t value);
+void lun_pg_add_number(struct lun_pg_params *params, double value);
 void lun_pg_add_xid8(struct lun_pg_params *params, uint64_t value);
 /* As two big-endian halves. */
 void lun_pg_add_uuid(struct lun_pg_params *params, uint64_t hi, uint64_t lo);
