@@ -66,12 +66,20 @@ is_fresh(const struct lun_engine *engine, const struct lun_heartbeat *heartbeat)
 	       age_us < (3 * engine->settings.heartbeat_ms + 2000) * 1000;
 }
 
+/* Whether nobody knows better than this engine's own report. */
+static bool
+is_ours(const struct known *known)
+{
+	return known->report.owned ||
+	       (known->running_here && known->report.state != LUN_STATE_HELD);
+}
+
 static const char *
 state_of(const struct lun_engine *engine, const struct known *known)
 {
 	enum lun_state here = known->report.state;
 
-	if (known->running_here && here != LUN_STATE_HELD)
+	if (known->running_here && is_ours(known))
 		return lun_state_name(here);
 	if (is_fresh(engine, &known->heartbeat))
 		return known->checkpoint.paused ? "paused"
@@ -80,9 +88,9 @@ state_of(const struct lun_engine *engine, const struct known *known)
 		return lun_state_name(here);
 	if (known->stored && known->checkpoint.paused)
 		return "paused";
-	if (strcmp(known->heartbeat.state, "failed") == 0)
+	if (here == LUN_STATE_FAILED)
 		return "failed";
-	if (known->entry != NULL && here == LUN_STATE_FAILED)
+	if (!is_ours(known) && strcmp(known->heartbeat.state, "failed") == 0)
 		return "failed";
 	return known->stored ? "stopped" : "new";
 }
@@ -149,8 +157,9 @@ add_activity(struct lun_engine *engine, const struct known *known,
 	    : fresh ? known->heartbeat.waiting_for
 		    : "");
 	lun_object_words(out, "last_error",
-	    known->report.last_error[0] != '\0' ? known->report.last_error
-						: known->heartbeat.last_error);
+	    is_ours(known) || known->report.last_error[0] != '\0'
+		? known->report.last_error
+		: known->heartbeat.last_error);
 }
 
 static void

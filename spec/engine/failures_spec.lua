@@ -95,6 +95,16 @@ for _, kind in ipairs(kit.kinds) do
         assert.equal("stopped", status.state)
         assert.equal(lunette.null, status.last_error)
       end)
+
+      it("has failed no more once a step went well", function()
+        local engine = run(list)
+        kit.register(engine, kit.ledger { fixed = true })
+        assert.equal("failed", kit.status(engine, "ledger").state)
+        assert.equal(2, engine:step "ledger")
+        local status = kit.status(engine, "ledger")
+        assert.equal("stopped", status.state)
+        assert.equal(lunette.null, status.last_error)
+      end)
     end)
 
     describe("that skips", function()

@@ -1,0 +1,350 @@
+-- Scripts that change under a running engine.
+
+local helper = require "spec.helper"
+local lunette = require "lunette"
+local kit = require "spec.engine.engine_kit"
+
+-- options: name, version, fields, indexes, handles, tag (what it writes beside
+-- each number), fail (a number it raises on)
+local function script(options)
+  options = options or {}
+  local lines = {
+    "return {",
+    ('  name = "%s",'):format(options.name or "diary"),
+    ("  version = %d,"):format(options.version or 1),
+    ("  fields = { %s },"):format(
+      options.fields or 'log = "text", count = "integer"'),
+    options.indexes and ("  indexes = { %s },"):format(options.indexes) or "",
+    options.handles and ("  handles = { %s },"):format(options.handles) or "",
+    ([[
+  extract_model_id = function(event) return event.data.ids end,
+  apply_to_model = function(model, event)
+    local n = event.data.n
+    model = model or { log = "", count = 0 }
+    assert(n ~= %d, "refused " .. n)
+    model.log = model.log .. n .. "%s,"
+    model.count = model.count + 1
+    return model
+  end,
+}
+]]):format(options.fail or -1, options.tag or ""),
+  }
+  return table.concat(lines, "\n")
+end
+
+for _, kind in ipairs(kit.kinds) do
+  describe("a script file on " .. kind .. " stores #threads", function()
+    local folder, path, engine, written
+
+    before_each(function()
+      folder = helper.tmpdir()
+      path = folder .. "/diary.lua"
+      helper.write_file(path, script())
+      engine = kit.open(kit.stores(kind), { heartbeat_ms = 50 })
+      assert(engine:register_folder(folder))
+      assert(engine:watch())
+      assert(engine:start())
+      written = 0
+    end)
+
+    after_each(kit.close_all)
+
+    local function write(name)
+      written = written + 1
+      kit.append(engine, { { n = written, ids = "a" } })
+      assert(engine:wait { projection = name or "diary" })
+    end
+
+    local function log(name)
+      local model = engine:get(name or "diary", "a")
+      return model and model.log
+    end
+
+    -- In place, or as editors do it: a file beside it, renamed over it.
+    local function edit(text, renamed)
+      if renamed then
+        helper.write_file(folder .. "/.diary.lua.tmp", text)
+        assert(os.rename(folder .. "/.diary.lua.tmp", path))
+      else
+        helper.write_file(path, text)
+      end
+    end
+
+    local function error_of(name)
+      local status = kit.status(engine, name or "diary")
+      return status and status.last_error ~= lunette.null
+        and status.last_error or nil
+    end
+
+    local function wait_error(pattern, name)
+      return helper.wait(function()
+        local words = error_of(name)
+        return words and words:find(pattern, 1, true) and words
+      end)
+    end
+
+    -- Until events are written with this tag; says what was written before.
+    local function write_until(tag, name)
+      helper.wait(function()
+        write(name)
+        return log(name):find(written .. tag .. ",", 1, true)
+      end)
+    end
+
+    local function assert_complete(name)
+      local model = engine:get(name or "diary", "a")
+      local n = 0
+      for number in model.log:gmatch "(%d+)%a*," do
+        n = n + 1
+        assert.equal(n, tonumber(number))
+      end
+      assert.equal(written, n)
+      assert.equal(written, model.count)
+    end
+
+    it("is taken anew when it is edited in place", function()
+      write()
+      edit(script { tag = "new" })
+      write_until "new"
+      assert_complete()
+      assert.equal(2, kit.status(engine, "diary").scripts)
+    end)
+
+    it("is taken anew when another is renamed over it", function()
+      write()
+      edit(script { tag = "new" }, true)
+      write_until "new"
+      assert_complete()
+    end)
+
+    it("goes on as it was when it is broken, and says so", function()
+      write()
+      for _, broken in ipairs {
+        "return {", "error 'no more'", "return 5",
+        'return { name = "diary" }',
+      } do
+        edit(broken)
+        wait_error(path)
+        write()
+        assert.equal("live", kit.status(engine, "diary").state)
+        edit(script())
+        helper.wait(function()
+          return error_of() == nil
+        end)
+      end
+      assert_complete()
+    end)
+
+    it("makes a failed projection go on", function()
+      local second = folder .. "/second.lua"
+      helper.write_file(second, script { name = "second", fail = 3 })
+      helper.wait(function()
+        return kit.status(engine, "second")
+      end)
+      write "second"
+      write "second"
+      kit.append(engine, { { n = 3, ids = "a" }, { n = 4, ids = "a" } })
+      written = 4
+      kit.wait_state(engine, "second", "failed")
+      helper.write_file(second,
+        script { name = "second", fail = 4, tag = "half" })
+      helper.wait(function()
+        return (error_of "second" or ""):find "refused 4"
+      end)
+      helper.write_file(second, script { name = "second", tag = "mended" })
+      kit.wait_state(engine, "second", "live")
+      assert(engine:wait { projection = "second" })
+      assert_complete "second"
+      assert.equal("1,2,3half,4mended,", log "second")
+      assert.is_nil(error_of "second")
+    end)
+
+    it("is a new projection when it is a new file", function()
+      write()
+      helper.write_file(folder .. "/second.lua", script { name = "second" })
+      helper.wait(function()
+        return kit.status(engine, "second")
+      end)
+      write "second"
+      assert_complete "second"
+      helper.write_file(folder .. "/second_spec.lua", "error 'a spec'")
+      helper.write_file(folder .. "/notes.txt", "no script")
+      write "second"
+      write()
+      assert_complete()
+    end)
+
+    it("leaves its models when it is removed, and finds them again",
+      function()
+        write()
+        assert(os.remove(path))
+        kit.wait_state(engine, "diary", "detached")
+        kit.append(engine, { { n = 2, ids = "a" } })
+        written = 2
+        assert.equal("1,", log())
+        helper.write_file(path, script { tag = "back" })
+        kit.wait_state(engine, "diary", "live")
+        assert(engine:wait { projection = "diary" })
+        assert_complete()
+        assert.equal("1,2back,", log())
+      end)
+
+    it("may be administered while it is detached", function()
+      write()
+      assert(os.remove(path))
+      kit.wait_state(engine, "diary", "detached")
+      assert.is_true(engine:pause("diary", 5))
+      assert.is_true(engine:set_checkpoint("diary", "0", 5))
+      local ok, message = engine:rebuild("diary", 5)
+      assert.is_nil(ok)
+      assert.matches("script is not registered", message)
+      assert.is_true(engine:delete_checkpoint("diary", 5))
+      assert.is_nil((engine:checkpoint "diary"))
+    end)
+
+    it("leaves its projection when it is given another name", function()
+      write()
+      edit(script { name = "journal" })
+      helper.wait(function()
+        return kit.status(engine, "journal")
+      end)
+      kit.wait_state(engine, "diary", "detached")
+      write "journal"
+      assert_complete "journal"
+      assert.equal("1,", log())
+    end)
+
+    for _, change in ipairs {
+      { what = "fields", fields = 'log = "text", count = "number"' },
+      { what = "indexes", indexes = '"count"' },
+      { what = "handles", handles = '"Noted"' },
+    } do
+      local what = change.what
+
+      it("is refused with other " .. what .. " under its version", function()
+        write()
+        edit(script(kit.merge(change, { tag = "new" })))
+        local words = wait_error "version"
+        assert.matches(what, words)
+        assert.matches("raise the version to 2", words)
+        write()
+        assert.equal("1,2,", log())
+        assert.equal("live", kit.status(engine, "diary").state)
+
+        edit(script { tag = "agreed" })
+        write_until "agreed"
+        assert.is_nil(error_of())
+        assert_complete()
+      end)
+    end
+
+    it("waits for a rebuild when its version is raised", function()
+      write()
+      edit(script {
+        version = 2,
+        tag = "two",
+        fields = 'log = "text", count = "integer", more = "text"',
+      })
+      local words = wait_error "version 2"
+      assert.matches("lunette rebuild diary", words)
+      write()
+      assert.equal("1,2,", log())
+      assert.equal(1, kit.status(engine, "diary").version)
+      assert.is_true(engine:rebuild "diary")
+      assert(engine:wait { projection = "diary" })
+      assert.equal("1two,2two,", log())
+      assert.equal(2, kit.status(engine, "diary").version)
+      assert.is_nil(error_of())
+      write()
+      assert_complete()
+    end)
+
+    it("is refused with a lower version", function()
+      edit(script { version = 2 })
+      wait_error "version 2"
+      assert(engine:rebuild "diary")
+      edit(script { version = 1 })
+      assert.matches("version 1 is lower than 2", wait_error "lower")
+      write()
+      assert_complete()
+    end)
+
+    it("is not rebuilt with a raised version that was taken back",
+      function()
+        write()
+        edit(script { version = 2, tag = "two" })
+        wait_error "version 2"
+        edit(script { tag = "back" })
+        helper.wait(function()
+          return error_of() == nil
+        end)
+        assert.is_true(engine:rebuild "diary")
+        assert(engine:wait { projection = "diary" })
+        assert.equal("1back,", log())
+        assert.equal(1, kit.status(engine, "diary").version)
+      end)
+
+    it("loses and doubles nothing over twenty reloads", function()
+      local models = 400
+      local function stream()
+        local list = {}
+        for i = 1, 20 do
+          written = written + 1
+          list[i] = { n = written, ids = "m" .. written % models }
+        end
+        kit.append(engine, list)
+      end
+
+      for i = 1, 20 do
+        edit(script { tag = ("x"):rep(i) }, i % 2 == 0)
+        helper.wait(function()
+          stream()
+          return kit.status(engine, "diary").scripts > i
+        end)
+      end
+      assert(engine:wait { projection = "diary" })
+      local found = 0
+      for id, model in pairs(kit.models(engine, "diary")) do
+        local n = tonumber(id:sub(2))
+        n = n == 0 and models or n
+        for number in model.log:gmatch "(%d+)%a*," do
+          assert.equal(n, tonumber(number))
+          n, found = n + models, found + 1
+        end
+      end
+      assert.equal(written, found)
+    end)
+  end)
+end
+
+describe("a script that is registered again #threads", function()
+  after_each(kit.close_all)
+
+  it("replaces the old one at the next batch", function()
+    local engine = kit.open(kit.stores "memory")
+    kit.register(engine, script())
+    assert(engine:start())
+    kit.append(engine, { { n = 1, ids = "a" } })
+    assert(engine:wait { projection = "diary" })
+    kit.register(engine, script { tag = "new" })
+    helper.wait(function()
+      kit.append(engine, { { n = 2, ids = "a" } })
+      assert(engine:wait { projection = "diary" })
+      return engine:get("diary", "a").log:find "new"
+    end)
+  end)
+
+  it("is refused under the name of another file", function()
+    local folder = helper.tmpdir()
+    helper.write_file(folder .. "/a.lua", script())
+    helper.write_file(folder .. "/b.lua", script())
+    local engine = kit.open(kit.stores "memory")
+    local ok, message, code = engine:register_folder(folder)
+    assert.is_nil(ok)
+    assert.equal("config", code)
+    assert.matches("b%.lua: the name diary is taken by .*a%.lua", message)
+    kit.append(engine, { { n = 1, ids = "a" } })
+    assert(engine:run_once())
+    assert.equal("1,", engine:get("diary", "a").log)
+  end)
+end)
