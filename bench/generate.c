@@ -193,7 +193,7 @@ main(int argc, char **argv)
 	    .busy_timeout_ms = 10000,
 	    .synchronous = "off", /* a broken log is generated again */
 	    .wal_autocheckpoint_pages = 10000,
-	    .cache_kib = 65536,
+	    .cache_kib = 1 << 20, /* the indexes of a long log */
 	};
 	struct lun_event_store *store;
 	struct lun_err err;
