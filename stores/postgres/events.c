@@ -135,6 +135,10 @@ postgres_close(struct lun_event_store *store)
 	lun_pg_params_free(&s->params);
 	lun_buffer_free(&s->sql);
 	lun_pg_look_free(&s->look);
+	lun_pg_sight_free(&s->sight);
+	lun_pg_state_free(&s->state);
+	lun_pg_versions_free(s->versions);
+	lun_buffer_free(&s->versions_of);
 	lun_buffer_free(&s->settled_anchor);
 	free(s);
 }

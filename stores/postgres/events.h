@@ -10,6 +10,9 @@
 #include "horizon.h"
 #include "listen.h"
 #include "mappings.h"
+#include "marks.h"
+#include "source_state.h"
+#include "versions.h"
 
 /* What the connections to one event store share; constant but the listener. */
 struct lun_pg_source {
@@ -30,6 +33,14 @@ struct lun_pg_events {
 	struct lun_pg_params params;
 	struct lun_buffer sql;
 	struct lun_pg_look look;
+	struct lun_pg_sight sight;
+	struct lun_pg_state state;
+
+	/* What was read of the streams up to here, without the wanted only. */
+	struct lun_pg_versions *versions;
+	struct lun_position versions_at;
+	struct lun_buffer versions_of; /* the stream of the filter */
+	bool versions_known;
 
 	/* A bound found for a filter, good for readers on the way to it. */
 	struct lun_position settled;

@@ -68,6 +68,12 @@ is_number(const struct lun_pg_mapping *mapping)
 	return mapping->key == LUN_PG_NUMBER;
 }
 
+static bool
+is_uuid(const struct lun_pg_mapping *mapping)
+{
+	return mapping->key == LUN_PG_UUID_KEY;
+}
+
 /* Numbers become visible in their order: what is seen is settled. */
 static void
 is_seen(const struct lun_pg_mapping *mapping, struct lun_buffer *sql)
@@ -102,8 +108,23 @@ static const struct strategy strategies[LUN_PG_SAFETIES] = {
 	    .settled = is_seen,
 	    .from_elsewhere = cannot_tell,
 	},
-    [LUN_PG_GAPS] = {.word = "gaps"},
-    [LUN_PG_WINDOW] = {.word = "window"},
+    /* The rest is in marks.h; a look only tells what can be seen. */
+    [LUN_PG_GAPS] =
+	{
+	    .word = "gaps",
+	    .needs = "an integer as position, and no transaction id",
+	    .fits = is_number,
+	    .settled = is_seen,
+	    .from_elsewhere = cannot_tell,
+	},
+    [LUN_PG_WINDOW] =
+	{
+	    .word = "window",
+	    .needs = "a UUID of version 7 as position",
+	    .fits = is_uuid,
+	    .settled = is_seen,
+	    .from_elsewhere = cannot_tell,
+	},
 };
 
 bool
@@ -123,14 +144,6 @@ lun_pg_check_safety(
 {
 	const struct strategy *s = &strategies[mapping->safety];
 
-	if (s->settled == NULL)
-		return lun_fail(err, LUN_CONFIG,
-		    "%s: this version cannot read with safe_head=%s, which "
-		    "the layout %s needs%s",
-		    lun_pg_name(c), s->word, mapping->layout.name,
-		    mapping->layout.category != NULL
-			? "; name a category with category="
-			: "");
 	if (!s->fits(mapping))
 		return lun_fail(err, LUN_CONFIG, "%s: safe_head=%s needs %s",
 		    lun_pg_name(c), s->word, s->needs);

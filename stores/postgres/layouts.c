@@ -70,6 +70,9 @@ const struct lun_pg_layout lun_pg_layouts[] = {
 	.metadata = "?e.headers",
 	.recorded_at = "e.timestamp",
 	.safety = LUN_PG_GAPS,
+	/* In Rich mode numbers are drawn before the transaction begins. */
+	.grace_ms = 3000,
+	.window_ms = 60000,
 	.channel = "mt_events_appended",
     },
     {
@@ -85,6 +88,9 @@ const struct lun_pg_layout lun_pg_layouts[] = {
 	.metadata = "e.metadata",
 	.recorded_at = "e.created_at",
 	.safety = LUN_PG_WINDOW,
+	/* An id is made before the first write, by the writer's clock. */
+	.grace_ms = 250,
+	.window_ms = 10000,
 	.unwrap = true,
     },
     {
@@ -125,6 +131,7 @@ const struct lun_pg_layout lun_pg_layouts[] = {
 	.recorded_at = "e.created_at",
 	.safety = LUN_PG_GAPS,
 	.may_be_serialised = true, /* PgLinearizedEventRepository */
+	.loose = true,
     },
     {
 	/* A table for each stream: the URL names one of them. */
@@ -187,6 +194,9 @@ const struct lun_pg_layout lun_pg_layouts[] = {
 	.metadata = "e.meta_data",
 	.recorded_at = "e.time_stamp",
 	.safety = LUN_PG_GAPS,
+	/* Hibernate takes numbers in blocks and uses them when it likes. */
+	.grace_ms = 10000,
+	.window_ms = 60000,
 	.starts_at_zero = true,
     },
     {
@@ -203,6 +213,9 @@ const struct lun_pg_layout lun_pg_layouts[] = {
 	.metadata = "e.metadata",
 	.recorded_at = "e.timestamp",
 	.safety = LUN_PG_GAPS,
+	/* Hibernate takes numbers in blocks and uses them when it likes. */
+	.grace_ms = 10000,
+	.window_ms = 60000,
 	.starts_at_zero = true,
     },
     {
@@ -212,13 +225,17 @@ const struct lun_pg_layout lun_pg_layouts[] = {
 	.table = "aggregate_event_entry",
 	.position = "e.global_index",
 	.id = "e.identifier",
-	.stream = "e.aggregate_identifier",
-	.version = "e.aggregate_sequence_number",
+	/* An event of no aggregate is a stream of its own. */
+	.stream = "coalesce(e.aggregate_identifier, e.identifier)",
+	.version = "coalesce(e.aggregate_sequence_number, 0)",
 	.type = "e.type",
 	.data = "e.payload",
 	.metadata = "e.metadata",
 	.recorded_at = "e.timestamp",
 	.safety = LUN_PG_GAPS,
+	/* Hibernate takes numbers in blocks and uses them when it likes. */
+	.grace_ms = 10000,
+	.window_ms = 60000,
 	.starts_at_zero = true,
     },
     {

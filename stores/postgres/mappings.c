@@ -2,6 +2,7 @@
 
 #include "mappings.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "error.h"
@@ -9,6 +10,8 @@
 
 #define OWN_LAYOUT    "lunette"
 #define CUSTOM_LAYOUT "custom"
+#define GRACE_MS_MAX  3600000
+#define WINDOW_MS_MAX 86400000
 
 /* The keys of the URL that name columns, where layout=custom. */
 static const char *const column_keys[LUN_PG_COLUMNS] = {
@@ -73,6 +76,7 @@ lun_pg_mapping_free(struct lun_pg_mapping *mapping)
 	free(mapping->from);
 	free(mapping->scope);
 	free(mapping->visible);
+	free(mapping->shown);
 	free(mapping);
 }
 
@@ -187,6 +191,57 @@ take_category(
 }
 
 static enum lun_code
+take_span(struct lun_pg *c, const char *key, int64_t most_ms, int64_t *us,
+    struct lun_err *err)
+{
+	const char *word = lun_pg_place_value(c->place, key);
+	struct lun_position number;
+
+	if (word == NULL)
+		return LUN_OK;
+	if (!lun_position_from_decimal(lun_text_of(word), &number) ||
+	    number.lo > (uint64_t)most_ms)
+		return lun_fail(err, LUN_CONFIG,
+		    "%s: %s=%.40s: write a number of milliseconds up to "
+		    "%" PRId64,
+		    lun_pg_name(c), key, word, most_ms);
+	*us = (int64_t)number.lo * 1000;
+	return LUN_OK;
+}
+
+static enum lun_code
+take_spans(
+    struct lun_pg_mapping *mapping, struct lun_pg *c, struct lun_err *err)
+{
+	enum lun_code code;
+
+	mapping->grace_us = mapping->layout.grace_ms * 1000;
+	mapping->window_us = mapping->layout.window_ms * 1000;
+	code = take_span(c, "grace_ms", GRACE_MS_MAX, &mapping->grace_us, err);
+	if (code == LUN_OK)
+		code = take_span(
+		    c, "window_ms", WINDOW_MS_MAX, &mapping->window_us, err);
+	return code;
+}
+
+static enum lun_code
+take_holes(
+    struct lun_pg_mapping *mapping, struct lun_pg *c, struct lun_err *err)
+{
+	const char *word = lun_pg_place_value(c->place, "holes");
+
+	mapping->contiguous =
+	    !mapping->layout.loose && mapping->layout.version != NULL;
+	if (word == NULL || strcmp(word, "stop") == 0)
+		return LUN_OK;
+	mapping->ignore_holes = true;
+	if (strcmp(word, "ignore") == 0)
+		return LUN_OK;
+	return lun_fail(err, LUN_CONFIG,
+	    "%s: holes=%.40s: write stop or ignore", lun_pg_name(c), word);
+}
+
+static enum lun_code
 take_names(
     struct lun_pg_mapping *mapping, struct lun_pg *c, struct lun_err *err)
 {
@@ -228,6 +283,10 @@ take_url(struct lun_pg_mapping *mapping, struct lun_pg *c, struct lun_err *err)
 		code = take_unwrap(mapping, c, err);
 	if (code == LUN_OK)
 		code = take_category(mapping, c, err);
+	if (code == LUN_OK)
+		code = take_spans(mapping, c, err);
+	if (code == LUN_OK)
+		code = take_holes(mapping, c, err);
 	return code;
 }
 
@@ -324,7 +383,7 @@ static bool
 make_conditions(struct lun_pg_mapping *mapping)
 {
 	const struct lun_pg_layout *layout = &mapping->layout;
-	struct lun_buffer scope = {0}, visible = {0};
+	struct lun_buffer scope = {0}, shown = {0}, visible = {0};
 
 	lun_buffer_add_text(&scope, layout->scope != NULL
 					? lun_text_of(layout->scope)
@@ -334,14 +393,19 @@ make_conditions(struct lun_pg_mapping *mapping)
 		add_template(mapping, &scope, layout->category);
 		lun_buffer_add_text(&scope, LUN_TEXT(" = $1"));
 	}
-	lun_buffer_add_text(&visible, lun_buffer_text(&scope));
+	lun_buffer_add_text(&shown, LUN_TEXT("true"));
 	for (int i = 0; i < LUN_PG_SKIPS; i++)
 		if (layout->skip[i] != NULL)
 			lun_buffer_printf(
-			    &visible, " AND NOT %s", layout->skip[i]);
+			    &shown, " AND NOT %s", layout->skip[i]);
+	lun_buffer_add_text(&visible, lun_buffer_text(&scope));
+	lun_buffer_add_text(&visible, LUN_TEXT(" AND "));
+	lun_buffer_add_text(&visible, lun_buffer_text(&shown));
 	mapping->scope = lun_buffer_take(&scope);
+	mapping->shown = lun_buffer_take(&shown);
 	mapping->visible = lun_buffer_take(&visible);
-	return mapping->scope != NULL && mapping->visible != NULL;
+	return mapping->scope != NULL && mapping->shown != NULL &&
+	       mapping->visible != NULL;
 }
 
 static bool
@@ -605,6 +669,8 @@ lun_pg_mapping_new(
 	    .name = CUSTOM_LAYOUT,
 	    .schema = "public",
 	    .starts_at_zero = true,
+	    .grace_ms = 1000,
+	    .window_ms = 10000,
 	};
 	const char *name = lun_pg_place_value(c->place, "layout");
 	const struct lun_pg_layout *l = lun_pg_layouts;

@@ -62,6 +62,13 @@ struct lun_pg_layout {
 	const char *category;
 	bool starts_at_zero; /* the first position; else it is above 0 */
 	bool unwrap; /* {"Type": data} and "Type" in place of type and data */
+	bool loose;  /* versions may have holes, or do not exist */
+	/*
+	 * How long a number may be known to a writer before its transaction
+	 * can be seen, and for how long late events are looked for after that.
+	 */
+	int64_t grace_ms;
+	int64_t window_ms;
 	const char *channel; /* of NOTIFY, or NULL */
 };
 
@@ -89,6 +96,10 @@ struct lun_pg_mapping {
 	Oid types[LUN_PG_COLUMNS]; /* as the server tells them */
 	bool check_json;           /* the payload's type does not see to it */
 	bool unwrap;
+	bool contiguous;   /* the versions of a stream have no holes */
+	bool ignore_holes; /* go on where they have one all the same */
+	int64_t grace_us;
+	int64_t window_us;
 	char *schema;
 	char *table;
 	char *channel;  /* NULL: none */
@@ -101,6 +112,7 @@ struct lun_pg_mapping {
 	char *keys_down; /* the same, each with DESC */
 	char *from;      /* the relation and its joins */
 	char *scope;     /* a condition: what is an event */
+	char *shown;     /* a condition: which of them is to be seen */
 	char *visible;   /* the same without events that are to be skipped */
 	char *own_texts[LUN_PG_COLUMNS]; /* of a layout given by the URL */
 };
@@ -116,6 +128,14 @@ void lun_pg_mapping_free(struct lun_pg_mapping *mapping);
 
 /* It is Lunette's own table, which can be appended to. */
 bool lun_pg_mapping_is_own(const struct lun_pg_mapping *mapping);
+
+/* Rows can appear between those that were seen: marks.h is needed. */
+static inline bool
+lun_pg_needs_marks(const struct lun_pg_mapping *mapping)
+{
+	return mapping->safety == LUN_PG_GAPS ||
+	       mapping->safety == LUN_PG_WINDOW;
+}
 
 /* ---- positions --------------------------------------------------------- */
 

@@ -27,6 +27,9 @@ static const char *const own_keys[] = {
     "safe_head",
     "unwrap",
     "category",
+    "grace_ms",
+    "window_ms",
+    "holes",
 };
 
 #define OWN_KEYS (sizeof own_keys / sizeof own_keys[0])

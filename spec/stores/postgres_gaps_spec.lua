@@ -1,0 +1,379 @@
+-- Layouts whose events can appear late: what is held back, and for whom; what
+-- is passed over; and the second line behind it all.
+
+local helper = require "spec.helper"
+local postgres = require "spec.postgres_server"
+local event_store = require "event_store_test"
+local layouts = require "spec.stores.postgres_gap_layouts"
+local pg_session = require "pg_session"
+
+local server, reason = postgres.start()
+
+local function fill(append, stream, version, id)
+  local values = {
+    ["$1"] = "'" .. stream .. "'",
+    ["$2"] = "'" .. version .. "'",
+    ["$3"] = "'" .. id .. "'",
+  }
+  return (append:gsub(";;", ";"):gsub("$[123]", values))
+end
+
+local ids = 0
+local function new_id()
+  ids = ids + 1
+  return ("00000000-0000-4000-8000-%012d"):format(ids)
+end
+
+local function append(session, layout, stream, version)
+  session:run(fill(layout.append, stream, version, new_id()))
+end
+
+-- Reads on with what the last read left, as the engine does; in "stream
+-- version" form.
+local reader = {}
+reader.__index = reader
+
+local function start_reader(url)
+  return setmetatable({
+    url = url,
+    request = { max = 100 },
+    store = assert(event_store.open(url)),
+  }, reader)
+end
+
+function reader:read()
+  local page, message, code = self.store:read(self.request)
+  if not page then
+    return nil, message, code
+  end
+  self.request.after, self.request.state = page.reached, page.state
+  local names = {}
+  for i, event in ipairs(page) do
+    names[i] = event.stream .. " " .. event.version
+  end
+  return table.concat(names, ", ")
+end
+
+function reader:read_until(wanted)
+  local found = {}
+  helper.wait(function()
+    local names = assert(self:read())
+    if names ~= "" then
+      found[#found + 1] = names
+    end
+    return table.concat(found, ", ") == wanted
+  end)
+end
+
+function reader:reopen()
+  self.store:close()
+  self.store = assert(event_store.open(self.url))
+end
+
+describe("a postgres layout with late events #postgres", function()
+  if not server then
+    pending("needs a server: " .. reason)
+    return
+  end
+
+  local function start(name, query, on)
+    local layout = layouts[name]
+    local database = (on or server):new_database()
+    database:sql(layout.schema)
+    local url = database:with("layout=" .. layout.name .. "&"
+      .. (query or layout.query or ""):gsub("^$", "holes=stop"))
+    local function session()
+      return pg_session.open(database.url)
+    end
+    return layout, url, session, database
+  end
+
+  describe("with numbers", function()
+    it("holds at one whose writer has not ended", function()
+      local layout, url, session = start "marten"
+      local early, other = session(), session()
+      local events = start_reader(url)
+      early:run "BEGIN"
+      append(early, layout, "a", 1)
+      append(other, layout, "b", 1)
+      assert.equal("", events:read())
+      append(other, layout, "b", 2)
+      events:reopen()
+      assert.equal("", events:read())
+      early:run "COMMIT"
+      assert.equal("a 1, b 1, b 2", events:read())
+    end)
+
+    it("holds at one that was drawn, with nothing written yet", function()
+      local layout, url, session = start "marten"
+      local early, other = session(), session()
+      local events = start_reader(url)
+      early:run "BEGIN; SELECT nextval('mt_events_sequence')"
+      append(other, layout, "b", 1)
+      assert.equal("", events:read())
+      early:run "ROLLBACK"
+      assert.equal("b 1", events:read())
+    end)
+
+    it("passes over one whose writer gave up, and says so", function()
+      local layout, url, session = start "marten"
+      local early, other = session(), session()
+      local events = start_reader(url)
+      append(other, layout, "a", 1)
+      early:run "BEGIN"
+      append(early, layout, "b", 1)
+      append(other, layout, "a", 2)
+      assert.equal("a 1", events:read())
+      assert.matches('"held":%[2,2,%d+%]', events.request.state)
+      early:run "ROLLBACK"
+      assert.equal("a 2", events:read())
+      assert.matches('"skips":%[%[2,2,%d+%]%]', events.request.state)
+      assert.is_nil(events.request.state:find('"held"', 1, true))
+    end)
+
+    it("does not wait for writers that came later", function()
+      local layout, url, session = start "marten"
+      local early, other, late = session(), session(), session()
+      local events = start_reader(url)
+      early:run "BEGIN"
+      append(early, layout, "a", 1)
+      append(other, layout, "b", 1)
+      assert.equal("", events:read())
+      late:run "BEGIN"
+      append(late, layout, "c", 1)
+      early:run "ROLLBACK"
+      assert.equal("b 1", events:read())
+      late:run "COMMIT"
+      assert.equal("c 1", events:read())
+    end)
+
+    it("reads on without a gap whoever is writing", function()
+      local layout, url, session = start "marten"
+      local open, other = session(), session()
+      local events = start_reader(url)
+      append(other, layout, "a", 1)
+      open:run "BEGIN"
+      append(open, layout, "b", 1)
+      assert.equal("a 1", events:read())
+      append(other, layout, "a", 2)
+      assert.equal("", events:read())
+      open:run "COMMIT"
+      assert.equal("b 1, a 2", events:read())
+    end)
+
+    it("keeps to the order of filtered events", function()
+      local layout, url, session = start "marten"
+      local early, other = session(), session()
+      local events = start_reader(url)
+      events.request.types = { "moved" }
+      events.request.stream = "b"
+      early:run "BEGIN"
+      append(early, layout, "a", 1)
+      append(other, layout, "b", 1)
+      assert.equal("", events:read())
+      early:run "COMMIT"
+      assert.equal("b 1", events:read())
+    end)
+
+    it("sees transactions that were prepared", function()
+      local own = postgres.own {
+        settings = { max_prepared_transactions = "4" },
+      }
+      local layout, url, session = start("marten", nil, own)
+      local early, other = session(), session()
+      local events = start_reader(url)
+      early:run "BEGIN"
+      append(early, layout, "a", 1)
+      append(other, layout, "b", 1)
+      assert.equal("", events:read())
+      early:run "PREPARE TRANSACTION 'x'"
+      assert.equal("", events:read())
+      early:run "COMMIT PREPARED 'x'"
+      assert.equal("a 1, b 1", events:read())
+      own:stop "immediate"
+    end)
+
+    it("waits the grace time where numbers are drawn before", function()
+      local layout, url, session = start("marten", "grace_ms=400")
+      local other = session()
+      local events = start_reader(url)
+      other:run "SELECT nextval('mt_events_sequence')"
+      append(other, layout, "b", 1)
+      local began = helper.now_ms()
+      events:read_until "b 1"
+      assert.is_true(helper.now_ms() - began >= 400)
+    end)
+
+    it("still takes one that comes after that, once", function()
+      local layout, url, session = start("marten", "grace_ms=50")
+      local other = session()
+      local events = start_reader(url)
+      append(other, layout, "a", 1)
+      other:run "SELECT nextval('mt_events_sequence')"
+      append(other, layout, "b", 1)
+      events:read_until "a 1, b 1"
+      other:run [[
+        INSERT INTO mt_events (seq_id, id, stream_id, version, data, type)
+        VALUES (2, gen_random_uuid(), 'a', 2, '{}', 'moved')]]
+      assert.equal("a 2", events:read())
+      assert.equal("", events:read())
+      assert.is_nil(events.request.state:find('"skips"', 1, true))
+    end)
+
+    it("passes over archived events and knows their versions", function()
+      local layout, url, session = start "marten"
+      local other = session()
+      for version = 1, 3 do
+        append(other, layout, "a", version)
+      end
+      other:run "UPDATE mt_events SET is_archived = true WHERE version = 2"
+      assert.equal("a 1, a 3", start_reader(url):read())
+    end)
+
+    it("needs no more than SELECT", function()
+      local layout, url, session, database = start "marten"
+      local owner = session()
+      owner:run [[
+        CREATE ROLE bare LOGIN;
+        GRANT SELECT ON mt_events TO bare]]
+      local early, other = session(), session()
+      local events = start_reader(database:with("layout=marten&grace_ms=0", "bare"))
+      assert.truthy(url)
+      early:run "BEGIN"
+      append(early, layout, "a", 1)
+      append(other, layout, "b", 1)
+      assert.equal("", events:read())
+      early:run "COMMIT"
+      assert.equal("a 1, b 1", events:read())
+    end)
+  end)
+
+  describe("with ids that clients make", function()
+    it("waits for those who write", function()
+      local layout, url, session = start("eventcore", "grace_ms=20")
+      local early, other = session(), session()
+      local events = start_reader(url)
+      early:run "BEGIN"
+      append(early, layout, "a", 1)
+      append(other, layout, "b", 1)
+      for _ = 1, 20 do
+        assert.equal("", events:read())
+        helper.sleep_ms(5)
+      end
+      early:run "COMMIT"
+      events:read_until "a 1, b 1"
+    end)
+
+    it("finds an event that is late for all that, once", function()
+      local layout, url, session = start("eventcore", "grace_ms=0")
+      local other = session()
+      local events = start_reader(url)
+      local id = other:run("SELECT uuid_v7('" .. new_id() .. "')")
+      append(other, layout, "b", 1)
+      events:read_until "b 1"
+      other:run(([[
+        INSERT INTO eventcore_events
+          (event_id, stream_id, stream_version, event_type, event_data)
+        VALUES ('%s', 'a', 1, 'E', '{"Moved": {}}')]]):format(
+          id:gsub("^....", "0100")))
+      assert.equal("", events:read(), "too old for the window")
+      other:run(([[
+        INSERT INTO eventcore_events
+          (event_id, stream_id, stream_version, event_type, event_data)
+        VALUES ('%s', 'c', 1, 'E', '{"Moved": {}}')]]):format(id))
+      events:reopen()
+      assert.equal("c 1", events:read())
+      assert.equal("", events:read())
+      events:reopen()
+      assert.equal("", events:read())
+    end)
+
+    it("gives the versions of a stream in order, whatever the ids", function()
+      local layout, url, session = start("eventcore", "grace_ms=0")
+      local other = session()
+      local events = start_reader(url)
+      append(other, layout, "a", 1)
+      events:read_until "a 1"
+      local first = other:run("SELECT uuid_v7('" .. new_id() .. "')")
+      append(other, layout, "b", 1)
+      local second = other:run("SELECT uuid_v7('" .. new_id() .. "')")
+      other:run(([[
+        INSERT INTO eventcore_events
+          (event_id, stream_id, stream_version, event_type, event_data)
+        VALUES ('%s', 'a', 2, 'E', '{"Moved": {}}'),
+          ('%s', 'a', 3, 'E', '{"Moved": {}}')]]):format(second, first))
+      events:read_until "a 2, a 3, b 1"
+      assert.equal("", events:read())
+    end)
+
+    it("takes the one key of the data for the type", function()
+      local layout, url, session = start("eventcore", "grace_ms=0")
+      append(session(), layout, "a", 1)
+      local store = assert(event_store.open(url))
+      local page = helper.wait(function()
+        local found = assert(store:read { max = 10 })
+        return found[1] and found
+      end)
+      assert.equal("Moved", page[1].type)
+      local plain = assert(event_store.open(url .. "&unwrap=no"))
+      page = helper.wait(function()
+        local found = assert(plain:read { max = 10 })
+        return found[1] and found
+      end)
+      assert.equal("AccountEvent", page[1].type)
+    end)
+  end)
+
+  describe("with a version missing in a stream", function()
+    local function start_with_hole(query)
+      local layout, url, session = start("message-db", query)
+      local other = session()
+      local events = start_reader(url)
+      append(other, layout, "a-1", 0)
+      assert.equal("a-1 0", events:read())
+      append(other, layout, "a-1", 2)
+      return events, other, layout
+    end
+
+    it("stops and names it", function()
+      local events = start_with_hole()
+      local names, message, code = events:read()
+      assert.is_nil(names)
+      assert.equal("io", code)
+      assert.matches("version 1 of stream a%-1 is missing", message)
+    end)
+
+    it("goes on if it is told to", function()
+      local events = start_with_hole "holes=ignore"
+      assert.equal("a-1 2", events:read())
+    end)
+
+    it("gives it out where it can be found elsewhere", function()
+      local events, other, layout = start_with_hole()
+      append(other, layout, "b-1", 0)
+      append(other, layout, "a-1", 1)
+      assert.equal("a-1 1, a-1 2, b-1 0", events:read())
+      assert.equal("", events:read())
+    end)
+
+    it("notices it after a restart", function()
+      local events = start_with_hole()
+      events:reopen()
+      local names = events:read()
+      assert.is_nil(names)
+    end)
+  end)
+
+  for name, layout in pairs(layouts) do
+    it("reads " .. name, function()
+      local _, url, session = start(name)
+      local writer = session()
+      local first = layout.first_version or 1
+      append(writer, layout, "writer-1", first)
+      append(writer, layout, "writer-1", first + 1)
+      local events = start_reader(url)
+      events:read_until(("writer-1 %d, writer-1 %d"):format(first, first + 1))
+      assert.equal("", events:read())
+    end)
+  end
+end)
