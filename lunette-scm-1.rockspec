@@ -2,15 +2,15 @@ rockspec_format = "3.0"
 package = "lunette"
 version = "scm-1"
 source = {
-  url = "git+https://github.com/lunette-engine/lunette.git",
+  url = "git+https://example.org/lunette.git",
 }
 description = {
   summary = "Read models from event logs, with projections written in Lua",
   detailed = [[
     Lunette turns an event log into read models. A projection is a small Lua
     script; a C engine reads events in batches, calls the script, and stores
-    models and checkpoint in one transaction. Everything lives in SQLite
-    files, or in memory.
+    models and checkpoint in one transaction. Stores: SQLite files,
+    PostgreSQL, memory.
   ]],
   license = "MIT",
 }
@@ -21,6 +21,7 @@ dependencies = {
 test_dependencies = {
   "busted >= 2.1",
 }
+-- libpq is found by pkg-config: its header lies elsewhere on every system.
 external_dependencies = {
   SQLITE = { header = "sqlite3.h" },
   UUID = { header = "uuid/uuid.h" },
