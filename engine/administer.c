@@ -435,10 +435,9 @@ lun_projection_administer(struct lun_projection *p, enum lun_request_kind kind,
 		lun_projection_forget_position(p);
 	if (requests[kind].starts_anew &&
 	    (code == LUN_OK || code == LUN_SCRIPT)) {
-		p->failed = false;
-		p->attempts = 0;
-		p->retry_at_ns = 0;
-		lun_projection_note_error(p, code == LUN_OK ? NULL : &failure);
+		lun_projection_begin_anew(p);
+		if (code != LUN_OK)
+			lun_projection_note_error(p, &failure);
 	}
 	lun_log(p->around->log, LUN_LOG_INFO, "%s: %s: %s", p->name,
 	    requests[kind].words, code == LUN_OK ? "done" : failure.message);

@@ -162,6 +162,8 @@ set_owned(struct lun_projection *p, bool owned)
 	pthread_mutex_lock(&p->around->board->lock);
 	p->report.owned = owned;
 	p->report.fence = p->fence;
+	/* Somebody else may set it back meanwhile. */
+	p->report.has_position = false;
 	pthread_mutex_unlock(&p->around->board->lock);
 }
 

@@ -179,6 +179,8 @@ void lun_projection_serve_requests(struct lun_projection *p);
 /* The only place where the state changes. error may be NULL. */
 void lun_projection_enter(struct lun_projection *p, enum lun_state state,
     const struct lun_err *error);
+/* A failed projection has another go, with all its retries. */
+void lun_projection_begin_anew(struct lun_projection *p);
 /* In words for status; "" for nothing. */
 void lun_projection_wait_for(struct lun_projection *p, const char *what);
 /* NULL forgets the last error. */

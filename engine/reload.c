@@ -67,10 +67,8 @@ lun_projection_swap(
 		lun_projection_put_script(p, script);
 		lun_script_free(p->next_script);
 		p->next_script = NULL;
-		p->ready = p->failed = false;
-		p->attempts = 0;
-		p->retry_at_ns = 0;
-		lun_projection_note_error(p, NULL);
+		p->ready = false;
+		lun_projection_begin_anew(p);
 		return LUN_OK;
 	}
 	if (err != NULL)

@@ -70,6 +70,18 @@ lun_projection_enter(
 }
 
 void
+lun_projection_begin_anew(struct lun_projection *p)
+{
+	p->failed = false;
+	p->attempts = 0;
+	p->retry_at_ns = 0;
+	lun_projection_note_error(p, NULL);
+	/* Not failed any more, for whoever waits for it from now on. */
+	if (lun_projection_report(p).state == LUN_STATE_FAILED)
+		lun_projection_enter(p, LUN_STATE_CATCHING_UP, NULL);
+}
+
+void
 lun_projection_wait_for(struct lun_projection *p, const char *what)
 {
 	struct lun_board *board = p->around->board;

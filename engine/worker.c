@@ -133,6 +133,8 @@ take_detachment(struct lun_worker *worker)
 	worker->detached = detach;
 	if (detach)
 		lun_projection_disown(worker->p);
+	else
+		worker->p->failed = false;
 	lun_projection_enter(worker->p,
 	    detach ? LUN_STATE_DETACHED : LUN_STATE_CATCHING_UP, NULL);
 }
@@ -286,7 +288,7 @@ set_limits(struct lun_worker *worker, const struct lun_position *until)
 	if (until != NULL)
 		worker->until = *until;
 	worker->p->running = true;
-	worker->p->failed = false;
+	lun_projection_begin_anew(worker->p);
 	atomic_store(&worker->p->stopping, false);
 }
 

@@ -134,6 +134,48 @@ for _, kind in ipairs(kit.kinds) do
         assert.is_true(engine:wait { projection = "ledger", after = "1" })
       end)
 
+    it("does not fail with what has been mended #threads", function()
+      local engine = open()
+      assert(engine:start())
+      for n = 1, 20 do
+        kit.register(engine, kit.ledger())
+        kit.append(engine, { { n = n, ids = "a", fail = true } })
+        assert.is_nil((engine:wait { projection = "ledger" }))
+        if n % 2 == 0 then
+          kit.register(engine, kit.ledger { fixed = true })
+          kit.wait_state(engine, "ledger", "live")
+        else
+          assert(engine:stop())
+          kit.register(engine, kit.ledger { fixed = true })
+          assert(engine:start())
+        end
+        assert(engine:wait { projection = "ledger" })
+      end
+    end)
+
+    it("does not fail with what is about to try again #threads", function()
+      local engine = open()
+      kit.register(engine, [[
+        local tries = 0
+        return {
+          name = "second", version = 1, fields = { n = "integer" },
+          extract_model_id = function() return "a" end,
+          apply_to_model = function(_, event)
+            tries = tries + 1
+            assert(tries % 2 == 0, "every other time")
+            return { n = event.data.n }
+          end,
+        }]])
+      assert(engine:start())
+      for n = 1, 20 do
+        kit.append(engine, events(n, n))
+        kit.wait_state(engine, "second", "failed")
+        assert(engine:resume "second")
+        assert(engine:wait { projection = "second" })
+        assert.equal(n, engine:get("second", "a").n)
+      end
+    end)
+
     it("refuses what is no position, and what is no projection", function()
       local engine = open()
       local ok, message, code =
