@@ -145,7 +145,8 @@ lun_projection_flush(struct lun_projection *p, struct lun_err *err)
 	enum lun_code code = lun_projection_settle(p, err);
 
 	if (code != LUN_OK || !p->ready ||
-	    lun_position_compare(p->cursor, p->committed) == 0)
+	    (lun_position_compare(p->cursor, p->committed) == 0 &&
+		!p->batch->held))
 		return code;
 	lun_uow_begin(p->uow);
 	return lun_projection_commit(p, p->cursor,

@@ -41,6 +41,7 @@ struct lun_batch {
 	struct lun_position reached;
 	struct lun_buffer source_state;
 	bool at_head; /* nothing more was there to read */
+	bool held;    /* more is there, behind one that may still appear */
 
 	size_t capacity;
 	struct lun_batch_block *blocks;

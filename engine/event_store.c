@@ -162,6 +162,16 @@ lun_event_store_remark(struct lun_event_store *store)
 	return store->ops->remark != NULL ? store->ops->remark(store) : NULL;
 }
 
+enum lun_code
+lun_event_store_gaps(struct lun_event_store *store,
+    struct lun_text source_state, struct lun_buffer *json, struct lun_err *err)
+{
+	if (store->ops->gaps != NULL)
+		return store->ops->gaps(store, source_state, json, err);
+	lun_buffer_add_text(json, LUN_TEXT("[]"));
+	return LUN_OK;
+}
+
 /* ---- appending --------------------------------------------------------- */
 
 static enum lun_code

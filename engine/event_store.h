@@ -146,6 +146,15 @@ struct lun_event_store_ops {
 	 * or NULL; constant. Optional.
 	 */
 	const char *(*remark)(struct lun_event_store *store);
+
+	/*
+	 * What a source state says of positions without an event: a JSON array
+	 * of objects with state ("open": reading stops there, or "skipped"),
+	 * from, to, numbers, at and reason. Optional.
+	 */
+	enum lun_code (*gaps)(struct lun_event_store *store,
+	    struct lun_text source_state, struct lun_buffer *json,
+	    struct lun_err *err);
 };
 
 /* The drivers there are. */
@@ -203,5 +212,8 @@ enum lun_code lun_event_store_parse_position(struct lun_event_store *store,
     struct lun_text text, struct lun_position *position,
     struct lun_err *err) LUN_MUSTCHECK;
 const char *lun_event_store_remark(struct lun_event_store *store);
+enum lun_code lun_event_store_gaps(struct lun_event_store *store,
+    struct lun_text source_state, struct lun_buffer *json,
+    struct lun_err *err) LUN_MUSTCHECK;
 
 #endif

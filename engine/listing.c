@@ -39,6 +39,28 @@ lun_engine_checkpoint(struct lun_engine *engine, const char *projection,
 			      : code;
 }
 
+enum lun_code
+lun_engine_gaps(struct lun_engine *engine, const char *projection, char **json,
+    struct lun_err *err)
+{
+	struct lun_checkpoint checkpoint = {0};
+	struct lun_buffer out = {0};
+	enum lun_code code;
+
+	pthread_mutex_lock(&engine->answer_lock);
+	code = lun_model_store_checkpoint(
+	    engine->model_reader, projection, &checkpoint, err);
+	if (code == LUN_OK)
+		code = lun_event_store_gaps(engine->event_reader,
+		    lun_buffer_text(&checkpoint.source_state), &out, err);
+	pthread_mutex_unlock(&engine->answer_lock);
+	lun_checkpoint_free(&checkpoint);
+	if (code == LUN_OK)
+		return lun_object_give(&out, json, projection, err);
+	lun_buffer_free(&out);
+	return code;
+}
+
 /* ---- parked and skipped events ----------------------------------------- */
 
 struct item_list {

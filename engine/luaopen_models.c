@@ -142,6 +142,19 @@ engine_skipped(lua_State *L)
 	return give_json(L, json, code, &err);
 }
 
+/* engine:gaps(projection) */
+static int
+engine_gaps(lua_State *L)
+{
+	struct lun_engine *engine = lun_host_check_engine(L);
+	const char *projection = lun_host_check_text(L, 2);
+	char **json = lun_host_push_owner(L);
+	struct lun_err err;
+	enum lun_code code = lun_engine_gaps(engine, projection, json, &err);
+
+	return give_json(L, json, code, &err);
+}
+
 /* engine:checkpoint(projection) */
 static int
 engine_checkpoint(lua_State *L)
@@ -226,6 +239,7 @@ const luaL_Reg lun_host_model_methods[] = {
     {"status", engine_status},
     {"parked", engine_parked},
     {"skipped", engine_skipped},
+    {"gaps", engine_gaps},
     {"checkpoint", engine_checkpoint},
     {"pause", engine_pause},
     {"resume", engine_resume},

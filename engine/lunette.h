@@ -257,6 +257,13 @@ enum lun_code lun_engine_parked(struct lun_engine *engine,
 enum lun_code lun_engine_skipped(struct lun_engine *engine,
     const char *projection, char **json, struct lun_err *err) LUN_MUSTCHECK;
 
+/*
+ * Positions without an event, where the event store has such: those that
+ * reading waits for and those that were passed over; a JSON array.
+ */
+enum lun_code lun_engine_gaps(struct lun_engine *engine, const char *projection,
+    char **json, struct lun_err *err) LUN_MUSTCHECK;
+
 /* One JSON object. LUN_NOTFOUND before the first commit. */
 enum lun_code lun_engine_checkpoint(struct lun_engine *engine,
     const char *projection, char **json, struct lun_err *err) LUN_MUSTCHECK;

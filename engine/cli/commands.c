@@ -21,6 +21,7 @@ extern const struct cli_command cmd_new;
 extern const struct cli_command cmd_check;
 extern const struct cli_command cmd_test;
 extern const struct cli_command cmd_parked;
+extern const struct cli_command cmd_gaps;
 extern const struct cli_command cmd_checkpoint;
 extern const struct cli_command cmd_help;
 extern const struct cli_command cmd_man;
@@ -41,6 +42,7 @@ const struct cli_command *const cli_commands[] = {
     &cmd_check,
     &cmd_test,
     &cmd_parked,
+    &cmd_gaps,
     &cmd_checkpoint,
     &cmd_help,
     &cmd_man,

@@ -277,6 +277,14 @@ function engine:parked(projection, id) end
 ---@return lunette.code? code
 function engine:skipped(projection) end
 
+---Positions without an event: those that reading waits for ("open"), and those
+---that were passed over ("skipped"). Only some event stores have such.
+---@param projection string
+---@return table[]? gaps state, from, to, numbers, at, reason
+---@return string? message
+---@return string? code
+function engine:gaps(projection) end
+
 ---@param projection string
 ---@param id? string absent: all of them
 ---@param timeout? number

@@ -3,8 +3,8 @@ local workplace = require "spec.cli.workplace"
 
 local commands = {
   "append", "import", "events", "run", "status", "pause", "resume", "rebuild",
-  "get", "query", "new", "check", "test", "parked", "checkpoint", "help",
-  "man", "completion",
+  "get", "query", "new", "check", "test", "parked", "gaps", "checkpoint",
+  "help", "man", "completion",
 }
 
 describe("the command line", function()

@@ -207,6 +207,13 @@ faulty_rollback(struct lun_event_store *store)
 
 /* ---- passed on --------------------------------------------------------- */
 
+static enum lun_code
+faulty_gaps(struct lun_event_store *store, struct lun_text source_state,
+    struct lun_buffer *json, struct lun_err *err)
+{
+	return lun_event_store_gaps(of(store)->inner, source_state, json, err);
+}
+
 static int
 faulty_wake_fd(struct lun_event_store *store)
 {
@@ -250,6 +257,7 @@ const struct lun_event_store_ops lun_faulty_events = {
     .rollback = faulty_rollback,
     .find = faulty_find,
     .wake_fd = faulty_wake_fd,
+    .gaps = faulty_gaps,
     .drain = faulty_drain,
     .format_position = faulty_format_position,
     .parse_position = faulty_parse_position,

@@ -266,4 +266,5 @@ const struct lun_event_store_ops lun_postgres_events = {
     .format_position = postgres_format_position,
     .parse_position = postgres_parse_position,
     .remark = postgres_remark,
+    .gaps = lun_pg_events_gaps,
 };

@@ -70,6 +70,10 @@ enum lun_code lun_pg_events_lag(struct lun_event_store *store,
 enum lun_code lun_pg_events_find(struct lun_event_store *store,
     struct lun_text id, struct lun_position *position, struct lun_err *err);
 
+/* gaps.c */
+enum lun_code lun_pg_events_gaps(struct lun_event_store *store,
+    struct lun_text source_state, struct lun_buffer *json, struct lun_err *err);
+
 /* events_append.c */
 enum lun_code lun_pg_events_append(struct lun_event_store *store,
     const struct lun_append *events, size_t count,

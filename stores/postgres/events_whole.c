@@ -395,6 +395,7 @@ finish(struct lun_pg_reading *r)
 		    &s->state.anchor, lun_buffer_text(&s->look.bound_anchor));
 	}
 	r->batch->at_head = s->look.at_head && (ended || r->held);
+	r->batch->held = r->held;
 	s->versions_at = r->batch->reached;
 	s->versions_known = true;
 }
