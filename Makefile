@@ -34,7 +34,7 @@ LIB_SRC    := $(filter-out $(HOST_SRC),$(wildcard engine/*.c)) \
 CLI_SRC    := $(wildcard engine/cli/*.c)
 SPEC_SRC   := $(wildcard spec/core/*.c)
 FUZZ_SRC   := $(wildcard spec/fuzz/*.c)
-BENCH_SRC  := $(wildcard bench/*.c)
+BENCH_SRC  := $(filter-out bench/fold.c,$(wildcard bench/*.c))
 LIB_OBJ    := $(LIB_SRC:%.c=$(BUILD)/%.o)
 HOST_OBJ   := $(HOST_SRC:%.c=$(BUILD)/%.o)
 CLI_OBJ    := $(CLI_SRC:%.c=$(BUILD)/%.o)
@@ -82,7 +82,8 @@ $(SPEC_SO): $(BUILD)/spec/%.so: $(BUILD)/spec/core/%.o $(BUILD)/liblunette.a
 	@mkdir -p $(@D)
 	$(LINK) -shared -Wl,-z,nodelete -o $@ $^ $(LIBS) -ljansson
 
-$(BENCHES): $(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/liblunette.a
+$(BENCHES): $(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/bench/fold.o \
+		$(BUILD)/liblunette.a
 	$(LINK) -o $@ $^ $(LUA_LIBS) $(LIBS)
 
 # Fuzzers bring a library of their own: clang's instrumentation is not gcc's.
@@ -176,4 +177,4 @@ help: ## list the targets
 	bench cover format rock install uninstall clean help
 .SECONDARY:
 -include $(patsubst %.c,$(BUILD)/%.d,$(LIB_SRC) $(CLI_SRC) $(SPEC_SRC) \
-	$(BENCH_SRC) $(HOST_SRC)) $(patsubst %.c,build/fuzz/%.d,$(LIB_SRC) $(FUZZ_SRC))
+	$(BENCH_SRC) bench/fold.c $(HOST_SRC)) $(patsubst %.c,build/fuzz/%.d,$(LIB_SRC) $(FUZZ_SRC))

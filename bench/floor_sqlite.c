@@ -14,26 +14,10 @@
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
-#include <xxhash.h>
 
 #include "clock.h"
-#include "text.h"
-
-#define ID_SIZE    32
-#define OWNER_SIZE 64
-
-struct account {
-	char id[ID_SIZE];
-	unsigned char id_length; /* 0: a free place */
-	unsigned char owner_length;
-	bool touched;
-	char owner[OWNER_SIZE];
-	int64_t balance;
-	int64_t transaction_count;
-	int64_t last_activity;
-};
+#include "fold.h"
 
 struct floor {
 	sqlite3 *events;
@@ -41,11 +25,7 @@ struct floor {
 	sqlite3_stmt *read;
 	sqlite3_stmt *put;
 	sqlite3_stmt *mark;
-	struct account *places; /* open addressing; never more than half full */
-	size_t place_count;
-	size_t used;
-	uint32_t *touched;
-	size_t touched_count;
+	struct fold fold;
 	int64_t position;
 };
 
@@ -56,16 +36,6 @@ check(sqlite3 *db, int result, int wanted)
 		return;
 	fprintf(stderr, "floor: %s\n", sqlite3_errmsg(db));
 	exit(1);
-}
-
-static void *
-check_memory(void *memory)
-{
-	if (memory == NULL) {
-		fprintf(stderr, "floor: out of memory\n");
-		exit(1);
-	}
-	return memory;
 }
 
 static sqlite3 *
@@ -123,161 +93,6 @@ open_floor(struct floor *floor, const char *events, const char *models)
 	    prepare(floor->models, "UPDATE checkpoint SET position = ?");
 }
 
-/* ---- the hash ---------------------------------------------------------- */
-
-static struct account *
-find_place(const struct floor *floor, struct lun_text id)
-{
-	size_t mask = floor->place_count - 1;
-	size_t place = XXH3_64bits(id.bytes, id.length) & mask;
-
-	for (;;) {
-		struct account *account = &floor->places[place];
-
-		if (account->id_length == 0 ||
-		    (account->id_length == id.length &&
-			memcmp(account->id, id.bytes, id.length) == 0))
-			return account;
-		place = (place + 1) & mask;
-	}
-}
-
-/* Only between batches: places move. */
-static void
-make_room(struct floor *floor, size_t more)
-{
-	struct floor old = *floor;
-
-	if ((floor->used + more) * 2 <= floor->place_count)
-		return;
-	while ((floor->used + more) * 2 > floor->place_count)
-		floor->place_count =
-		    floor->place_count == 0 ? 4096 : floor->place_count * 2;
-	floor->places =
-	    check_memory(calloc(floor->place_count, sizeof *floor->places));
-	for (size_t i = 0; i < old.place_count; i++) {
-		struct account *account = &old.places[i];
-
-		if (account->id_length > 0)
-			*find_place(floor, (struct lun_text){account->id,
-					       account->id_length}) = *account;
-	}
-	free(old.places);
-	floor->touched = check_memory(realloc(
-	    floor->touched, floor->place_count / 2 * sizeof *floor->touched));
-}
-
-static struct account *
-touch(struct floor *floor, struct lun_text id, int64_t at)
-{
-	struct account *account = find_place(floor, id);
-
-	if (account->id_length == 0) {
-		if (id.length == 0 || id.length > sizeof account->id) {
-			fprintf(stderr, "floor: an id that does not fit\n");
-			exit(1);
-		}
-		memcpy(account->id, id.bytes, id.length);
-		account->id_length = (unsigned char)id.length;
-		floor->used++;
-	}
-	if (!account->touched) {
-		account->touched = true;
-		floor->touched[floor->touched_count++] =
-		    (uint32_t)(account - floor->places);
-	}
-	account->last_activity = at;
-	return account;
-}
-
-/* ---- the fold ---------------------------------------------------------- */
-
-/* The text after `"name":`, up to the end of the value; escapes stay. */
-static struct lun_text
-scan_field(struct lun_text data, const char *pattern, size_t length)
-{
-	const char *at = memmem(data.bytes, data.length, pattern, length);
-	const char *end = data.bytes + data.length;
-	const char *stop;
-
-	if (at == NULL)
-		return LUN_TEXT_NONE;
-	at += length;
-	if (*at == '"') {
-		at++;
-		stop = memchr(at, '"', (size_t)(end - at));
-	} else {
-		stop = at;
-		while (stop < end && *stop != ',' && *stop != '}')
-			stop++;
-	}
-	return (struct lun_text){at, (size_t)(stop - at)};
-}
-
-#define FIELD(data, name)                                                      \
-	scan_field(data, "\"" name "\":", sizeof("\"" name "\":") - 1)
-
-static int64_t
-scan_amount(struct lun_text data)
-{
-	struct lun_text digits = FIELD(data, "amount");
-	int64_t amount = 0;
-
-	for (size_t i = 0; i < digits.length; i++)
-		amount = amount * 10 + (digits.bytes[i] - '0');
-	return amount;
-}
-
-static void
-move(struct account *account, int64_t cents)
-{
-	account->balance += cents;
-	account->transaction_count++;
-}
-
-static void
-fold_opening(struct floor *floor, struct lun_text data, int64_t at)
-{
-	struct account *account = touch(floor, FIELD(data, "account_id"), at);
-	struct lun_text owner = FIELD(data, "owner");
-
-	if (owner.length > sizeof account->owner)
-		owner.length = sizeof account->owner;
-	memcpy(account->owner, owner.bytes, owner.length);
-	account->owner_length = (unsigned char)owner.length;
-}
-
-static void
-fold_transfer(struct floor *floor, struct lun_text data, int64_t at)
-{
-	struct lun_text from = FIELD(data, "from_account");
-	struct lun_text to = FIELD(data, "to_account");
-	int64_t cents = scan_amount(data);
-
-	if (lun_text_equal(from, to)) {
-		move(touch(floor, from, at), 0);
-		return;
-	}
-	move(touch(floor, from, at), -cents);
-	move(touch(floor, to, at), cents);
-}
-
-static void
-fold(
-    struct floor *floor, struct lun_text type, struct lun_text data, int64_t at)
-{
-	if (lun_text_equal(type, LUN_TEXT("MoneyDeposited")))
-		move(touch(floor, FIELD(data, "account_id"), at),
-		    scan_amount(data));
-	else if (lun_text_equal(type, LUN_TEXT("MoneyWithdrawn")))
-		move(touch(floor, FIELD(data, "account_id"), at),
-		    -scan_amount(data));
-	else if (lun_text_equal(type, LUN_TEXT("TransferCompleted")))
-		fold_transfer(floor, data, at);
-	else if (lun_text_equal(type, LUN_TEXT("AccountOpened")))
-		fold_opening(floor, data, at);
-}
-
 /* ---- a batch ----------------------------------------------------------- */
 
 static struct lun_text
@@ -301,8 +116,8 @@ read_batch(struct floor *floor, size_t limit)
 	sqlite3_bind_int64(read, 2, (sqlite3_int64)limit);
 	while ((result = sqlite3_step(read)) == SQLITE_ROW) {
 		floor->position = sqlite3_column_int64(read, 0);
-		fold(floor, column_text(read, 1), column_text(read, 2),
-		    sqlite3_column_int64(read, 3));
+		fold_event(&floor->fold, column_text(read, 1),
+		    column_text(read, 2), sqlite3_column_int64(read, 3));
 		count++;
 	}
 	check(floor->events, result, SQLITE_DONE);
@@ -311,7 +126,7 @@ read_batch(struct floor *floor, size_t limit)
 }
 
 static void
-put(struct floor *floor, struct account *account)
+put(struct floor *floor, const struct account *account)
 {
 	char when[LUN_TIMESTAMP_LENGTH + 1];
 	sqlite3_stmt *q = floor->put;
@@ -325,7 +140,6 @@ put(struct floor *floor, struct account *account)
 	sqlite3_bind_int64(q, 5, account->transaction_count);
 	check(floor->models, sqlite3_step(q), SQLITE_DONE);
 	sqlite3_reset(q);
-	account->touched = false;
 }
 
 static void
@@ -334,9 +148,9 @@ write_batch(struct floor *floor)
 	check(floor->models,
 	    sqlite3_exec(floor->models, "BEGIN IMMEDIATE", NULL, NULL, NULL),
 	    SQLITE_OK);
-	for (size_t i = 0; i < floor->touched_count; i++)
-		put(floor, &floor->places[floor->touched[i]]);
-	floor->touched_count = 0;
+	for (size_t i = 0; i < floor->fold.touched_count; i++)
+		put(floor, fold_touched(&floor->fold, i));
+	fold_forget_touched(&floor->fold);
 	sqlite3_bind_int64(floor->mark, 1, floor->position);
 	check(floor->models, sqlite3_step(floor->mark), SQLITE_DONE);
 	sqlite3_reset(floor->mark);
@@ -352,8 +166,7 @@ close_floor(struct floor *floor)
 	sqlite3_finalize(floor->mark);
 	sqlite3_close(floor->events);
 	sqlite3_close(floor->models);
-	free(floor->places);
-	free(floor->touched);
+	fold_free(&floor->fold);
 }
 
 int
@@ -371,7 +184,7 @@ main(int argc, char **argv)
 	start = lun_clock_mono_ns();
 	open_floor(&floor, argv[1], argv[2]);
 	do {
-		make_room(&floor, 2 * batch);
+		fold_make_room(&floor.fold, batch);
 		count = read_batch(&floor, batch);
 		if (count > 0)
 			write_batch(&floor);
