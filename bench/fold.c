@@ -176,6 +176,24 @@ fold_event(
 
 /* ---- what was touched -------------------------------------------------- */
 
+static int
+compare_places(const void *a, const void *b, void *arg)
+{
+	const struct fold *fold = arg;
+	const struct account *x = &fold->places[*(const uint32_t *)a];
+	const struct account *y = &fold->places[*(const uint32_t *)b];
+
+	return lun_text_compare((struct lun_text){x->id, x->id_length},
+	    (struct lun_text){y->id, y->id_length});
+}
+
+void
+fold_sort_touched(struct fold *fold)
+{
+	qsort_r(fold->touched, fold->touched_count, sizeof *fold->touched,
+	    compare_places, fold);
+}
+
 struct account *
 fold_touched(const struct fold *fold, size_t i)
 {

@@ -40,6 +40,8 @@ struct fold {
 void fold_make_room(struct fold *fold, size_t events);
 void fold_event(
     struct fold *fold, struct lun_text type, struct lun_text data, int64_t at);
+/* By id, as an index has them. */
+void fold_sort_touched(struct fold *fold);
 /* The i-th account that was touched. */
 struct account *fold_touched(const struct fold *fold, size_t i);
 /* All of them were written. */
