@@ -163,19 +163,24 @@ add_head(const struct lun_pg_mapping *mapping, struct lun_buffer *sql)
 	lun_buffer_printf(sql, " ORDER BY %s LIMIT 1", mapping->keys_down);
 }
 
-/* The settled event that lies `most` events ahead, if there is one. */
+/*
+ * The settled event that lies `most` events ahead, if there is one. Its keys
+ * are found first, in the index alone: the rows between are not touched.
+ */
 static void
 add_limited(const struct lun_pg_mapping *mapping,
     const struct lun_pg_look *look, struct lun_buffer *sql,
     struct lun_pg_params *params)
 {
 	lun_buffer_printf(sql,
-	    "SELECT %s, (%s)::text, false FROM %s WHERE %s AND ", mapping->keys,
-	    mapping->layout.id, mapping->from, mapping->visible);
+	    "SELECT %s, (%s)::text, false FROM %s WHERE %s AND (%s) = "
+	    "(SELECT %s FROM %s WHERE %s AND ",
+	    mapping->keys, mapping->layout.id, mapping->from, mapping->visible,
+	    mapping->keys, mapping->keys, mapping->from, mapping->visible);
 	strategies[mapping->safety].settled(mapping, sql);
 	lun_buffer_add_text(sql, LUN_TEXT(" AND "));
 	lun_pg_compare(mapping, sql, ">", params, look->after);
-	lun_buffer_printf(sql, " ORDER BY %s OFFSET $%zu LIMIT 1",
+	lun_buffer_printf(sql, " ORDER BY %s OFFSET $%zu LIMIT 1)",
 	    mapping->keys, params->count + 1);
 	lun_pg_add_int8(params, (int64_t)look->most);
 }
