@@ -9,8 +9,12 @@
 
 /* Nothing of the batch remains; the next one is cut to `events`. */
 static enum lun_code
-isolate(struct lun_projection *p, size_t events)
+isolate(struct lun_projection *p, size_t events, struct lun_err *err)
 {
+	enum lun_code code = lun_projection_settle(p, err);
+
+	if (code != LUN_OK)
+		return code;
 	lun_projection_abandon_batch(p);
 	p->only = events > 0 ? events : 1;
 	return LUN_AGAIN;
@@ -108,9 +112,9 @@ judge(struct lun_projection *p, const struct lun_batch *batch, size_t place,
 	if (code == LUN_BUDGET && lun_script_renew(p->script, err) != LUN_OK)
 		return err->code;
 	if (must_cut(p, batch, place, policy, code))
-		return isolate(p, place);
+		return isolate(p, place, err);
 	if (retry_later(p, event, err))
-		return isolate(p, 1);
+		return isolate(p, 1, err);
 	lun_projection_note_error(p, err);
 	if (policy == LUN_ON_ERROR_STOP) {
 		p->attempts = 0; /* whoever starts it again has them all */

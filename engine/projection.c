@@ -468,12 +468,14 @@ lun_projection_one_step(
 	p->ready = false;
 	if (code == LUN_CONFLICT && has_lost(p))
 		code = failure.code = LUN_HELD;
-	p->failed = code != LUN_UNAVAILABLE && code != LUN_HELD;
-	if (p->failed)
-		lun_projection_enter(p, LUN_STATE_FAILED, &failure);
-	else if (code == LUN_HELD)
-		lun_projection_enter(p, LUN_STATE_HELD, &failure);
-	else
+	if (code == LUN_UNAVAILABLE) {
 		lun_projection_wait_for(p, failure.message);
+	} else if (code == LUN_HELD) {
+		lun_projection_enter(p, LUN_STATE_HELD, &failure);
+	} else {
+		/* Only an owner hears of a resume. */
+		p->failed = p->owned;
+		lun_projection_enter(p, LUN_STATE_FAILED, &failure);
+	}
 	return code;
 }

@@ -149,7 +149,8 @@ void lun_projection_disown(struct lun_projection *p);
 /*
  * One batch: read, apply, commit. LUN_AGAIN: nothing to read, or paused, or
  * waiting to retry. LUN_UNAVAILABLE: a store is away, try again later. Any
- * other failure has put the projection into the state failed.
+ * other failure has put the projection into the state failed, where an owner
+ * stays (p->failed) and another one may try again.
  */
 enum lun_code lun_projection_one_step(struct lun_projection *p, size_t *applied,
     struct lun_err *err) LUN_MUSTCHECK;

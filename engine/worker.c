@@ -240,10 +240,10 @@ work_once(struct lun_worker *worker)
 		return;
 	if (code == LUN_OK)
 		worker->pause_ms = FIRST_PAUSE_MS;
-	else if (code == LUN_HELD)
-		wait_for_news(worker, HELD_PAUSE_MS, false);
-	else
+	else if (code == LUN_AGAIN || code == LUN_UNAVAILABLE)
 		wait_idle(worker);
+	else
+		wait_for_news(worker, HELD_PAUSE_MS, false);
 }
 
 static void *

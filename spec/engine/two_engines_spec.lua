@@ -211,7 +211,7 @@ describe("two engines on one models file", function()
       assert_exact(engine, "ledger")
     end)
 
-    it("does so while batches overlap #threads", function()
+    it("stops at one while batches overlap #threads", function()
       append(engine, 4000)
       sql [[
         CREATE TRIGGER meddler AFTER UPDATE OF position ON lunette_projections
@@ -228,6 +228,34 @@ describe("two engines on one models file", function()
       assert.is_true(position < #events)
       assert(engine:resume "ledger")
       assert_exact(engine, "ledger")
+    end)
+
+    it("stops at one when the script fails meanwhile #threads", function()
+      append(engine, 80)
+      assert(engine:register { source = [[
+        return {
+          name = "careful",
+          version = 1,
+          extract_model_id = function(event)
+            return assert(event.data.serial < 120 and "all")
+          end,
+          apply_to_model = function(model, event)
+            return { last = event.data.serial }
+          end,
+        }]] })
+      sql [[
+        CREATE TRIGGER meddler AFTER UPDATE OF position ON lunette_projections
+        WHEN new.name = 'careful' AND new.revision = 2 BEGIN
+          UPDATE lunette_projections SET revision = 3 WHERE name = 'careful';
+        END]]
+      assert(engine:start())
+      helper.wait(function()
+        return status(engine, "careful").state == "failed"
+      end)
+      assert.matches("expected revision 2, stored 3",
+        status(engine, "careful").last_error)
+      assert.equal("50", engine:checkpoint("careful").position)
+      assert.equal(50, engine:get("careful", "all").last)
     end)
 
     it("takes a projection up again whose fence was only raised", function()
