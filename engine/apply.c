@@ -4,10 +4,15 @@
 #include "error.h"
 #include "projection.h"
 
-#define NS_PER_MS 1000000LL
-#define QUEUED    "waits behind an earlier parked event of this model"
+#define NS_PER_MS   1000000LL
+#define SMALL_BATCH 16
+#define QUEUED      "waits behind an earlier parked event of this model"
 
-/* Nothing of the batch remains; the next one is cut to `events`. */
+/*
+ * Nothing of the batch remains; the next one is cut to `events`. Batches then
+ * grow again from a small one: more failures may be near, and each of them
+ * costs a batch.
+ */
 static enum lun_code
 isolate(struct lun_projection *p, size_t events, struct lun_err *err)
 {
@@ -17,6 +22,8 @@ isolate(struct lun_projection *p, size_t events, struct lun_err *err)
 		return code;
 	lun_projection_abandon_batch(p);
 	p->only = events > 0 ? events : 1;
+	if (p->batch_size > SMALL_BATCH)
+		p->batch_size = SMALL_BATCH;
 	return LUN_AGAIN;
 }
 

@@ -120,6 +120,31 @@ for _, kind in ipairs(kit.kinds) do
       end)
     end
 
+    it("finds each of many that spend it", function()
+      local list = {}
+      for n = 1, 2000 do
+        list[n] = { n = n, ids = "m" .. n % 10, endless = n % 7 == 0 or nil }
+      end
+      for _, on_error in ipairs { "skip", "park" } do
+        local engine, ok =
+          run(list, on_error, { script_instructions = 2000 })
+        assert.is_true(ok)
+        local skipped = 0
+        for _, item in ipairs(engine:skipped "hungry") do
+          assert.equal(0, item.data.n % 7)
+          skipped = skipped + 1
+        end
+        local parked = #engine:parked "hungry"
+        assert.equal(2000, count_applied(engine) + skipped + parked)
+        if on_error == "skip" then
+          assert.equal(2000 // 7, skipped)
+        else
+          assert.equal(63, kit.parked(engine, "hungry").m3[1])
+          assert.equal(194, #kit.parked(engine, "hungry").m3)
+        end
+      end
+    end)
+
     it("stops extract_model_id too", function()
       local engine, ok, message =
         run(around(100, { endless_extract = true }), "park")
