@@ -32,7 +32,7 @@ write_commit(void *arg, struct lun_err *err)
 		    atomic_load(&p->stopping))
 			break;
 		waited = true;
-		lun_projection_wait_for(p, failure.message);
+		lun_projection_wait_for_store(p, failure.message);
 		pause_briefly();
 	}
 	if (waited)

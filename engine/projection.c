@@ -469,7 +469,7 @@ lun_projection_one_step(
 	if (code == LUN_CONFLICT && has_lost(p))
 		code = failure.code = LUN_HELD;
 	if (code == LUN_UNAVAILABLE) {
-		lun_projection_wait_for(p, failure.message);
+		lun_projection_wait_for_store(p, failure.message);
 	} else if (code == LUN_HELD) {
 		lun_projection_enter(p, LUN_STATE_HELD, &failure);
 	} else {

@@ -184,6 +184,8 @@ void lun_projection_enter(struct lun_projection *p, enum lun_state state,
 void lun_projection_begin_anew(struct lun_projection *p);
 /* In words for status; "" for nothing. */
 void lun_projection_wait_for(struct lun_projection *p, const char *what);
+/* A store is away; the log says so once, until it is back. */
+void lun_projection_wait_for_store(struct lun_projection *p, const char *why);
 /* NULL forgets the last error. */
 void lun_projection_note_error(
     struct lun_projection *p, const struct lun_err *error);

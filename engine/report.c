@@ -92,6 +92,17 @@ lun_projection_wait_for(struct lun_projection *p, const char *what)
 	pthread_mutex_unlock(&board->lock);
 }
 
+void
+lun_projection_wait_for_store(struct lun_projection *p, const char *why)
+{
+	bool waits = lun_projection_report(p).waiting_for[0] != '\0';
+
+	lun_projection_wait_for(p, why);
+	if (!waits)
+		lun_log(p->around->log, LUN_LOG_WARNING, "%s waits: %s",
+		    p->name, why);
+}
+
 struct lun_report
 lun_projection_report(struct lun_projection *p)
 {
