@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include "json_scan.h"
+
 #define BLOCK_SIZE    ((size_t)1 << 18)
 #define KEPT_CAPACITY ((size_t)1 << 16)
 
@@ -151,4 +153,31 @@ lun_event_filter_wants(const struct lun_event_filter *filter,
 		if (lun_text_equal(filter->types[i], type))
 			return true;
 	return false;
+}
+
+void
+lun_event_unwrap(struct lun_event *event, struct lun_buffer *name)
+{
+	struct lun_json_member member;
+	size_t count = 1;
+	struct lun_text literal = event->data;
+	bool plain = true;
+
+	if (lun_json_members(event->data, &member, &count, NULL) == LUN_OK &&
+	    count == 1) {
+		event->data = member.value;
+		literal = member.key;
+		plain = !member.key_escaped;
+	} else if (literal.length > 2 && literal.bytes[0] == '"') {
+		event->data = LUN_TEXT("null");
+		plain = false;
+	} else {
+		return;
+	}
+	lun_buffer_clear(name);
+	if (plain)
+		lun_buffer_add_text(name, literal);
+	else
+		lun_json_unescape(literal, name);
+	event->type = lun_buffer_text(name);
 }

@@ -56,6 +56,13 @@ void lun_batch_clear(struct lun_batch *batch);
 bool lun_batch_add(
     struct lun_batch *batch, const struct lun_event *event) LUN_MUSTCHECK;
 
+/*
+ * Take {"Type": data} for that type with that data, and "Type" for one with
+ * null; anything else stays as it is. The data must be valid JSON. name holds
+ * a new type and has to live as long.
+ */
+void lun_event_unwrap(struct lun_event *event, struct lun_buffer *name);
+
 /* Which events a reader wants. Zero wants all of them. */
 struct lun_event_filter {
 	const struct lun_text *types; /* any of these; none: every type */

@@ -77,6 +77,8 @@ describe("lunette gaps", function()
       assert.is_nil(gaps():find('"open"', 1, true))
       running:kill "TERM"
       assert.equal(0, running:wait())
+      early:close()
+      other:close()
       assert.matches("moves +skipped +2 +2 +1 ", place:done { "gaps" })
     end)
   end)

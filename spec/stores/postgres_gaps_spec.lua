@@ -33,12 +33,19 @@ end
 local reader = {}
 reader.__index = reader
 
+local opened = {} -- to be closed after each spec
+
 local function start_reader(url)
-  return setmetatable({
+  opened[#opened + 1] = setmetatable({
     url = url,
     request = { max = 100 },
     store = assert(event_store.open(url)),
   }, reader)
+  return opened[#opened]
+end
+
+function reader:close()
+  self.store:close()
 end
 
 function reader:read()
@@ -76,6 +83,13 @@ describe("a postgres layout with late events #postgres", function()
     return
   end
 
+  after_each(function()
+    for _, one in ipairs(opened) do
+      one:close()
+    end
+    opened = {}
+  end)
+
   local function start(name, query, on)
     local layout = layouts[name]
     local database = (on or server):new_database()
@@ -83,7 +97,8 @@ describe("a postgres layout with late events #postgres", function()
     local url = database:with("layout=" .. layout.name .. "&"
       .. (query or layout.query or ""):gsub("^$", "holes=stop"))
     local function session()
-      return pg_session.open(database.url)
+      opened[#opened + 1] = pg_session.open(database.url)
+      return opened[#opened]
     end
     return layout, url, session
   end
@@ -308,13 +323,13 @@ describe("a postgres layout with late events #postgres", function()
     it("takes the one key of the data for the type", function()
       local layout, url, session = start("eventcore", "grace_ms=0")
       append(session(), layout, "a", 1)
-      local store = assert(event_store.open(url))
+      local store = start_reader(url).store
       local page = helper.wait(function()
         local found = assert(store:read { max = 10 })
         return found[1] and found
       end)
       assert.equal("Moved", page[1].type)
-      local plain = assert(event_store.open(url .. "&unwrap=no"))
+      local plain = start_reader(url .. "&unwrap=no").store
       page = helper.wait(function()
         local found = assert(plain:read { max = 10 })
         return found[1] and found

@@ -61,37 +61,6 @@ check_payload(
 	return NULL;
 }
 
-/*
- * {"Type": data} is that type with that data, "Type" one with null; anything
- * else stays what it is. name holds a type with escapes in it.
- */
-static void
-unwrap(struct lun_event *event, struct lun_buffer *name)
-{
-	struct lun_json_member member;
-	size_t count = 1;
-	struct lun_text literal = event->data;
-	bool plain = true;
-
-	if (lun_json_members(event->data, &member, &count, NULL) == LUN_OK &&
-	    count == 1) {
-		event->data = member.value;
-		literal = member.key;
-		plain = !member.key_escaped;
-	} else if (literal.length > 2 && literal.bytes[0] == '"') {
-		event->data = LUN_TEXT("null");
-		plain = false;
-	} else {
-		return;
-	}
-	lun_buffer_clear(name);
-	if (plain)
-		lun_buffer_add_text(name, literal);
-	else
-		lun_json_unescape(literal, name);
-	event->type = lun_buffer_text(name);
-}
-
 enum lun_code
 lun_pg_add_event(
     struct lun_pg_reading *r, struct lun_event *event, struct lun_err *err)
@@ -104,7 +73,7 @@ lun_pg_add_event(
 	if (event->data.bytes == NULL)
 		event->data = LUN_TEXT("null");
 	if (wrong == NULL && mapping->unwrap)
-		unwrap(event, &name);
+		lun_event_unwrap(event, &name);
 	if (wrong == NULL)
 		wrong = check_name(event->type);
 	if (wrong == NULL && (event->recorded_at < LUN_TIMESTAMP_MIN ||

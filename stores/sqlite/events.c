@@ -129,21 +129,40 @@ static enum lun_code
 prepare_all(struct lun_sqlite_events *s, struct lun_err *err)
 {
 	for (int i = 0; i < STATEMENTS; i++) {
-		enum lun_code code =
-		    lun_sqlite_prepare(&s->c, statements[i], &s->q[i], err);
+		enum lun_code code;
 
+		if (s->layout != NULL && i == INSERT)
+			continue;
+		code = lun_sqlite_events_prepare(s, statements[i],
+		    i == FIND_ANCHOR || i == FIND_HEAD, &s->q[i], err);
 		if (code != LUN_OK)
 			return code;
 	}
 	return LUN_OK;
 }
 
+static enum lun_code
+prepare_layout(struct lun_sqlite_events *s, struct lun_err *err)
+{
+	enum lun_code code = prepare_all(s, err);
+
+	lun_sqlite_events_identify(s);
+	if (code == LUN_IO && sqlite3_errcode(s->c.db) == SQLITE_ERROR)
+		return lun_fail(err, LUN_CONFIG,
+		    "%s does not have the tables of layout=%s",
+		    lun_sqlite_path(&s->c), s->layout->name);
+	return code;
+}
+
 /* What is missing is made, if it can be. */
 static enum lun_code
 prepare_store(struct lun_sqlite_events *s, struct lun_err *err)
 {
-	enum lun_code code = read_identity(s, NULL);
+	enum lun_code code;
 
+	if (s->layout != NULL)
+		return prepare_layout(s, err);
+	code = read_identity(s, NULL);
 	if (code != LUN_OK && code != LUN_UNAVAILABLE && !s->c.read_only) {
 		code = create_tables(s, err);
 		if (code == LUN_OK)
@@ -194,11 +213,15 @@ sqlite_open(const char *rest, const struct lun_store_options *options,
     struct lun_event_store **out, struct lun_err *err)
 {
 	struct lun_sqlite_events *s = new_store();
+	char *path = NULL;
 	enum lun_code code;
 
 	if (s == NULL)
 		return lun_fail(err, LUN_NOMEM, "%s: out of memory", rest);
-	code = lun_sqlite_open(&s->c, rest, options, err);
+	code = lun_sqlite_events_take_layout(s, rest, &path, err);
+	if (code == LUN_OK)
+		code = lun_sqlite_open(&s->c, path, options, err);
+	free(path);
 	if (code == LUN_OK)
 		code = prepare_store(s, err);
 	if (code == LUN_OK)
@@ -218,6 +241,8 @@ sqlite_connect(struct lun_event_store *store, struct lun_event_store **out,
 	if (s == NULL)
 		return lun_fail(err, LUN_NOMEM, "%s: out of memory",
 		    lun_sqlite_path(&lun_sqlite_events_of(store)->c));
+	s->layout = lun_sqlite_events_of(store)->layout;
+	s->unwrap = lun_sqlite_events_of(store)->unwrap;
 	code = lun_sqlite_connect(&s->c, &lun_sqlite_events_of(store)->c, err);
 	if (code == LUN_OK)
 		code = prepare_store(s, err);
@@ -363,6 +388,11 @@ sqlite_lag(struct lun_event_store *store, struct lun_position after,
 static enum lun_code
 sqlite_begin(struct lun_event_store *store, struct lun_err *err)
 {
+	enum lun_code code =
+	    lun_sqlite_events_check_own(lun_sqlite_events_of(store), err);
+
+	if (code != LUN_OK)
+		return code;
 	return lun_sqlite_begin(&lun_sqlite_events_of(store)->c, err);
 }
 

@@ -20,9 +20,19 @@ enum lun_sqlite_events_statement {
 	STATEMENTS,
 };
 
+/* Where somebody else's tables keep what an event has: a row of a table. */
+struct lun_sqlite_layout {
+	const char *name;     /* in the URL: sqlite:PATH?layout=NAME */
+	const char *relation; /* with the columns of our own table */
+	const char *shown;    /* a condition: which rows are to be seen */
+	bool unwrap; /* {"Type": data} and "Type" in place of type and data */
+};
+
 struct lun_sqlite_events {
 	struct lun_event_store base; /* stays first */
 	struct lun_sqlite c;
+	const struct lun_sqlite_layout *layout; /* NULL: our own table */
+	bool unwrap;
 	sqlite3_stmt *q[STATEMENTS];
 	char identity[LUN_IDENTITY_SIZE];
 	int notify_fd; /* inotify on the WAL file; -1: not asked for */
@@ -38,6 +48,22 @@ enum lun_code lun_sqlite_events_find(struct lun_sqlite_events *s,
     struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_sqlite_events_no_memory(
     struct lun_sqlite_events *s, struct lun_err *err);
+
+/*
+ * events_layout.c: take "?layout=NAME" and "&unwrap=no" off the path; without
+ * them the layout is left alone. *path is to be freed.
+ */
+enum lun_code lun_sqlite_events_take_layout(struct lun_sqlite_events *s,
+    const char *rest, char **path, struct lun_err *err) LUN_MUSTCHECK;
+/* The statement, made for a table of our own, for this layout. */
+enum lun_code lun_sqlite_events_prepare(struct lun_sqlite_events *s,
+    const char *sql, bool hidden_too, sqlite3_stmt **q,
+    struct lun_err *err) LUN_MUSTCHECK;
+/* LUN_CONFIG for somebody else's tables, which are only read. */
+enum lun_code lun_sqlite_events_check_own(
+    struct lun_sqlite_events *s, struct lun_err *err) LUN_MUSTCHECK;
+/* Who a file of this layout is: nothing in it says so but its path. */
+void lun_sqlite_events_identify(struct lun_sqlite_events *s);
 
 /* events_read.c, events_append.c: methods of the store. */
 enum lun_code lun_sqlite_events_read(struct lun_event_store *store,

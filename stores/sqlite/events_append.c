@@ -105,8 +105,10 @@ lun_sqlite_events_append(struct lun_event_store *store,
     struct lun_append_result *results, struct lun_err *err)
 {
 	struct lun_sqlite_events *s = lun_sqlite_events_of(store);
-	enum lun_code code;
+	enum lun_code code = lun_sqlite_events_check_own(s, err);
 
+	if (code != LUN_OK)
+		return code;
 	if (store->in_transaction)
 		return append_nested(s, events, count, results, err);
 	code = lun_sqlite_begin(&s->c, err);

@@ -197,6 +197,38 @@ read_rest(struct lun_sqlite_events *s, sqlite3_stmt *q, struct lun_event *event,
 	return LUN_OK;
 }
 
+static enum lun_code
+add_event(struct lun_sqlite_events *s, const struct lun_event *event,
+    struct lun_batch *batch, struct lun_err *err)
+{
+	if (!lun_batch_add(batch, event))
+		return lun_sqlite_events_no_memory(s, err);
+	return LUN_OK;
+}
+
+/* The type is in the data, which nothing has checked. */
+static enum lun_code
+add_unwrapped(struct lun_sqlite_events *s, sqlite3_stmt *q,
+    const struct lun_read *request, struct lun_event *event,
+    struct lun_batch *batch, struct lun_err *err)
+{
+	struct lun_buffer name = {0};
+	enum lun_code code = LUN_OK;
+
+	if (lun_json_check(event->data, NULL) != LUN_OK)
+		return refuse_row(s, q, DATA, "is not JSON", err);
+	lun_event_unwrap(event, &name);
+	if (name.failed)
+		code = lun_sqlite_events_no_memory(s, err);
+	else if (event->type.length > LUN_EVENT_NAME_MAX)
+		code = refuse_row(s, q, DATA, "has too long a type", err);
+	else if (lun_event_filter_wants(
+		     &request->filter, event->stream, event->type))
+		code = add_event(s, event, batch, err);
+	lun_buffer_free(&name);
+	return code;
+}
+
 /* Add the event of this row to the batch, if it is wanted. */
 static enum lun_code
 take_row(struct lun_sqlite_events *s, sqlite3_stmt *q,
@@ -211,15 +243,16 @@ take_row(struct lun_sqlite_events *s, sqlite3_stmt *q,
 	code = read_name(s, q, STREAM, &event.stream, err);
 	if (code == LUN_OK)
 		code = read_name(s, q, TYPE, &event.type, err);
-	if (code != LUN_OK ||
-	    !lun_event_filter_wants(&request->filter, event.stream, event.type))
+	if (code != LUN_OK)
 		return code;
+	if (!s->unwrap &&
+	    !lun_event_filter_wants(&request->filter, event.stream, event.type))
+		return LUN_OK;
 	code = read_rest(s, q, &event, err);
 	if (code != LUN_OK)
 		return code;
-	if (!lun_batch_add(batch, &event))
-		return lun_sqlite_events_no_memory(s, err);
-	return LUN_OK;
+	return s->unwrap ? add_unwrapped(s, q, request, &event, batch, err)
+			 : add_event(s, &event, batch, err);
 }
 
 static bool

@@ -1,0 +1,167 @@
+-- Other people's tables in SQLite files, read as events.
+
+local helper = require "spec.helper"
+local event_store = require "event_store_test"
+
+local tables = {
+  emmett = [[
+    CREATE TABLE emt_messages (
+      stream_id TEXT NOT NULL,
+      stream_position BIGINT NOT NULL,
+      partition TEXT NOT NULL DEFAULT 'global',
+      message_kind CHAR(1) NOT NULL DEFAULT 'E',
+      message_data JSONB NOT NULL,
+      message_metadata JSONB NOT NULL,
+      message_schema_version TEXT NOT NULL DEFAULT '1',
+      message_type TEXT NOT NULL,
+      message_id TEXT NOT NULL,
+      is_archived BOOLEAN NOT NULL DEFAULT FALSE,
+      global_position INTEGER PRIMARY KEY,
+      created DATETIME DEFAULT CURRENT_TIMESTAMP
+    );
+    INSERT INTO emt_messages (stream_id, stream_position, message_kind,
+      message_data, message_metadata, message_type, message_id, is_archived,
+      created)
+    VALUES
+      ('a', 1, 'E', '{"n":1}', '{"by":"me"}', 'Moved', 'm1', FALSE,
+        '2024-01-02 03:04:05'),
+      ('a', 2, 'C', '{"n":2}', '{}', 'Move', 'm2', FALSE,
+        '2024-01-02 03:04:05'),
+      ('a', 2, 'E', '{"n":3}', '{}', 'Moved', 'm3', TRUE,
+        '2024-01-02 03:04:05'),
+      ('a', 3, 'E', '{"n":4}', '{}', 'Moved', 'm4', FALSE,
+        '2024-01-02 03:04:05');
+  ]],
+  eventcore = [[
+    CREATE TABLE eventcore_events (
+      event_id TEXT PRIMARY KEY,
+      stream_id TEXT NOT NULL,
+      stream_version INTEGER NOT NULL,
+      event_type TEXT NOT NULL,
+      event_data TEXT NOT NULL,
+      metadata TEXT NOT NULL,
+      created_at TEXT NOT NULL,
+      UNIQUE (stream_id, stream_version)
+    );
+    INSERT INTO eventcore_events VALUES
+      ('0190d2c8-0000-7000-8000-000000000002', 'a', 1, 'Account',
+        '{"Opened":{"n":1}}', '{}', '2024-01-02T03:04:05.250Z'),
+      ('0190d2c8-0000-7000-8000-000000000001', 'a', 2, 'Account',
+        '"Closed"', '{}', '2024-01-02T03:04:05.250Z');
+  ]],
+}
+
+describe("a layout of a sqlite event store", function()
+  local folder, store
+
+  before_each(function()
+    folder = helper.tmpdir()
+  end)
+
+  after_each(function()
+    if store then
+      store:close()
+    end
+  end)
+
+  local function sql(statement)
+    local code, out, err =
+      helper.run({ "sqlite3", folder .. "/other.db" }, { stdin = statement })
+    assert(code == 0, err)
+    return out
+  end
+
+  local function open(query)
+    local message, code
+    store, message, code =
+      event_store.open("sqlite:" .. folder .. "/other.db?" .. query)
+    return store, message, code
+  end
+
+  local function column(page, name)
+    local values = {}
+    for i, event in ipairs(page) do
+      values[i] = event[name]
+    end
+    return values
+  end
+
+  it("reads emmett, but no commands and nothing archived", function()
+    sql(tables.emmett)
+    local page = assert(assert(open "layout=emmett"):read { max = 10 })
+    assert.same({ "m1", "m4" }, column(page, "id"))
+    assert.same({ 1, 3 }, column(page, "version"))
+    assert.same({ "1", "4" }, column(page, "position"))
+    assert.equal('{"n":1}', page[1].data)
+    assert.equal('{"by":"me"}', page[1].metadata)
+    assert.equal(1704164645000000, page[1].recorded_at)
+    assert.is_true(page.at_head)
+  end)
+
+  it("goes on after an event that was archived meanwhile", function()
+    sql(tables.emmett)
+    local page = assert(assert(open "layout=emmett"):read { max = 10 })
+    sql "UPDATE emt_messages SET is_archived = TRUE"
+    local again = assert(store:read {
+      max = 10, after = page.reached, state = page.state,
+    })
+    assert.equal(0, #again)
+  end)
+
+  it("reads eventcore in the order of its commits, unwrapped", function()
+    sql(tables.eventcore)
+    local page = assert(assert(open "layout=eventcore"):read { max = 10 })
+    assert.same({ "Opened", "Closed" }, column(page, "type"))
+    assert.same({ '{"n":1}', "null" }, column(page, "data"))
+    assert.equal(1704164645250000, page[1].recorded_at)
+    page = assert(store:read { max = 10, types = { "Closed" } })
+    assert.same({ "2" }, column(page, "position"))
+  end)
+
+  it("leaves the data of eventcore as it is, if told so", function()
+    sql(tables.eventcore)
+    local page =
+      assert(assert(open "layout=eventcore&unwrap=no"):read { max = 10 })
+    assert.same({ "Account", "Account" }, column(page, "type"))
+    assert.equal('{"Opened":{"n":1}}', page[1].data)
+  end)
+
+  it("reads one stream", function()
+    sql(tables.emmett)
+    local page =
+      assert(assert(open "layout=emmett"):read { max = 10, stream = "a" })
+    assert.same({ "m1", "m4" }, column(page, "id"))
+    assert.equal(0, #assert(store:read { max = 10, stream = "b" }))
+  end)
+
+  it("is not appended to", function()
+    sql(tables.emmett)
+    local _, message, code = assert(open "layout=emmett"):append {
+      { stream = "a", type = "Moved", data = "{}" },
+    }
+    assert.equal("config", code)
+    assert.matches("belongs to emmett and is only read", message)
+    _, _, code = store:begin()
+    assert.equal("config", code)
+  end)
+
+  it("refuses a file that is not there, without making it", function()
+    local _, message, code = open "layout=emmett"
+    assert.equal("config", code)
+    assert.matches("there is no such file", message)
+    local file = io.open(folder .. "/other.db")
+    assert.is_nil(file)
+  end)
+
+  it("refuses other tables and other words", function()
+    sql(tables.emmett)
+    local _, message, code = open "layout=eventcore"
+    assert.equal("config", code)
+    assert.matches("does not have the tables of layout=eventcore", message)
+    _, message = open "layout=marten"
+    assert.matches('there is no layout "marten"; write emmett or eventcore',
+      message)
+    _, message = open "layout=emmett&x=1"
+    assert.matches('"&x=1" is not understood', message)
+  end)
+end)
