@@ -249,10 +249,10 @@ describe("a postgres layout with late events #postgres", function()
       local layout, url, session = start "marten"
       local owner = session()
       owner:run [[
-        CREATE ROLE bare LOGIN;
-        GRANT SELECT ON mt_events TO bare]]
+        CREATE ROLE gap_reader LOGIN;
+        GRANT SELECT ON mt_events TO gap_reader]]
       local early, other = session(), session()
-      local events = start_reader((url:gsub("//[^@]*@", "//bare@")))
+      local events = start_reader((url:gsub("//[^@]*@", "//gap_reader@")))
       early:run "BEGIN"
       append(early, layout, "a", 1)
       append(other, layout, "b", 1)
