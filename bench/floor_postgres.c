@@ -3,7 +3,7 @@
  * without typed errors, without an engine: the account summary folded by hand
  * in one thread.
  *
- * usage: floor_postgres URL BATCH
+ * usage: floor_postgres EVENTS-URL MODELS-URL BATCH
  *
  * Reads the events of the table lunette_events page by page, the next page
  * asked for before this one is folded, and after every BATCH events writes
@@ -87,10 +87,10 @@ run(PGconn *conn, const char *sql)
 }
 
 static void
-open_floor(struct floor *floor, const char *url)
+open_floor(struct floor *floor, const char *events, const char *models)
 {
-	floor->events = open_connection(url);
-	floor->models = open_connection(url);
+	floor->events = open_connection(events);
+	floor->models = open_connection(models);
 	run(floor->models,
 	    "SET client_min_messages = warning;"
 	    "DROP SCHEMA IF EXISTS floor CASCADE;"
@@ -361,12 +361,13 @@ main(int argc, char **argv)
 	int64_t start;
 	double seconds;
 
-	if (argc != 3 || (batch = strtoul(argv[2], NULL, 10)) == 0) {
-		fprintf(stderr, "usage: floor_postgres URL BATCH\n");
+	if (argc != 4 || (batch = strtoul(argv[3], NULL, 10)) == 0) {
+		fprintf(stderr, "usage: floor_postgres EVENTS-URL MODELS-URL "
+				"BATCH\n");
 		return 2;
 	}
 	start = lun_clock_mono_ns();
-	open_floor(&floor, argv[1]);
+	open_floor(&floor, argv[1], argv[2]);
 	total = fold_all(&floor, batch);
 	close_floor(&floor);
 	seconds = (double)(lun_clock_mono_ns() - start) / 1e9;

@@ -1,17 +1,22 @@
 /*
  * latency.c - from an append to the model that shows it, while an engine runs.
  *
- * usage: latency EVENTS-URL MODELS-FILE RATE COUNT
+ * usage: latency EVENTS-URL MODELS-URL RATE COUNT
  *
  * Appends COUNT events, each opening an account of its own, at RATE a second,
- * and between them looks into the table account_summary for the accounts that
- * are not there yet. Prints the 50th and 99th percentile and the most, in ms.
+ * and meanwhile looks into the table account_summary for the accounts that are
+ * not there yet. Prints the 50th and 99th percentile and the most, in ms, and
+ * how many a second it could append.
  */
 
 #include <inttypes.h>
+#include <libpq-fe.h>
+#include <pthread.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,11 +28,14 @@
 
 struct run {
 	struct lun_event_store *events;
-	sqlite3 *models;
+	sqlite3 *file; /* the models, in one of the two */
 	sqlite3_stmt *look;
+	PGconn *server;
 	int64_t *appended_ns; /* then: how long it took */
 	long count;
-	long appended;
+	int64_t step_ns;
+	int64_t took_ns;      /* to append them all */
+	atomic_long appended; /* or about to be */
 	long seen;
 };
 
@@ -37,6 +45,74 @@ fail(const char *what, const char *why)
 	fprintf(stderr, "latency: %s: %s\n", what, why);
 	exit(1);
 }
+
+/* ---- the models, as anybody reads them --------------------------------- */
+
+static void
+open_file(struct run *run, const char *path)
+{
+	if (sqlite3_open_v2(path, &run->file, SQLITE_OPEN_READONLY, NULL) !=
+		SQLITE_OK ||
+	    sqlite3_busy_timeout(run->file, 10000) != SQLITE_OK ||
+	    sqlite3_prepare_v2(run->file,
+		"SELECT 1 FROM account_summary WHERE id = ?", -1, &run->look,
+		NULL) != SQLITE_OK)
+		fail(path, sqlite3_errmsg(run->file));
+}
+
+static void
+open_server(struct run *run, const char *url)
+{
+	run->server = PQconnectdb(url);
+	if (PQstatus(run->server) != CONNECTION_OK)
+		fail("models", PQerrorMessage(run->server));
+}
+
+static void
+open_models(struct run *run, const char *url)
+{
+	if (strncmp(url, "sqlite:", 7) == 0)
+		open_file(run, url + 7);
+	else
+		open_server(run, url);
+}
+
+static bool
+file_has(struct run *run, const char *id)
+{
+	int result;
+
+	sqlite3_bind_text(run->look, 1, id, -1, SQLITE_STATIC);
+	result = sqlite3_step(run->look);
+	sqlite3_reset(run->look);
+	if (result != SQLITE_ROW && result != SQLITE_DONE)
+		fail("look", sqlite3_errmsg(run->file));
+	return result == SQLITE_ROW;
+}
+
+static bool
+server_has(struct run *run, const char *id)
+{
+	PGresult *result = PQexecParams(run->server,
+	    "SELECT 1 FROM lunette.account_summary WHERE id = $1", 1, NULL, &id,
+	    NULL, NULL, 0);
+	bool found = PQntuples(result) > 0;
+
+	if (PQresultStatus(result) != PGRES_TUPLES_OK)
+		fail("look", PQresultErrorMessage(result));
+	PQclear(result);
+	return found;
+}
+
+static void
+close_models(struct run *run)
+{
+	sqlite3_finalize(run->look);
+	sqlite3_close(run->file);
+	PQfinish(run->server);
+}
+
+/* ---- appending and looking --------------------------------------------- */
 
 static void
 open_run(struct run *run, const char *events, const char *models)
@@ -51,17 +127,11 @@ open_run(struct run *run, const char *events, const char *models)
 
 	if (lun_event_store_open(events, &options, &run->events, &err) !=
 	    LUN_OK)
-		fail(events, err.message);
-	if (sqlite3_open_v2(models, &run->models, SQLITE_OPEN_READONLY, NULL) !=
-		SQLITE_OK ||
-	    sqlite3_busy_timeout(run->models, 10000) != SQLITE_OK ||
-	    sqlite3_prepare_v2(run->models,
-		"SELECT 1 FROM account_summary WHERE id = ?", -1, &run->look,
-		NULL) != SQLITE_OK)
-		fail(models, sqlite3_errmsg(run->models));
+		fail("events", err.message);
+	open_models(run, models);
 	run->appended_ns = calloc((size_t)run->count, sizeof(int64_t));
 	if (run->appended_ns == NULL)
-		fail(models, "out of memory");
+		fail("latency", "out of memory");
 }
 
 static void
@@ -71,13 +141,13 @@ fill_id(char id[32], long number)
 }
 
 static void
-append_one(struct run *run)
+append_one(struct run *run, long number)
 {
 	char id[32], data[160];
 	struct lun_append append = {.expected_version = LUN_ANY_VERSION};
 	struct lun_err err;
 
-	fill_id(id, run->appended);
+	fill_id(id, number);
 	snprintf(data, sizeof data,
 	    "{\"account_id\":\"%s\",\"owner\":\"Ada Lovelace\","
 	    "\"currency\":\"EUR\",\"channel\":\"web\"}",
@@ -85,11 +155,11 @@ append_one(struct run *run)
 	append.event.stream = lun_text_of(id);
 	append.event.type = LUN_TEXT("AccountOpened");
 	append.event.data = lun_text_of(data);
-	run->appended_ns[run->appended] = lun_clock_mono_ns();
+	run->appended_ns[number] = lun_clock_mono_ns();
+	atomic_store(&run->appended, number + 1); /* it may be seen early */
 	if (lun_event_store_append(run->events, &append, 1, NULL, &err) !=
 	    LUN_OK)
 		fail("append", err.message);
-	run->appended++;
 }
 
 /* The oldest that was not there yet; false if it still is not. */
@@ -97,17 +167,11 @@ static bool
 see_one(struct run *run)
 {
 	char id[32];
-	int result;
 
-	if (run->seen == run->appended)
+	if (run->seen == atomic_load(&run->appended))
 		return false;
 	fill_id(id, run->seen);
-	sqlite3_bind_text(run->look, 1, id, -1, SQLITE_STATIC);
-	result = sqlite3_step(run->look);
-	sqlite3_reset(run->look);
-	if (result != SQLITE_ROW && result != SQLITE_DONE)
-		fail("look", sqlite3_errmsg(run->models));
-	if (result == SQLITE_DONE)
+	if (!(run->file != NULL ? file_has(run, id) : server_has(run, id)))
 		return false;
 	run->appended_ns[run->seen] =
 	    lun_clock_mono_ns() - run->appended_ns[run->seen];
@@ -123,24 +187,41 @@ pause_ns(int64_t ns)
 	nanosleep(&time, NULL);
 }
 
-static void
-measure(struct run *run, long rate)
+/* The thread that appends, at the pace asked for as far as the store can. */
+static void *
+append_all(void *arg)
 {
+	struct run *run = arg;
 	int64_t start = lun_clock_mono_ns();
-	int64_t step = 1000000000 / rate;
-	int64_t end = start + run->count * step + WAIT_NS;
 
+	for (long i = 0; i < run->count; i++) {
+		int64_t early = start + i * run->step_ns - lun_clock_mono_ns();
+
+		if (early > 0)
+			pause_ns(early);
+		append_one(run, i);
+	}
+	run->took_ns = lun_clock_mono_ns() - start;
+	return NULL;
+}
+
+static void
+measure(struct run *run)
+{
+	pthread_t appender;
+	int64_t end = lun_clock_mono_ns() + WAIT_NS;
+
+	if (pthread_create(&appender, NULL, append_all, run) != 0)
+		fail("append", "no thread");
 	while (run->seen < run->count) {
-		int64_t now = lun_clock_mono_ns();
-
-		if (now > end)
+		if (see_one(run))
+			end = lun_clock_mono_ns() + WAIT_NS;
+		else if (lun_clock_mono_ns() > end)
 			fail("look", "an event is still not in its model");
-		if (run->appended < run->count &&
-		    now >= start + run->appended * step)
-			append_one(run);
-		else if (!see_one(run))
+		else
 			pause_ns(LOOK_NS);
 	}
+	pthread_join(appender, NULL);
 }
 
 static int
@@ -167,17 +248,18 @@ main(int argc, char **argv)
 
 	if (argc != 5 || (rate = atol(argv[3])) <= 0 ||
 	    (run.count = atol(argv[4])) <= 0) {
-		fprintf(stderr, "usage: latency EVENTS-URL MODELS-FILE "
+		fprintf(stderr, "usage: latency EVENTS-URL MODELS-URL "
 				"RATE COUNT\n");
 		return 2;
 	}
 	open_run(&run, argv[1], argv[2]);
-	measure(&run, rate);
+	run.step_ns = 1000000000 / rate;
+	measure(&run);
 	qsort(run.appended_ns, (size_t)run.count, sizeof(int64_t), compare);
-	printf("%.1f %.1f %.1f\n", percentile(&run, 50), percentile(&run, 99),
-	    percentile(&run, 100));
-	sqlite3_finalize(run.look);
-	sqlite3_close(run.models);
+	printf("%.1f %.1f %.1f %.0f\n", percentile(&run, 50),
+	    percentile(&run, 99), percentile(&run, 100),
+	    (double)run.count * 1e9 / (double)run.took_ns);
+	close_models(&run);
 	lun_event_store_close(run.events);
 	free(run.appended_ns);
 	return 0;
