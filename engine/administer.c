@@ -446,6 +446,18 @@ lun_projection_administer(struct lun_projection *p, enum lun_request_kind kind,
 	return code;
 }
 
+/* Whoever asked may look at the status next. */
+static void
+publish(struct lun_projection *p)
+{
+	struct lun_heartbeat heartbeat;
+
+	if (!p->running)
+		return;
+	lun_projection_fill_heartbeat(p, &heartbeat);
+	(void)!lun_model_store_publish(p->models, &heartbeat, 1, NULL);
+}
+
 static enum lun_code
 serve_requests(struct lun_projection *p, struct lun_err *err)
 {
@@ -460,6 +472,7 @@ serve_requests(struct lun_projection *p, struct lun_err *err)
 		    p, request.kind, request.argument, &outcome);
 		if (atomic_load(&p->abandoned))
 			return LUN_NOTFOUND;
+		publish(p);
 		code = lun_model_store_request_finish(p->models, request.number,
 		    outcome.code, outcome.message, err);
 		if (code != LUN_OK)

@@ -35,27 +35,15 @@ struct lun_monitor {
 
 /* ---- what is published ------------------------------------------------- */
 
+/* What is said of a projection when its engine ends. */
 static void
-fill_heartbeat(struct lun_engine *engine, struct lun_entry *entry, bool ending,
-    struct lun_heartbeat *heartbeat)
+say_stopped(struct lun_heartbeat *heartbeat)
 {
-	struct lun_report report = lun_projection_report(entry->p);
-	bool over = ending && report.state != LUN_STATE_FAILED;
-
-	*heartbeat = (struct lun_heartbeat){
-	    .events_per_second = ending ? 0 : report.events_per_second,
-	    .at = lun_clock_wall_us(),
-	};
-	snprintf(heartbeat->projection, sizeof heartbeat->projection, "%s",
-	    entry->name);
-	snprintf(heartbeat->owner, sizeof heartbeat->owner, "%s",
-	    ending ? "" : engine->owner);
-	snprintf(heartbeat->state, sizeof heartbeat->state, "%s",
-	    over ? "stopped" : lun_state_name(report.state));
-	snprintf(heartbeat->waiting_for, sizeof heartbeat->waiting_for, "%s",
-	    ending ? "" : report.waiting_for);
-	snprintf(heartbeat->last_error, sizeof heartbeat->last_error, "%s",
-	    report.last_error);
+	if (strcmp(heartbeat->state, lun_state_name(LUN_STATE_FAILED)) != 0)
+		snprintf(heartbeat->state, sizeof heartbeat->state, "stopped");
+	heartbeat->events_per_second = 0;
+	heartbeat->owner[0] = '\0';
+	heartbeat->waiting_for[0] = '\0';
 }
 
 /* Only what this engine runs; what another one holds is its to publish. */
@@ -67,23 +55,40 @@ is_ours(struct lun_entry *entry)
 	return state != LUN_STATE_HELD && state != LUN_STATE_NEW;
 }
 
+static size_t
+collect(struct lun_engine *engine, bool ending,
+    struct lun_heartbeat *heartbeats, size_t room)
+{
+	struct lun_entry *entry;
+	size_t count = 0;
+
+	for (size_t i = 0;
+	     i < room && (entry = lun_engine_at(engine, i)) != NULL; i++) {
+		if (!is_ours(entry))
+			continue;
+		lun_projection_fill_heartbeat(entry->p, &heartbeats[count]);
+		if (ending)
+			say_stopped(&heartbeats[count]);
+		count++;
+	}
+	return count;
+}
+
 static void
 publish(struct lun_monitor *monitor, bool ending)
 {
 	struct lun_engine *engine = monitor->engine;
 	struct lun_heartbeat *heartbeats;
-	struct lun_entry *entry;
 	struct lun_err err;
-	size_t count = 0, room = engine->entry_count;
+	size_t count, room;
 
+	pthread_mutex_lock(&engine->lock);
+	room = engine->entry_count;
+	pthread_mutex_unlock(&engine->lock);
 	heartbeats = calloc(room + 1, sizeof *heartbeats);
 	if (heartbeats == NULL)
 		return;
-	for (size_t i = 0;
-	     i < room && (entry = lun_engine_at(engine, i)) != NULL; i++)
-		if (is_ours(entry))
-			fill_heartbeat(
-			    engine, entry, ending, &heartbeats[count++]);
+	count = collect(engine, ending, heartbeats, room);
 	if (count > 0 && lun_model_store_publish(
 			     monitor->store, heartbeats, count, &err) != LUN_OK)
 		lun_log(&engine->log, LUN_LOG_DEBUG,

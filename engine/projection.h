@@ -195,6 +195,9 @@ void lun_projection_note_position(
 /* Until it is noted again, nobody's wait for a position is over. */
 void lun_projection_forget_position(struct lun_projection *p);
 struct lun_report lun_projection_report(struct lun_projection *p);
+/* The report in the form in which other processes get it. */
+void lun_projection_fill_heartbeat(
+    struct lun_projection *p, struct lun_heartbeat *heartbeat);
 
 /* Replace the script, under the lock: a watchdog may be looking at it. */
 void lun_projection_put_script(

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "clock.h"
 #include "error.h"
 #include "projection.h"
 
@@ -112,6 +113,28 @@ lun_projection_report(struct lun_projection *p)
 	report = p->report;
 	pthread_mutex_unlock(&p->around->board->lock);
 	return report;
+}
+
+void
+lun_projection_fill_heartbeat(
+    struct lun_projection *p, struct lun_heartbeat *heartbeat)
+{
+	struct lun_report report = lun_projection_report(p);
+
+	*heartbeat = (struct lun_heartbeat){
+	    .events_per_second = report.events_per_second,
+	    .at = lun_clock_wall_us(),
+	};
+	snprintf(
+	    heartbeat->projection, sizeof heartbeat->projection, "%s", p->name);
+	snprintf(
+	    heartbeat->owner, sizeof heartbeat->owner, "%s", p->around->owner);
+	snprintf(heartbeat->state, sizeof heartbeat->state, "%s",
+	    lun_state_name(report.state));
+	snprintf(heartbeat->waiting_for, sizeof heartbeat->waiting_for, "%s",
+	    report.waiting_for);
+	snprintf(heartbeat->last_error, sizeof heartbeat->last_error, "%s",
+	    report.last_error);
 }
 
 void

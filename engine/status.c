@@ -157,7 +157,7 @@ add_activity(struct lun_engine *engine, const struct known *known,
 	    : fresh ? known->heartbeat.waiting_for
 		    : "");
 	lun_object_words(out, "last_error",
-	    is_ours(known) || known->report.last_error[0] != '\0'
+	    is_ours(known) || (!fresh && known->report.last_error[0] != '\0')
 		? known->report.last_error
 		: known->heartbeat.last_error);
 }
