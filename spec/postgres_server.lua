@@ -83,7 +83,7 @@ local function make(options)
     "listen_addresses = ''",
     "unix_socket_directories = '" .. self.dir .. "'",
     "fsync = " .. (options.fsync and "on" or "off"),
-    "max_connections = 60",
+    "max_connections = 300",
     "shared_buffers = 32MB",
     "timezone = 'UTC'",
     "log_timezone = 'UTC'",
