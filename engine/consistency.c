@@ -103,13 +103,16 @@ step_there(struct wait *wait, struct lun_err *err)
 	for (;;) {
 		enum lun_code code = step_once(wait, err);
 
-		if (code != LUN_OK && code != LUN_AGAIN)
+		if (code == LUN_UNAVAILABLE && is_over(wait))
+			return code;
+		if (code != LUN_OK && code != LUN_AGAIN &&
+		    code != LUN_UNAVAILABLE)
 			return code;
 		if (has_arrived(wait))
 			return LUN_OK;
 		if (is_over(wait))
 			return LUN_TIMEOUT;
-		if (code == LUN_AGAIN)
+		if (code != LUN_OK)
 			nanosleep(&pause, NULL);
 	}
 }

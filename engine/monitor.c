@@ -16,7 +16,7 @@
 #define NS_PER_S  1e9
 #define TICK_MS   100
 #define SETTLE_NS (50 * NS_PER_MS) /* an editor's several writes are one */
-#define PATHS_MAX 64 /* changed at one time; the rest comes with the next */
+#define HASTE_NS  (20 * SETTLE_NS) /* but nobody waits longer for their end */
 
 struct lun_monitor {
 	struct lun_engine *engine;
@@ -28,9 +28,10 @@ struct lun_monitor {
 	int64_t counted_ns;
 	int64_t renewed_ns;
 
-	char *changed[PATHS_MAX];
+	char **changed; /* paths of scripts, each once */
 	size_t changed_count;
 	int64_t changed_ns; /* the latest change */
+	int64_t first_ns;   /* the first of those not handled yet */
 };
 
 /* ---- what is published ------------------------------------------------- */
@@ -202,24 +203,30 @@ static void
 note_change(void *arg, const char *path)
 {
 	struct lun_monitor *monitor = arg;
+	char **grown;
 
 	monitor->changed_ns = lun_clock_mono_ns();
+	if (monitor->changed_count == 0)
+		monitor->first_ns = monitor->changed_ns;
 	for (size_t i = 0; i < monitor->changed_count; i++)
 		if (strcmp(monitor->changed[i], path) == 0)
 			return;
-	if (monitor->changed_count < PATHS_MAX) {
-		char *copy = strdup(path);
-
-		if (copy != NULL)
-			monitor->changed[monitor->changed_count++] = copy;
-	}
+	grown = realloc(
+	    monitor->changed, (monitor->changed_count + 1) * sizeof *grown);
+	if (grown == NULL)
+		return;
+	monitor->changed = grown;
+	grown[monitor->changed_count] = strdup(path);
+	if (grown[monitor->changed_count] != NULL)
+		monitor->changed_count++;
 }
 
 static void
 handle_changes(struct lun_monitor *monitor, int64_t now)
 {
 	if (monitor->changed_count == 0 ||
-	    now - monitor->changed_ns < SETTLE_NS)
+	    (now - monitor->changed_ns < SETTLE_NS &&
+		now - monitor->first_ns < HASTE_NS))
 		return;
 	for (size_t i = 0; i < monitor->changed_count; i++) {
 		lun_engine_file_changed(monitor->engine, monitor->changed[i]);
@@ -292,6 +299,7 @@ destroy(struct lun_monitor *monitor)
 {
 	for (size_t i = 0; i < monitor->changed_count; i++)
 		free(monitor->changed[i]);
+	free(monitor->changed);
 	if (monitor->bell >= 0)
 		close(monitor->bell);
 	lun_model_store_close(monitor->store);

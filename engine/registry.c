@@ -224,11 +224,11 @@ register_one(struct lun_engine *engine, struct lun_script *script,
 		code = replace_script(engine, entry, script, err);
 	} else {
 		code = make_entry(engine, script, path, &entry, err);
-		if (code == LUN_OK)
-			code = follow_file(engine, path, err);
 		if (code == LUN_OK && lun_engine_is_running(engine))
 			code = lun_entry_start(engine, entry, NULL, err);
 	}
+	if (code == LUN_OK)
+		code = follow_file(engine, path, err);
 	if (code == LUN_OK && name != NULL)
 		memcpy(name, entry->name, sizeof entry->name);
 	return code;

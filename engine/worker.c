@@ -431,6 +431,7 @@ lun_worker_free(struct lun_worker *worker, int64_t deadline_ns)
 		}
 	}
 	pthread_join(worker->thread, NULL);
+	take_script(worker); /* that came too late for the thread */
 	p->running = false;
 	destroy(worker);
 	return true;

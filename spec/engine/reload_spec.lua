@@ -174,6 +174,49 @@ for _, kind in ipairs(kit.kinds) do
       assert_complete()
     end)
 
+    it("is a projection as soon as it is right", function()
+      local second = helper.write_file(folder .. "/second.lua", "return {")
+      write()
+      helper.write_file(second, script { name = "second" })
+      helper.wait(function()
+        return kit.status(engine, "second")
+      end)
+      write "second"
+      assert_complete "second"
+    end)
+
+    it("goes on under another file name", function()
+      write()
+      assert(os.rename(path, folder .. "/journal.lua"))
+      path = folder .. "/journal.lua"
+      edit(script { tag = "new" })
+      write_until "new"
+      assert_complete()
+      kit.wait_state(engine, "diary", "live")
+    end)
+
+    it("is taken in time though it changes all the time", function()
+      write()
+      helper.wait(function()
+        edit(script { tag = "new" })
+        write()
+        return log():find "new"
+      end)
+      assert_complete()
+    end)
+
+    it("may be one of many that come at once", function()
+      for i = 1, 80 do
+        helper.write_file(folder .. "/many_" .. i .. ".lua",
+          script { name = "many_" .. i })
+      end
+      helper.wait(function()
+        return #engine:status() == 81
+      end)
+      write "many_80"
+      assert_complete "many_80"
+    end)
+
     it("leaves its models when it is removed, and finds them again",
       function()
         write()
@@ -330,6 +373,43 @@ describe("a script that is registered again #threads", function()
     helper.wait(function()
       kit.append(engine, { { n = 2, ids = "a" } })
       assert(engine:wait { projection = "diary" })
+      return engine:get("diary", "a").log:find "new"
+    end)
+  end)
+
+  it("is not lost to a stop that comes first", function()
+    local engine = kit.open(kit.stores "memory")
+    local busy = script():gsub("return {", [[
+      local function think() for _ = 1, 300000 do end end
+      %0]], 1):gsub("local n = ", "think() %0")
+    for n = 1, 100 do
+      kit.append(engine, { { n = n, ids = "a" } })
+    end
+    kit.register(engine, busy)
+    assert(engine:start())
+    kit.wait_state(engine, "diary", "new")
+    kit.register(engine, script { tag = "new" })
+    assert(engine:stop())
+    assert(engine:run_once())
+    kit.append(engine, { { n = 101, ids = "a" } })
+    assert(engine:run_once())
+    assert.matches(",101new,$", engine:get("diary", "a").log)
+  end)
+
+  it("is watched where it is now", function()
+    local folder, other = helper.tmpdir(), helper.tmpdir()
+    local engine = kit.open(kit.stores "memory")
+    assert(engine:watch())
+    assert(engine:register(
+      helper.write_file(folder .. "/diary.lua", script())))
+    assert(engine:start())
+    assert(os.remove(folder .. "/diary.lua"))
+    local path = helper.write_file(other .. "/diary.lua", script())
+    assert(engine:register(path))
+    helper.write_file(path, script { tag = "new" })
+    helper.wait(function()
+      kit.append(engine, { { n = 1, ids = "a" } })
+      assert(engine:wait { projection = "diary", timeout = 5 })
       return engine:get("diary", "a").log:find "new"
     end)
   end)
