@@ -235,6 +235,30 @@ describe("a postgres layout with late events #postgres", function()
       assert.is_nil(events.request.state:find('"skips"', 1, true))
     end)
 
+    it("sets a grace time where sessions keep numbers in stock", function()
+      local layout, url, session = start "rails_event_store"
+      local other, first = session(), session()
+      other:run "ALTER SEQUENCE event_store_events_id_seq CACHE 10"
+      append(first, layout, "a", 1)
+      append(other, layout, "b", 1)
+      local events = start_reader(url)
+      assert.equal("a 1", events:read())
+      append(first, layout, "a", 2)
+      helper.sleep_ms(50)
+      assert.equal("a 2", events:read(), "with the number before b's")
+      events = start_reader(url .. "&grace_ms=20")
+      events:read_until "a 1, a 2, b 1"
+    end)
+
+    it("refuses tables that several sequences number", function()
+      local _, url, session = start "marten"
+      session():run "CREATE SEQUENCE mt_events_sequence_acme"
+      local store, message, code = event_store.open(url)
+      assert.is_nil(store)
+      assert.equal("config", code)
+      assert.matches("each tenant has a sequence of its own", message)
+    end)
+
     it("passes over archived events and knows their versions", function()
       local layout, url, session = start "marten"
       local other = session()

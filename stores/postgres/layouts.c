@@ -70,6 +70,7 @@ const struct lun_pg_layout lun_pg_layouts[] = {
 	.metadata = "?e.headers",
 	.recorded_at = "e.timestamp",
 	.safety = LUN_PG_GAPS,
+	.rivals = "mt\\_events\\_sequence\\_%", /* one for each tenant */
 	/* In Rich mode numbers are drawn before the transaction begins. */
 	.grace_ms = 3000,
 	.window_ms = 60000,

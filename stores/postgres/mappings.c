@@ -7,6 +7,7 @@
 
 #include "error.h"
 #include "horizon.h"
+#include "marks.h"
 
 #define OWN_LAYOUT    "lunette"
 #define CUSTOM_LAYOUT "custom"
@@ -601,7 +602,8 @@ make_statements(
 	if (!make_keys(mapping) || !make_columns(mapping) ||
 	    !make_channel(mapping))
 		return no_memory(c, err);
-	return lun_pg_check_safety(mapping, c, err);
+	code = lun_pg_check_safety(mapping, c, err);
+	return code == LUN_OK ? lun_pg_marks_prepare(c, mapping, err) : code;
 }
 
 /* ---- finding a layout -------------------------------------------------- */

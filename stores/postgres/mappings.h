@@ -62,7 +62,8 @@ struct lun_pg_layout {
 	const char *category;
 	bool starts_at_zero; /* the first position; else it is above 0 */
 	bool unwrap; /* {"Type": data} and "Type" in place of type and data */
-	bool loose;  /* versions may have holes, or do not exist */
+	const char *rivals; /* sequences beside the one: no common order */
+	bool loose;         /* versions may have holes, or do not exist */
 	/*
 	 * How long a number may be known to a writer before its transaction
 	 * can be seen, and for how long late events are looked for after that.

@@ -6,6 +6,10 @@
 
 #define SPACING_US 20000 /* between marks */
 
+/* For numbers that sessions keep in stock. */
+#define STOCK_GRACE_US  10000000
+#define STOCK_WINDOW_US 60000000
+
 /* A prepared transaction has another name than when it began. */
 #define PREPARED LUN_TEXT("prepared")
 
@@ -14,6 +18,76 @@ lun_pg_time_position(int64_t us)
 {
 	return (struct lun_position){
 	    us > 0 ? (uint64_t)(us / 1000) << 16 : 0, 0};
+}
+
+/* ---- sequences --------------------------------------------------------- */
+
+static const char ask_sequences[] =
+    "SELECT EXISTS (SELECT FROM pg_catalog.pg_depend d "
+    "JOIN pg_catalog.pg_sequence s ON s.seqrelid = d.objid "
+    "WHERE d.classid = 'pg_class'::regclass AND d.refobjid = t.oid "
+    "AND s.seqcache > 1) "
+    "OR EXISTS (SELECT FROM pg_catalog.pg_attrdef a "
+    "JOIN pg_catalog.pg_depend d ON d.objid = a.oid "
+    "JOIN pg_catalog.pg_sequence s ON s.seqrelid = d.refobjid "
+    "WHERE d.classid = 'pg_attrdef'::regclass AND a.adrelid = t.oid "
+    "AND s.seqcache > 1), "
+    "EXISTS (SELECT FROM pg_catalog.pg_class s WHERE s.relkind = 'S' "
+    "AND s.relnamespace = t.relnamespace AND s.relname LIKE $2) "
+    "FROM pg_catalog.pg_class t WHERE t.oid = $1::text::regclass";
+
+static void
+add_relation(const struct lun_pg_mapping *mapping, struct lun_buffer *relation)
+{
+	lun_pg_quote(relation, mapping->schema);
+	lun_buffer_add_byte(relation, '.');
+	lun_pg_quote(relation, mapping->table);
+}
+
+static enum lun_code
+take_sequences(struct lun_pg *c, struct lun_pg_mapping *mapping,
+    const PGresult *row, struct lun_err *err)
+{
+	if (lun_pg_bool(row, 0, 1))
+		return lun_fail(err, LUN_CONFIG,
+		    "%s: each tenant has a sequence of its own, so the events "
+		    "have no common order: they cannot be read as one log",
+		    lun_pg_name(c));
+	if (!lun_pg_bool(row, 0, 0) || mapping->grace_us > 0 ||
+	    lun_pg_place_value(c->place, "grace_ms") != NULL)
+		return LUN_OK;
+	mapping->grace_us = STOCK_GRACE_US;
+	if (mapping->window_us == 0)
+		mapping->window_us = STOCK_WINDOW_US;
+	return LUN_OK;
+}
+
+enum lun_code
+lun_pg_marks_prepare(
+    struct lun_pg *c, struct lun_pg_mapping *mapping, struct lun_err *err)
+{
+	struct lun_buffer relation = {0};
+	struct lun_pg_params params = {0};
+	PGresult *result = NULL;
+	enum lun_code code;
+
+	if (mapping->safety != LUN_PG_GAPS)
+		return LUN_OK;
+	add_relation(mapping, &relation);
+	lun_pg_add_text(&params, LUN_PG_TEXT, lun_buffer_text(&relation));
+	lun_pg_add_text(
+	    &params, LUN_PG_TEXT, lun_text_of(mapping->layout.rivals));
+	if (relation.failed)
+		code = lun_fail(
+		    err, LUN_NOMEM, "%s: out of memory", lun_pg_name(c));
+	else
+		code = lun_pg_query(c, ask_sequences, &params, &result, err);
+	if (code == LUN_OK)
+		code = take_sequences(c, mapping, result, err);
+	PQclear(result);
+	lun_pg_params_free(&params);
+	lun_buffer_free(&relation);
+	return code;
 }
 
 /* ---- the look ---------------------------------------------------------- */
@@ -114,9 +188,7 @@ lun_pg_sight_take(struct lun_pg *c, const struct lun_pg_mapping *mapping,
 	PGresult *result = NULL;
 	enum lun_code code;
 
-	lun_pg_quote(&relation, mapping->schema);
-	lun_buffer_add_byte(&relation, '.');
-	lun_pg_quote(&relation, mapping->table);
+	add_relation(mapping, &relation);
 	add_statement(mapping, after, &relation, &sql, &params);
 	if (sql.failed || relation.failed)
 		code = lun_fail(

@@ -20,6 +20,14 @@
 #include "mappings.h"
 #include "source_state.h"
 
+/*
+ * Look at the sequences of a mapping. Numbers that a session keeps in stock
+ * (CACHE) need a grace time, which is set if the URL sets none. LUN_CONFIG if
+ * several sequences number the rows.
+ */
+enum lun_code lun_pg_marks_prepare(struct lun_pg *c,
+    struct lun_pg_mapping *mapping, struct lun_err *err) LUN_MUSTCHECK;
+
 struct lun_pg_sight {
 	struct lun_position last; /* event that can be seen; START: none */
 	struct lun_buffer anchor; /* the id of the event at `after` */
