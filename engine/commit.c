@@ -51,6 +51,18 @@ finish_commit(struct lun_projection *p)
 	lun_projection_note_position(p, p->committed);
 }
 
+static enum lun_code
+fail_commit(struct lun_projection *p, enum lun_code code, struct lun_err *err)
+{
+	p->ready = false;
+	if (code != LUN_TIMEOUT)
+		return code;
+	lun_projection_doubt(p);
+	if (err != NULL)
+		err->code = LUN_UNAVAILABLE;
+	return LUN_UNAVAILABLE;
+}
+
 enum lun_code
 lun_projection_settle(struct lun_projection *p, struct lun_err *err)
 {
@@ -60,11 +72,10 @@ lun_projection_settle(struct lun_projection *p, struct lun_err *err)
 		return LUN_OK;
 	code = lun_lane_wait(p->commit_lane, err);
 	p->commit.under_way = false;
-	if (code == LUN_OK)
-		finish_commit(p);
-	else
-		p->ready = false;
-	return code;
+	if (code != LUN_OK)
+		return fail_commit(p, code, err);
+	finish_commit(p);
+	return LUN_OK;
 }
 
 /* The lists change places: one is filled while the other is committed. */
@@ -132,11 +143,10 @@ lun_projection_commit(struct lun_projection *p, struct lun_position position,
 		return LUN_OK;
 	}
 	code = write_commit(p, err);
-	if (code == LUN_OK)
-		finish_commit(p);
-	else
-		p->ready = false;
-	return code;
+	if (code != LUN_OK)
+		return fail_commit(p, code, err);
+	finish_commit(p);
+	return LUN_OK;
 }
 
 enum lun_code

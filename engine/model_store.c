@@ -68,6 +68,15 @@ lun_model_store_connect(struct lun_model_store *store,
 	return store->ops->connect(store, out, err);
 }
 
+enum lun_code
+lun_model_store_connect_beside(struct lun_model_store *store,
+    struct lun_model_store **out, struct lun_err *err)
+{
+	if (store->ops->connect_beside == NULL)
+		return store->ops->connect(store, out, err);
+	return store->ops->connect_beside(store, out, err);
+}
+
 void
 lun_model_store_close(struct lun_model_store *store)
 {

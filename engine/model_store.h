@@ -10,7 +10,8 @@
  * change is checked against the expected revision and the fence and raises the
  * revision by one.
  *
- * LUN_UNAVAILABLE means "locked or away, nothing was written, try again".
+ * LUN_UNAVAILABLE means "locked or away, nothing was written, try again";
+ * LUN_TIMEOUT "lost on the way, whether it was written is not known".
  */
 
 #ifndef LUN_MODEL_STORE_H
@@ -142,6 +143,12 @@ struct lun_model_store_ops {
 	    struct lun_model_store **out, struct lun_err *err);
 	enum lun_code (*connect)(struct lun_model_store *store,
 	    struct lun_model_store **out, struct lun_err *err);
+	/*
+	 * The same for a second thread of one owner, where connections are
+	 * dear: it may wait for calls of the first. NULL: as connect.
+	 */
+	enum lun_code (*connect_beside)(struct lun_model_store *store,
+	    struct lun_model_store **out, struct lun_err *err);
 	/* Never fails; releases what this connection owns. */
 	void (*close)(struct lun_model_store *store);
 
@@ -208,7 +215,9 @@ struct lun_model_store_ops {
 
 	/*
 	 * Write all of it and the checkpoint, or nothing. LUN_CONFLICT if the
-	 * stored revision or fence is another.
+	 * stored revision or fence is another. LUN_TIMEOUT: the store was lost
+	 * while it committed, and may even commit later; whoever acquires the
+	 * projection anew puts an end to that, and the checkpoint then tells.
 	 */
 	enum lun_code (*commit)(struct lun_model_store *store,
 	    const struct lun_write_set *write_set, struct lun_err *err);
@@ -286,6 +295,8 @@ enum lun_code lun_model_store_open(const char *url,
     struct lun_err *err) LUN_MUSTCHECK;
 /* NULL is allowed. */
 enum lun_code lun_model_store_connect(struct lun_model_store *store,
+    struct lun_model_store **out, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_model_store_connect_beside(struct lun_model_store *store,
     struct lun_model_store **out, struct lun_err *err) LUN_MUSTCHECK;
 void lun_model_store_close(struct lun_model_store *store);
 enum lun_code lun_model_store_acquire(struct lun_model_store *store,

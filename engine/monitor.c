@@ -26,7 +26,7 @@ struct lun_monitor {
 	atomic_bool stop;
 	int64_t published_ns;
 	int64_t counted_ns;
-	int64_t renewed_ns;
+	int64_t renew_at_ns;
 
 	char **changed; /* paths of scripts, each once */
 	size_t changed_count;
@@ -51,9 +51,10 @@ say_stopped(struct lun_heartbeat *heartbeat)
 static bool
 is_ours(struct lun_entry *entry)
 {
-	enum lun_state state = lun_projection_report(entry->p).state;
+	struct lun_report report = lun_projection_report(entry->p);
 
-	return state != LUN_STATE_HELD && state != LUN_STATE_NEW;
+	return !report.lost && report.state != LUN_STATE_HELD &&
+	       report.state != LUN_STATE_NEW;
 }
 
 static size_t
@@ -173,28 +174,53 @@ watch_scripts(struct lun_engine *engine)
 	}
 }
 
+static void
+wake_worker(struct lun_engine *engine, struct lun_entry *entry)
+{
+	pthread_mutex_lock(&engine->lock);
+	if (entry->worker != NULL)
+		lun_worker_wake(entry->worker);
+	pthread_mutex_unlock(&engine->lock);
+}
+
 /* A stuck script's lease is left to run out: somebody else may take over. */
+static bool
+renew_lease(struct lun_monitor *monitor, struct lun_entry *entry)
+{
+	struct lun_engine *engine = monitor->engine;
+	struct lun_report report = lun_projection_report(entry->p);
+	struct lun_err err;
+	enum lun_code code;
+
+	if (!report.owned || report.lost || report.stuck)
+		return true;
+	code = lun_model_store_renew(monitor->store, entry->name, report.fence,
+	    engine->settings.lease_ms, &err);
+	if (code == LUN_OK)
+		return true;
+	lun_log(&engine->log, LUN_LOG_WARNING, "%s: renewing the ownership: %s",
+	    entry->name, err.message);
+	if (code == LUN_CONFLICT) {
+		lun_projection_note_loss(entry->p, report.fence);
+		wake_worker(engine, entry);
+	}
+	return code == LUN_CONFLICT;
+}
+
+/* Where that failed it is tried again soon. */
 static void
 renew_leases(struct lun_monitor *monitor, int64_t now)
 {
 	struct lun_engine *engine = monitor->engine;
-	int64_t lease_ms = engine->settings.lease_ms;
+	int64_t third_ns = engine->settings.lease_ms * NS_PER_MS / 3;
 	struct lun_entry *entry;
+	bool renewed = true;
 
-	if (now - monitor->renewed_ns < lease_ms * NS_PER_MS / 3)
+	if (now < monitor->renew_at_ns)
 		return;
-	monitor->renewed_ns = now;
-	for (size_t i = 0; (entry = lun_engine_at(engine, i)) != NULL; i++) {
-		struct lun_report report = lun_projection_report(entry->p);
-		struct lun_err err;
-
-		if (report.owned && !report.stuck &&
-		    lun_model_store_renew(monitor->store, entry->name,
-			report.fence, lease_ms, &err) != LUN_OK)
-			lun_log(&engine->log, LUN_LOG_WARNING,
-			    "%s: renewing the ownership: %s", entry->name,
-			    err.message);
-	}
+	for (size_t i = 0; (entry = lun_engine_at(engine, i)) != NULL; i++)
+		renewed = renew_lease(monitor, entry) && renewed;
+	monitor->renew_at_ns = now + (renewed ? third_ns : third_ns / 4);
 }
 
 /* ---- changed files ----------------------------------------------------- */

@@ -32,7 +32,8 @@ connect_stores(struct lun_projection *p, struct lun_err *err)
 	if (code == LUN_OK)
 		code = lun_model_store_connect(around->models, &p->models, err);
 	if (code == LUN_OK)
-		code = lun_model_store_connect(around->models, &p->writer, err);
+		code =
+		    lun_model_store_connect_beside(p->models, &p->writer, err);
 	pthread_mutex_unlock(around->stores_lock);
 	return code;
 }
@@ -161,6 +162,7 @@ set_owned(struct lun_projection *p, bool owned)
 	p->ready = false;
 	pthread_mutex_lock(&p->around->board->lock);
 	p->report.owned = owned;
+	p->report.lost = false;
 	p->report.fence = p->fence;
 	/* Somebody else may set it back meanwhile. */
 	p->report.has_position = false;
@@ -181,12 +183,28 @@ renew_lease(struct lun_projection *p, struct lun_err *err)
 	    p->models, p->name, p->fence, lease_ms, err);
 }
 
+void
+lun_projection_doubt(struct lun_projection *p)
+{
+	set_owned(p, false);
+}
+
+/* The old lock goes too, so that a new one counts the next time. */
+static void
+let_go(struct lun_projection *p)
+{
+	lun_model_store_release(p->models, p->name, p->fence);
+	set_owned(p, false);
+}
+
 enum lun_code
 lun_projection_own(struct lun_projection *p, struct lun_err *err)
 {
 	char holder[LUN_OWNER_SIZE];
 	enum lun_code code;
 
+	if (p->owned && lun_projection_report(p).lost)
+		let_go(p);
 	if (p->owned)
 		return renew_lease(p, err);
 	code = lun_model_store_acquire(p->models, p->name, p->around->owner,
@@ -442,9 +460,7 @@ has_lost(struct lun_projection *p)
 	    lun_model_store_renew(p->models, p->name, p->fence,
 		p->around->settings->lease_ms, NULL) != LUN_CONFLICT)
 		return false;
-	/* The old lock, so that the new one counts the next time. */
-	lun_model_store_release(p->models, p->name, p->fence);
-	set_owned(p, false);
+	let_go(p);
 	return true;
 }
 
@@ -460,6 +476,10 @@ lun_projection_one_step(
 	code = try_step(p, applied, &failure);
 	if (code == LUN_OK)
 		return code;
+	if (code == LUN_TIMEOUT) {
+		lun_projection_doubt(p);
+		code = failure.code = LUN_UNAVAILABLE;
+	}
 	if (err != NULL)
 		*err = failure;
 	if (code == LUN_AGAIN || atomic_load(&p->abandoned))

@@ -38,6 +38,7 @@ struct lun_report {
 	enum lun_state state;
 	int version; /* of the script in force */
 	bool owned;
+	bool lost;     /* the store says that it belongs to another engine */
 	int64_t fence; /* of the ownership */
 	bool stuck;    /* its script does not come back from a library call */
 	bool has_position;
@@ -140,6 +141,13 @@ void lun_projection_overlap(struct lun_projection *p);
 /* Become the owner, if that has not been done. LUN_HELD names who is. */
 enum lun_code lun_projection_own(
     struct lun_projection *p, struct lun_err *err) LUN_MUSTCHECK;
+/*
+ * Nobody knows whether the last change was made: the next one acquires it anew,
+ * under a fence that keeps older changes from landing late.
+ */
+void lun_projection_doubt(struct lun_projection *p);
+/* From any thread: the ownership with this fence has passed on. */
+void lun_projection_note_loss(struct lun_projection *p, int64_t fence);
 /* Own it, make its tables exist and read the checkpoint, if need be. */
 enum lun_code lun_projection_prepare(
     struct lun_projection *p, struct lun_err *err) LUN_MUSTCHECK;

@@ -104,6 +104,17 @@ lun_projection_wait_for_store(struct lun_projection *p, const char *why)
 		    p->name, why);
 }
 
+void
+lun_projection_note_loss(struct lun_projection *p, int64_t fence)
+{
+	struct lun_board *board = p->around->board;
+
+	pthread_mutex_lock(&board->lock);
+	if (p->report.owned && p->report.fence == fence)
+		p->report.lost = true;
+	pthread_mutex_unlock(&board->lock);
+}
+
 struct lun_report
 lun_projection_report(struct lun_projection *p)
 {

@@ -68,6 +68,7 @@ local function make(options)
     user = "postgres",
     port = 5432,
     count = 0,
+    mark = "",
     dir = helper.tmpdir(),
   }, server)
   if is_root() then
@@ -116,9 +117,6 @@ function server:stop(mode)
   self.running = false
 end
 
--- A command as the user the server runs as.
-server.unprivileged = unprivileged
-
 function server:url(name, query)
   return "postgres://" .. self.user .. "@/" .. name .. "?host=" .. self.dir
     .. (query and "&" .. query or "")
@@ -127,7 +125,7 @@ end
 -- A database with nothing in it; options: a suffix for CREATE DATABASE.
 function server:new_database(options)
   self.count = self.count + 1
-  local name = "lunette_" .. self.count
+  local name = "lunette_" .. self.mark .. self.count
   self:sql("postgres", "CREATE DATABASE " .. name .. " "
     .. (options or ""))
   return setmetatable(
@@ -148,64 +146,6 @@ function server:terminate(name)
   return tonumber(self:sql("postgres", ([[
     SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
     WHERE datname = '%s' AND application_name = 'lunette']]):format(name)))
-end
-
--- ---- a pooler in front of it
-
-local pooler = {}
-pooler.__index = pooler
-
--- PgBouncer in transaction mode, or nil and the reason why not.
-function server:pooler()
-  local code, path = helper.run "command -v pgbouncer"
-  if code ~= 0 then
-    return nil, "there is no pgbouncer here"
-  end
-  local dir = self.dir .. "/pooler"
-  must(unprivileged { "mkdir", dir })
-  local config = helper.write_file(helper.tmpdir() .. "/pgbouncer.ini", ([[
-[databases]
-* = host=%s port=%d
-[pgbouncer]
-listen_addr =
-listen_port = 6432
-unix_socket_dir = %s
-auth_type = trust
-auth_file = %s/users
-pool_mode = transaction
-default_pool_size = 20
-logfile = %s/log
-pidfile = %s/pid
-]]):format(self.dir, self.port, dir, dir, dir, dir))
-  must { "chmod", "-R", "a+rX", (config:match "^(.*)/") }
-  must(unprivileged {
-    "/bin/sh", "-c", 'printf \'"postgres" ""\n\' >"$0/users"', dir,
-  })
-  local one = setmetatable({
-    server = self,
-    dir = dir,
-    command = unprivileged { (path:gsub("%s+$", "")), config },
-  }, pooler)
-  one:start()
-  return one
-end
-
-function pooler:start()
-  self.process = helper.spawn(self.command, { cwd = "/" })
-  helper.wait(function()
-    return helper.run { "test", "-S", self.dir .. "/.s.PGSQL.6432" } == 0
-  end)
-end
-
--- The URL of a database through the pooler.
-function pooler:url(name, query)
-  return "postgres://" .. self.server.user .. "@/" .. name .. "?host="
-    .. self.dir .. "&port=6432" .. (query and "&" .. query or "")
-end
-
-function pooler:stop()
-  self.process:kill "TERM"
-  self.process:wait()
 end
 
 -- ---- one database
@@ -244,11 +184,41 @@ local keeper = setmetatable({ servers = {} }, {
   end,
 })
 
+-- busted forgets the modules of a spec file when it is done with it.
+debug.getregistry()["lunette.postgres_servers"] = keeper
+
+-- Other spec files, and programs that a spec starts, find the server by this.
+local PLACE = "LUNETTE_SPEC_POSTGRES"
+
+local function attach(place)
+  local bin, dir = place:match "^(.*):(.*)$"
+  return setmetatable({
+    bin = bin,
+    user = "postgres",
+    port = 5432,
+    count = 0,
+    mark = ("%x_"):format(helper.now_ms() // 1),
+    dir = dir,
+    running = true,
+  }, server)
+end
+
+-- Whether there can be one.
+function postgres.present()
+  return newest_binaries() ~= nil
+end
+
 -- The shared server, running; nil and the reason where there is none.
 function postgres.start()
-  if not shared and not reason then
+  local place = os.getenv(PLACE)
+  if not shared and place then
+    shared = attach(place)
+  elseif not shared and not reason then
     shared, reason = make {}
-    keeper.servers[#keeper.servers + 1] = shared
+    if shared then
+      keeper.servers[#keeper.servers + 1] = shared
+      helper.setenv(PLACE, shared.bin .. ":" .. shared.dir)
+    end
   end
   if shared and not shared.running then
     shared:start()

@@ -3,22 +3,40 @@
 
 local helper = require "spec.helper"
 local lunette = require "lunette"
+local postgres = require "spec.postgres_server"
 
 local kit = { kinds = { "memory", "sqlite" } }
+
+local database
+local schemas = 0
+
+if postgres.present() then
+  kit.kinds[3] = "sqlite to postgres"
+end
+
+local function new_place()
+  database = database or assert(postgres.start()):new_database()
+  schemas = schemas + 1
+  return database:with("schema=s" .. schemas)
+end
 
 -- ---- engines --------------------------------------------------------------
 
 local engines = {}
 
--- A pair of stores: settings to open engines with.
+-- A pair of stores: settings to open engines with. Beside the kinds above:
+-- "postgres", "postgres to sqlite".
 function kit.stores(kind)
   if kind == "memory" then
     return { events = "memory:", models = "memory:" }
   end
   local folder = helper.tmpdir()
+  local place = kind ~= "sqlite" and new_place()
   return {
-    events = "sqlite:" .. folder .. "/events.db",
-    models = "sqlite:" .. folder .. "/models.db",
+    events = place and kind ~= "sqlite to postgres" and place
+      or "sqlite:" .. folder .. "/events.db",
+    models = place and kind ~= "postgres to sqlite" and place
+      or "sqlite:" .. folder .. "/models.db",
     synchronous = "off",
   }
 end

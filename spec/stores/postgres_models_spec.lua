@@ -20,6 +20,7 @@ describe("the postgres model store #postgres", function()
   end
 
   contract(function()
+    collectgarbage() -- closes what the spec before has opened
     return assert(kit.open(database:with("schema=" .. new_schema())))
   end)
 end)

@@ -67,6 +67,8 @@ parse_code(struct lun_fault *fault, const char *value)
 		fault->code = LUN_IO;
 	else if (strcmp(value, "unavailable") == 0)
 		fault->code = LUN_UNAVAILABLE;
+	else if (strcmp(value, "timeout") == 0)
+		fault->code = LUN_TIMEOUT;
 	else
 		return false;
 	return true;
@@ -103,7 +105,8 @@ parse_query(struct lun_fault *fault, const char *const *kinds,
 		if (!parse_term(fault, kinds, term))
 			return lun_fail(err, LUN_CONFIG,
 			    "faulty: %s means nothing; write fail=METHOD:N, "
-			    "code=io, code=unavailable, when=after or times=N",
+			    "code=io, code=unavailable, code=timeout, "
+			    "when=after or times=N",
 			    term);
 		query += length + (query[length] == '&');
 	}

@@ -106,9 +106,12 @@ faulty_open(const char *rest, const struct lun_store_options *options,
 	return code;
 }
 
+typedef enum lun_code connect_fn(struct lun_model_store *store,
+    struct lun_model_store **out, struct lun_err *err);
+
 static enum lun_code
-faulty_connect(struct lun_model_store *store, struct lun_model_store **out,
-    struct lun_err *err)
+connect_inner(struct lun_model_store *store, connect_fn *connect,
+    struct lun_model_store **out, struct lun_err *err)
 {
 	struct faulty_models *made;
 	enum lun_code code;
@@ -118,12 +121,26 @@ faulty_connect(struct lun_model_store *store, struct lun_model_store **out,
 	made = new_store(lun_fault_share(of(store)->fault), err);
 	if (made == NULL)
 		return LUN_NOMEM;
-	code = lun_model_store_connect(inner_of(store), &made->inner, err);
+	code = connect(inner_of(store), &made->inner, err);
 	if (code == LUN_OK)
 		*out = &made->base;
 	else
 		faulty_close(&made->base);
 	return code;
+}
+
+static enum lun_code
+faulty_connect(struct lun_model_store *store, struct lun_model_store **out,
+    struct lun_err *err)
+{
+	return connect_inner(store, lun_model_store_connect, out, err);
+}
+
+static enum lun_code
+faulty_connect_beside(struct lun_model_store *store,
+    struct lun_model_store **out, struct lun_err *err)
+{
+	return connect_inner(store, lun_model_store_connect_beside, out, err);
 }
 
 /* ---- ownership --------------------------------------------------------- */
@@ -362,6 +379,7 @@ const struct lun_model_store_ops lun_faulty_models = {
     .abi = LUN_MODEL_STORE_ABI,
     .open = faulty_open,
     .connect = faulty_connect,
+    .connect_beside = faulty_connect_beside,
     .close = faulty_close,
     .acquire = faulty_acquire,
     .renew = faulty_renew,

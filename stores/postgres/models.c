@@ -144,6 +144,7 @@ postgres_open(const char *rest, const struct lun_store_options *options,
 		find_schema(m);
 		code = lun_pg_make_tables(m, err);
 	}
+	m->is_first = true;
 	if (code == LUN_OK)
 		*out = &m->base;
 	else
@@ -151,15 +152,44 @@ postgres_open(const char *rest, const struct lun_store_options *options,
 	return code;
 }
 
+/*
+ * The first handle is often only there to connect from: another one gets the
+ * connection that was made for it, and it makes itself a new one if need be.
+ */
 static enum lun_code
 postgres_connect(struct lun_model_store *store, struct lun_model_store **out,
     struct lun_err *err)
 {
 	struct pg_models *m = new_handle(new_line(), err);
+	struct pg_models *from;
 
 	if (m == NULL)
 		return LUN_NOMEM;
-	lun_pg_connect(m->c, models_of(store)->c);
+	from = lun_pg_models_enter(store);
+	lun_pg_connect(m->c, from->c);
+	if (from->is_first) {
+		m->c->conn = from->c->conn;
+		from->c->conn = NULL;
+	}
+	(void)lun_pg_models_leave(from, LUN_OK);
+	find_schema(m);
+	*out = &m->base;
+	return LUN_OK;
+}
+
+static enum lun_code
+postgres_connect_beside(struct lun_model_store *store,
+    struct lun_model_store **out, struct lun_err *err)
+{
+	struct pg_models *first = lun_pg_models_enter(store);
+	struct pg_line *line = first->line;
+	struct pg_models *m;
+
+	line->users++;
+	(void)lun_pg_models_leave(first, LUN_OK);
+	m = new_handle(line, err);
+	if (m == NULL)
+		return LUN_NOMEM;
 	find_schema(m);
 	*out = &m->base;
 	return LUN_OK;
@@ -330,6 +360,7 @@ const struct lun_model_store_ops lun_postgres_models = {
     .abi = LUN_MODEL_STORE_ABI,
     .open = postgres_open,
     .connect = postgres_connect,
+    .connect_beside = postgres_connect_beside,
     .close = postgres_close,
     .acquire = lun_pg_acquire,
     .renew = lun_pg_renew,

@@ -37,6 +37,7 @@ struct pg_models {
 	const char *schema;
 	char session[LUN_PG_SESSION_SIZE]; /* whose ownerships are this one's */
 	bool owns;                         /* has acquired something */
+	bool is_first;                     /* made by open, not by connect */
 	struct lun_pg_params params;       /* of the next statement */
 	struct lun_buffer sql;
 };
