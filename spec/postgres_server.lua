@@ -117,6 +117,9 @@ function server:stop(mode)
   self.running = false
 end
 
+-- A command as the user the server runs as.
+server.unprivileged = unprivileged
+
 function server:url(name, query)
   return "postgres://" .. self.user .. "@/" .. name .. "?host=" .. self.dir
     .. (query and "&" .. query or "")
@@ -146,6 +149,64 @@ function server:terminate(name)
   return tonumber(self:sql("postgres", ([[
     SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
     WHERE datname = '%s' AND application_name = 'lunette']]):format(name)))
+end
+
+-- ---- a pooler in front of it
+
+local pooler = {}
+pooler.__index = pooler
+
+-- PgBouncer in transaction mode, or nil and the reason why not.
+function server:pooler()
+  local code, path = helper.run "command -v pgbouncer"
+  if code ~= 0 then
+    return nil, "there is no pgbouncer here"
+  end
+  local dir = self.dir .. "/pooler"
+  must(unprivileged { "mkdir", dir })
+  local config = helper.write_file(helper.tmpdir() .. "/pgbouncer.ini", ([[
+[databases]
+* = host=%s port=%d
+[pgbouncer]
+listen_addr =
+listen_port = 6432
+unix_socket_dir = %s
+auth_type = trust
+auth_file = %s/users
+pool_mode = transaction
+default_pool_size = 20
+logfile = %s/log
+pidfile = %s/pid
+]]):format(self.dir, self.port, dir, dir, dir, dir))
+  must { "chmod", "-R", "a+rX", (config:match "^(.*)/") }
+  must(unprivileged {
+    "/bin/sh", "-c", 'printf \'"postgres" ""\n\' >"$0/users"', dir,
+  })
+  local one = setmetatable({
+    server = self,
+    dir = dir,
+    command = unprivileged { (path:gsub("%s+$", "")), config },
+  }, pooler)
+  one:start()
+  return one
+end
+
+function pooler:start()
+  self.process = helper.spawn(self.command, { cwd = "/" })
+  helper.wait(function()
+    return helper.run { "test", "-S", self.dir .. "/.s.PGSQL.6432" } == 0
+  end)
+end
+
+-- The URL of a database through the pooler.
+function pooler:url(name, query)
+  return "postgres://" .. self.server.user .. "@/" .. name .. "?host="
+    .. self.dir .. "&port=6432" .. (query and "&" .. query or "")
+end
+
+function pooler:stop()
+  self.process:kill "TERM"
+  self.process:wait()
 end
 
 -- ---- one database

@@ -134,7 +134,10 @@ to_position(lua_State *L, struct lun_event_store *store, struct lun_text text)
 
 /* ---- opening and closing ----------------------------------------------- */
 
-/* open(url [, {busy_timeout_ms=, synchronous=, wal_autocheckpoint=}]) */
+/*
+ * open(url [, {busy_timeout_ms=, call_timeout_ms=, synchronous=,
+ * wal_autocheckpoint=}])
+ */
 static int
 test_open(lua_State *L)
 {
@@ -150,6 +153,7 @@ test_open(lua_State *L)
 		lua_replace(L, 2);
 	}
 	options.busy_timeout_ms = integer_field(L, 2, "busy_timeout_ms", 5000);
+	options.call_timeout_ms = integer_field(L, 2, "call_timeout_ms", 30000);
 	options.wal_autocheckpoint_pages =
 	    integer_field(L, 2, "wal_autocheckpoint", 1000);
 	options.synchronous = text_field(L, 2, "synchronous").bytes;
@@ -463,6 +467,14 @@ store_parse(lua_State *L)
 	return 1;
 }
 
+/* A sentence or nil. */
+static int
+store_remark(lua_State *L)
+{
+	lua_pushstring(L, lun_event_store_remark(check_store(L)));
+	return 1;
+}
+
 static int
 store_wake_fd(lua_State *L)
 {
@@ -642,6 +654,7 @@ static const luaL_Reg methods[] = {
     {"commit", store_commit},
     {"rollback", store_rollback},
     {"parse", store_parse},
+    {"remark", store_remark},
     {"wake_fd", store_wake_fd},
     {"wait", store_wait},
     {"drain", store_drain},

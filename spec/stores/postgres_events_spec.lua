@@ -1,4 +1,6 @@
+local helper = require "spec.helper"
 local postgres = require "spec.postgres_server"
+local event_store = require "event_store_test"
 local contract = require "spec.stores.event_store_contract"
 
 local server, reason = postgres.start()
@@ -36,4 +38,392 @@ describe("a postgres event store #postgres", function()
     end,
   }
 
+  local database, store
+
+  before_each(function()
+    database = server:new_database()
+    store = assert(event_store.open(database.url))
+  end)
+
+  after_each(function()
+    store:close()
+  end)
+
+  local function open(query, user)
+    return event_store.open(database:with(query, user))
+  end
+
+  local function append(stream, count)
+    local events = {}
+    for i = 1, count or 1 do
+      events[i] = { stream = stream, type = "Moved", data = tostring(i) }
+    end
+    return assert(store:append(events))
+  end
+
+  local function column(events, name)
+    local values = {}
+    for i, found in ipairs(events) do
+      values[i] = found[name]
+    end
+    return values
+  end
+
+  -- A transaction of another program, open between the calls.
+  local function transaction(statements)
+    local fifo = helper.tmpdir() .. "/statements"
+    helper.run { "mkfifo", fifo }
+    local shell = helper.spawn({
+      server.bin .. "/psql", "-X", "-q", "-A", "-t", "-h", server.dir, "-U",
+      server.user, "-d", database.name, "-f", fifo,
+    })
+    local pipe = assert(io.open(fifo, "w"))
+    pipe:setvbuf "line"
+    pipe:write("BEGIN; ", statements, " SELECT 'done';\n")
+    helper.wait(function()
+      return shell:stdout():find "done"
+    end)
+    return function(last)
+      pipe:write(last, ";\n")
+      pipe:close()
+      assert(shell:wait() == 0, shell:stderr())
+    end
+  end
+
+  describe("as a table", function()
+    it("takes events by its function", function()
+      assert.equal("1", database:sql
+        "SELECT lunette_append('a', 'Opened', '{\"x\": 1.50}')")
+      assert.equal("2", database:sql [[
+        SELECT lunette_append('a', 'Moved', '2', '{"by": "me"}',
+          expected_version => 1, id => 'second',
+          recorded_at => '2026-01-02T03:04:05.000006Z')]])
+      local page = assert(store:read {})
+      assert.same({ '{"x": 1.50}', "2" }, column(page, "data"))
+      assert.same({ 1, 2 }, column(page, "version"))
+      assert.equal("second", page[2].id)
+      assert.equal('{"by": "me"}', page[2].metadata)
+      assert.equal(1767323045000006, page[2].recorded_at)
+      assert.equal(36, #page[1].id)
+    end)
+
+    it("takes an id once by its function", function()
+      database:sql "SELECT lunette_append('a', 'Moved', '1', id => 'x')"
+      assert.equal("1", database:sql
+        "SELECT lunette_append('b', 'Moved', '1', id => 'x')")
+      assert.equal(1, #assert(store:read {}))
+    end)
+
+    it("refuses a wrong version by its function", function()
+      append("a", 3)
+      local done, message = pcall(database.sql, database, [[
+        SELECT lunette_append('a', 'Moved', '1', expected_version => 2)]])
+      assert.is_false(done)
+      assert.matches("stream a is at version 3, expected 2", message)
+      assert.equal(3, #assert(store:read {}))
+    end)
+
+    it("takes rows of any program, with defaults", function()
+      database:sql [[
+        INSERT INTO lunette_events (stream, version, type, data)
+        VALUES ('a', 1, 'Opened', 'null')]]
+      local page = assert(store:read {})
+      assert.equal("null", page[1].data)
+      assert.is_true(
+        math.abs(page[1].recorded_at - os.time() * 1000000) < 600 * 1000000)
+    end)
+
+    it("may hold jsonb", function()
+      database:sql [[
+        ALTER TABLE lunette_events
+          ALTER data TYPE jsonb, ALTER metadata TYPE jsonb]]
+      local other = assert(open())
+      assert(other:append {
+        { stream = "a", type = "T", data = '{"a":1}', metadata = "{}" },
+        { stream = "a", type = "T", data = '"\\u0000"' },
+      } == nil)
+      assert(other:append {
+        { stream = "a", type = "T", data = '{"a":1}', metadata = "{}" },
+      })
+      local page = assert(other:read {})
+      assert.equal('{"a": 1}', page[1].data)
+      assert.equal("{}", page[1].metadata)
+      other:close()
+    end)
+
+    it("may be in a schema of its own, beside others", function()
+      local one = assert(open "schema=one")
+      local two = assert(open "schema=two")
+      assert(one:append { { stream = "a", type = "T", data = "1" } })
+      assert.equal(1, #assert(one:read {}))
+      assert.equal(0, #assert(two:read {}))
+      assert.are_not.equal(one:identity(), two:identity())
+      one:close()
+      two:close()
+    end)
+
+    it("is made once by many at a time", function()
+      local code = helper.run(("for i in 1 2 3 4 5 6; do %s -e '%s' & done; "
+        .. "wait"):format("lua5.4", ([[
+          package.path = "./?.lua;" .. package.path
+          require "spec.helper"
+          assert(require "event_store_test".open("%s")):close()
+          io.open("%s/" .. math.random(1 << 60), "w"):close()
+        ]]):format(database:with "schema=fresh", helper.tmpdir())))
+      assert.equal(0, code)
+      local all = assert(open "schema=fresh")
+      assert.equal("1", database:sql
+        "SELECT count(*) FROM fresh.lunette_event_store")
+      all:close()
+    end)
+  end)
+
+  describe("reads", function()
+    it("nothing of a transaction that is open, nor what came after it",
+      function()
+        local finish = transaction
+          "SELECT lunette_append('slow', 'Moved', '1');"
+        append("quick", 2)
+        local page = assert(store:read {})
+        assert.equal(0, #page)
+        assert.is_true(page.at_head)
+        assert.equal("0:0", store:head())
+        assert.equal(2, store:lag({}).events)
+        finish "COMMIT"
+        local events = assert(store:read {})
+        assert.same({ "slow", "quick", "quick" }, column(events, "stream"))
+      end)
+
+    it("a filter does not pass what may still appear", function()
+      append("a", 3)
+      local finish = transaction
+        "SELECT lunette_append('slow', 'Wanted', '1');"
+      append("a", 2)
+      local page = assert(store:read { types = { "Wanted" } })
+      assert.equal(0, #page)
+      assert.equal(store:head(), page.reached)
+      finish "COMMIT"
+      page = assert(store:read {
+        types = { "Wanted" }, after = page.reached, state = page.state,
+      })
+      assert.same({ "slow" }, column(page, "stream"))
+    end)
+
+    it("in the order of the pair where the numbers go the other way",
+      function()
+        local finish = transaction "SELECT pg_current_xact_id();"
+        append("later", 1)
+        finish "SELECT lunette_append('earlier', 'Moved', '1'); COMMIT"
+        local page = assert(store:read {})
+        assert.same({ "earlier", "later" }, column(page, "stream"))
+        local first = tonumber(page[1].position:match ":(%d+)")
+        local second = tonumber(page[2].position:match ":(%d+)")
+        assert.is_true(first > second)
+      end)
+
+    it("names the event that breaks the rules", function()
+      local one = append("a", 1)[1].position
+      database:sql "UPDATE lunette_events SET recorded_at = 'infinity'"
+      local page, message, code = store:read {}
+      assert.is_nil(page)
+      assert.equal("invalid", code)
+      assert.matches("the event at position " .. one:gsub("%p", "%%%0"),
+        message)
+    end)
+  end)
+
+  describe("refuses", function()
+    it("to go on where the log was cut back", function()
+      append("a", 3)
+      local page = assert(store:read {})
+      database:sql "DELETE FROM lunette_events WHERE version > 1"
+      local again, message, code =
+        store:read { after = page.reached, state = page.state }
+      assert.is_nil(again)
+      assert.equal("config", code)
+      assert.matches("ends at position", message)
+      assert.matches("rebuild", message)
+    end)
+
+    it("to go on where the event read last is another one", function()
+      append("a", 3)
+      local page = assert(store:read {})
+      database:sql "UPDATE lunette_events SET id = 'new' WHERE version = 3"
+      local again, message, code =
+        store:read { after = page.reached, state = page.state }
+      assert.is_nil(again)
+      assert.equal("config", code)
+      assert.matches("another event", message)
+    end)
+
+    it("transaction ids that were not given out yet", function()
+      append("a", 3)
+      database:sql [[
+        UPDATE lunette_events SET transaction_id = '99999999'
+        WHERE version = 3]]
+      for _, call in ipairs { "read", "head" } do
+        local done, message, code = store[call](store, {})
+        assert.is_nil(done)
+        assert.equal("config", code)
+        assert.matches("dump of another server", message)
+        assert.matches("SET transaction_id = pg_current_xact_id%(%)", message)
+      end
+      database:sql
+        "UPDATE lunette_events SET transaction_id = pg_current_xact_id()"
+      assert.equal(3, #assert(store:read {}))
+    end)
+
+    local wrong = {
+      ["postgres:x"] = "write postgres://USER@HOST/DATABASE",
+      ["postgres://localhost/x?colour=red"] = "colour",
+      ["postgres://u:secret@localhost/x?colour=red"] = "unknown key",
+      ["postgres://u:sec%zzret@localhost/x"] = "not valid",
+      ["postgres://u@/x?host=/nowhere"] = "No such file",
+      ["postgres://u@/x?schema=a;b"] = "a name has",
+      ["postgres://u@/x?sslmode=perhaps"] = "sslmode",
+    }
+    for url, words in pairs(wrong) do
+      it("the URL " .. url:gsub("secret", "..."), function()
+        local opened, message, code = event_store.open(url)
+        assert.is_nil(opened)
+        assert.is_true(code == "config" or code == "unavailable", code)
+        assert.matches(words, message, 1, true)
+        assert.is_nil(message:find "sec")
+      end)
+    end
+
+    local lacking = {
+      ["layout=unknown"] = "message%-db, marten",
+      ["layout=emmett"] = 'no table "emt_messages"',
+      ["layout=custom"] = "position=",
+      ["layout=custom&table=lunette_events&position=position&id=id"
+        .. "&stream=stream&type=type&data=data"] = "safe_head=",
+      ["layout=custom&table=lunette_events&position=position&id=id"
+        .. "&stream=stream&type=type&data=nothing&safe_head=serialised"] =
+        "nothing",
+      ["layout=custom&table=lunette_events&position=type&id=id"
+        .. "&stream=stream&type=type&data=data&safe_head=serialised"] =
+        "cannot hold a position",
+      ["layout=custom&table=lunette_events&position=position&id=id"
+        .. "&stream=stream&type=type&data=version&safe_head=serialised"] =
+        "cannot hold JSON",
+      ["layout=lunette&category=x"] = "category= is for layout=message%-db",
+    }
+    for query, words in pairs(lacking) do
+      it("?" .. query, function()
+        local opened, message, code = open(query)
+        assert.is_nil(opened)
+        assert.equal("config", code)
+        assert.matches(words, message)
+      end)
+    end
+
+    it("a database whose encoding is unknown", function()
+      local bytes = server:new_database
+        "ENCODING 'SQL_ASCII' TEMPLATE template0"
+      local opened, message, code = event_store.open(bytes.url)
+      assert.is_nil(opened)
+      assert.equal("config", code)
+      assert.matches("SQL_ASCII", message)
+    end)
+  end)
+
+  describe("for a role", function()
+    before_each(function()
+      database:sql [[
+        DROP ROLE IF EXISTS reader, writer;
+        CREATE ROLE reader LOGIN;
+        CREATE ROLE writer LOGIN;
+        GRANT SELECT ON lunette_events TO reader;
+        GRANT SELECT, INSERT ON lunette_events TO writer]]
+    end)
+
+    after_each(function()
+      database:sql "DROP OWNED BY reader, writer; DROP ROLE reader, writer"
+    end)
+
+    it("with SELECT alone reads and says what else it may not", function()
+      append("a", 2)
+      local reader = assert(open(nil, "reader"))
+      assert.equal(2, #assert(reader:read {}))
+      assert.equal(store:identity(), reader:identity())
+      assert.equal(store:head(), reader:head())
+      assert.is_true(reader:wake_fd() >= 0)
+      local done, message, code =
+        reader:append { { stream = "a", type = "T", data = "1" } }
+      assert.is_nil(done)
+      assert.equal("config", code)
+      assert.matches("permission denied", message)
+      reader:close()
+    end)
+
+    it("with INSERT appends", function()
+      local writer = assert(open(nil, "writer"))
+      assert(writer:append { { stream = "a", type = "T", data = "1" } })
+      assert.equal("2", database:sql(
+        "SELECT lunette_append('a', 'T', '1')", "writer"))
+      writer:close()
+    end)
+
+    it("that may not make the table is told who may", function()
+      local empty = server:new_database()
+      local opened, message, code =
+        event_store.open(empty:with(nil, "reader"))
+      assert.is_nil(opened)
+      assert.equal("config", code)
+      assert.matches("as a role that may", message)
+    end)
+  end)
+
+  it("is found under either scheme", function()
+    local url = database.url:gsub("^postgres:", "postgresql:")
+    local other = assert(event_store.open(url))
+    assert.equal(store:identity(), other:identity())
+    other:close()
+  end)
+
+  it("uses one connection for each reader and one to listen", function()
+    local readers = {}
+    for i = 1, 3 do
+      readers[i] = assert(store:connect())
+      assert(readers[i]:read {})
+      readers[i]:wake_fd()
+    end
+    helper.wait(function()
+      readers[1]:drain()
+      return database:sql [[
+        SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database()
+          AND application_name = 'lunette']] == "5"
+    end)
+    for i = 1, 3 do
+      readers[i]:close()
+    end
+  end)
+
+  it("wakes every reader, also through another's ears", function()
+    local readers = {}
+    for i = 1, 3 do
+      readers[i] = assert(store:connect())
+      readers[i]:wake_fd()
+    end
+    helper.wait(function()
+      local quiet = true
+      for i = 1, 3 do
+        readers[i]:drain()
+        quiet = quiet and not readers[i]:wait(0)
+      end
+      return quiet and database:sql [[
+        SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND query LIKE 'LISTEN%']] == "1"
+    end)
+    append("a")
+    for i = 1, 3 do
+      assert.is_true(readers[i]:wait(10000))
+      readers[i]:drain()
+    end
+    for i = 1, 3 do
+      readers[i]:close()
+    end
+  end)
 end)

@@ -103,7 +103,7 @@ enum lun_code lun_pg_begin(
     struct lun_pg *c, const char *more, struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_pg_commit(
     struct lun_pg *c, struct lun_err *err) LUN_MUSTCHECK;
-/* Outside a transaction it does nothing. */
+/* Outside a transaction it does nothing. The last failure stays known. */
 void lun_pg_rollback(struct lun_pg *c);
 
 /* The last failure had this SQLSTATE, or one of this class (two letters). */

@@ -1,0 +1,80 @@
+-- All of it through PgBouncer in transaction mode.
+
+local helper = require "spec.helper"
+local postgres = require "spec.postgres_server"
+local event_store = require "event_store_test"
+local contract = require "spec.stores.event_store_contract"
+
+local server, reason = postgres.start()
+local pooler
+if server then
+  pooler, reason = server:pooler()
+end
+
+describe("a postgres event store behind a pooler #postgres", function()
+  if not pooler then
+    pending("needs a server and a pooler: " .. reason)
+    return
+  end
+
+  local database = server:new_database()
+  local schemas = 0
+
+  teardown(function()
+    pooler:stop()
+  end)
+
+  local function new_url(query)
+    schemas = schemas + 1
+    return pooler:url(database.name,
+      "schema=pooled_" .. schemas .. (query and "&" .. query or ""))
+  end
+
+  contract {
+    url = new_url,
+    options = { busy_timeout_ms = 50 },
+    side_by_side = true,
+    polled = true,
+    start = "0:0",
+    far = "4611686018427387904:1",
+    texts = { good = { "7:12" }, bad = { "7" } },
+  }
+
+  it("says that there will be no hints", function()
+    local store = assert(event_store.open(new_url()))
+    assert.matches("a pooler stands before the server", store:remark())
+    assert.equal(-1, store:wake_fd())
+    store:close()
+    local direct = assert(event_store.open(database.url))
+    assert.is_nil(direct:remark())
+    direct:close()
+  end)
+
+  it("has hints through a direct URL", function()
+    local direct = database.url:gsub("[^%w]", function(c)
+      return ("%%%02x"):format(c:byte())
+    end)
+    local store = assert(event_store.open(new_url("listen=" .. direct)))
+    assert.is_nil(store:remark())
+    assert.is_true(store:wake_fd() >= 0)
+    helper.wait(function()
+      store:drain()
+      return not store:wait(0) and database:sql [[
+        SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND query LIKE 'LISTEN%']] == "1"
+    end)
+    assert(store:append { { stream = "a", type = "T", data = "1" } })
+    assert.is_true(store:wait(10000))
+    store:close()
+  end)
+
+  it("goes on after the pooler was away", function()
+    local store = assert(event_store.open(new_url()))
+    assert(store:append { { stream = "a", type = "T", data = "1" } })
+    pooler:stop()
+    assert.equal("unavailable", select(3, store:read {}))
+    pooler:start()
+    assert.equal(1, #assert(store:read {}))
+    store:close()
+  end)
+end)
