@@ -344,6 +344,41 @@ describe("a postgres layout with late events #postgres", function()
       assert.equal("", events:read())
     end)
 
+    it("gives them one by one as well", function()
+      local layout, url, session = start("eventcore", "grace_ms=0")
+      local other = session()
+      local events = start_reader(url)
+      events.request.max = 1
+      append(other, layout, "a", 1)
+      events:read_until "a 1"
+      local ordered = {}
+      for i = 1, 4 do
+        ordered[i] = other:run("SELECT uuid_v7('" .. new_id() .. "')")
+        append(other, layout, "b", i)
+      end
+      for i = 1, 4 do
+        other:run(([[
+          INSERT INTO eventcore_events
+            (event_id, stream_id, stream_version, event_type, event_data)
+          VALUES ('%s', 'a', %d, 'E', '{"Moved": {}}')]]):format(
+            ordered[5 - i], i + 1))
+      end
+      local found = {}
+      helper.wait(function()
+        local names = assert(events:read())
+        events:reopen()
+        assert.is_nil(names:find(",", 1, true))
+        found[#found + 1] = names ~= "" and names or nil
+        return #found == 8
+      end)
+      table.sort(found)
+      assert.equal("a 2, a 3, a 4, a 5, b 1, b 2, b 3, b 4",
+        table.concat(found, ", "))
+      for _ = 1, 20 do
+        assert.equal("", events:read())
+      end
+    end)
+
     it("takes the one key of the data for the type", function()
       local layout, url, session = start("eventcore", "grace_ms=0")
       append(session(), layout, "a", 1)

@@ -234,7 +234,10 @@ read_to_bound(struct lun_pg_reading *r, struct lun_err *err)
 		code = lun_pg_read_late(r, err);
 	if (code != LUN_OK)
 		return code;
-	if (lun_position_compare(r->bound, r->request->after) <= 0)
+	if (lun_pg_is_full(r))
+		r->batch->at_head = false;
+	if (lun_pg_is_full(r) ||
+	    lun_position_compare(r->bound, r->request->after) <= 0)
 		set_anchor(s, &s->look.anchor);
 	else if (reads_whole(r))
 		code = lun_pg_read_whole(r, err);

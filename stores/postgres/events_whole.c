@@ -228,7 +228,7 @@ take_missing(void *arg, const PGresult *row, struct lun_err *err)
 
 	if (code != LUN_OK)
 		return code;
-	if (event.event.version != r->hole.from)
+	if (event.event.version != r->hole.from || lun_pg_is_full(r))
 		return LUN_AGAIN;
 	r->hole.from++;
 	know_version(r, &event.event);
@@ -271,6 +271,8 @@ fill_hole(struct lun_pg_reading *r, struct lun_err *err)
 	if (code != LUN_OK)
 		return code;
 	r->hole.found = false;
+	if (lun_pg_is_full(r))
+		return LUN_OK; /* the rest is found at the next read */
 	if (r->hole.from <= r->hole.to && !mapping->ignore_holes)
 		return refuse_hole(r, err);
 	if (r->hole.from <= r->hole.to)
@@ -414,7 +416,7 @@ lun_pg_read_whole(struct lun_pg_reading *r, struct lun_err *err)
 		code = read_rows(r, err);
 	while (code == LUN_OK && r->hole.found) {
 		code = fill_hole(r, err);
-		if (code == LUN_OK)
+		if (code == LUN_OK && !lun_pg_is_full(r))
 			code = read_rows(r, err);
 	}
 	if (code == LUN_OK)
@@ -435,6 +437,8 @@ take_late(void *arg, const PGresult *row, struct lun_err *err)
 		return code;
 	if (lun_pg_positions_has(&r->s->state.seen, event.event.position))
 		return LUN_OK;
+	if (lun_pg_is_full(r))
+		return LUN_AGAIN;
 	r->s->versions_known = false;
 	return give_out(r, row, &event, err);
 }
