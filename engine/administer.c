@@ -290,11 +290,14 @@ rebuild_projection(
 		code = lun_model_store_reset(p->models,
 		    lun_script_schema(next != NULL ? next : p->script), guard,
 		    err);
-	if (code == LUN_OK && next != NULL) {
+	if (code != LUN_OK)
+		return code;
+	p->defined = true;
+	if (next != NULL) {
 		p->next_script = NULL;
 		lun_projection_put_script(p, next);
 	}
-	return code;
+	return LUN_OK;
 }
 
 static enum lun_code
@@ -338,6 +341,8 @@ delete_checkpoint(
 		code = read_guard(p, &guard, err);
 	if (code == LUN_OK)
 		code = lun_model_store_drop(p->models, p->name, guard, err);
+	if (code == LUN_OK)
+		p->defined = false;
 	return code;
 }
 

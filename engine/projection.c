@@ -209,6 +209,8 @@ lun_projection_own(struct lun_projection *p, struct lun_err *err)
 		return renew_lease(p, err);
 	code = lun_model_store_acquire(p->models, p->name, p->around->owner,
 	    p->around->settings->lease_ms, &p->fence, holder, err);
+	if (code == LUN_HELD)
+		p->defined = false; /* its owner may rebuild it */
 	if (code != LUN_OK)
 		return code;
 	set_owned(p, true);
@@ -228,6 +230,7 @@ lun_projection_prepare(struct lun_projection *p, struct lun_err *err)
 	lun_projection_abandon_batch(p);
 	code = lun_model_store_define(
 	    p->models, lun_script_schema(p->script), p->fence, err);
+	p->defined = code == LUN_OK;
 	if (code == LUN_OK)
 		code = lun_model_store_checkpoint(
 		    p->models, p->name, &checkpoint, err);

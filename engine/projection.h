@@ -90,7 +90,8 @@ struct lun_projection {
 	bool caught_up; /* the last step found nothing more to read */
 	bool failed;    /* until a reload, a resume or a rebuild */
 	bool owned;
-	bool ready; /* defined, checkpoint read; else read it anew */
+	bool defined; /* the stored models have the script's schema */
+	bool ready;   /* checkpoint read; else read it anew */
 	int64_t fence;
 	int64_t renewed_ns;
 	int64_t revision; /* as it will be once the commit under way is done */

@@ -18,6 +18,7 @@ same_schema(const struct lun_schema *a, const struct lun_schema *b)
 	return same;
 }
 
+/* Whether models that were built with one script may go on with the other. */
 static enum lun_code
 check_swap(struct lun_projection *p, const struct lun_script *script,
     struct lun_err *err)
@@ -25,6 +26,8 @@ check_swap(struct lun_projection *p, const struct lun_script *script,
 	const struct lun_schema *now = lun_script_schema(p->script);
 	const struct lun_schema *then = lun_script_schema(script);
 
+	if (!p->defined)
+		return LUN_OK; /* nothing was; the store knows what fits */
 	if (then->version > now->version)
 		return lun_fail(err, LUN_CONFIG,
 		    "%s: version %d is loaded, version %d goes on: run "
