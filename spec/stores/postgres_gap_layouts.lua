@@ -1,9 +1,11 @@
 -- The tables of event stores whose events can appear late, as far as they
--- matter for reading: see postgres_layouts.lua. query: what the URL must say.
+-- matter for reading: see postgres_layouts.lua. query: what the URL must say;
+-- expect: what an event then reads like.
 
 local layouts = {}
 
 layouts.marten = {
+  expect = { type = "moved", data = '{"n": 1}', metadata = '{"by": "me"}' },
   query = "grace_ms=0", -- appended in Quick mode
   schema = [[
     CREATE SEQUENCE mt_events_sequence;
@@ -44,6 +46,7 @@ layouts.marten = {
 
 -- A whole message-db, not a category of it.
 layouts["message-db"] = {
+  expect = { type = "Moved", data = '{"n": 1}' },
   first_version = 0,
   schema = [[
     CREATE SCHEMA message_store;
@@ -72,6 +75,7 @@ layouts["message-db"] = {
 
 -- The id is made by the client, before its first write.
 layouts.eventcore = {
+  expect = { type = "Moved", metadata = '{}' },
   schema = [[
     CREATE TABLE eventcore_events (
       event_id uuid PRIMARY KEY,
@@ -99,6 +103,7 @@ layouts.eventcore = {
 }
 
 layouts.rails_event_store = {
+  expect = { type = "Moved", metadata = '{"by": "me"}' },
   schema = [[
     CREATE TABLE event_store_events (
       id bigserial PRIMARY KEY,
@@ -129,6 +134,7 @@ layouts.rails_event_store = {
 }
 
 layouts.prooph = {
+  expect = { type = "moved", data = '{"n": 1}' },
   query = "table=_6abf",
   schema = [[
     CREATE TABLE _6abf (
@@ -150,6 +156,7 @@ layouts.prooph = {
 }
 
 layouts.sqlstreamstore = {
+  expect = { type = "moved", data = '{"n": 1}' },
   first_version = 0,
   schema = [[
     CREATE SEQUENCE streams_seq;
@@ -186,6 +193,7 @@ layouts.sqlstreamstore = {
 }
 
 layouts.eventuous = {
+  expect = { type = "V1.Moved", data = '{"n": 1}' },
   first_version = 0,
   schema = [[
     CREATE SCHEMA eventuous;
@@ -219,6 +227,11 @@ layouts.eventuous = {
 }
 
 layouts.axon = {
+  expect = {
+    type = "app.Moved",
+    data = '{"n": 1}',
+    recorded_at = 1704164645123456,
+  },
   query = "grace_ms=0", -- a sequence that hands out one number at a time
   first_version = 0,
   schema = [[
@@ -245,6 +258,11 @@ layouts.axon = {
 }
 
 layouts.axon_jdbc = {
+  expect = {
+    type = "app.Moved",
+    data = '{"n": 1}',
+    recorded_at = 1704164645123456,
+  },
   name = "axon",
   query = "grace_ms=0",
   first_version = 0,
@@ -271,6 +289,11 @@ layouts.axon_jdbc = {
 }
 
 layouts.axon_5 = {
+  expect = {
+    type = "Moved",
+    data = '{"n": 1}',
+    recorded_at = 1704164645123456,
+  },
   name = "axon",
   query = "grace_ms=0",
   first_version = 0,

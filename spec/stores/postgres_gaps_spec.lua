@@ -447,6 +447,30 @@ describe("a postgres layout with late events #postgres", function()
       local events = start_reader(url)
       events:read_until(("writer-1 %d, writer-1 %d"):format(first, first + 1))
       assert.equal("", events:read())
+      local event = helper.wait(function()
+        return assert(events.store:read { max = 10 })[1]
+      end)
+      for field, value in pairs(layout.expect) do
+        assert.equal(value, event[field])
+      end
+      assert.matches("^%x+%-%x+%-%x+%-%x+%-%x+$", event.id)
+      if not layout.expect.recorded_at then
+        local age = os.time() - event.recorded_at // 1000000
+        assert.is_true(age >= -1 and age < 60, age)
+      end
     end)
   end
+
+  it("names the first event whose data is not JSON", function()
+    local layout, url, session = start "axon"
+    local writer = session()
+    append(writer, layout, "a", 0)
+    append(writer, layout, "a", 1)
+    writer:run [[UPDATE domain_event_entry SET payload = '<moved/>'
+      WHERE sequence_number = 1]]
+    local names, message, code = start_reader(url):read()
+    assert.is_nil(names)
+    assert.equal("invalid", code)
+    assert.matches("position 2: the data is not JSON", message)
+  end)
 end)

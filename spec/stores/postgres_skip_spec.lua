@@ -98,11 +98,12 @@ describe("a postgres event store with sixteen writers #postgres #slow",
       end)
     end
 
-    -- The check is known to bite: the same events by their plain number.
+    -- The check is known to bite: the same events by their plain number, and
+    -- without their versions, which would show what is missing.
     it("loses some where nothing keeps it from reading too far", function()
       local database = make "lunette"
       local url = database:with("layout=custom&table=lunette_events"
-        .. "&position=position&id=id&stream=stream&version=version"
+        .. "&position=position&id=id&stream=stream"
         .. "&type=type&data=data&safe_head=serialised")
       local committed, seen = race(url, database.url, layouts.lunette, 4)
       local missed, doubled = compare(committed, seen)
