@@ -51,7 +51,8 @@ local function count_connections(server, names)
   local child = helper.spawn({ server.bin .. "/psql", "-X", "-q", "-A", "-t",
     "-h", server.dir, "-U", server.user, "postgres" }, { stdin = [[
 SELECT datname, count(*) FROM pg_stat_activity
-WHERE application_name = 'lunette' GROUP BY 1 \watch 0.1
+WHERE application_name = 'lunette' AND backend_type = 'client backend'
+GROUP BY 1 \watch 0.1
 ]] })
   return function()
     child:kill "TERM"
