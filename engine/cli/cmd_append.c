@@ -139,8 +139,7 @@ static const struct cli_option options[] = {
 	.name = "expect",
 	.argument = "VERSION",
 	.help = "Version the stream must be at before this event, 0 for a new "
-		"stream; "
-		"if it is not, nothing is written",
+		"stream; else nothing is written",
 	.kind = CLI_NUMBER,
     },
     {.name = NULL},
