@@ -21,7 +21,8 @@ const struct lun_setting_entry lun_setting_entries[] = {
 	.name = "events",
 	.type = LUN_SETTING_TEXT,
 	.argument = "URL",
-	.help = "Where events come from: sqlite:PATH or memory: (one that "
+	.help = "Where events come from: sqlite:PATH, postgres://... "
+		"(?layout= for tables of others) or memory: (one that "
 		"lives and dies with the process).",
 	.offset = PLACE(events),
     },
@@ -29,7 +30,8 @@ const struct lun_setting_entry lun_setting_entries[] = {
 	.name = "models",
 	.type = LUN_SETTING_TEXT,
 	.argument = "URL",
-	.help = "Where models and checkpoints live: sqlite:PATH (the file of "
+	.help = "Where models and checkpoints live: postgres://..., "
+		"sqlite:PATH (the file of "
 		"the events will do) or memory:.",
 	.offset = PLACE(models),
     },

@@ -25,8 +25,10 @@ const struct cli_common_option cli_common_options[] = {
     {"config", 'c', "FILE",
 	"Read settings from this file (default ./lunette.lua, if it is there)",
 	CLI_FILE},
-    {"events", 'e', "URL", "The event store: sqlite:PATH or memory:", CLI_TEXT},
-    {"models", 'm', "URL", "The model store: sqlite:PATH or memory:", CLI_TEXT},
+    {"events", 'e', "URL",
+	"The event store: sqlite:PATH, postgres://... or memory:", CLI_TEXT},
+    {"models", 'm', "URL",
+	"The model store: sqlite:PATH, postgres://... or memory:", CLI_TEXT},
     {"projections", 'p', "DIR|FILE",
 	"Folder of scripts, or one script; may be given several times "
 	"(default ./projections)",

@@ -15,7 +15,8 @@ local function flags(static)
   }
   if static then
     parts[#parts + 1] = helper.build .. "/liblunette.a"
-      .. " $(pkg-config --libs lua5.4) -lsqlite3 -lpq -luuid -lxxhash -lm -pthread"
+      .. " $(pkg-config --libs lua5.4) -lsqlite3 -lpq -luuid -lxxhash -lm"
+      .. " -pthread"
   else
     parts[#parts + 1] = "-L" .. helper.build .. " -Wl,-rpath," .. helper.build
       .. " -llunette"
