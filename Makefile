@@ -78,6 +78,11 @@ $(BUILD)/lua/lunette/core.so: $(HOST_OBJ) $(LIB_OBJ) engine/luaopen.map
 	$(LINK) -shared -Wl,-z,nodelete -Wl,--version-script=engine/luaopen.map \
 		-o $@ $(HOST_OBJ) $(LIB_OBJ) $(LIBS)
 
+# This one brings the Lua module as well, and refuses memory to all of it.
+$(BUILD)/spec/starved_test.so: $(HOST_OBJ)
+$(BUILD)/spec/starved_test.so: LIBS := $(BUILD)/liblunette.a $(LIBS) \
+	$(foreach call,malloc calloc realloc strdup free,-Wl,--wrap=$(call))
+
 $(SPEC_SO): $(BUILD)/spec/%.so: $(BUILD)/spec/core/%.o $(BUILD)/liblunette.a
 	@mkdir -p $(@D)
 	$(LINK) -shared -Wl,-z,nodelete -o $@ $^ $(LIBS) -ljansson

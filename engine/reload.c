@@ -3,28 +3,33 @@
 #include "error.h"
 #include "projection.h"
 
-static bool
-same_schema(const struct lun_schema *a, const struct lun_schema *b)
+static enum lun_code
+compare_schemas(const struct lun_schema *a, const struct lun_schema *b,
+    bool *same, struct lun_err *err)
 {
 	struct lun_buffer text_a = {0}, text_b = {0};
-	bool same;
+	enum lun_code code = LUN_OK;
 
 	lun_schema_describe(a, &text_a);
 	lun_schema_describe(b, &text_b);
-	same =
+	*same =
 	    lun_text_equal(lun_buffer_text(&text_a), lun_buffer_text(&text_b));
+	if (text_a.failed || text_b.failed)
+		code = lun_fail(
+		    err, LUN_NOMEM, "%s: out of memory", a->projection);
 	lun_buffer_free(&text_a);
 	lun_buffer_free(&text_b);
-	return same;
+	return code;
 }
 
-/* Whether models that were built with one script may go on with the other. */
 static enum lun_code
 check_swap(struct lun_projection *p, const struct lun_script *script,
     struct lun_err *err)
 {
 	const struct lun_schema *now = lun_script_schema(p->script);
 	const struct lun_schema *then = lun_script_schema(script);
+	enum lun_code code;
+	bool same;
 
 	if (!p->defined)
 		return LUN_OK; /* nothing was; the store knows what fits */
@@ -37,12 +42,13 @@ check_swap(struct lun_projection *p, const struct lun_script *script,
 		return lun_fail(err, LUN_CONFIG,
 		    "%s: version %d is lower than %d, which goes on", p->name,
 		    then->version, now->version);
-	if (!same_schema(now, then))
-		return lun_fail(err, LUN_CONFIG,
+	code = compare_schemas(now, then, &same, err);
+	if (code == LUN_OK && !same)
+		code = lun_fail(err, LUN_CONFIG,
 		    "%s: fields, indexes or handles changed under version %d: "
 		    "raise the version to %d; the old script goes on",
 		    p->name, now->version, now->version + 1);
-	return LUN_OK;
+	return code;
 }
 
 void

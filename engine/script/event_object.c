@@ -86,7 +86,7 @@ push_unescaped(lua_State *L, struct lun_script *script, struct lun_text literal)
 	lun_buffer_clear(text);
 	lun_json_unescape(literal, text);
 	if (text->failed)
-		luaL_error(L, "out of memory");
+		lun_vm_raise_no_memory(L);
 	lua_pushlstring(L, text->length > 0 ? text->bytes : "", text->length);
 }
 
@@ -234,9 +234,12 @@ push_document(lua_State *L, struct lun_script *script, uint32_t document)
 	struct lun_text json = text_of(script, document);
 	struct data_object *data;
 	struct lun_err err;
+	enum lun_code code =
+	    lun_documents_open(&script->documents, document, json, &err);
 
-	if (lun_documents_open(&script->documents, document, json, &err) !=
-	    LUN_OK)
+	if (code == LUN_NOMEM)
+		lun_vm_raise_no_memory(L);
+	if (code != LUN_OK)
 		luaL_error(L, "event %s: %s",
 		    document % 2 == 0 ? "data" : "metadata", err.message);
 	if (lun_documents_at(&script->documents, document)->state !=
@@ -483,7 +486,7 @@ object_tostring(lua_State *L)
 	lun_buffer_clear(json);
 	lun_json_encode(L, -1, json);
 	if (json->failed)
-		luaL_error(L, "out of memory");
+		lun_vm_raise_no_memory(L);
 	lua_pushlstring(L, json->bytes, json->length);
 	return 1;
 }

@@ -133,7 +133,7 @@ store_get(lua_State *L)
 		take_model, &found, &err) != LUN_OK)
 		raise_on(L, run, &err);
 	if (script->json.failed)
-		luaL_error(L, "out of memory");
+		lun_vm_raise_no_memory(L);
 	if (!found.any)
 		return 0;
 	lun_json_push(L, lun_buffer_text(&script->json));

@@ -95,9 +95,9 @@ give_back(struct lun_slab *slab, void *bytes, size_t size)
 static void *
 refuse(struct lun_slab *slab, size_t size)
 {
-	if (slab->exhausted)
-		return NULL;
-	if (slab->refused == size)
+	if (slab->refused == size && slab->exhausted)
+		slab->out_of_memory = true;
+	else if (slab->refused == size)
 		slab->starved = true;
 	slab->refused = size;
 	return NULL;

@@ -29,8 +29,9 @@ struct lun_slab {
 	 */
 	size_t refused;
 	bool starved;
-	bool exhausted; /* malloc failed: not the script's fault */
-	char *bump;     /* unused rest of the newest block */
+	bool out_of_memory; /* the same, but it was malloc that refused */
+	bool exhausted;     /* malloc refused something in this call */
+	char *bump;         /* unused rest of the newest block */
 	char *bump_end;
 	struct lun_slab_block *blocks;
 	void *free[LUN_SLAB_CLASSES + 1];

@@ -264,6 +264,8 @@ verdict(struct lun_vm *vm, int status, struct lun_err *err)
 		vm->slab.starved = true;
 	if (vm->spent == NOT_SPENT && vm->slab.starved)
 		return describe_starved(vm, err);
+	if (vm->spent == NOT_SPENT && vm->slab.out_of_memory)
+		return lun_fail(err, LUN_NOMEM, "out of memory");
 	if (vm->spent == NOT_SPENT && status == LUA_OK)
 		return LUN_OK;
 	if (vm->spent == NOT_SPENT && status == LUA_ERRMEM)
@@ -324,7 +326,15 @@ lun_vm_leave(struct lun_vm *vm)
 bool
 lun_vm_spent(const struct lun_vm *vm)
 {
-	return vm->spent != NOT_SPENT || vm->slab.starved;
+	return vm->spent != NOT_SPENT || vm->slab.starved ||
+	       vm->slab.out_of_memory;
+}
+
+void
+lun_vm_raise_no_memory(lua_State *L)
+{
+	lun_vm_of(L)->slab.out_of_memory = true;
+	luaL_error(L, "out of memory");
 }
 
 bool
@@ -359,7 +369,10 @@ lun_vm_new(const struct lun_script_limits *limits, struct lun_vm_pulse *pulse,
 	lun_slab_init(&vm->slab, limits->memory_bytes);
 	vm->L = lua_newstate(lun_slab_alloc, &vm->slab);
 	if (vm->L == NULL) {
-		enum lun_code code = describe_starved(vm, err);
+		enum lun_code code =
+		    vm->slab.exhausted
+			? lun_fail(err, LUN_NOMEM, "out of memory")
+			: describe_starved(vm, err);
 
 		lun_vm_free(vm);
 		return code;

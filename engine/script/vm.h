@@ -45,7 +45,8 @@ void *lun_vm_owner(lua_State *L);
 /*
  * Call body(arg as light userdata). LUN_SCRIPT if it raised, with the message
  * and the script's part of the traceback; LUN_BUDGET if the time or the memory
- * was used up; LUN_UNAVAILABLE if it was interrupted.
+ * was used up; LUN_NOMEM if the machine has none; LUN_UNAVAILABLE if it was
+ * interrupted.
  */
 enum lun_code lun_vm_protect(struct lun_vm *vm, lua_CFunction body, void *arg,
     struct lun_err *err) LUN_MUSTCHECK;
@@ -60,7 +61,16 @@ void lun_vm_leave(struct lun_vm *vm);
  */
 void lun_vm_charge(lua_State *L, size_t instructions);
 
-/* True after LUN_BUDGET or an interrupt: nothing must run here any more. */
+/*
+ * For C functions that scripts call: raise because they got no memory. It is
+ * not the script's fault then, whatever it makes of the error.
+ */
+void lun_vm_raise_no_memory(lua_State *L);
+
+/*
+ * True after LUN_BUDGET, LUN_NOMEM for want of memory inside, or an interrupt:
+ * nothing must run here any more.
+ */
 bool lun_vm_spent(const struct lun_vm *vm);
 /* True if it was the memory that ran out. */
 bool lun_vm_starved(const struct lun_vm *vm);
