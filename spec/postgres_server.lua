@@ -162,7 +162,8 @@ function server:pooler()
   if code ~= 0 then
     return nil, "there is no pgbouncer here"
   end
-  local dir = self.dir .. "/pooler"
+  self.count = self.count + 1
+  local dir = self.dir .. "/pooler_" .. self.mark .. self.count
   must(unprivileged { "mkdir", dir })
   local config = helper.write_file(helper.tmpdir() .. "/pgbouncer.ini", ([[
 [databases]
@@ -245,8 +246,10 @@ local keeper = setmetatable({ servers = {} }, {
   end,
 })
 
--- busted forgets the modules of a spec file when it is done with it.
-debug.getregistry()["lunette.postgres_servers"] = keeper
+-- busted forgets the modules of a spec file when it is done with it, this one
+-- too; what they have started stays until the end.
+local registry = debug.getregistry()
+registry[keeper] = true
 
 -- Other spec files, and programs that a spec starts, find the server by this.
 local PLACE = "LUNETTE_SPEC_POSTGRES"

@@ -106,6 +106,7 @@ store_open(lua_State *L)
 {
 	struct lun_store_options options = {
 	    .busy_timeout_ms = option(L, "busy_timeout_ms", 5000),
+	    .call_timeout_ms = option(L, "call_timeout_ms", 0),
 	    .synchronous = "off",
 	    .wal_autocheckpoint_pages = 1000,
 	    .cache_kib = option(L, "cache_kib", 2000),
@@ -130,6 +131,17 @@ store_connect(lua_State *L)
 }
 
 static int
+store_connect_beside(lua_State *L)
+{
+	struct lun_model_store *store = check_store(L, 1);
+	struct lun_model_store **box = push_store(L);
+	struct lun_err err;
+	enum lun_code code = lun_model_store_connect_beside(store, box, &err);
+
+	return code == LUN_OK ? 1 : push_failure(L, code, &err);
+}
+
+static int
 store_close(lua_State *L)
 {
 	struct lun_model_store **box = luaL_checkudata(L, 1, STORE);
@@ -141,16 +153,19 @@ store_close(lua_State *L)
 
 /* ---- ownership --------------------------------------------------------- */
 
-/* acquire(projection, owner) -> fence, or nil, message, code, holder */
+/*
+ * acquire(projection, owner[, time to live]) -> fence, or nil, message, code,
+ * holder
+ */
 static int
 store_acquire(lua_State *L)
 {
 	char holder[LUN_OWNER_SIZE] = "";
 	struct lun_err err;
 	int64_t fence;
-	enum lun_code code =
-	    lun_model_store_acquire(check_store(L, 1), luaL_checkstring(L, 2),
-		luaL_checkstring(L, 3), 10000, &fence, holder, &err);
+	enum lun_code code = lun_model_store_acquire(check_store(L, 1),
+	    luaL_checkstring(L, 2), luaL_checkstring(L, 3),
+	    luaL_optinteger(L, 4, 10000), &fence, holder, &err);
 
 	if (code != LUN_OK) {
 		push_failure(L, code, &err);
@@ -165,8 +180,9 @@ static int
 store_renew(lua_State *L)
 {
 	struct lun_err err;
-	enum lun_code code = lun_model_store_renew(check_store(L, 1),
-	    luaL_checkstring(L, 2), luaL_checkinteger(L, 3), 10000, &err);
+	enum lun_code code =
+	    lun_model_store_renew(check_store(L, 1), luaL_checkstring(L, 2),
+		luaL_checkinteger(L, 3), luaL_optinteger(L, 4, 10000), &err);
 
 	return push_done(L, code, &err);
 }
@@ -394,6 +410,7 @@ store_query(lua_State *L)
 
 static const luaL_Reg store_methods[] = {
     {"connect", store_connect},
+    {"connect_beside", store_connect_beside},
     {"close", store_close},
     {"acquire", store_acquire},
     {"renew", store_renew},

@@ -1,9 +1,24 @@
 local helper = require "spec.helper"
 local contract = require "spec.stores.model_store_contract"
 local kit = require "spec.stores.model_kit"
+local postgres = require "spec.postgres_server"
 
-local function new_url()
+local places = {}
+
+function places.sqlite()
   return "sqlite:" .. helper.tmpdir() .. "/models.db"
+end
+
+local database
+local schemas = 0
+
+if postgres.present() then
+  function places.postgres()
+    collectgarbage()
+    database = database or assert(postgres.start()):new_database()
+    schemas = schemas + 1
+    return database:with("schema=f" .. schemas)
+  end
 end
 
 local function fails(code, pattern, ok, message, actual)
@@ -65,7 +80,7 @@ adds n to model n % 3, and parks itself where n % 7 == 0. After any failure it
 gives up all it holds, opens the store again and goes on from the checkpoint.
 Whatever call failed, the models must be those of a run without failures.
 ]]
-describe("models behind a failing store", function()
+local function behind(new_url)
   local LAST = 40
   local BATCH = 4
 
@@ -151,4 +166,10 @@ describe("models behind a failing store", function()
   it("are right after a commit whose answer was lost", function()
     sweep "&when=after"
   end)
-end)
+end
+
+for kind, new_url in pairs(places) do
+  describe("models behind a failing " .. kind .. " store #" .. kind, function()
+    behind(new_url)
+  end)
+end

@@ -4,6 +4,12 @@ local postgres = require "spec.postgres_server"
 
 local server, why = postgres.start()
 
+local function fails(code, pattern, ok, message, actual)
+  assert.is_nil(ok)
+  assert.equal(code, actual, message)
+  assert.matches(pattern, message)
+end
+
 describe("the postgres model store #postgres", function()
   if not server then
     pending(why)
@@ -12,15 +18,327 @@ describe("the postgres model store #postgres", function()
 
   local database = server:new_database()
   local schemas = 0
+  local schema, url, store
 
-  -- A place of its own for every spec; a schema is made sooner than a database.
-  local function new_schema()
+  -- A place of its own for every spec: a schema is made sooner than a database.
+  local function new_place()
+    collectgarbage() -- closes what the spec before has opened
     schemas = schemas + 1
-    return "s" .. schemas
+    schema = "s" .. schemas
+    url = database:with("schema=" .. schema)
+    return url
   end
 
   contract(function()
-    collectgarbage() -- closes what the spec before has opened
-    return assert(kit.open(database:with("schema=" .. new_schema())))
+    return assert(kit.open(new_place()))
   end)
+
+  -- What psql says to SQL, with the schema as its search path.
+  local function psql(sql, user)
+    return database:sql("SET search_path = " .. schema .. ";\n" .. sql, user)
+  end
+
+  before_each(function()
+    store = assert(kit.open(new_place()))
+  end)
+
+  after_each(function()
+    store:close()
+  end)
+
+  it("keeps everything over a restart", function()
+    local owner = kit.own(store, kit.account_schema())
+    owner:commit({ a = { balance = 1 } }, { position = 7,
+      parked = { kit.aside(1, "b") }, source_state = "x" })
+    local before = owner:checkpoint()
+    store:close()
+    store = assert(kit.open(url))
+    assert.same(before, store:checkpoint "account_summary")
+    assert.same({ a = { balance = 1 } }, store:load(owner.schema, { "a" }))
+    assert.equal(1, #store:parked "account_summary")
+    assert.is_true(assert(store:acquire("account_summary", "me")) > owner.fence)
+  end)
+
+  it("has a schema of its own if none is named", function()
+    local other = server:new_database()
+    local there = assert(kit.open(other.url))
+    local owner = kit.own(there, kit.account_schema())
+    owner:commit { a = { owner = "Ada" } }
+    assert.equal("Ada", other:sql "SELECT owner FROM lunette.account_summary")
+    there:close()
+  end)
+
+  it("refuses what is for event stores, and databases without UTF-8", function()
+    fails("config", "layout=marten is for event stores",
+      kit.open(database:with "layout=marten"))
+    local latin = server:new_database(
+      "ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    fails("config", "encoding of the database is LATIN1", kit.open(latin.url))
+  end)
+
+  describe("in psql", function()
+    it("shows the models by the projection's name", function()
+      local owner = kit.own(store, kit.account_schema())
+      owner:commit {
+        a = { owner = "Ada", balance = 1050, rate = 2.0, active = true,
+          last_activity = { timestamp = 1700000000123456 },
+          tags = { json = '["x"]' } },
+        b = { owner = "it's" },
+      }
+      assert.equal('a|t|1050|2023-11-14 22:13:20.123456+00|Ada|2|["x"]\n'
+        .. "b||||it's||", psql "SELECT * FROM account_summary;")
+      assert.equal("id text|active boolean|balance bigint|last_activity "
+        .. "timestamp with time zone|owner text|rate double precision|"
+        .. "tags jsonb", psql(([[
+          SELECT string_agg(column_name || ' ' || data_type, '|'
+            ORDER BY ordinal_position)
+          FROM information_schema.columns
+          WHERE table_schema = '%s' AND table_name = 'account_summary__v1';
+        ]]):format(schema)))
+    end)
+
+    it("shows models without fields as jsonb", function()
+      local owner = kit.own(store, kit.schema())
+      owner:commit { a = { model = { json = '{"n":1}' } } }
+      assert.equal('a|{"n": 1}', psql "SELECT * FROM account_summary;")
+      assert.equal("a", psql [[
+        SELECT id FROM account_summary WHERE model @> '{"n":1}';]])
+    end)
+
+    it("shows indexes by their fields, or by number if that is long", function()
+      local long = ("x"):rep(40)
+      kit.own(store, kit.schema {
+        fields = { [long] = "integer", owner = "text", tags = "json" },
+        indexes = { { "owner", long }, { "owner" }, { "tags" } },
+      })
+      assert.equal("account_summary__v1__index1\n"
+        .. "account_summary__v1__owner\naccount_summary__v1__tags\n"
+        .. "account_summary__v1_pkey", psql(([[
+          SELECT indexname FROM pg_indexes WHERE schemaname = '%s'
+          AND tablename = 'account_summary__v1' ORDER BY 1;]]):format(schema)))
+      assert.matches("USING gin", psql(([[
+        SELECT indexdef FROM pg_indexes WHERE schemaname = '%s'
+        AND indexname = 'account_summary__v1__tags';]]):format(schema)))
+    end)
+
+    it("leaves nothing of a dropped projection but its fence", function()
+      local owner = kit.own(store, kit.account_schema {
+        indexes = { { "balance" } } })
+      owner:commit({}, { parked = { kit.aside(1, "a") } })
+      psql "CREATE TABLE account_summary__v2_backup (x int);"
+      assert(store:drop("account_summary", owner.revision, owner.fence))
+      assert.equal("account_summary__v2_backup", psql(([[
+        SELECT relname FROM pg_class WHERE relnamespace = '%s'::regnamespace
+        AND relname LIKE 'account%%';]]):format(schema)))
+      assert.equal("0|0|1", psql [[
+        SELECT (SELECT count(*) FROM lunette_parked),
+          (SELECT count(*) FROM lunette_projections),
+          (SELECT count(*) FROM lunette_owners);]])
+    end)
+  end)
+
+  describe("beside tables of others", function()
+    it("does not take a name that is in use", function()
+      psql "CREATE TABLE account_summary (x int);"
+      local fence = assert(store:acquire("account_summary", "me"))
+      fails("config", 'has a table "account_summary" already that is not this '
+        .. "projection's", store:define(kit.account_schema(), fence))
+      assert.same({}, store:list())
+      psql [[DROP TABLE account_summary;
+        CREATE VIEW account_summary__v1 AS SELECT 1;]]
+      fails("config", 'a view "account_summary__v1"',
+        store:define(kit.account_schema(), fence))
+    end)
+
+    it("does not drop what somebody built upon a model", function()
+      local owner = kit.own(store, kit.account_schema())
+      psql "CREATE VIEW mine AS SELECT id FROM account_summary;"
+      fails("io", "other objects depend on it",
+        store:reset(owner.schema, owner.revision, owner.fence))
+      assert.equal(owner.revision, owner:checkpoint().revision)
+      owner:commit { a = { balance = 1 } }
+    end)
+
+    it("names a value that somebody changed into what it cannot be", function()
+      local owner = kit.own(store, kit.account_schema())
+      owner:commit { a = { rate = 1.5 }, b = { rate = 2.5 } }
+      psql "UPDATE account_summary SET rate = 'NaN' WHERE id = 'a';"
+      fails("io", 'account_summary__v1, id "a": column "rate" holds what is no '
+        .. "number", store:load(owner.schema, { "a", "b" }))
+      fails("io", 'id "a": column "rate"', store:query(owner.schema))
+      psql [[UPDATE account_summary SET rate = 1;
+        ALTER TABLE account_summary__v1 RENAME TO other;]]
+      fails("config", "the table is missing",
+        store:load(owner.schema, { "a" }))
+    end)
+
+    it("says which index a value is too long for", function()
+      local owner = kit.own(store, kit.account_schema {
+        indexes = { { "owner" } } })
+      local long = {}
+      for i = 1, 20000 do
+        long[i] = utf8.char(0x4e00 + (i * i * 7919 + i) % 20000)
+      end
+      fails("config", "take the long field out of `indexes`",
+        owner:try_commit { a = { owner = table.concat(long) } })
+      owner:commit { a = { owner = "short" } }
+    end)
+  end)
+
+  describe("with json", function()
+    local documents = {
+      '{"b":1,"aa":2,"a":{"z":[],"y":{}},"Z":null}',
+      "[1.0,1e+15,1e+300,-0.0,0.0,5e-324,1.7976931348623157e+308,0.1,-1e-07]",
+      "[9223372036854775807,-9223372036854775808,0,-1]",
+      "[9.2233720368547758e+18,-9.2233720368547758e+18,"
+        .. "1.152921504606847e+18]",
+      "[123456789012345680.0,1e+22,1.5,100.0,1e+16,12345678901234567.0]",
+      '["","\\"\\\\/\\b\\f\\n\\r\\t\\u0001\\u001f","Ł😀",'
+        .. '"\\u2028 not escaped"]',
+      '{"":1,"\\"":2,"\\n":3,"a\\u0001":4,"ä":5}',
+      "null", "true", '"text"', "0.0", "-0.0", "7", "[[[[]]]]", "{}",
+    }
+
+    -- The one form of it: what the engine's own encoder would write.
+    local function canonical(text)
+      local lunette = require "lunette"
+      return lunette.encode(lunette.decode(text))
+    end
+
+    it("gives back what it was given, to the letter", function()
+      local owner = kit.own(store, kit.schema())
+      local models = {}
+      for i, text in ipairs(documents) do
+        models["d" .. i] = { model = { json = canonical(text) } }
+      end
+      owner:commit(models)
+      for i in ipairs(documents) do
+        assert.same(models["d" .. i], owner:load("d" .. i)["d" .. i])
+      end
+      local rows = owner:query "order=id"
+      for _, row in ipairs(rows) do
+        assert.same(models[row[1]].model, row[2])
+      end
+      assert.equal(#documents, #rows)
+    end)
+
+    it("puts what others have written into the one form", function()
+      local owner = kit.own(store, kit.schema())
+      owner:commit { a = { model = { json = "1" } } }
+      psql [[UPDATE account_summary SET model =
+        '{"z": 1.50, "aa": 1e2, "b": [ 1, 2 ]}';]]
+      assert.equal('{"aa":100,"b":[1,2],"z":1.5}',
+        owner:load("a").a.model.json)
+    end)
+  end)
+
+  it("stores messages that are cut in the middle of a character", function()
+    local owner = kit.own(store, kit.account_schema())
+    owner:commit({}, { parked = {
+      kit.aside(1, "a", { error = "no \xc5\xffend\0\xc5" }) } })
+    assert.equal("no ??end??", store:parked("account_summary")[1].error)
+    assert(store:publish { { projection = "a", owner = "\xf0\x9f", state = "x",
+      waiting_for = "", last_error = "Ł\xc5", events_per_second = 0,
+      at = 0 } })
+    assert.equal("Ł?", store:heartbeat("a").last_error)
+    assert.equal("??", store:heartbeat("a").owner)
+    local number = assert(store:request_post("a", "retry", "\xff"))
+    assert(store:request_finish(number, "io", "\xff"))
+    fails("io", "^%?$", store:request_result(number))
+  end)
+
+  it("finds nobody under an id that is no UTF-8", function()
+    local owner = kit.own(store, kit.account_schema())
+    owner:commit { a = { balance = 1 } }
+    assert.same({ a = { balance = 1 } }, owner:load("\xff", "a", "\xc5"))
+  end)
+
+  describe("with rights for little", function()
+    before_each(function()
+      database:sql [[
+        DO $$ BEGIN
+          IF to_regrole('models_owner') IS NULL THEN
+            CREATE ROLE models_owner LOGIN;
+            CREATE ROLE models_worker LOGIN;
+            CREATE ROLE models_reader LOGIN;
+          END IF;
+        END $$;]]
+    end)
+
+    it("says what is missing and who can help", function()
+      schema = "s_none_" .. schemas
+      fails("config", "lunette_%* are missing in schema \"" .. schema
+        .. '" and this role may not make them.*permission denied',
+        kit.open(database:with("schema=" .. schema, "models_reader")))
+    end)
+
+    it("works where everything exists, without a right to create", function()
+      local made = kit.own(store, kit.account_schema())
+      made:commit { a = { balance = 1 } }
+      store:release("account_summary", made.fence)
+      psql(([[
+        GRANT USAGE ON SCHEMA %s TO models_worker;
+        GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %s
+          TO models_worker;]]):format(schema, schema))
+      local worker = assert(kit.open(
+        database:with("schema=" .. schema, "models_worker")))
+      local owner = kit.own(worker, kit.account_schema())
+      owner:commit({ a = { balance = 2 } }, { parked = { kit.aside(1, "b") } })
+      assert.equal(2, owner:load("a").a.balance)
+      fails("config", "grant this role what it needs",
+        worker:reset(owner.schema, owner.revision, owner.fence))
+      worker:close()
+    end)
+
+    it("lets a reader read, and nothing else", function()
+      local owner = kit.own(store, kit.account_schema())
+      owner:commit({ a = { balance = 1 } }, { parked = { kit.aside(1, "b") } })
+      psql(([[
+        GRANT USAGE ON SCHEMA %s TO models_reader;
+        GRANT SELECT ON ALL TABLES IN SCHEMA %s TO models_reader;
+        ]]):format(schema, schema))
+      local reader = assert(kit.open(
+        database:with("schema=" .. schema, "models_reader")))
+      assert.same({ a = { balance = 1 } }, reader:load(owner.schema, { "a" }))
+      assert.equal(1, #reader:query(owner.schema, "balance=gt.0"))
+      assert.equal(1, reader:checkpoint("account_summary").position)
+      assert.equal(1, #reader:parked "account_summary")
+      assert.same({ "account_summary" }, reader:list())
+      fails("config", "permission denied", reader:acquire("other", "me"))
+      fails("config", "permission denied",
+        reader:request_post("account_summary", "pause"))
+      reader:close()
+      assert.equal("1", psql("SELECT count(*) FROM account_summary;",
+        "models_reader"))
+    end)
+  end)
+
+  it("takes turns at one connection where a second is spared #threads",
+    function()
+      local own = server:new_database()
+      local first = assert(kit.open(own.url))
+      local root = first
+      first = assert(root:connect())
+      local second = assert(first:connect_beside())
+      local owner = kit.own(first, kit.account_schema())
+      owner.store = second
+      owner:commit { a = { balance = 1 } }
+      assert.same({ a = { balance = 1 } }, first:load(owner.schema, { "a" }))
+      assert.equal("1", own:sql [[SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database()
+        AND application_name = 'lunette']])
+      local writer = assert(second:busy_writer(
+        owner.schema, owner.revision, owner.fence, 100))
+      for _ = 1, 50 do
+        first:load(owner.schema, { "a" })
+      end
+      local done, failure = writer:stop()
+      assert.is_nil(failure)
+      assert.equal(owner.revision + done,
+        first:checkpoint("account_summary").revision)
+      second:close()
+      assert(first:checkpoint "account_summary")
+      first:close()
+      root:close()
+    end)
 end)

@@ -25,6 +25,9 @@ static const struct meaning meanings[] = {
     {"08", LUN_UNAVAILABLE, NULL},
     {"57P04", LUN_CONFIG, "the database was dropped"},
     {"57", LUN_UNAVAILABLE, NULL},
+    {"54000", LUN_CONFIG,
+	"a limit of PostgreSQL's: where it speaks of an index, take the long "
+	"field out of `indexes`"},
     {"58P01", LUN_IO, NULL},
     {"55P03", LUN_UNAVAILABLE, "another connection holds a lock on it"},
     {"55006", LUN_UNAVAILABLE, NULL},

@@ -122,14 +122,22 @@ fits_integer(struct lun_text number)
 static void
 receive_number(struct lun_text number, struct lun_buffer *out)
 {
-	bool whole = memchr(number.bytes, '.', number.length) == NULL;
+	struct lun_buffer decimal = {0};
 
-	if (whole && fits_integer(number))
-		lun_buffer_add_text(out, number);
-	else if (lun_text_equal(number, LUN_TEXT("0.00")))
+	if (lun_text_equal(number, LUN_TEXT("0.00"))) {
 		lun_buffer_add_text(out, LUN_TEXT("-0.0"));
-	else
+	} else if (memchr(number.bytes, '.', number.length) != NULL) {
 		lun_json_write_number(out, lun_json_number(number));
+	} else if (fits_integer(number)) {
+		lun_buffer_add_text(out, number);
+	} else {
+		lun_buffer_add_text(&decimal, number);
+		lun_buffer_add_text(&decimal, LUN_TEXT(".0"));
+		lun_json_write_number(
+		    out, lun_json_number(lun_buffer_text(&decimal)));
+		out->failed |= decimal.failed;
+		lun_buffer_free(&decimal);
+	}
 }
 
 static void
