@@ -140,14 +140,12 @@ is_script_failure(enum lun_code code)
 }
 
 static enum lun_code
-extract_all(struct lun_projection *p, const struct lun_batch *batch,
-    struct lun_err *err)
+extract_all(struct lun_projection *p, const struct lun_batch *batch, size_t at,
+    size_t end, struct lun_err *err)
 {
-	size_t at = 0;
-
 	for (;;) {
 		enum lun_code code =
-		    lun_script_extract(p->script, batch, p->uow, &at, err);
+		    lun_script_extract(p->script, batch, p->uow, &at, end, err);
 
 		if (!is_script_failure(code) || atomic_load(&p->abandoned))
 			return code;
@@ -207,11 +205,9 @@ judge_touch(struct lun_projection *p, const struct lun_batch *batch, size_t at,
 }
 
 static enum lun_code
-apply_all(struct lun_projection *p, const struct lun_batch *batch,
+apply_all(struct lun_projection *p, const struct lun_batch *batch, size_t at,
     struct lun_err *err)
 {
-	size_t at = 0;
-
 	for (;;) {
 		enum lun_code code =
 		    lun_script_apply(p->script, batch, p->uow, &at, err);
@@ -230,18 +226,37 @@ apply_all(struct lun_projection *p, const struct lun_batch *batch,
 	}
 }
 
+static enum lun_code
+apply_slice(struct lun_projection *p, const struct lun_batch *batch, size_t at,
+    size_t end, struct lun_err *err)
+{
+	enum lun_code code;
+	size_t touch;
+
+	(void)lun_uow_touches(p->uow, &touch);
+	code = extract_all(p, batch, at, end, err);
+	if (code == LUN_OK)
+		code = lun_projection_load_models(p, err);
+	if (code == LUN_OK)
+		code = apply_all(p, batch, touch, err);
+	return code;
+}
+
+/* In slices, so that an event is applied while it is still in the cache. */
 enum lun_code
 lun_projection_apply(struct lun_projection *p, const struct lun_batch *batch,
     struct lun_err *err)
 {
-	enum lun_code code;
+	enum lun_code code = LUN_OK;
 
 	lun_uow_begin(p->uow);
-	code = extract_all(p, batch, err);
-	if (code == LUN_OK)
-		code = lun_projection_load_models(p, err);
-	if (code == LUN_OK)
-		code = apply_all(p, batch, err);
+	for (size_t at = 0, end; code == LUN_OK && at < batch->count;
+	     at = end) {
+		end = batch->count - at > LUN_SCRIPT_SLICE
+			  ? at + LUN_SCRIPT_SLICE
+			  : batch->count;
+		code = apply_slice(p, batch, at, end, err);
+	}
 	if (!atomic_load(&p->abandoned))
 		lun_script_end_batch(p->script);
 	return code;

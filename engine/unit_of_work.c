@@ -27,6 +27,7 @@ struct lun_unit_of_work {
 	struct lun_model **touched; /* models of the batch, by place */
 	size_t touched_count;
 	size_t touched_capacity;
+	size_t asked; /* of the touched: no longer among the missing */
 
 	struct lun_touch *touches;
 	size_t touch_count;
@@ -68,6 +69,14 @@ free_model(struct lun_unit_of_work *uow, struct lun_model *model)
 	free(model);
 }
 
+static void
+empty_batch(struct lun_unit_of_work *uow)
+{
+	uow->touched_count = 0;
+	uow->touch_count = 0;
+	uow->asked = 0;
+}
+
 void
 lun_uow_clear(struct lun_unit_of_work *uow)
 {
@@ -77,8 +86,7 @@ lun_uow_clear(struct lun_unit_of_work *uow)
 		free_model(uow, uow->table[i]);
 		uow->table[i] = NULL;
 	}
-	uow->touched_count = 0;
-	uow->touch_count = 0;
+	empty_batch(uow);
 	uow->settled = uow->collected;
 }
 
@@ -233,8 +241,7 @@ void
 lun_uow_begin(struct lun_unit_of_work *uow)
 {
 	uow->batch++;
-	uow->touched_count = 0;
-	uow->touch_count = 0;
+	empty_batch(uow);
 	trim(uow);
 }
 
@@ -320,7 +327,7 @@ lun_uow_missing(struct lun_unit_of_work *uow, const struct lun_text **ids,
 {
 	size_t found = 0;
 
-	for (size_t i = 0; i < uow->touched_count; i++) {
+	for (size_t i = uow->asked; i < uow->touched_count; i++) {
 		if (uow->touched[i]->known)
 			continue;
 		if (!reserve((void **)&uow->missing, found,
@@ -373,8 +380,8 @@ lun_uow_loaded(
 void
 lun_uow_missing_done(struct lun_unit_of_work *uow)
 {
-	for (size_t i = 0; i < uow->touched_count; i++)
-		uow->touched[i]->known = true;
+	for (; uow->asked < uow->touched_count; uow->asked++)
+		uow->touched[uow->asked]->known = true;
 }
 
 bool
@@ -504,6 +511,5 @@ lun_uow_forget(struct lun_unit_of_work *uow)
 		model->known = false;
 		model->changed = 0;
 	}
-	uow->touched_count = 0;
-	uow->touch_count = 0;
+	empty_batch(uow);
 }

@@ -30,7 +30,8 @@ enum lun_document_state {
 };
 
 struct lun_document {
-	uint32_t state;
+	uint16_t state;
+	bool lent; /* a script holds a table made of a part of it */
 	uint32_t count;
 	size_t first; /* among the members */
 };

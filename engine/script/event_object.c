@@ -122,20 +122,22 @@ push_value(lua_State *L, struct lun_script *script,
 
 /* A nested value is decoded once: the same access gives the same table. */
 static void
-push_member(lua_State *L, struct lun_script *script, int data, int key,
+push_member(lua_State *L, struct lun_script *script, int index, int key,
     const struct lun_member *member, struct lun_text json)
 {
+	const struct data_object *data = lua_touserdata(L, index);
 	struct lun_text value = lun_member_value(member, json);
 
 	if (member->kind != LUN_JSON_ARRAY && member->kind != LUN_JSON_OBJECT) {
 		push_value(L, script, member, value);
 		return;
 	}
-	if (lua_getiuservalue(L, data, 1) != LUA_TTABLE) {
+	script->documents.list[data->document].lent = true;
+	if (lua_getiuservalue(L, index, 1) != LUA_TTABLE) {
 		lua_pop(L, 1);
 		lua_newtable(L);
 		lua_pushvalue(L, -1);
-		lua_setiuservalue(L, data, 1);
+		lua_setiuservalue(L, index, 1);
 	}
 	lua_pushvalue(L, key);
 	if (lua_rawget(L, -2) == LUA_TNIL) {
@@ -244,6 +246,7 @@ push_document(lua_State *L, struct lun_script *script, uint32_t document)
 		    document % 2 == 0 ? "data" : "metadata", err.message);
 	if (lun_documents_at(&script->documents, document)->state !=
 	    LUN_DOCUMENT_OBJECT) {
+		script->documents.list[document].lent = true;
 		lun_json_push(L, json);
 		return;
 	}
@@ -459,6 +462,17 @@ void
 lun_event_object_push_plain(lua_State *L, int index)
 {
 	push_copy(L, lua_absindex(L, index), 0);
+}
+
+bool
+lun_event_object_is_clean(lua_State *L, int index, uint32_t place)
+{
+	const struct lun_script *script = lun_script_of(L);
+	const struct lun_document *parts = &script->documents.list[place * 2];
+	const struct event_object *object = lua_touserdata(L, index);
+
+	return object != NULL && object->stamp == script->stamp &&
+	       object->place == place && !parts[0].lent && !parts[1].lent;
 }
 
 bool

@@ -17,11 +17,13 @@ struct run {
 	const struct lun_batch *batch;
 	struct lun_unit_of_work *uow;
 	size_t at;
+	size_t end;         /* extract: the event to stop before */
 	enum lun_code code; /* other than what the script did */
 	bool in_handler;
 	const struct lun_handler *handler; /* the last one called */
 	size_t touch_count; /* extract: before the event under way */
 	int names;          /* apply: the field names on the stack */
+	int objects;        /* the list of event objects on the stack */
 };
 
 /* ---- the batch --------------------------------------------------------- */
@@ -250,6 +252,18 @@ note_models(lua_State *L, struct run *run)
 	}
 }
 
+/* Keep the event's object, on top, for apply_to_model; popped (-1). */
+static void
+keep_event(lua_State *L, struct run *run)
+{
+	uint32_t place = (uint32_t)run->at;
+
+	if (lun_event_object_is_clean(L, -1, place))
+		lua_rawseti(L, run->objects, place % LUN_SCRIPT_SLICE + 1);
+	else
+		lua_pop(L, 1);
+}
+
 static int
 extract_protected(lua_State *L)
 {
@@ -258,26 +272,33 @@ extract_protected(lua_State *L)
 
 	run->handler = &script->functions.extract;
 	lua_rawgeti(L, LUA_REGISTRYINDEX, run->handler->reference);
-	for (; run->at < run->batch->count; run->at++) {
+	lua_rawgeti(L, LUA_REGISTRYINDEX, script->functions.objects);
+	run->objects = 3;
+	for (; run->at < run->end; run->at++) {
 		if (find_type(script, run->batch->events[run->at].type) < 0)
 			continue;
 		lun_uow_touches(run->uow, &run->touch_count);
-		lua_pushvalue(L, 2);
 		lun_event_object_push(L, (uint32_t)run->at);
+		lua_pushvalue(L, 2);
+		lua_pushvalue(L, -2);
 		call_handler(L, run, 1);
 		if (!note_models(L, run))
 			return 0;
-		lua_settop(L, 2);
+		lua_settop(L, 4);
+		keep_event(L, run);
 	}
 	return 0;
 }
 
 enum lun_code
 lun_script_extract(struct lun_script *script, const struct lun_batch *batch,
-    struct lun_unit_of_work *uow, size_t *at, struct lun_err *err)
+    struct lun_unit_of_work *uow, size_t *at, size_t end, struct lun_err *err)
 {
-	struct run run = {
-	    .script = script, .batch = batch, .uow = uow, .at = *at};
+	struct run run = {.script = script,
+	    .batch = batch,
+	    .uow = uow,
+	    .at = *at,
+	    .end = end};
 	enum lun_code code = begin_run(&run, err);
 
 	if (code != LUN_OK)
@@ -314,6 +335,20 @@ push_model(lua_State *L, const struct run *run, const struct lun_model *model)
 		lua_pushnil(L);
 	else
 		lun_model_object_unpack(L, run->script, run->names, row);
+}
+
+/*
+ * Push (+1) an event: the object that extract_model_id had, unless a handler
+ * may have changed what hangs on it.
+ */
+static void
+push_event(lua_State *L, struct run *run, uint32_t place)
+{
+	lua_rawgeti(L, run->objects, place % LUN_SCRIPT_SLICE + 1);
+	if (lun_event_object_is_clean(L, -1, place))
+		return;
+	lua_pop(L, 1);
+	lun_event_object_push(L, place);
 }
 
 static bool
@@ -384,7 +419,7 @@ apply_touch(lua_State *L, struct run *run, struct lun_touch touch)
 	lua_rawgeti(L, LUA_REGISTRYINDEX, handler->reference);
 	push_model(L, run, model);
 	if (handler->arguments >= 2)
-		lun_event_object_push(L, touch.event);
+		push_event(L, run, touch.event);
 	if (handler->arguments >= 3)
 		lua_pushlstring(L, model->id.bytes, model->id.length);
 	call_handler(L, run, handler->arguments);
@@ -399,7 +434,9 @@ apply_protected(lua_State *L)
 	const struct lun_touch *touches = lun_uow_touches(run->uow, &count);
 	int top;
 
-	run->names = lua_gettop(L) + 1;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, run->script->functions.objects);
+	run->objects = lua_gettop(L);
+	run->names = run->objects + 1;
 	lun_model_object_push_names(L, run->script);
 	top = lua_gettop(L);
 	for (; run->at < count; run->at++) {

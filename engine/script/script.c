@@ -132,6 +132,8 @@ build_protected(lua_State *L)
 	if (b->about.by_type && !keep_on(L, b))
 		b->code = lun_fail(b->err, LUN_NOMEM, "out of memory");
 	keep_names(L, b);
+	lua_createtable(L, LUN_SCRIPT_SLICE, 0);
+	b->functions.objects = luaL_ref(L, LUA_REGISTRYINDEX);
 	return 0;
 }
 

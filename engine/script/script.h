@@ -17,6 +17,12 @@
 #include "../text.h"
 #include "../unit_of_work.h"
 
+/*
+ * Extraction and application take the fewest steps for so many events in turn:
+ * application then finds the event objects that extraction made.
+ */
+#define LUN_SCRIPT_SLICE 256
+
 struct lun_script_limits {
 	int64_t instructions; /* for one call of a handler */
 	int64_t cpu_ms;       /* thread CPU time of one call */
@@ -67,14 +73,14 @@ void lun_script_use_positions_of(
     struct lun_script *script, struct lun_event_store *events);
 
 /*
- * Call extract_model_id for the batch's events from *at on, noting touches in
- * the unit of work. On LUN_SCRIPT or LUN_BUDGET *at is the event that failed
+ * Call extract_model_id for the batch's events from *at on, up to the one at
+ * `end`, noting touches in the unit of work. On LUN_SCRIPT or LUN_BUDGET *at is the event that failed
  * (none of its touches are noted); call again with *at + 1 to pass over it.
  * The message begins with the script's line, the detail is a traceback.
  */
 enum lun_code lun_script_extract(struct lun_script *script,
     const struct lun_batch *batch, struct lun_unit_of_work *uow, size_t *at,
-    struct lun_err *err) LUN_MUSTCHECK;
+    size_t end, struct lun_err *err) LUN_MUSTCHECK;
 
 /*
  * Call apply_to_model for the touches from *at on and put each resulting row.

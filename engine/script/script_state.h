@@ -26,7 +26,8 @@ struct lun_script_functions {
 	struct lun_handler apply;
 	struct lun_handler *on; /* by place in the filter's types */
 	struct lun_handler query;
-	int names; /* list of the field names, in the schema's order */
+	int objects; /* list of the last event objects, by place */
+	int names;   /* list of the field names, in the schema's order */
 	const char *name_bytes[LUN_FIELDS_MAX]; /* those strings' own bytes */
 };
 

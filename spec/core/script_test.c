@@ -312,8 +312,8 @@ extract_all(struct host *host)
 	enum lun_code code;
 
 	for (size_t at = 0;; at++) {
-		code = lun_script_extract(
-		    host->script, host->batch, host->uow, &at, &err);
+		code = lun_script_extract(host->script, host->batch, host->uow,
+		    &at, host->batch->count, &err);
 		if (code != LUN_OK)
 			note_failure(host, "extract", at, &err);
 		if (!is_passable(code))

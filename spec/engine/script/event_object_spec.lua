@@ -225,6 +225,30 @@ describe("the data of an event", function()
     ]], full))
   end)
 
+  it("is for each handler as it was recorded", function()
+    for _, data in ipairs { '{"list":[1]}', '[1]' } do
+      local script = assert(script_test.load [[
+        local function add(event)
+          local list = event.data.list or event.data
+          list[#list + 1] = 2
+          event.metadata.tags[#event.metadata.tags + 1] = "y"
+          return #list + #event.metadata.tags
+        end
+        return {
+          name = "p", version = 1,
+          extract_model_id = function(event)
+            add(event)
+            return { "m", "n" }
+          end,
+          apply_to_model = function(_, event) return { n = add(event) } end,
+        }]])
+      assert.same({}, script:run {
+        { data = data, metadata = '{"tags":["x"]}' } })
+      assert.equal('{"id":"m","n":4}', script:get "m")
+      assert.equal('{"id":"n","n":4}', script:get "n")
+    end
+  end)
+
   it("is walked by pairs in its own order", function()
     assert.equal('"text plain int float whole yes no none list object empty '
       .. 'key "', see([[

@@ -356,6 +356,26 @@ describe("a result does not depend on where batches end", function()
     assert.equal('{"id":"b","n":7}', script:get "b")
   end)
 
+  it("with more models than are kept as tables", function()
+    local script = script_test.load [[
+      return { name = "p", version = 1, fields = { n = "integer" },
+        extract_model_id = function(e) return e.data.id end,
+        apply_to_model = function(model, event)
+          model = model or { n = 0 }
+          model.n = 3 * model.n + event.data.n
+          return model
+        end }]]
+    local events = {}
+    for i = 0, 8999 do
+      events[i + 1] = { data = ('{"id":"m%d","n":%d}'):format(i % 3000, i) }
+    end
+    assert.same({}, script:run(events))
+    for i = 0, 2999 do
+      assert.equal(('{"id":"m%d","n":%d}'):format(i, 13 * i + 15000),
+        script:get("m" .. i))
+    end
+  end)
+
   it("with models that come and go", function()
     same_in_all_sizes(extract .. [[
       apply_to_model = function(model, event)
