@@ -37,6 +37,7 @@ begin_batch(struct lun_script *script, const struct lun_batch *batch)
 	if (!lun_documents_begin(&script->documents, 2 * batch->count))
 		return false;
 	script->batch = batch;
+	lun_vm_tune(script->vm);
 	return true;
 }
 

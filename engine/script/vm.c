@@ -14,6 +14,7 @@
 #include "slab.h"
 
 #define STEP      200 /* instructions between two budget checks */
+#define GARBAGE   ((size_t)512 << 10)
 #define MS_PER_NS INT64_C(1000000)
 
 enum spent {
@@ -349,6 +350,22 @@ lun_vm_memory(const struct lun_vm *vm)
 	return vm->slab.used;
 }
 
+/*
+ * The collector waits until the memory in use has grown by a part of itself.
+ * While that is little it would run for a handful of events.
+ */
+void
+lun_vm_tune(struct lun_vm *vm)
+{
+	size_t percent = GARBAGE * 100 / (vm->slab.used + 1);
+
+	if (percent > 200)
+		percent = 200;
+	if (percent < 20)
+		percent = 20;
+	lua_gc(vm->L, LUA_GCGEN, (int)percent, 4 * (int)percent);
+}
+
 void *
 lun_vm_owner(lua_State *L)
 {
@@ -380,7 +397,7 @@ lun_vm_new(const struct lun_script_limits *limits, struct lun_vm_pulse *pulse,
 	*(struct lun_vm **)lua_getextraspace(vm->L) = vm;
 	/* From birth, because a coroutine copies the hook it is born under. */
 	lua_sethook(vm->L, check_budget, LUA_MASKCOUNT, STEP);
-	lua_gc(vm->L, LUA_GCGEN, 0, 0);
+	lun_vm_tune(vm);
 	*out = vm;
 	return LUN_OK;
 }

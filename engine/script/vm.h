@@ -74,6 +74,8 @@ void lun_vm_raise_no_memory(lua_State *L);
 bool lun_vm_spent(const struct lun_vm *vm);
 /* True if it was the memory that ran out. */
 bool lun_vm_starved(const struct lun_vm *vm);
+/* Fit the pace of the collector to the memory in use; now and then. */
+void lun_vm_tune(struct lun_vm *vm);
 /* Bytes in use. */
 size_t lun_vm_memory(const struct lun_vm *vm);
 
