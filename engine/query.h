@@ -76,7 +76,7 @@ struct lun_condition {
 
 /*
  * At places inside json booleans come before numbers, those before texts, and
- * objects and arrays last; descending, the other way round.
+ * objects and arrays last, all of these alike; descending, the other way round.
  */
 struct lun_order {
 	struct lun_column column;

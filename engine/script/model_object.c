@@ -183,6 +183,8 @@ take_number(struct packing *p, struct lun_value *value)
 			luaL_error(p->L,
 			    "field \"%s\": nan and infinity cannot be stored",
 			    p->field->name);
+		if (value->number == 0)
+			value->number = 0; /* not -0: a store may drop that */
 		return;
 	}
 	if (value->number >= 0x1p63 ||
@@ -296,6 +298,26 @@ take_fields(struct packing *p)
 	}
 }
 
+/* An escape of NUL, and not a backslash with letters behind it. */
+static bool
+holds_nul(struct lun_text json)
+{
+	static const char nul[] = "\\u0000";
+	const char *end = json.bytes + json.length, *at = json.bytes;
+
+	while ((at = memmem(at, (size_t)(end - at), nul, sizeof nul - 1)) !=
+	       NULL) {
+		const char *first = at;
+
+		while (first > json.bytes && first[-1] == '\\')
+			first--;
+		if ((at - first) % 2 == 0)
+			return true;
+		at++;
+	}
+	return false;
+}
+
 /* The value on top as JSON. */
 static void
 add_json(struct packing *p)
@@ -310,6 +332,8 @@ add_json(struct packing *p)
 		return;
 	}
 	value.text = lun_buffer_text(json);
+	if (holds_nul(value.text))
+		refuse(p, "a text in json must not hold a NUL byte");
 	lun_row_add(&p->script->row, &value);
 }
 

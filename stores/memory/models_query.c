@@ -118,9 +118,9 @@ compare_values(const struct lun_value *a, const struct lun_value *b)
 
 	if (class != other)
 		return class < other ? -1 : 1;
-	if (class == 0)
-		return 0;
-	if (class >= 4)
+	if (class == 0 || class == 5)
+		return 0; /* nulls, and documents, are all alike */
+	if (class == 4)
 		return lun_text_compare(a->text, b->text);
 	return compare_numbers(a, b);
 }

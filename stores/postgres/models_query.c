@@ -282,7 +282,7 @@ add_direction(struct sql *sql, const struct lun_order *order)
 	add(sql, order->nulls_first ? " NULLS FIRST, " : " NULLS LAST, ");
 }
 
-/* By kind, then truth and numbers, then texts and documents. */
+/* By kind, then truth and numbers, then texts. */
 static void
 add_place_order(struct sql *sql, const struct lun_order *order)
 {
@@ -298,8 +298,8 @@ add_place_order(struct sql *sql, const struct lun_order *order)
 	add_place(sql, column);
 	add(sql, "::numeric END");
 	add_direction(sql, order);
-	add_place(sql, column);
-	add(sql, " #>> '{}' COLLATE \"C\"");
+	add_place_as(sql, column, "string", " #>> '{}'");
+	add(sql, " COLLATE \"C\"");
 	add_direction(sql, order);
 }
 

@@ -13,7 +13,7 @@
 #include "json_scan.h"
 #include "models.h"
 
-/* Values of one class compare with each other only. 0: any. */
+/* Values of one class compare with each other only. 0: any but json. */
 enum class {
 	CLASS_ANY,
 	CLASS_BOOLEAN,
@@ -91,6 +91,15 @@ give_value(sqlite3_context *context, const struct lun_value *value)
 	}
 }
 
+/* Documents are all alike, so none of them is ever looked at. */
+static bool
+fits_class(enum lun_value_kind kind, enum class wanted)
+{
+	if (wanted == CLASS_ANY)
+		return kind != LUN_VALUE_JSON;
+	return class_of(kind) == wanted;
+}
+
 /* lunette_place(class, json, key...): null unless the value is of the class */
 static void
 place_function(sqlite3_context *context, int count, sqlite3_value **arguments)
@@ -100,7 +109,7 @@ place_function(sqlite3_context *context, int count, sqlite3_value **arguments)
 	struct lun_value value;
 
 	if (find_place(context, count - 1, arguments + 1, &scratch, &value)) {
-		if (wanted != CLASS_ANY && class_of(value.kind) != wanted)
+		if (!fits_class(value.kind, wanted))
 			value.kind = LUN_VALUE_NULL;
 		give_value(context, &value);
 	}

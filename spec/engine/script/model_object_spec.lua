@@ -85,6 +85,10 @@ describe("a model with fields", function()
       refused('f = "number"', '{ f = "1" }'))
   end)
 
+  it("knows one zero only", function()
+    assert.equal('"f":0.0', store('f = "number"', "{ f = -0.0 }"))
+  end)
+
   it("takes only text as text", function()
     assert.equal('"t":""', store('t = "text"', '{ t = "" }'))
     assert.equal('field "t": expected text, got 5',
@@ -93,6 +97,15 @@ describe("a model with fields", function()
       refused('t = "text"', '{ t = "a\\0b" }'))
     assert.equal('field "t": a text must be UTF-8',
       refused('t = "text"', '{ t = "\\xff" }'))
+  end)
+
+  it("takes no NUL byte inside json either", function()
+    for _, model in ipairs { '{ j = "a\\0b" }', '{ j = { ["\\0"] = 1 } }',
+      '{ j = { { "x\\\\\\0" } } }' } do
+      assert.equal('field "j": a text in json must not hold a NUL byte',
+        refused('j = "json"', model))
+    end
+    assert.equal([["j":"\\u0000"]], store('j = "json"', '{ j = "\\\\u0000" }'))
   end)
 
   it("takes only booleans as booleans", function()
