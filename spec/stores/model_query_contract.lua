@@ -219,7 +219,7 @@ local function json(open)
       { "g a b d c f e", "order=n" },
       { "e f c d b a g", "order=n.desc" },
       { "b a c f d e g", "order=b" },
-      { "c d e f g b a", "order=t->none,deep.nullsfirst" },
+      { "c d e f g a b", "order=t->none,deep.nullsfirst" },
     })
   end)
 
