@@ -12,7 +12,7 @@
 #include "view.h"
 
 static const char *const titles[] = {
-    "NAME", "STATE", "VERSION", "POSITION", "LAG", "RATE", "PARKED"};
+    "NAME", "STATE", "VERSION", "POSITION", "LAG", "RATE", "PARKED", "OWNER"};
 
 #define TITLES (sizeof titles / sizeof titles[0])
 
@@ -81,6 +81,7 @@ add_projection(struct cli_table *table, const struct cli_object *object)
 	add_lag(table, object);
 	add_rate(table, object);
 	add_text(table, object, "parked", CLI_CELL_NUMBER);
+	add_text(table, object, "owner", CLI_CELL_TEXT);
 }
 
 static void

@@ -197,6 +197,23 @@ describe("the postgres model store #postgres", function()
         assert(store:connect()):acquire("account_summary", "you"))
     end)
 
+    it("says who is heard about the projection", function()
+      local function beat(owner)
+        return store:publish { { projection = "a", owner = owner,
+          state = "live", waiting_for = "", last_error = "",
+          events_per_second = 0, at = 0 } }
+      end
+      assert(store:acquire("a", "bob", 1))
+      assert(store:acquire("a", "ada"))
+      assert(beat "ada")
+      assert(beat "bob")
+      assert(beat "")
+      assert.equal("ada", store:heartbeat("a").owner)
+      store:release("a", 2)
+      assert(beat "")
+      assert.equal("", store:heartbeat("a").owner)
+    end)
+
     it("cannot be renewed once it was handed back", function()
       local fence = assert(store:acquire("a", "me"))
       store:release("a", fence)

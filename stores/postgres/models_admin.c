@@ -257,7 +257,25 @@ add_heartbeats(
 	lun_pg_end_array(&m->params);
 }
 
-/* In the order of names, so that two engines cannot wait for each other. */
+/*
+ * In the order of names, so that two engines cannot wait for each other. One
+ * that has lost a projection, and may not know it yet, is not heard about it.
+ */
+static const char publish_sql[] =
+    "INSERT INTO @lunette_heartbeats AS h (projection, owner, state,"
+    " waiting_for, last_error, events_per_second, at)"
+    " SELECT n.* FROM unnest($1::text[], $2::text[], $3::text[], $4::text[],"
+    "  $5::text[], $6::float8[], $7::timestamptz[])"
+    "  AS n (projection, owner, a, b, c, d, e)"
+    " WHERE NOT EXISTS (SELECT FROM @lunette_owners o"
+    "  WHERE o.projection = n.projection AND o.owner <> n.owner"
+    "  AND o.expires_at > clock_timestamp())"
+    " ORDER BY n.projection"
+    " ON CONFLICT (projection) DO UPDATE SET owner = excluded.owner,"
+    " state = excluded.state, waiting_for = excluded.waiting_for,"
+    " last_error = excluded.last_error,"
+    " events_per_second = excluded.events_per_second, at = excluded.at";
+
 enum lun_code
 lun_pg_publish(struct lun_model_store *store,
     const struct lun_heartbeat *heartbeats, size_t count, struct lun_err *err)
@@ -267,20 +285,7 @@ lun_pg_publish(struct lun_model_store *store,
 	if (count == 0)
 		return lun_pg_models_leave(m, LUN_OK);
 	add_heartbeats(m, heartbeats, count);
-	return lun_pg_models_leave(
-	    m, lun_pg_run(m,
-		   "INSERT INTO @lunette_heartbeats AS h (projection, owner,"
-		   " state, waiting_for, last_error, events_per_second, at)"
-		   " SELECT * FROM unnest($1::text[], $2::text[],"
-		   " $3::text[], $4::text[], $5::text[], $6::float8[],"
-		   " $7::timestamptz[]) ORDER BY 1"
-		   " ON CONFLICT (projection) DO UPDATE SET"
-		   " owner = excluded.owner, state = excluded.state,"
-		   " waiting_for = excluded.waiting_for,"
-		   " last_error = excluded.last_error,"
-		   " events_per_second = excluded.events_per_second,"
-		   " at = excluded.at",
-		   NULL, err));
+	return lun_pg_models_leave(m, lun_pg_run(m, publish_sql, NULL, err));
 }
 
 static void
