@@ -157,13 +157,13 @@ describe("a postgres event store with faults #postgres", function()
   it("does not wait longer than call_timeout_ms for an answer", function()
     assert(store:append(events_of("a", 1)))
     local hasty =
-      assert(event_store.open(database.url, { call_timeout_ms = 300 }))
+      assert(event_store.open(database.url, { call_timeout_ms = 1000 }))
     local pids = database:sql [[
       SELECT string_agg(pid::text, ' ') FROM pg_stat_activity
       WHERE datname = current_database() AND application_name = 'lunette']]
     helper.run("kill -STOP " .. pids)
     local before = helper.now_ms()
-    refused("unavailable", "did not answer within 300 ms", hasty:read {})
+    refused("unavailable", "did not answer within 1000 ms", hasty:read {})
     assert.is_true(helper.now_ms() - before < 5000)
     assert.equal(1, #assert(hasty:read {}))
     helper.run("kill -CONT " .. pids)
@@ -178,8 +178,8 @@ describe("a postgres event store with faults #postgres", function()
     local hasty = assert(event_store.open(database:with(
       "layout=custom&table=slow&position=position&transaction_id="
         .. "transaction_id&id=id&stream=stream&version=version&type=type"
-        .. "&data=data&metadata=pause"), { call_timeout_ms = 500 }))
-    refused("unavailable", "did not answer within 500 ms", hasty:read {})
+        .. "&data=data&metadata=pause"), { call_timeout_ms = 1500 }))
+    refused("unavailable", "did not answer within 1500 ms", hasty:read {})
     hasty:close()
   end)
 
