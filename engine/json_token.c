@@ -2,6 +2,7 @@
 
 #include "json_token.h"
 
+#include <endian.h>
 #include <inttypes.h>
 #include <locale.h>
 #include <math.h>
@@ -11,6 +12,7 @@
 #include "json_scan.h"
 
 #define MANTISSA_DIGITS 19 /* any such number fits 64 bits */
+#define SHORT_DIGITS    18 /* a signed one too */
 #define EXACT_MANTISSA  (UINT64_C(1) << 53)
 #define EXACT_POWER     22 /* 10^22 is the last exact power in a double */
 
@@ -129,20 +131,25 @@ write_utf8(unsigned point, char *out)
 
 /* ---- strings ----------------------------------------------------------- */
 
-/* Whether some byte of eight is a quote, a backslash, control or non-ASCII. */
-static bool
-has_special(const char *p)
+/*
+ * Where among eight bytes the first quote, backslash, control or non-ASCII
+ * byte is; 8: nowhere. A borrow only disturbs bytes above the first hit.
+ */
+static int
+find_special(const char *p)
 {
 	const uint64_t ones = UINT64_C(0x0101010101010101);
 	const uint64_t tops = UINT64_C(0x8080808080808080);
-	uint64_t eight, quote, backslash;
+	uint64_t eight, quote, backslash, hits;
 
 	memcpy(&eight, p, sizeof eight);
+	eight = le64toh(eight);
 	quote = eight ^ ones * '"';
 	backslash = eight ^ ones * '\\';
-	return ((eight | (eight - ones * 0x20) | (quote - ones) |
-		    (backslash - ones)) &
-		   tops) != 0;
+	hits = (eight | (eight - ones * 0x20) | (quote - ones) |
+		   (backslash - ones)) &
+	       tops;
+	return hits != 0 ? __builtin_ctzll(hits) / 8 : 8;
 }
 
 static bool
@@ -156,8 +163,13 @@ is_plain(char byte)
 static const char *
 skip_plain(const char *p, const char *end)
 {
-	while (end - p >= 8 && !has_special(p))
-		p += 8;
+	while (end - p >= 8) {
+		int plain = find_special(p);
+
+		p += plain;
+		if (plain < 8)
+			return p;
+	}
 	while (p < end && is_plain(*p))
 		p++;
 	return p;
@@ -449,12 +461,38 @@ check_range(
 	return lun_json_fault(reader, number->text.bytes, "number too large");
 }
 
+/* A plain integer of few digits, as most numbers are, without the checks. */
+static bool
+read_short_integer(
+    struct lun_json_reader *reader, struct lun_json_number *number)
+{
+	const char *p = reader->at, *end = reader->end;
+	uint64_t value = 0;
+
+	if (end - p > SHORT_DIGITS)
+		end = p + SHORT_DIGITS;
+	for (; is_digit(p, end); p++)
+		value = value * 10 + (uint64_t)(*p - '0');
+	if (p == reader->at || p == end || *p == '.' || (*p | 0x20) == 'e' ||
+	    (*reader->at == '0' && p - reader->at > 1))
+		return false;
+	*number = (struct lun_json_number){
+	    .text = {reader->at, (size_t)(p - reader->at)},
+	    .integer = true,
+	    .digits = (int)(p - reader->at),
+	    .mantissa = value};
+	reader->at = p;
+	return true;
+}
+
 bool
 lun_json_read_number(
     struct lun_json_reader *reader, struct lun_json_number *number)
 {
 	const char *start = reader->at;
 
+	if (read_short_integer(reader, number))
+		return true;
 	*number = (struct lun_json_number){
 	    .negative = *start == '-', .integer = true};
 	number->text.bytes = start;

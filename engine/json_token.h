@@ -63,7 +63,8 @@ lun_json_skip_space(struct lun_json_reader *reader)
 static inline bool
 lun_json_take(struct lun_json_reader *reader, char byte)
 {
-	lun_json_skip_space(reader);
+	if (reader->at == reader->end || *reader->at != byte)
+		lun_json_skip_space(reader);
 	if (reader->at == reader->end || *reader->at != byte)
 		return false;
 	reader->at++;

@@ -199,9 +199,12 @@ number_in(struct lun_text text)
 int64_t
 lun_json_integer(struct lun_text number)
 {
-	struct lun_json_number read = number_in(number);
+	size_t negative = number.length > 0 && number.bytes[0] == '-';
+	uint64_t value = 0;
 
-	return lun_json_integer_of(&read);
+	for (size_t i = negative; i < number.length; i++)
+		value = value * 10 + (uint64_t)(number.bytes[i] - '0');
+	return (int64_t)(negative ? -value : value);
 }
 
 double
