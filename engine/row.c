@@ -14,22 +14,23 @@ is_text(enum lun_value_kind kind)
 void
 lun_row_add(struct lun_buffer *row, const struct lun_value *value)
 {
-	char head[HEAD_SIZE];
-	uint64_t length = value->text.length;
+	size_t length = is_text(value->kind) ? value->text.length : 0;
+	char *head = lun_buffer_reserve(row, HEAD_SIZE + length);
 
+	if (head == NULL)
+		return;
 	head[0] = (char)value->kind;
 	if (value->kind == LUN_VALUE_NULL) {
-		lun_buffer_add(row, head, 1);
+		row->length++;
 		return;
 	}
-	if (is_text(value->kind)) {
-		memcpy(head + 1, &length, sizeof length);
-		lun_buffer_add(row, head, sizeof head);
-		lun_buffer_add_text(row, value->text);
-		return;
-	}
-	memcpy(head + 1, &value->integer, sizeof value->integer);
-	lun_buffer_add(row, head, sizeof head);
+	if (is_text(value->kind))
+		memcpy(head + 1, &(uint64_t){length}, sizeof(uint64_t));
+	else
+		memcpy(head + 1, &value->integer, sizeof value->integer);
+	if (length > 0)
+		memcpy(head + HEAD_SIZE, value->text.bytes, length);
+	row->length += HEAD_SIZE + length;
 }
 
 bool

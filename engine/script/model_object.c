@@ -18,6 +18,7 @@ struct packing {
 	struct lun_script *script;
 	const struct lun_schema *schema;
 	const struct lun_field *field;
+	int type; /* the Lua type of its value */
 	int names;
 	int table;
 	struct lun_value *values; /* one for each field */
@@ -123,11 +124,18 @@ refuse_type(struct packing *p)
 	    lun_field_type_name(p->field->type), describe_value(p->L, -1));
 }
 
+/* The key is below the value on top. */
 static void
-refuse_undeclared(struct packing *p, struct lun_text key)
+refuse_key(struct packing *p)
 {
 	struct lun_nearest nearest = {0};
+	struct lun_text key;
 
+	if (lua_type(p->L, -2) != LUA_TSTRING)
+		luaL_error(p->L,
+		    "a model's keys must be its field names, and one is a %s",
+		    luaL_typename(p->L, -2));
+	key.bytes = lua_tolstring(p->L, -2, &key.length);
 	for (size_t i = 0; i < p->schema->field_count; i++)
 		lun_nearest_consider(
 		    &nearest, key, lun_text_of(p->schema->fields[i].name));
@@ -146,7 +154,7 @@ refuse_undeclared(struct packing *p, struct lun_text key)
 static void
 take_text(struct packing *p, struct lun_value *value)
 {
-	if (lua_type(p->L, -1) != LUA_TSTRING)
+	if (p->type != LUA_TSTRING)
 		refuse_type(p);
 	value->kind = LUN_VALUE_TEXT;
 	value->text.bytes = lua_tolstring(p->L, -1, &value->text.length);
@@ -162,7 +170,7 @@ take_integer(struct packing *p, struct lun_value *value)
 {
 	int whole;
 
-	if (lua_type(p->L, -1) != LUA_TNUMBER)
+	if (p->type != LUA_TNUMBER)
 		refuse_type(p);
 	value->kind = LUN_VALUE_INTEGER;
 	value->integer = lua_tointegerx(p->L, -1, &whole);
@@ -174,7 +182,7 @@ take_integer(struct packing *p, struct lun_value *value)
 static void
 take_number(struct packing *p, struct lun_value *value)
 {
-	if (lua_type(p->L, -1) != LUA_TNUMBER)
+	if (p->type != LUA_TNUMBER)
 		refuse_type(p);
 	value->kind = LUN_VALUE_NUMBER;
 	value->number = lua_tonumber(p->L, -1);
@@ -198,7 +206,7 @@ take_number(struct packing *p, struct lun_value *value)
 static void
 take_boolean(struct packing *p, struct lun_value *value)
 {
-	if (lua_type(p->L, -1) != LUA_TBOOLEAN)
+	if (p->type != LUA_TBOOLEAN)
 		refuse_type(p);
 	value->kind = LUN_VALUE_BOOLEAN;
 	value->integer = lua_toboolean(p->L, -1);
@@ -209,7 +217,7 @@ take_timestamp(struct packing *p, struct lun_value *value)
 {
 	struct lun_text text;
 
-	if (lua_type(p->L, -1) == LUA_TSTRING) {
+	if (p->type == LUA_TSTRING) {
 		text.bytes = lua_tolstring(p->L, -1, &text.length);
 		if (!lun_timestamp_parse(text, &value->integer))
 			luaL_error(p->L,
@@ -227,7 +235,9 @@ take_timestamp(struct packing *p, struct lun_value *value)
 static void
 take_value(struct packing *p, struct lun_value *value)
 {
-	if (lua_touserdata(p->L, -1) == lun_json_null())
+	p->type = lua_type(p->L, -1);
+	if (p->type == LUA_TLIGHTUSERDATA &&
+	    lua_touserdata(p->L, -1) == lun_json_null())
 		return; /* as good as absent */
 	switch (p->field->type) {
 	case LUN_FIELD_TEXT:
@@ -254,14 +264,14 @@ take_value(struct packing *p, struct lun_value *value)
 /* ---- to a row ---------------------------------------------------------- */
 
 /*
- * Short strings are unique in a Lua state, so a declared name is found by the
- * address of its bytes. next() gives the keys in no order, but mostly in the
+ * Short strings are unique in a Lua state, so a declared name is found by its
+ * address. next() gives the keys in no order, but mostly in the
  * same one: the search starts behind the last hit.
  */
 static size_t
-find_field(struct packing *p, const char *key, size_t start)
+find_field(struct packing *p, const void *key, size_t start)
 {
-	const char *const *names = p->script->functions.name_bytes;
+	const void *const *names = p->script->functions.name_addresses;
 	size_t count = p->schema->field_count;
 
 	for (size_t i = start; i < count; i++)
@@ -280,18 +290,10 @@ take_fields(struct packing *p)
 	size_t next = 0;
 
 	for (lua_pushnil(L); lua_next(L, p->table) != 0; lua_pop(L, 1)) {
-		struct lun_text key;
-		size_t place;
+		size_t place = find_field(p, lua_topointer(L, -2), next);
 
-		if (lua_type(L, -2) != LUA_TSTRING)
-			luaL_error(L,
-			    "a model's keys must be its field names, and one "
-			    "is a %s",
-			    luaL_typename(L, -2));
-		key.bytes = lua_tolstring(L, -2, &key.length);
-		place = find_field(p, key.bytes, next);
 		if (place == p->schema->field_count)
-			refuse_undeclared(p, key);
+			refuse_key(p);
 		p->field = &p->schema->fields[place];
 		take_value(p, &p->values[place]);
 		next = place + 1;

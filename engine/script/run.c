@@ -370,7 +370,7 @@ put_row(struct run *run, struct lun_model *model, struct lun_text row)
 static void
 check_result(lua_State *L)
 {
-	if (lun_event_object_is(L, -1)) {
+	if (lua_isuserdata(L, -1) && lun_event_object_is(L, -1)) {
 		lun_event_object_push_plain(L, -1);
 		lua_replace(L, -2);
 	}

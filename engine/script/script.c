@@ -90,8 +90,8 @@ keep_names(lua_State *L, struct building *b)
 
 	lua_createtable(L, (int)schema->field_count, 0);
 	for (size_t i = 0; i < schema->field_count; i++) {
-		b->functions.name_bytes[i] =
-		    lua_pushstring(L, schema->fields[i].name);
+		lua_pushstring(L, schema->fields[i].name);
+		b->functions.name_addresses[i] = lua_topointer(L, -1);
 		lua_rawseti(L, -2, (lua_Integer)i + 1);
 	}
 	b->functions.names = luaL_ref(L, LUA_REGISTRYINDEX);

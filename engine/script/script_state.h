@@ -28,7 +28,7 @@ struct lun_script_functions {
 	struct lun_handler query;
 	int objects; /* list of the last event objects, by place */
 	int names;   /* list of the field names, in the schema's order */
-	const char *name_bytes[LUN_FIELDS_MAX]; /* those strings' own bytes */
+	const void *name_addresses[LUN_FIELDS_MAX]; /* of those strings */
 };
 
 /* A query being answered by handle_query. */

@@ -154,13 +154,34 @@ grow(struct lun_slab *slab, void *bytes, size_t old_size, size_t new_size)
 	return fresh;
 }
 
+/* What nearly every request for a new object needs; NULL: ask properly. */
+static void *
+take_free(struct lun_slab *slab, size_t size)
+{
+	size_t class = class_of(size);
+	void *bytes;
+
+	if (size > SMALL_MAX || slab->free[class] == NULL ||
+	    slab->used + SMALL_MAX > slab->limit || slab->refused != 0)
+		return NULL;
+	bytes = slab->free[class];
+	memcpy(&slab->free[class], bytes, sizeof(void *));
+	slab->used += class * LUN_SLAB_GRAIN;
+	return bytes;
+}
+
 void *
 lun_slab_alloc(void *arg, void *bytes, size_t old_size, size_t new_size)
 {
 	struct lun_slab *slab = arg;
 
-	if (bytes == NULL)
+	if (bytes == NULL) {
+		void *fresh = take_free(slab, new_size);
+
+		if (fresh != NULL)
+			return fresh;
 		old_size = 0; /* Lua passes the kind of the new object here */
+	}
 	if (new_size == 0) {
 		if (bytes != NULL)
 			give_back(slab, bytes, old_size);
