@@ -122,16 +122,12 @@ push_value(lua_State *L, struct lun_script *script,
 
 /* A nested value is decoded once: the same access gives the same table. */
 static void
-push_member(lua_State *L, struct lun_script *script, int index, int key,
+push_nested(lua_State *L, struct lun_script *script, int index, int key,
     const struct lun_member *member, struct lun_text json)
 {
 	const struct data_object *data = lua_touserdata(L, index);
 	struct lun_text value = lun_member_value(member, json);
 
-	if (member->kind != LUN_JSON_ARRAY && member->kind != LUN_JSON_OBJECT) {
-		push_value(L, script, member, value);
-		return;
-	}
 	script->documents.list[data->document].lent = true;
 	if (lua_getiuservalue(L, index, 1) != LUA_TTABLE) {
 		lua_pop(L, 1);
@@ -148,6 +144,16 @@ push_member(lua_State *L, struct lun_script *script, int index, int key,
 		lua_rawset(L, -4);
 	}
 	lua_remove(L, -2);
+}
+
+static void
+push_member(lua_State *L, struct lun_script *script, int index, int key,
+    const struct lun_member *member, struct lun_text json)
+{
+	if (member->kind == LUN_JSON_ARRAY || member->kind == LUN_JSON_OBJECT)
+		push_nested(L, script, index, key, member, json);
+	else
+		push_value(L, script, member, lun_member_value(member, json));
 }
 
 /* data[key] */
@@ -253,7 +259,7 @@ push_document(lua_State *L, struct lun_script *script, uint32_t document)
 	data = lua_newuserdatauv(L, sizeof *data, 1);
 	data->stamp = script->stamp;
 	data->document = document;
-	lua_rawgetp(L, LUA_REGISTRYINDEX, &data_key);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, script->functions.data_metatable);
 	lua_setmetatable(L, -2);
 }
 
@@ -524,7 +530,8 @@ static const luaL_Reg data_methods[] = {
     {NULL, NULL},
 };
 
-static void
+/* Its place in the registry, which is found faster than the key. */
+static int
 make_metatable(
     lua_State *L, const char *key, const char *name, const luaL_Reg *methods)
 {
@@ -536,23 +543,28 @@ make_metatable(
 	lua_setfield(L, -2, "__metatable");
 	lua_pushcfunction(L, write_json);
 	lua_rawsetp(L, -2, lun_json_raw_key());
+	lua_pushvalue(L, -1);
 	lua_rawsetp(L, LUA_REGISTRYINDEX, key);
+	return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
 void
-lun_event_object_setup(lua_State *L)
+lun_event_object_setup(lua_State *L, struct lun_script_functions *functions)
 {
-	make_metatable(L, &event_key, "event", event_methods);
-	make_metatable(L, &data_key, "event data", data_methods);
+	functions->event_metatable =
+	    make_metatable(L, &event_key, "event", event_methods);
+	functions->data_metatable =
+	    make_metatable(L, &data_key, "event data", data_methods);
 }
 
 void
 lun_event_object_push(lua_State *L, uint32_t place)
 {
+	const struct lun_script *script = lun_script_of(L);
 	struct event_object *object = lua_newuserdatauv(L, sizeof *object, 2);
 
-	object->stamp = lun_script_of(L)->stamp;
+	object->stamp = script->stamp;
 	object->place = place;
-	lua_rawgetp(L, LUA_REGISTRYINDEX, &event_key);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, script->functions.event_metatable);
 	lua_setmetatable(L, -2);
 }

@@ -16,8 +16,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Make the metatables; once for each state. Raises. */
-void lun_event_object_setup(lua_State *L);
+struct lun_script_functions;
+
+/* Make the metatables and note them; once for each state. Raises. */
+void lun_event_object_setup(
+    lua_State *L, struct lun_script_functions *functions);
 
 /* Push (+1) the event at a place of the script's batch. Raises. */
 void lun_event_object_push(lua_State *L, uint32_t place);

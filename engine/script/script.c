@@ -118,7 +118,7 @@ build_protected(lua_State *L)
 	struct building *b = lua_touserdata(L, 1);
 
 	lun_json_setup(L);
-	lun_event_object_setup(L);
+	lun_event_object_setup(L, &b->functions);
 	lun_lunette_object_push(L);
 	lun_sandbox_open(L);
 	push_result(L, b);

@@ -26,6 +26,8 @@ struct lun_script_functions {
 	struct lun_handler apply;
 	struct lun_handler *on; /* by place in the filter's types */
 	struct lun_handler query;
+	int event_metatable;
+	int data_metatable;
 	int objects; /* list of the last event objects, by place */
 	int names;   /* list of the field names, in the schema's order */
 	const void *name_addresses[LUN_FIELDS_MAX]; /* of those strings */
