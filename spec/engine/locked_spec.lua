@@ -115,6 +115,7 @@ describe("a models file that others write to", function()
       assert(engine:start())
       for _ = 1, 3 do
         hold "models.db"
+        append(100) -- in case it has got to the end by now
         wait_until_it_waits "ledger"
         release()
       end

@@ -128,7 +128,7 @@ describe("the postgres model store #postgres", function()
 
   describe("a commit that comes late", function()
     local function late_commit()
-      local there = assert(kit.open(proxied, { call_timeout_ms = 4000 }))
+      local there = assert(kit.open(proxied, { call_timeout_ms = 2000 }))
       local owner = kit.own(there, kit.account_schema())
       owner:commit { a = { balance = 1 } }
       proxy:rule(COMMIT, "late")
@@ -259,11 +259,11 @@ describe("the postgres model store #postgres", function()
   end)
 
   describe("an owner frozen inside its transaction", function()
-    local LEASE = 4000
+    local LEASE = 1500
 
     -- Its locks are held, and the server hears no more of it.
     local function freeze(pattern)
-      local there = assert(kit.open(proxied, { call_timeout_ms = 1500 }))
+      local there = assert(kit.open(proxied, { call_timeout_ms = 300 }))
       local owner = kit.own(there, kit.account_schema())
       owner.fence = assert(there:acquire("account_summary", "frozen", LEASE))
       owner:commit { a = { balance = 1 } }

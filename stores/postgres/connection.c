@@ -509,6 +509,17 @@ lun_pg_stream(struct lun_pg *c, const char *sql,
 
 /* ---- transactions ------------------------------------------------------ */
 
+/* A wait for a lock ends as such, well before the whole call does. */
+static int64_t
+lock_limit_ms(const struct lun_store_options *options)
+{
+	int64_t limit = options->busy_timeout_ms;
+
+	if (limit > options->call_timeout_ms / 2)
+		limit = options->call_timeout_ms / 2;
+	return limit > 0 ? limit : 1;
+}
+
 enum lun_code
 lun_pg_begin(struct lun_pg *c, const char *more, struct lun_err *err)
 {
@@ -521,9 +532,8 @@ lun_pg_begin(struct lun_pg *c, const char *more, struct lun_err *err)
 	    "SET LOCAL lock_timeout = %" PRId64 "; "
 	    "SET LOCAL statement_timeout = %" PRId64 "; "
 	    "SET LOCAL idle_in_transaction_session_timeout = %" PRId64 "; %s",
-	    options->busy_timeout_ms > 0 ? options->busy_timeout_ms : 1,
-	    options->call_timeout_ms, options->call_timeout_ms,
-	    more != NULL ? more : "");
+	    lock_limit_ms(options), options->call_timeout_ms,
+	    options->call_timeout_ms, more != NULL ? more : "");
 	lun_buffer_add_byte(&sql, '\0');
 	if (sql.failed)
 		code = lun_fail(
