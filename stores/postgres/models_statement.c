@@ -194,16 +194,14 @@ lun_pg_models_mark(const struct pg_models *m, const char *projection)
 	    XXH32(m->schema, strlen(m->schema), 0));
 }
 
+/* Below the lease, whatever one call may take. */
 static int64_t
 idle_limit_ms(const struct pg_models *m)
 {
-	int64_t most = m->c->place->options.call_timeout_ms;
 	int64_t limit =
 	    m->line->lease_ms > 0 ? m->line->lease_ms / 2 : DEFAULT_IDLE_MS;
 
-	if (limit < LEAST_IDLE_MS)
-		limit = LEAST_IDLE_MS;
-	return limit < most ? limit : most;
+	return limit > LEAST_IDLE_MS ? limit : LEAST_IDLE_MS;
 }
 
 enum lun_code
