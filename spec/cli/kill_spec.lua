@@ -10,7 +10,7 @@ local lunette = require "lunette"
 local seed = math.tointeger(os.getenv "LUNETTE_SEED") or os.time() % 1000000
 
 describe("a process killed at any instant #kill, seed " .. seed, function()
-  local r, folder, models, events, folds, appender, child, settings
+  local r, folder, models, events, folds, appender, child, asking, settings
 
   lazy_setup(function()
     print("\nLUNETTE_SEED=" .. seed)
@@ -35,8 +35,18 @@ describe("a process killed at any instant #kill, seed " .. seed, function()
     })
   end)
 
+  -- Nobody asks for anything any more.
+  local function stop_asking()
+    if asking then
+      asking:kill "KILL"
+      asking:wait()
+      asking = nil
+    end
+  end
+
   after_each(function()
     appender:close()
+    stop_asking()
     if child then
       child:kill "KILL"
       child:wait()
@@ -69,6 +79,7 @@ describe("a process killed at any instant #kill, seed " .. seed, function()
     local status = child:wait()
     assert.is_true(status == 137 or status == 0, child:stderr())
     child = nil
+    stop_asking() -- or it rebuilds what is being checked by itself
   end
 
   -- Append for some milliseconds, in small transactions.
@@ -167,12 +178,10 @@ describe("a process killed at any instant #kill, seed " .. seed, function()
   end)
 
   it("does so when it was asked while it ran", function()
-    local asking
     kill_rebuilds(15, 200, function()
       start { "run" }
       asking = helper.spawn(command { "rebuild", "--no-wait", "ledger" })
     end)
-    asking:kill "KILL"
   end)
 
   it("has imported a file whole or not at all", function()
