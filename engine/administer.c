@@ -433,6 +433,8 @@ lun_projection_administer(struct lun_projection *p, enum lun_request_kind kind,
 
 	lun_projection_abandon_batch(p);
 	code = make_ready(p, kind, &failure);
+	if (requests[kind].moves)
+		lun_projection_index_anew(p);
 	if (code == LUN_OK)
 		code = requests[kind].execute(p, argument, &failure);
 	p->ready = false;

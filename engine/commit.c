@@ -26,8 +26,11 @@ write_commit(void *arg, struct lun_err *err)
 	enum lun_code code;
 
 	for (;;) {
+		int64_t began = lun_clock_mono_ns();
+
 		code = lun_model_store_commit(
 		    p->writer, &p->commit.write_set, &failure);
+		p->commit.took_ns = lun_clock_mono_ns() - began;
 		if (code != LUN_UNAVAILABLE || !p->running ||
 		    atomic_load(&p->stopping))
 			break;
@@ -47,6 +50,7 @@ finish_commit(struct lun_projection *p)
 {
 	p->committed = p->commit.write_set.position;
 	p->committed_ns = lun_clock_mono_ns();
+	p->commit_took_ns = p->commit.took_ns;
 	lun_uow_settled(p->uow);
 	lun_projection_note_position(p, p->committed);
 }

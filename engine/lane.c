@@ -117,6 +117,17 @@ lun_lane_wait(struct lun_lane *lane, struct lun_err *err)
 }
 
 bool
+lun_lane_done(struct lun_lane *lane)
+{
+	bool done;
+
+	pthread_mutex_lock(&lane->lock);
+	done = lane->phase == DONE;
+	pthread_mutex_unlock(&lane->lock);
+	return done;
+}
+
+bool
 lun_lane_busy(struct lun_lane *lane)
 {
 	bool busy;

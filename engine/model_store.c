@@ -249,6 +249,16 @@ lun_model_store_reset(struct lun_model_store *store,
 }
 
 enum lun_code
+lun_model_store_index(struct lun_model_store *store,
+    const struct lun_schema *schema, const atomic_bool *stop,
+    struct lun_err *err)
+{
+	if (store->ops->index == NULL)
+		return LUN_OK;
+	return store->ops->index(store, schema, stop, err);
+}
+
+enum lun_code
 lun_model_store_drop(struct lun_model_store *store, const char *projection,
     struct lun_guard guard, struct lun_err *err)
 {

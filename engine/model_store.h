@@ -17,6 +17,8 @@
 #ifndef LUN_MODEL_STORE_H
 #define LUN_MODEL_STORE_H
 
+#include <stdatomic.h>
+
 #include "event.h"
 #include "event_store.h"
 #include "lunette.h"
@@ -54,6 +56,7 @@ void lun_checkpoint_free(struct lun_checkpoint *checkpoint);
 struct lun_model_write {
 	struct lun_text id;
 	struct lun_text row; /* packed; bytes NULL: delete the model */
+	bool is_new;         /* a hint: the store has no model of this id */
 };
 
 /* An event set aside: parked to be retried, or skipped for good. */
@@ -169,7 +172,8 @@ struct lun_model_store_ops {
 
 	/*
 	 * Make the projection exist: table <projection>__v<version>, view
-	 * <projection>, indexes, checkpoint at the start. Called by the owner.
+	 * <projection>, indexes (or see index below), checkpoint at the start.
+	 * Called by the owner.
 	 * Does nothing if it is there with the same version and schema text.
 	 * LUN_CONFIG if the version or the schema differs; the message says
 	 * which and to run "lunette rebuild NAME" (higher version) or to raise
@@ -184,6 +188,15 @@ struct lun_model_store_ops {
 	 */
 	enum lun_code (*reset)(struct lun_model_store *store,
 	    const struct lun_schema *schema, struct lun_guard guard,
+	    struct lun_err *err);
+	/*
+	 * Make the declared indexes that are missing, once the projection has
+	 * caught up: beside its commits, from any thread, beside another call.
+	 * That may take long; it ends with LUN_AGAIN soon after stop was set.
+	 * NULL: define has made them.
+	 */
+	enum lun_code (*index)(struct lun_model_store *store,
+	    const struct lun_schema *schema, const atomic_bool *stop,
 	    struct lun_err *err);
 	/* Forget everything about it. */
 	enum lun_code (*drop)(struct lun_model_store *store,
@@ -313,6 +326,9 @@ enum lun_code lun_model_store_define(struct lun_model_store *store,
     struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_model_store_reset(struct lun_model_store *store,
     const struct lun_schema *schema, struct lun_guard guard,
+    struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_model_store_index(struct lun_model_store *store,
+    const struct lun_schema *schema, const atomic_bool *stop,
     struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_model_store_drop(struct lun_model_store *store,
     const char *projection, struct lun_guard guard,

@@ -9,6 +9,7 @@
 #include "error.h"
 
 #define NS_PER_MS        1000000LL
+#define LONG_COMMIT_NS   1000000000LL
 #define POSITION_ONLY_NS 1000000000LL /* between commits that move it alone */
 
 static void
@@ -78,6 +79,7 @@ lun_projection_free(struct lun_projection *p)
 	if (p == NULL)
 		return;
 	lun_projection_disown(p);
+	lun_projection_free_indexing(p);
 	lun_lane_free(p->fetch_lane);
 	lun_lane_free(p->commit_lane);
 	lun_script_free(p->script);
@@ -214,6 +216,7 @@ lun_projection_own(struct lun_projection *p, struct lun_err *err)
 	if (code != LUN_OK)
 		return code;
 	set_owned(p, true);
+	lun_projection_index_anew(p);
 	p->renewed_ns = lun_clock_mono_ns();
 	p->batch_size = (size_t)p->around->settings->live_events;
 	return LUN_OK;
@@ -254,6 +257,7 @@ lun_projection_disown(struct lun_projection *p)
 	if (p->ready)
 		(void)!lun_projection_flush(p, NULL);
 	lun_projection_abandon_batch(p);
+	lun_projection_finish_indexing(p, atomic_load(&p->stopping));
 	lun_model_store_release(p->models, p->name, p->fence);
 	set_owned(p, false);
 }
@@ -317,7 +321,10 @@ obtain_batch(struct lun_projection *p, struct lun_err *err)
 	return lun_event_store_read(p->events, &request, p->batch, err);
 }
 
-/* Catching up: batches double up to the limit; live: they stay small. */
+/*
+ * Catching up: batches double up to the limit, as long as a commit takes less
+ * than a second, for longer ones hold up others; live: they stay small.
+ */
 static void
 adapt_batch_size(struct lun_projection *p)
 {
@@ -327,7 +334,10 @@ adapt_batch_size(struct lun_projection *p)
 
 	if (p->batch->at_head)
 		p->batch_size = live < most ? live : most;
-	else if (p->batch->count >= p->batch_size)
+	else if (p->commit_took_ns > LONG_COMMIT_NS && p->batch_size > live)
+		p->batch_size = (p->batch_size + 1) / 2;
+	else if (p->commit_took_ns < LONG_COMMIT_NS / 2 &&
+		 p->batch->count >= p->batch_size)
 		p->batch_size =
 		    p->batch_size * 2 < most ? p->batch_size * 2 : most;
 }
@@ -445,6 +455,8 @@ try_step(struct lun_projection *p, size_t *applied, struct lun_err *err)
 		return code;
 	p->failed = false;
 	p->caught_up = p->batch->at_head && p->batch->count == 0;
+	if (p->batch->at_head)
+		lun_projection_index(p);
 	lun_projection_enter(p,
 	    p->batch->at_head ? LUN_STATE_LIVE : LUN_STATE_CATCHING_UP, NULL);
 	if (p->caught_up)

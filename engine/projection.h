@@ -74,6 +74,17 @@ struct lun_pending_commit {
 	struct lun_set_aside_list skipped;
 	struct lun_buffer source_state;
 	bool under_way;
+	int64_t took_ns; /* in the store */
+};
+
+/* The making of indexes, beside everything else. */
+struct lun_indexing {
+	struct lun_lane *lane;
+	struct lun_schema *schema; /* of the one under way */
+	atomic_bool stop;
+	bool under_way;
+	bool done;
+	int64_t retry_ns; /* not before */
 };
 
 struct lun_projection {
@@ -103,6 +114,7 @@ struct lun_projection {
 	struct lun_buffer cursor_state;
 	struct lun_position committed;
 	int64_t committed_ns;
+	int64_t commit_took_ns;  /* the last one */
 	struct lun_batch *batch; /* the one being applied */
 	struct lun_batch *ahead; /* the one being fetched */
 	struct lun_read ahead_request;
@@ -122,6 +134,7 @@ struct lun_projection {
 	struct lun_pending_commit commit;
 	struct lun_lane *fetch_lane; /* NULL: everything on one thread */
 	struct lun_lane *commit_lane;
+	struct lun_indexing indexing;
 
 	atomic_bool stopping;  /* give up waiting for a locked store */
 	atomic_bool abandoned; /* its engine is gone: touch nothing */
@@ -212,7 +225,7 @@ void lun_projection_fill_heartbeat(
 void lun_projection_put_script(
     struct lun_projection *p, struct lun_script *script);
 
-/* ---- between projection.c, apply.c, commit.c and administer.c ----------- */
+/* ---- between projection.c, apply.c, commit.c, administer.c, indexing.c -- */
 
 /*
  * Run the script over the batch, setting aside what fails as the script
@@ -232,6 +245,13 @@ enum lun_code lun_projection_settle(
     struct lun_projection *p, struct lun_err *err) LUN_MUSTCHECK;
 /* Drop everything not committed: go on from the checkpoint. */
 void lun_projection_abandon_batch(struct lun_projection *p);
+/* Have the indexes made that are missing; does not wait if it has a worker. */
+void lun_projection_index(struct lun_projection *p);
+/* Wait for those under way; give_up: the store goes on with them alone. */
+void lun_projection_finish_indexing(struct lun_projection *p, bool give_up);
+/* The tables may be others from here on. */
+void lun_projection_index_anew(struct lun_projection *p);
+void lun_projection_free_indexing(struct lun_projection *p);
 /* Ask the store for the rows of the batch's models that are not known. */
 enum lun_code lun_projection_load_models(
     struct lun_projection *p, struct lun_err *err) LUN_MUSTCHECK;

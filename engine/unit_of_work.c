@@ -374,14 +374,22 @@ lun_uow_loaded(
 {
 	struct lun_model *model = find_or_add(uow, id);
 
-	return model != NULL && set_row(uow, model, row);
+	if (model == NULL)
+		return false;
+	model->stored = true;
+	return set_row(uow, model, row);
 }
 
 void
 lun_uow_missing_done(struct lun_unit_of_work *uow)
 {
-	for (; uow->asked < uow->touched_count; uow->asked++)
-		uow->touched[uow->asked]->known = true;
+	for (; uow->asked < uow->touched_count; uow->asked++) {
+		struct lun_model *model = uow->touched[uow->asked];
+
+		if (!model->known)
+			model->stored = false;
+		model->known = true;
+	}
 }
 
 bool
@@ -479,6 +487,8 @@ lun_uow_collect(struct lun_unit_of_work *uow, struct lun_collected *collected)
 		write->id =
 		    keep(&collected->memory, model->id.bytes, model->id.length);
 		write->row = LUN_TEXT_NONE;
+		write->is_new = model->row != NULL && !model->stored;
+		model->stored = model->row != NULL;
 		if (model->row != NULL)
 			write->row = keep(
 			    &collected->memory, model->row, model->row_length);

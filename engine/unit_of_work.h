@@ -34,6 +34,7 @@ struct lun_model {
 	bool known;  /* row says what is so; else it has to be loaded */
 	bool dirty;  /* changed by this batch */
 	bool parked; /* has parked events: later ones queue behind them */
+	bool stored; /* the store has it, or will with what is collected */
 	/* private to the unit of work */
 	uint64_t hash;
 	uint64_t batch;   /* the last one that touched it */

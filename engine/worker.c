@@ -63,6 +63,7 @@ lun_worker_stop(struct lun_worker *worker)
 	worker->stop = true;
 	pthread_mutex_unlock(&worker->lock);
 	atomic_store(&worker->p->stopping, true);
+	atomic_store(&worker->p->indexing.stop, true);
 	lun_worker_wake(worker);
 }
 
@@ -218,6 +219,7 @@ end_if_bounded(
 		code = lun_projection_flush(worker->p, err);
 		if (code == LUN_UNAVAILABLE)
 			return false;
+		lun_projection_index(worker->p);
 	}
 	end_with(worker, code, err);
 	return true;

@@ -78,6 +78,9 @@ to_write(lua_State *L, const struct lun_schema *schema, int anchors)
 	struct lun_model_write write = {
 	    .id = field_text(L, lua_gettop(L), "id")};
 
+	lua_getfield(L, -1, "is_new");
+	write.is_new = lua_toboolean(L, -1);
+	lua_pop(L, 1);
 	if (lua_getfield(L, -1, "row") == LUA_TTABLE) {
 		push_packed(L, schema, lua_gettop(L));
 		write.row = check_text(L, -1);
@@ -168,7 +171,7 @@ read_numbers(lua_State *L, const char *key, size_t *count)
 	return numbers;
 }
 
-/* commit{schema=, models={{id=, row=}}, parked=, skipped=, unparked=, ...} */
+/* commit{schema=, models={{id=, row=, is_new=}}, parked=, skipped=, unparked=, ...} */
 static int
 store_commit(lua_State *L)
 {

@@ -230,6 +230,20 @@ store_drop(lua_State *L)
 	return push_done(L, code, &err);
 }
 
+/* index(schema) */
+static int
+store_index(lua_State *L)
+{
+	atomic_bool stop;
+	struct lun_err err;
+	enum lun_code code;
+
+	atomic_init(&stop, false);
+	code = lun_model_store_index(
+	    check_store(L, 1), check_schema(L, 2), &stop, &err);
+	return push_done(L, code, &err);
+}
+
 static void
 push_checkpoint(lua_State *L, const struct lun_checkpoint *c)
 {
@@ -417,6 +431,7 @@ static const luaL_Reg store_methods[] = {
     {"release", store_release},
     {"define", store_define},
     {"reset", store_reset},
+    {"index", store_index},
     {"drop", store_drop},
     {"checkpoint", store_checkpoint},
     {"set_position", store_set_position},

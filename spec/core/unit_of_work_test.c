@@ -180,7 +180,7 @@ uow_is_parked(lua_State *L)
 	return 1;
 }
 
-/* uow:collect(): {{id=, row=}...} */
+/* uow:collect(): {{id=, row=, is_new=}...}; is_new is true or absent */
 static int
 uow_collect(lua_State *L)
 {
@@ -197,6 +197,10 @@ uow_collect(lua_State *L)
 		if (write->row.bytes != NULL) {
 			lua_pushlstring(L, write->row.bytes, write->row.length);
 			lua_setfield(L, -2, "row");
+		}
+		if (write->is_new) {
+			lua_pushboolean(L, 1);
+			lua_setfield(L, -2, "is_new");
 		}
 		lua_rawseti(L, -2, (lua_Integer)i + 1);
 	}

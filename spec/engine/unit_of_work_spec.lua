@@ -61,7 +61,8 @@ describe("a unit of work", function()
     uow:put(b, nil)
     assert.equal("same", uow:row(c))
     assert.same({
-      { id = "a", row = "a much longer second row than the first one was" },
+      { id = "a", row = "a much longer second row than the first one was",
+        is_new = true },
       { id = "b" },
     }, uow:collect())
     assert.same({}, uow:collect())
@@ -155,6 +156,8 @@ describe("a unit of work", function()
       local stored, models, pending = {}, {}, nil
       local function settle()
         for _, model in ipairs(pending or {}) do
+          assert.equal(model.row ~= nil and stored[model.id] == nil,
+            model.is_new == true)
           stored[model.id] = model.row
         end
         pending = nil

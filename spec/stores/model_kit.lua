@@ -62,11 +62,12 @@ function kit.own(store, schema, projection)
   return self
 end
 
--- models: id -> row, or false to delete. Everything else as in the write set.
+-- models: id -> row, or false to delete. Everything else as in the write set;
+-- all_new: say that none of the models is there.
 function owner:try_commit(models_by_id, set)
   local list = {}
   for id, row in pairs(models_by_id or {}) do
-    list[#list + 1] = { id = id, row = row }
+    list[#list + 1] = { id = id, row = row, is_new = set and set.all_new }
   end
   local full = {
     schema = self.schema,

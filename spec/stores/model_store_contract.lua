@@ -371,6 +371,43 @@ local function commits(open)
       assert.is_true(done == 0 or #busy:query "select=id" == 100)
     end)
 
+    it("need not be right about what is new", function()
+      local owner = kit.own(open(), kit.account_schema())
+      local function models(from, to)
+        local result = {}
+        for i = from, to do
+          result["m" .. i] = {
+            owner = i % 3 > 0 and "Ł" .. i or nil,
+            balance = i % 5 > 0 and -i or nil,
+            rate = i % 7 > 0 and i / 7 or nil,
+            active = i % 2 == 0,
+            last_activity = i % 11 > 0 and { timestamp = i } or nil,
+            tags = { json = "[" .. i .. ",1e+15]" },
+          }
+        end
+        return result
+      end
+      local function check(expected)
+        local ids = {}
+        for id in pairs(expected) do
+          ids[#ids + 1] = id
+        end
+        assert.same(expected, owner:load(table.unpack(ids)))
+        assert.equal(#ids, #owner:query("select=id", "limit=5000"))
+      end
+      owner:commit(models(1, 1000), { all_new = true })
+      check(models(1, 1000))
+      local more = models(900, 2000)
+      more.m5 = false
+      owner:commit(more, { all_new = true })
+      local all = models(1, 2000)
+      all.m5 = nil
+      check(all)
+      owner:commit({ m5 = { balance = 5 } }, { all_new = true })
+      all.m5 = { balance = 5 }
+      check(all)
+    end)
+
     it("takes tens of thousands of models", function()
       local owner = kit.own(open(), kit.account_schema())
       local models, ids = {}, {}

@@ -107,10 +107,13 @@ describe("the postgres model store #postgres", function()
 
     it("shows indexes by their fields, or by number if that is long", function()
       local long = ("x"):rep(40)
-      kit.own(store, kit.schema {
+      local wanted = kit.schema {
         fields = { [long] = "integer", owner = "text", tags = "json" },
         indexes = { { "owner", long }, { "owner" }, { "tags" } },
-      })
+      }
+      kit.own(store, wanted)
+      assert(store:index(wanted))
+      assert(store:index(wanted))
       assert.equal("account_summary__v1__index1\n"
         .. "account_summary__v1__owner\naccount_summary__v1__tags\n"
         .. "account_summary__v1_pkey", psql(([[
@@ -134,6 +137,59 @@ describe("the postgres model store #postgres", function()
         SELECT (SELECT count(*) FROM lunette_parked),
           (SELECT count(*) FROM lunette_projections),
           (SELECT count(*) FROM lunette_owners);]])
+    end)
+  end)
+
+  describe("an index", function()
+    local wanted, owner
+
+    before_each(function()
+      wanted = kit.account_schema { indexes = { { "balance" }, { "owner" } } }
+      owner = kit.own(store, wanted)
+      owner:commit { a = { balance = 1 } }
+    end)
+
+    local function indexes()
+      return psql(([[
+        SELECT string_agg(c.relname || ' ' || i.indisvalid, ',' ORDER BY 1)
+        FROM pg_class c JOIN pg_index i ON i.indexrelid = c.oid
+        WHERE c.relnamespace = '%s'::regnamespace AND NOT i.indisprimary
+        AND c.relname LIKE 'account%%';]]):format(schema))
+    end
+
+    local both = "account_summary__v1__balance true,"
+      .. "account_summary__v1__owner true"
+
+    it("is not made before it is asked for", function()
+      assert.equal("", indexes())
+      assert(store:index(wanted))
+      assert.equal(both, indexes())
+      assert(store:reset(wanted, owner.revision, owner.fence))
+      assert.equal("", indexes())
+    end)
+
+    it("is made anew where its making was broken off", function()
+      assert(store:index(wanted))
+      psql [[UPDATE pg_index SET indisvalid = false
+        WHERE indexrelid = 'account_summary__v1__owner'::regclass;]]
+      assert(store:index(wanted))
+      assert.equal(both, indexes())
+    end)
+
+    it("leaves nothing behind where it cannot be", function()
+      local long = {}
+      for i = 1, 20000 do
+        long[i] = utf8.char(0x4e00 + (i * i * 7919 + i) % 20000)
+      end
+      owner:commit { b = { owner = table.concat(long) } }
+      fails("config", "take the long field out", store:index(wanted))
+      assert.equal("account_summary__v1__balance true", indexes())
+    end)
+
+    it("is not somebody else's of that name", function()
+      psql "CREATE TABLE account_summary__v1__owner (x int);"
+      fails("config", 'index "account_summary__v1__owner".*not this '
+        .. "projection's", store:index(wanted))
     end)
   end)
 
@@ -179,6 +235,7 @@ describe("the postgres model store #postgres", function()
       for i = 1, 20000 do
         long[i] = utf8.char(0x4e00 + (i * i * 7919 + i) % 20000)
       end
+      assert(store:index(owner.schema))
       fails("config", "take the long field out of `indexes`",
         owner:try_commit { a = { owner = table.concat(long) } })
       owner:commit { a = { owner = "short" } }

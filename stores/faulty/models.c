@@ -14,10 +14,10 @@ struct faulty_models {
 };
 
 static const char *const kinds[] = {"open", "connect", "acquire", "renew",
-    "define", "reset", "drop", "checkpoint", "set_position", "set_paused",
-    "list", "load", "query", "commit", "parked", "parked_ids", "skipped",
-    "request_post", "request_next", "request_finish", "request_result",
-    "publish", "heartbeat", NULL};
+    "define", "reset", "index", "drop", "checkpoint", "set_position",
+    "set_paused", "list", "load", "query", "commit", "parked", "parked_ids",
+    "skipped", "request_post", "request_next", "request_finish",
+    "request_result", "publish", "heartbeat", NULL};
 
 static struct faulty_models *
 of(struct lun_model_store *store)
@@ -191,6 +191,15 @@ faulty_reset(struct lun_model_store *store, const struct lun_schema *schema,
 	if (strikes(store, "reset"))
 		return report(store, "reset", err);
 	return lun_model_store_reset(inner_of(store), schema, guard, err);
+}
+
+static enum lun_code
+faulty_index(struct lun_model_store *store, const struct lun_schema *schema,
+    const atomic_bool *stop, struct lun_err *err)
+{
+	if (strikes(store, "index"))
+		return report(store, "index", err);
+	return lun_model_store_index(inner_of(store), schema, stop, err);
 }
 
 static enum lun_code
@@ -386,6 +395,7 @@ const struct lun_model_store_ops lun_faulty_models = {
     .release = faulty_release,
     .define = faulty_define,
     .reset = faulty_reset,
+    .index = faulty_index,
     .drop = faulty_drop,
     .checkpoint = faulty_checkpoint,
     .set_position = faulty_set_position,

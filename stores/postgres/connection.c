@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 
@@ -12,8 +13,9 @@
 #include "error.h"
 
 #define NS_IN_MS     1000000
-#define OLDEST       130000            /* the first with xid8 */
-#define MOST_DRAINED ((size_t)1 << 20) /* bytes; more is not worth it */
+#define LOOK_NS      (50 * INT64_C(1000000)) /* between looks at a stop */
+#define OLDEST       130000                  /* the first with xid8 */
+#define MOST_DRAINED ((size_t)1 << 20)       /* bytes; more is not worth it */
 
 const char *
 lun_pg_name(const struct lun_pg *c)
@@ -57,6 +59,14 @@ fail_late(struct lun_pg *c, struct lun_err *err)
 	    lun_pg_name(c), c->place->options.call_timeout_ms);
 }
 
+static enum lun_code
+give_up(struct lun_pg *c, struct lun_err *err)
+{
+	drop(c);
+	c->sqlstate[0] = '\0';
+	return lun_fail(err, LUN_AGAIN, "%s: given up", lun_pg_name(c));
+}
+
 /* Until the socket is ready for one of these events or the deadline. */
 static enum lun_code
 wait_for(struct lun_pg *c, short events, struct lun_err *err)
@@ -64,9 +74,13 @@ wait_for(struct lun_pg *c, short events, struct lun_err *err)
 	struct pollfd fd = {.fd = PQsocket(c->conn), .events = events};
 
 	for (;;) {
-		int64_t left = c->deadline_ns - lun_clock_mono_ns();
+		int64_t left = LOOK_NS;
 		int ready;
 
+		if (c->stop == NULL)
+			left = c->deadline_ns - lun_clock_mono_ns();
+		else if (atomic_load(c->stop))
+			return give_up(c, err);
 		if (left <= 0)
 			return fail_late(c, err);
 		ready = poll(&fd, 1, (int)(left / NS_IN_MS) + 1);
@@ -425,6 +439,57 @@ lun_pg_run_end(struct lun_pg *c, size_t *succeeded_count, struct lun_err *err)
 	if (c->conn != NULL && !PQexitPipelineMode(c->conn))
 		drop(c);
 	return code;
+}
+
+/* ---- copying in -------------------------------------------------------- */
+
+enum lun_code
+lun_pg_copy_begin(struct lun_pg *c, const char *sql, struct lun_err *err)
+{
+	PGresult *result = NULL;
+	enum lun_code code = start(c, err);
+
+	if (code == LUN_OK && !PQsendQuery(c->conn, sql))
+		code = fail(c, NULL, err);
+	if (code == LUN_OK)
+		code = flush(c, err);
+	if (code == LUN_OK)
+		code = next_result(c, &result, err);
+	if (code != LUN_OK)
+		return code;
+	if (PQresultStatus(result) != PGRES_COPY_IN) {
+		code = lun_pg_fail(c, result, err);
+		PQclear(result);
+		(void)!collect(c, NULL, NULL);
+		return code;
+	}
+	PQclear(result);
+	return LUN_OK;
+}
+
+enum lun_code
+lun_pg_copy_send(struct lun_pg *c, struct lun_text piece, struct lun_err *err)
+{
+	if (c->conn == NULL || piece.length > INT_MAX ||
+	    PQputCopyData(c->conn, piece.bytes, (int)piece.length) < 0)
+		return fail(c, NULL, err);
+	set_deadline(c);
+	return flush(c, err);
+}
+
+enum lun_code
+lun_pg_copy_end(struct lun_pg *c, bool complete, struct lun_err *err)
+{
+	enum lun_code code;
+
+	if (c->conn == NULL)
+		return lun_fail(err, LUN_UNAVAILABLE,
+		    "%s: the connection was lost", lun_pg_name(c));
+	if (PQputCopyEnd(c->conn, complete ? NULL : "given up") < 0)
+		return fail(c, NULL, err);
+	set_deadline(c);
+	code = flush(c, err);
+	return code == LUN_OK ? collect(c, NULL, err) : code;
 }
 
 /* ---- rows as they come ------------------------------------------------- */

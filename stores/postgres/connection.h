@@ -30,6 +30,8 @@ struct lun_pg {
 	bool sent;        /* a statement whose result was not received */
 	char sqlstate[6]; /* of the last failure; "": none was told */
 	int64_t deadline_ns;
+	/* Not NULL: no deadline, but LUN_AGAIN soon after it was set. */
+	const atomic_bool *stop;
 	size_t run_length; /* statements sent in a run */
 };
 
@@ -87,6 +89,17 @@ enum lun_code lun_pg_run_send(struct lun_pg *c, const char *sql,
     const struct lun_pg_params *params, struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_pg_run_end(
     struct lun_pg *c, size_t *succeeded, struct lun_err *err) LUN_MUSTCHECK;
+
+/*
+ * COPY ... FROM STDIN: begin, any number of pieces, end, which is due unless
+ * begin failed and then gives the outcome of it all; complete: false gives up.
+ */
+enum lun_code lun_pg_copy_begin(
+    struct lun_pg *c, const char *sql, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_pg_copy_send(
+    struct lun_pg *c, struct lun_text piece, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_pg_copy_end(
+    struct lun_pg *c, bool complete, struct lun_err *err) LUN_MUSTCHECK;
 
 /* Run statements without parameters that give no rows, in one round trip. */
 enum lun_code lun_pg_exec(

@@ -367,6 +367,7 @@ const struct lun_model_store_ops lun_postgres_models = {
     .release = lun_pg_release,
     .define = lun_pg_define,
     .reset = lun_pg_reset,
+    .index = lun_pg_index,
     .drop = lun_pg_drop,
     .checkpoint = postgres_checkpoint,
     .set_position = postgres_set_position,

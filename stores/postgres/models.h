@@ -131,7 +131,6 @@ void lun_pg_write_decimal(struct lun_buffer *out, double number);
 
 enum lun_code lun_pg_make_tables(
     struct pg_models *m, struct lun_err *err) LUN_MUSTCHECK;
-const char *lun_pg_column_type(enum lun_field_type type);
 enum lun_code lun_pg_define(struct lun_model_store *store,
     const struct lun_schema *schema, int64_t fence, struct lun_err *err);
 enum lun_code lun_pg_reset(struct lun_model_store *store,
@@ -139,6 +138,18 @@ enum lun_code lun_pg_reset(struct lun_model_store *store,
     struct lun_err *err);
 enum lun_code lun_pg_drop(struct lun_model_store *store, const char *projection,
     struct lun_guard guard, struct lun_err *err);
+
+/* ---- models_index.c ---------------------------------------------------- */
+
+#define LUN_PG_INDEX_NAME_SIZE 512 /* until it is found too long */
+
+void lun_pg_name_index(const struct lun_schema *schema, size_t number,
+    char name[LUN_PG_INDEX_NAME_SIZE]);
+enum lun_code lun_pg_index(struct lun_model_store *store,
+    const struct lun_schema *schema, const atomic_bool *stop,
+    struct lun_err *err);
+/* Cancel what is being made, of any version. */
+void lun_pg_end_indexing(struct pg_models *m, const char *projection);
 
 /* ---- models_lease.c ---------------------------------------------------- */
 
@@ -170,9 +181,34 @@ enum lun_code lun_pg_wrong_value(const struct lun_schema *schema,
 enum lun_code lun_pg_load(struct lun_model_store *store,
     const struct lun_schema *schema, const struct lun_text *ids, size_t count,
     lun_model_fn *model, void *arg, struct lun_err *err);
-/* Into a run of statements. */
-enum lun_code lun_pg_write_models(struct pg_models *m,
-    const struct lun_write_set *set, struct lun_err *err) LUN_MUSTCHECK;
+
+/* ---- models_write.c ---------------------------------------------------- */
+
+const char *lun_pg_column_type(enum lun_field_type type);
+
+/* The models of a write set, in the order in which they are written. */
+struct pg_writes {
+	struct pg_models *m;
+	const struct lun_schema *schema;
+	struct lun_model_write *sorted; /* deletions, fresh ones, the others */
+	size_t count;
+	size_t fresh_at;
+	size_t fresh_count;
+	struct lun_text *rows; /* what is left of each row of a statement */
+	struct lun_buffer scratch;
+};
+
+/* trust: what is said to be new may be copied in. Free it in any case. */
+enum lun_code lun_pg_sort_writes(struct pg_models *m,
+    const struct lun_write_set *set, bool trust, struct pg_writes *w,
+    struct lun_err *err) LUN_MUSTCHECK;
+void lun_pg_free_writes(struct pg_writes *w);
+/* Fails with SQLSTATE 23505 if one of the fresh ones is there after all. */
+enum lun_code lun_pg_copy_fresh(
+    struct pg_writes *w, struct lun_err *err) LUN_MUSTCHECK;
+/* The others, into a run of statements. */
+enum lun_code lun_pg_write_models(
+    struct pg_writes *w, struct lun_err *err) LUN_MUSTCHECK;
 
 /* ---- models_commit.c --------------------------------------------------- */
 

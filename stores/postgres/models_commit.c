@@ -1,6 +1,8 @@
 /*
- * models_commit.c - models, events set aside and checkpoint in one
- * transaction, in two round trips: BEGIN, then all the rest, COMMIT included.
+ * models_commit.c - models, events set aside and checkpoint in one transaction.
+ *
+ * In two round trips: BEGIN, then all the rest, COMMIT included. Two more where
+ * many models are new and copied in.
  */
 
 #include "models.h"
@@ -52,6 +54,7 @@ move_checkpoint(
 /* A commit under way. */
 struct attempt {
 	const struct lun_write_set *set;
+	struct pg_writes writes;
 	size_t before;    /* statements before COMMIT */
 	size_t succeeded; /* of all of them, until one failed */
 	bool asked;       /* COMMIT may have reached the server */
@@ -62,7 +65,7 @@ static enum lun_code
 send_all(struct pg_models *m, struct attempt *attempt, struct lun_err *err)
 {
 	const struct lun_write_set *set = attempt->set;
-	enum lun_code code = lun_pg_write_models(m, set, err);
+	enum lun_code code = lun_pg_write_models(&attempt->writes, err);
 
 	if (code == LUN_OK)
 		code = lun_pg_write_aside(m, set, err);
@@ -107,9 +110,11 @@ judge(struct pg_models *m, const struct attempt *attempt, enum lun_code code,
 static enum lun_code
 run(struct pg_models *m, struct attempt *attempt, struct lun_err *err)
 {
-	enum lun_code code = lun_pg_run_begin(m->c, err);
+	enum lun_code code = lun_pg_copy_fresh(&attempt->writes, err);
 	enum lun_code outcome;
 
+	if (code == LUN_OK)
+		code = lun_pg_run_begin(m->c, err);
 	if (code != LUN_OK)
 		return code;
 	code = send_all(m, attempt, err);
@@ -120,18 +125,34 @@ run(struct pg_models *m, struct attempt *attempt, struct lun_err *err)
 }
 
 static enum lun_code
-commit(
-    struct pg_models *m, const struct lun_write_set *set, struct lun_err *err)
+try_commit(struct pg_models *m, const struct lun_write_set *set, bool trust,
+    struct lun_err *err)
 {
 	struct attempt attempt = {.set = set};
 	enum lun_code code;
 
-	code = lun_pg_models_begin(m, set->schema->projection, err);
-	if (code != LUN_OK)
-		return code;
-	code = run(m, &attempt, err);
-	lun_pg_rollback(m->c);
-	return judge(m, &attempt, code, err);
+	code = lun_pg_sort_writes(m, set, trust, &attempt.writes, err);
+	if (code == LUN_OK)
+		code = lun_pg_models_begin(m, set->schema->projection, err);
+	if (code == LUN_OK) {
+		code = run(m, &attempt, err);
+		lun_pg_rollback(m->c);
+		code = judge(m, &attempt, code, err);
+	}
+	lun_pg_free_writes(&attempt.writes);
+	return code;
+}
+
+/* A model that was said to be new may be there: somebody else put it in. */
+static enum lun_code
+commit(
+    struct pg_models *m, const struct lun_write_set *set, struct lun_err *err)
+{
+	enum lun_code code = try_commit(m, set, true, err);
+
+	if (code == LUN_IO && lun_pg_failed_with(m->c, "23505"))
+		code = try_commit(m, set, false, err);
+	return code;
 }
 
 enum lun_code

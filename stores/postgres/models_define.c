@@ -4,8 +4,6 @@
 
 #include "models.h"
 
-#define NAME_SIZE 512 /* of an index, before it is found too long */
-
 /* ---- what is there ----------------------------------------------------- */
 
 /* LUN_OK, or LUN_NOTFOUND (err untouched). */
@@ -94,84 +92,38 @@ add_view_sql(struct pg_models *m, const struct lun_schema *schema)
 	lun_pg_add_sql(m, ";\n");
 }
 
-/* <table>__<field>__<field>, or <table>__index<n> where that is too long. */
-static void
-name_index(const struct lun_schema *schema, size_t number, char name[NAME_SIZE])
-{
-	const struct lun_index *index = &schema->indexes[number];
-	int length = snprintf(
-	    name, NAME_SIZE, "%s__v%d", schema->projection, schema->version);
-	int end = length;
-
-	for (size_t i = 0; i < index->count; i++)
-		end += snprintf(name + end, NAME_SIZE - (size_t)end, "__%s",
-		    schema->fields[index->fields[i]].name);
-	if (end > LUN_PG_NAME_MAX)
-		snprintf(name + length, NAME_SIZE - (size_t)length,
-		    "__index%zu", number + 1);
-}
-
-/* Documents are searched by what they contain. */
-static bool
-is_document(const struct lun_schema *schema, const struct lun_index *index)
-{
-	return index->count == 1 &&
-	       schema->fields[index->fields[0]].type == LUN_FIELD_JSON;
-}
-
-static void
-add_index_sql(struct pg_models *m, const struct lun_schema *schema,
-    const struct lun_index *index, const char *name)
-{
-	lun_pg_begin_sql(m, "CREATE INDEX ");
-	lun_pg_quote(&m->sql, name);
-	lun_pg_add_sql(m, " ON ");
-	lun_pg_add_table(m, schema);
-	if (is_document(schema, index))
-		lun_pg_add_sql(m, " USING gin");
-	for (size_t i = 0; i < index->count; i++) {
-		lun_pg_add_sql(m, i == 0 ? " (" : ", ");
-		lun_pg_quote(&m->sql, schema->fields[index->fields[i]].name);
-	}
-	lun_pg_add_sql(m, ")");
-}
-
+/* Indexes are made later, but their names are looked at now. */
 static enum lun_code
-make_index(struct pg_models *m, const struct lun_schema *schema, size_t number,
-    struct lun_err *err)
+check_names(
+    struct pg_models *m, const struct lun_schema *schema, struct lun_err *err)
 {
-	char name[NAME_SIZE];
+	char name[LUN_PG_INDEX_NAME_SIZE];
 	enum lun_code code;
 
-	name_index(schema, number, name);
+	snprintf(
+	    name, sizeof name, "%s__v%d", schema->projection, schema->version);
 	code = check_free(m, schema, name, err);
-	if (code != LUN_OK)
-		return code;
-	add_index_sql(m, schema, &schema->indexes[number], name);
-	return run_made(m, err);
+	if (code == LUN_OK)
+		code = check_free(m, schema, schema->projection, err);
+	for (size_t i = 0; code == LUN_OK && i < schema->index_count; i++) {
+		lun_pg_name_index(schema, i, name);
+		code = check_free(m, schema, name, err);
+	}
+	return code;
 }
 
 static enum lun_code
 make_models(
     struct pg_models *m, const struct lun_schema *schema, struct lun_err *err)
 {
-	char table[LUN_NAME_MAX + 24];
-	enum lun_code code;
+	enum lun_code code = check_names(m, schema, err);
 
-	snprintf(table, sizeof table, "%s__v%d", schema->projection,
-	    schema->version);
-	code = check_free(m, schema, table, err);
-	if (code == LUN_OK)
-		code = check_free(m, schema, schema->projection, err);
 	if (code != LUN_OK)
 		return code;
 	lun_buffer_clear(&m->sql);
 	add_table_sql(m, schema);
 	add_view_sql(m, schema);
-	code = run_made(m, err);
-	for (size_t i = 0; code == LUN_OK && i < schema->index_count; i++)
-		code = make_index(m, schema, i, err);
-	return code;
+	return run_made(m, err);
 }
 
 /* ---- forgetting -------------------------------------------------------- */
@@ -384,8 +336,10 @@ lun_pg_reset(struct lun_model_store *store, const struct lun_schema *schema,
     struct lun_guard guard, struct lun_err *err)
 {
 	struct pg_models *m = lun_pg_models_enter(store);
-	enum lun_code code = lun_pg_models_begin(m, schema->projection, err);
+	enum lun_code code;
 
+	lun_pg_end_indexing(m, schema->projection);
+	code = lun_pg_models_begin(m, schema->projection, err);
 	if (code == LUN_OK)
 		code = lun_pg_models_end(m, reset(m, schema, guard, err), err);
 	return lun_pg_models_leave(m, code);
@@ -416,8 +370,10 @@ lun_pg_drop(struct lun_model_store *store, const char *projection,
     struct lun_guard guard, struct lun_err *err)
 {
 	struct pg_models *m = lun_pg_models_enter(store);
-	enum lun_code code = lun_pg_models_begin(m, projection, err);
+	enum lun_code code;
 
+	lun_pg_end_indexing(m, projection);
+	code = lun_pg_models_begin(m, projection, err);
 	if (code == LUN_OK)
 		code =
 		    lun_pg_models_end(m, drop(m, projection, guard, err), err);
