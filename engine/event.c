@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include "documents.h"
+
 #include "json_scan.h"
 
 #define BLOCK_SIZE    ((size_t)1 << 18)
@@ -19,7 +21,16 @@ struct lun_batch_block {
 struct lun_batch *
 lun_batch_new(void)
 {
-	return calloc(1, sizeof(struct lun_batch));
+	struct lun_batch *batch = calloc(1, sizeof *batch);
+
+	if (batch == NULL)
+		return NULL;
+	batch->documents = calloc(1, sizeof *batch->documents);
+	if (batch->documents == NULL) {
+		free(batch);
+		return NULL;
+	}
+	return batch;
 }
 
 static void
@@ -40,6 +51,8 @@ lun_batch_free(struct lun_batch *batch)
 		return;
 	free_blocks(batch->blocks);
 	lun_buffer_free(&batch->source_state);
+	lun_documents_free(batch->documents);
+	free(batch->documents);
 	free(batch->events);
 	free(batch);
 }
@@ -63,6 +76,7 @@ lun_batch_clear(struct lun_batch *batch)
 	batch->at_head = false;
 	batch->held = false;
 	lun_buffer_clear(&batch->source_state);
+	lun_documents_end(batch->documents);
 }
 
 static char *

@@ -28,6 +28,7 @@ struct lun_event {
 };
 
 struct lun_batch_block;
+struct lun_documents;
 
 struct lun_batch {
 	struct lun_event *events;
@@ -42,6 +43,9 @@ struct lun_batch {
 	struct lun_buffer source_state;
 	bool at_head; /* nothing more was there to read */
 	bool held;    /* more is there, behind one that may still appear */
+
+	/* What is known of the events' JSON: see documents.h. */
+	struct lun_documents *documents;
 
 	size_t capacity;
 	struct lun_batch_block *blocks;

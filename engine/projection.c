@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "clock.h"
+#include "documents.h"
 #include "error.h"
 
 #define NS_PER_MS        1000000LL
@@ -283,14 +284,29 @@ fill_request(const struct lun_projection *p, struct lun_position after,
 	};
 }
 
+/* What is wrong with a document is found again by whoever needs it. */
+static void
+skim_data(struct lun_batch *batch)
+{
+	if (!lun_documents_begin(batch->documents, 2 * batch->count))
+		return;
+	for (size_t i = 0; i < batch->count; i++)
+		(void)!lun_documents_open(
+		    batch->documents, 2 * i, batch->events[i].data, NULL);
+}
+
 static enum lun_code
 fetch_ahead(void *arg, struct lun_err *err)
 {
 	struct lun_projection *p = arg;
+	enum lun_code code;
 
 	lun_batch_clear(p->ahead);
-	return lun_event_store_read(
-	    p->events, &p->ahead_request, p->ahead, err);
+	code =
+	    lun_event_store_read(p->events, &p->ahead_request, p->ahead, err);
+	if (code == LUN_OK && p->ahead_skimmed)
+		skim_data(p->ahead);
+	return code;
 }
 
 static void
@@ -350,6 +366,7 @@ start_fetching(struct lun_projection *p)
 		return;
 	fill_request(p, p->batch->reached,
 	    lun_buffer_text(&p->batch->source_state), &p->ahead_request);
+	p->ahead_skimmed = p->looks_inside;
 	p->fetching = true;
 	lun_lane_submit(p->fetch_lane, fetch_ahead, p);
 }
@@ -400,13 +417,26 @@ pass_over(struct lun_projection *p, struct lun_err *err)
 	return lun_projection_flush(p, err);
 }
 
+/* Apply it; see whether the script wants the data of most events. */
+static enum lun_code
+watch_apply(struct lun_projection *p, struct lun_err *err)
+{
+	const struct lun_documents *documents = p->batch->documents;
+	bool unseen = documents->opened == 0;
+	enum lun_code code = lun_projection_apply(p, p->batch, err);
+
+	if (code == LUN_OK && unseen)
+		p->looks_inside = documents->opened > p->batch->count / 2;
+	return code;
+}
+
 static enum lun_code
 apply_batch(struct lun_projection *p, size_t *applied, struct lun_err *err)
 {
 	enum lun_code code;
 
 	start_fetching(p);
-	code = lun_projection_apply(p, p->batch, err);
+	code = watch_apply(p, err);
 	if (code != LUN_OK)
 		return code;
 	p->only = 0;

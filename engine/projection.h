@@ -119,6 +119,8 @@ struct lun_projection {
 	struct lun_batch *ahead; /* the one being fetched */
 	struct lun_read ahead_request;
 	bool fetching;
+	bool looks_inside;  /* the script does, at the data of most events */
+	bool ahead_skimmed; /* so the next batch's data is skimmed ahead */
 	size_t batch_size;
 	size_t only; /* events in the next batch, to isolate one; 0: free */
 

@@ -59,6 +59,7 @@ lun_projection_put_script(struct lun_projection *p, struct lun_script *script)
 	lun_script_use_positions_of(script, p->events);
 	pthread_mutex_lock(&p->around->board->lock);
 	p->script = script;
+	p->looks_inside = false;
 	p->report.version = lun_script_schema(script)->version;
 	pthread_mutex_unlock(&p->around->board->lock);
 	lun_script_free(old);

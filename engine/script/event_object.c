@@ -128,7 +128,7 @@ push_nested(lua_State *L, struct lun_script *script, int index, int key,
 	const struct data_object *data = lua_touserdata(L, index);
 	struct lun_text value = lun_member_value(member, json);
 
-	script->documents.list[data->document].lent = true;
+	script->batch->documents->list[data->document].lent = true;
 	if (lua_getiuservalue(L, index, 1) != LUA_TTABLE) {
 		lua_pop(L, 1);
 		lua_newtable(L);
@@ -168,8 +168,8 @@ data_index(lua_State *L)
 	if (lua_type(L, 2) != LUA_TSTRING)
 		return 0;
 	key.bytes = lua_tolstring(L, 2, &key.length);
-	member =
-	    lun_documents_find(&script->documents, data->document, json, key);
+	member = lun_documents_find(
+	    script->batch->documents, data->document, json, key);
 	if (member == NULL)
 		return 0;
 	push_member(L, script, 1, 2, member, json);
@@ -197,14 +197,15 @@ data_next(lua_State *L)
 	lua_Integer n = lua_tointeger(L, lua_upvalueindex(2));
 	struct lun_text json = check_data(L, script, data);
 	const struct lun_document *document =
-	    lun_documents_at(&script->documents, data->document);
+	    lun_documents_at(script->batch->documents, data->document);
 	const struct lun_member *member;
 
 	if (n >= (lua_Integer)document->count)
 		return 0;
 	lua_pushinteger(L, n + 1);
 	lua_replace(L, lua_upvalueindex(2));
-	member = lun_documents_member(&script->documents, document, (size_t)n);
+	member =
+	    lun_documents_member(script->batch->documents, document, (size_t)n);
 	lua_settop(L, 0);
 	lua_pushvalue(L, lua_upvalueindex(1));
 	push_key(L, script, member, json);
@@ -230,8 +231,8 @@ data_len(lua_State *L)
 	struct data_object *data = lua_touserdata(L, 1);
 
 	check_data(L, script, data);
-	lua_pushinteger(
-	    L, lun_documents_at(&script->documents, data->document)->count);
+	lua_pushinteger(L,
+	    lun_documents_at(script->batch->documents, data->document)->count);
 	return 1;
 }
 
@@ -243,16 +244,16 @@ push_document(lua_State *L, struct lun_script *script, uint32_t document)
 	struct data_object *data;
 	struct lun_err err;
 	enum lun_code code =
-	    lun_documents_open(&script->documents, document, json, &err);
+	    lun_documents_open(script->batch->documents, document, json, &err);
 
 	if (code == LUN_NOMEM)
 		lun_vm_raise_no_memory(L);
 	if (code != LUN_OK)
 		luaL_error(L, "event %s: %s",
 		    document % 2 == 0 ? "data" : "metadata", err.message);
-	if (lun_documents_at(&script->documents, document)->state !=
+	if (lun_documents_at(script->batch->documents, document)->state !=
 	    LUN_DOCUMENT_OBJECT) {
-		script->documents.list[document].lent = true;
+		script->batch->documents->list[document].lent = true;
 		lun_json_push(L, json);
 		return;
 	}
@@ -474,7 +475,8 @@ bool
 lun_event_object_is_clean(lua_State *L, int index, uint32_t place)
 {
 	const struct lun_script *script = lun_script_of(L);
-	const struct lun_document *parts = &script->documents.list[place * 2];
+	const struct lun_document *parts =
+	    &script->batch->documents->list[place * 2];
 	const struct event_object *object = lua_touserdata(L, index);
 
 	return object != NULL && object->stamp == script->stamp &&

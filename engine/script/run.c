@@ -34,7 +34,7 @@ begin_batch(struct lun_script *script, const struct lun_batch *batch)
 	if (script->batch == batch)
 		return true;
 	lun_script_end_batch(script);
-	if (!lun_documents_begin(&script->documents, 2 * batch->count))
+	if (!lun_documents_begin(batch->documents, 2 * batch->count))
 		return false;
 	script->batch = batch;
 	lun_vm_tune(script->vm);
@@ -45,7 +45,6 @@ void
 lun_script_end_batch(struct lun_script *script)
 {
 	script->stamp++;
-	lun_documents_end(&script->documents);
 	script->batch = NULL;
 }
 

@@ -255,7 +255,6 @@ lun_script_free(struct lun_script *script)
 		return;
 	lun_vm_free(script->vm);
 	lun_description_free(&script->about);
-	lun_documents_free(&script->documents);
 	lun_buffer_free(&script->source);
 	lun_buffer_free(&script->row);
 	lun_buffer_free(&script->json);

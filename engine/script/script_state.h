@@ -8,8 +8,8 @@
 #include <lua.h>
 
 #include "../buffer.h"
+#include "../documents.h"
 #include "description.h"
-#include "documents.h"
 #include "script.h"
 #include "vm.h"
 
@@ -63,7 +63,6 @@ struct lun_script {
 	 */
 	const struct lun_batch *batch;
 	uint64_t stamp;
-	struct lun_documents documents; /* data and metadata of each event */
 	uint32_t *listed; /* by place of model: the list that named it last */
 	size_t listed_capacity;
 	uint32_t list_number;

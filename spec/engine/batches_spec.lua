@@ -1,5 +1,6 @@
 -- Models do not depend on where batches begin and end, whatever fails.
 
+local helper = require "spec.helper"
 local lunette = require "lunette"
 local kit = require "spec.engine.engine_kit"
 
@@ -160,3 +161,36 @@ for _, kind in ipairs(kit.kinds) do
     end)
   end)
 end
+
+-- SQLite takes duplicate keys; the engine does not.
+describe("data that is no JSON of ours", function()
+  after_each(kit.close_all)
+
+  it("is told in every batch, also where it was fetched ahead", function()
+    local stores = kit.stores "sqlite"
+    local settings = { live_events = 10, batch_events = 10 }
+    local engine = kit.open(stores, settings)
+    local list = {}
+    for n = 1, 100 do
+      list[n] = { n = n, ids = "m" .. n % 3 }
+    end
+    kit.append(engine, list)
+    engine = kit.reopen(engine, stores, settings)
+    local code, _, err = helper.run({ "sqlite3",
+      stores.events:match "^sqlite:(.*)$" }, { stdin = [[
+        UPDATE events SET data = '{"n":1,"ids":"m0","n":2}'
+        WHERE position IN (1, 35, 100)]] })
+    assert(code == 0, err)
+    kit.register(engine, kit.ledger { on_error = "skip" })
+    assert(engine:run_once())
+    local status = kit.status(engine, "ledger")
+    assert.equal(3, status.skipped)
+    assert.matches("event data: invalid JSON at byte 19: duplicate key",
+      status.last_error)
+    local sum = 0
+    for _, model in pairs(kit.models(engine, "ledger")) do
+      sum = sum + model.total
+    end
+    assert.equal(5050 - 136, sum)
+  end)
+end)

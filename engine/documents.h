@@ -1,9 +1,10 @@
 /*
  * documents.h - the members of a batch's JSON documents, each found once.
  *
- * An event's data is skimmed when a script first touches it; the places of its
- * members are kept here until the end of the batch, so that the second handler
- * of the event, or the third, finds them ready.
+ * An event's data is skimmed when a script first touches it, or before that by
+ * whoever fetched it; the places of its members are kept here as long as the
+ * batch, so that every handler of the event finds them ready. Two documents
+ * belong to the event at place n: its data is 2 n, its metadata 2 n + 1.
  */
 
 #ifndef LUN_DOCUMENTS_H
@@ -11,7 +12,7 @@
 
 #include <stdint.h>
 
-#include "../json_scan.h"
+#include "json_scan.h"
 
 struct lun_member {
 	uint32_t key_at; /* in the document */
@@ -39,7 +40,9 @@ struct lun_document {
 /* Zero is the empty state. */
 struct lun_documents {
 	struct lun_document *list;
+	size_t count; /* 0: not begun */
 	size_t capacity;
+	size_t opened; /* other than unseen */
 	struct lun_member *members;
 	size_t member_count;
 	size_t member_capacity;
@@ -47,7 +50,10 @@ struct lun_documents {
 	size_t found_capacity;
 };
 
-/* Make room for `count` unseen documents. False when out of memory. */
+/*
+ * Make room for `count` unseen documents, unless that was done since the last
+ * end. False when out of memory.
+ */
 bool lun_documents_begin(
     struct lun_documents *documents, size_t count) LUN_MUSTCHECK;
 /* Forget all of them; some memory is kept. */

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "../error.h"
+#include "error.h"
 
 #define FIRST_FOUND    64
 #define FIRST_MEMBERS  4096
@@ -15,7 +15,9 @@
 bool
 lun_documents_begin(struct lun_documents *documents, size_t count)
 {
-	documents->member_count = 0;
+	if (documents->count == count)
+		return true;
+	lun_documents_end(documents);
 	if (count > documents->capacity) {
 		struct lun_document *list =
 		    realloc(documents->list, count * sizeof *list);
@@ -27,12 +29,15 @@ lun_documents_begin(struct lun_documents *documents, size_t count)
 	}
 	if (count > 0)
 		memset(documents->list, 0, count * sizeof *documents->list);
+	documents->count = count;
 	return true;
 }
 
 void
 lun_documents_end(struct lun_documents *documents)
 {
+	documents->count = 0;
+	documents->opened = 0;
 	documents->member_count = 0;
 	if (documents->member_capacity > KEPT_MEMBERS) {
 		free(documents->members);
@@ -137,6 +142,7 @@ lun_documents_open(struct lun_documents *documents, size_t place,
 		code = skim(documents, json, &count, err);
 	if (code == LUN_NOTFOUND) {
 		document->state = LUN_DOCUMENT_OTHER;
+		documents->opened++;
 		return LUN_OK;
 	}
 	if (code != LUN_OK)
@@ -144,6 +150,7 @@ lun_documents_open(struct lun_documents *documents, size_t place,
 	if (!reserve_members(documents, count))
 		return lun_fail(err, LUN_NOMEM, "out of memory");
 	document->state = LUN_DOCUMENT_OBJECT;
+	documents->opened++;
 	document->first = documents->member_count;
 	document->count = (uint32_t)count;
 	for (size_t i = 0; i < count; i++)
