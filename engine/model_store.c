@@ -443,3 +443,10 @@ lun_model_store_heartbeat(struct lun_model_store *store, const char *projection,
 {
 	return store->ops->heartbeat(store, projection, heartbeat, err);
 }
+
+void
+lun_model_store_tend(struct lun_model_store *store)
+{
+	if (store->ops->tend != NULL)
+		store->ops->tend(store);
+}

@@ -276,6 +276,13 @@ struct lun_model_store_ops {
 	enum lun_code (*heartbeat)(struct lun_model_store *store,
 	    const char *projection, struct lun_heartbeat *heartbeat,
 	    struct lun_err *err);
+
+	/*
+	 * Do now what a commit would have to do for the store one day, so that
+	 * none has to. Called ten times a second while nobody is catching up,
+	 * over a connection of its own. NULL: there is nothing of that kind.
+	 */
+	void (*tend)(struct lun_model_store *store);
 };
 
 /*
@@ -380,5 +387,6 @@ enum lun_code lun_model_store_publish(struct lun_model_store *store,
 enum lun_code lun_model_store_heartbeat(struct lun_model_store *store,
     const char *projection, struct lun_heartbeat *heartbeat,
     struct lun_err *err) LUN_MUSTCHECK;
+void lun_model_store_tend(struct lun_model_store *store);
 
 #endif

@@ -1,4 +1,5 @@
-/* monitor.c - heartbeats, rates, the watchdog, changed files. */
+/* monitor.c - heartbeats, rates, the watchdog, changed files, the store's
+ * upkeep. */
 
 #include <errno.h>
 #include <poll.h>
@@ -223,6 +224,22 @@ renew_leases(struct lun_monitor *monitor, int64_t now)
 	monitor->renew_at_ns = now + (renewed ? third_ns : third_ns / 4);
 }
 
+/* ---- the store --------------------------------------------------------- */
+
+/* Those who catch up commit so much that a little less is no help. */
+static void
+tend_store(struct lun_monitor *monitor)
+{
+	struct lun_entry *entry;
+
+	for (size_t i = 0; (entry = lun_engine_at(monitor->engine, i)) != NULL;
+	     i++)
+		if (lun_projection_report(entry->p).state ==
+		    LUN_STATE_CATCHING_UP)
+			return;
+	lun_model_store_tend(monitor->store);
+}
+
 /* ---- changed files ----------------------------------------------------- */
 
 static void
@@ -307,6 +324,7 @@ run_monitor(void *arg)
 		watch_scripts(engine);
 		renew_leases(monitor, now);
 		handle_changes(monitor, now);
+		tend_store(monitor);
 		if (now - monitor->counted_ns >= heartbeat_ns)
 			measure_rates(monitor, now);
 		if (now - monitor->published_ns < heartbeat_ns &&

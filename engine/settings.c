@@ -218,8 +218,9 @@ const struct lun_setting_entry lun_setting_entries[] = {
 	.most = 10000000,
 	.argument = "PAGES",
 	.help = "Length of SQLite's write-ahead log at which it is copied back "
-		"into the file; a longer one writes faster, 0 leaves the "
-		"copying to others.",
+		"into the file by the commit that finds it so; an engine "
+		"that is live copies it earlier, beside its commits. A "
+		"longer one writes faster, 0 leaves the copying to others.",
 	.offset = PLACE(wal_autocheckpoint_pages),
     },
     {

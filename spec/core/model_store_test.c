@@ -108,7 +108,8 @@ store_open(lua_State *L)
 	    .busy_timeout_ms = option(L, "busy_timeout_ms", 5000),
 	    .call_timeout_ms = option(L, "call_timeout_ms", 0),
 	    .synchronous = "off",
-	    .wal_autocheckpoint_pages = 1000,
+	    .wal_autocheckpoint_pages =
+		option(L, "wal_autocheckpoint_pages", 1000),
 	    .cache_kib = option(L, "cache_kib", 2000),
 	};
 	const char *url = luaL_checkstring(L, 1);
@@ -139,6 +140,13 @@ store_connect_beside(lua_State *L)
 	enum lun_code code = lun_model_store_connect_beside(store, box, &err);
 
 	return code == LUN_OK ? 1 : push_failure(L, code, &err);
+}
+
+static int
+store_tend(lua_State *L)
+{
+	lun_model_store_tend(check_store(L, 1));
+	return 0;
 }
 
 static int
@@ -425,6 +433,7 @@ store_query(lua_State *L)
 static const luaL_Reg store_methods[] = {
     {"connect", store_connect},
     {"connect_beside", store_connect_beside},
+    {"tend", store_tend},
     {"close", store_close},
     {"acquire", store_acquire},
     {"renew", store_renew},

@@ -69,6 +69,70 @@ describe("the sqlite model store", function()
     assert.is_true(assert(store:acquire("account_summary", "me")) > owner.fence)
   end)
 
+  describe("with a write-ahead log", function()
+    local owner
+
+    -- So many models written by commits of one each.
+    local function commit(count)
+      for _ = 1, count do
+        local number = owner.revision
+        owner:commit({ ["m" .. number] = { owner = ("x"):rep(3000) } },
+          { position = number })
+      end
+    end
+
+    local function reopen(pages)
+      store:close()
+      store = assert(open(path, { wal_autocheckpoint_pages = pages }))
+      owner = kit.own(store, kit.account_schema())
+    end
+
+    -- What the file holds by itself, without the log.
+    local function copied()
+      return math.tointeger(shell("file:" .. path .. "?immutable=1",
+        "SELECT count(*) FROM account_summary"))
+    end
+
+    it("copies it back when it is long", function()
+      reopen(100)
+      assert(store:tend() == nil)
+      commit(1)
+      shell(path, "PRAGMA wal_checkpoint(TRUNCATE)")
+      commit(5)
+      assert.equal(1, copied())
+      commit(60)
+      assert.is_true(copied() > 10)
+    end)
+
+    it("leaves that to others where it is told to", function()
+      reopen(0)
+      commit(1)
+      shell(path, "PRAGMA wal_checkpoint(TRUNCATE)")
+      commit(60)
+      store:tend()
+      assert.equal(1, copied())
+    end)
+
+    it("copies it back early where it is tended", function()
+      reopen(1000)
+      commit(1)
+      shell(path, "PRAGMA wal_checkpoint(TRUNCATE)")
+      commit(5)
+      store:tend()
+      assert.equal(1, copied()) -- not for so little
+      commit(60)
+      store:tend()
+      assert.equal(66, copied())
+      commit(1) -- begins the log anew
+      assert.equal(66, copied())
+      store:tend()
+      assert.equal(66, copied())
+      commit(60)
+      store:tend()
+      assert.equal(127, copied())
+    end)
+  end)
+
   describe("in the sqlite3 shell", function()
     it("shows the models by the projection's name", function()
       local owner = kit.own(store, kit.account_schema())

@@ -383,6 +383,12 @@ faulty_heartbeat(struct lun_model_store *store, const char *projection,
 	    inner_of(store), projection, heartbeat, err);
 }
 
+static void
+faulty_tend(struct lun_model_store *store)
+{
+	lun_model_store_tend(inner_of(store));
+}
+
 const struct lun_model_store_ops lun_faulty_models = {
     .scheme = "faulty",
     .abi = LUN_MODEL_STORE_ABI,
@@ -413,4 +419,5 @@ const struct lun_model_store_ops lun_faulty_models = {
     .request_result = faulty_request_result,
     .publish = faulty_publish,
     .heartbeat = faulty_heartbeat,
+    .tend = faulty_tend,
 };

@@ -17,12 +17,17 @@
 #define NS_IN_S   1000000000LL
 #define SHORT_NAP (1 * NS_IN_MS)
 #define LONG_NAP  (5 * NS_IN_MS)
+
+#define TENDED_EARLY 8 /* at this part of the length at which commits do it */
+
 #define OPEN_FLAGS                                                             \
 	(SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |    \
 	    SQLITE_OPEN_EXRESCODE)
 
 struct lun_sqlite_place {
 	atomic_size_t references;
+	atomic_int log_pages; /* of the write-ahead log, after a commit here */
+	int tended_pages;     /* of them copied back; for who tends alone */
 	struct lun_turn turn; /* of the writers */
 	struct lun_store_options options;
 	char path[];
@@ -177,6 +182,28 @@ lun_sqlite_fail(struct lun_sqlite *c, struct lun_err *err)
 
 /* ---- opening ----------------------------------------------------------- */
 
+/* What it cannot copy now is copied by the next one. */
+static void
+copy_log_back(sqlite3 *db)
+{
+	sqlite3_wal_checkpoint_v2(
+	    db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+}
+
+/* After every commit of the connection. */
+static int
+note_log(void *arg, sqlite3 *db, const char *schema, int pages)
+{
+	struct lun_sqlite_place *place = arg;
+	int64_t limit = place->options.wal_autocheckpoint_pages;
+
+	(void)schema;
+	atomic_store(&place->log_pages, pages);
+	if (limit > 0 && pages >= limit)
+		copy_log_back(db);
+	return SQLITE_OK;
+}
+
 static void
 nap(int64_t ns)
 {
@@ -274,10 +301,9 @@ apply_options(struct lun_sqlite *c, struct lun_err *err)
 
 	snprintf(sql, sizeof sql,
 	    "PRAGMA synchronous = %s;"
-	    "PRAGMA wal_autocheckpoint = %lld;"
 	    "PRAGMA cache_size = -%lld",
-	    o->synchronous, (long long)o->wal_autocheckpoint_pages,
-	    (long long)o->cache_kib);
+	    o->synchronous, (long long)o->cache_kib);
+	sqlite3_wal_hook(c->db, note_log, c->place);
 	return exec_patiently(c, sql, err);
 }
 
@@ -386,6 +412,32 @@ lun_sqlite_moved(const struct lun_sqlite *c)
 
 	sqlite3_file_control(c->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
 	return moved != 0;
+}
+
+/* ---- the log ----------------------------------------------------------- */
+
+/*
+ * The first round copies the most, beside other writers. In the second nobody
+ * of this process writes, so that it can come to the end of the log, which is
+ * then begun anew.
+ */
+void
+lun_sqlite_tend(struct lun_sqlite *c)
+{
+	struct lun_sqlite_place *place = c->place;
+	int64_t limit = place->options.wal_autocheckpoint_pages;
+	int pages = atomic_load(&place->log_pages);
+
+	if (pages < place->tended_pages)
+		place->tended_pages = 0; /* it was begun anew */
+	if (limit == 0 || pages - place->tended_pages < limit / TENDED_EARLY)
+		return;
+	copy_log_back(c->db);
+	if (!lun_turn_take(&place->turn, deadline_of(c)))
+		return;
+	copy_log_back(c->db);
+	place->tended_pages = atomic_load(&place->log_pages);
+	lun_turn_pass(&place->turn);
 }
 
 /* ---- transactions ------------------------------------------------------ */

@@ -56,6 +56,13 @@ bool lun_sqlite_moved(const struct lun_sqlite *c);
 enum lun_code lun_sqlite_fail(struct lun_sqlite *c, struct lun_err *err);
 
 /*
+ * Copy the write-ahead log back into the file if it has grown long, but not as
+ * long as a commit waits with it: so commits need not do it. One thread alone
+ * may tend a place.
+ */
+void lun_sqlite_tend(struct lun_sqlite *c);
+
+/*
  * A writing transaction: wait for the turn and for other processes, together
  * at most busy_timeout_ms. A commit that fails is rolled back.
  */

@@ -69,6 +69,12 @@ sqlite_connect(struct lun_model_store *store, struct lun_model_store **out,
 	return code;
 }
 
+static void
+sqlite_tend(struct lun_model_store *store)
+{
+	lun_sqlite_tend(&sqlite_models_of(store)->c);
+}
+
 /* ---- ownership --------------------------------------------------------- */
 
 static enum lun_code
@@ -399,6 +405,7 @@ const struct lun_model_store_ops lun_sqlite_models = {
     .abi = LUN_MODEL_STORE_ABI,
     .open = sqlite_open,
     .connect = sqlite_connect,
+    .tend = sqlite_tend,
     .close = sqlite_close,
     .acquire = sqlite_acquire,
     .renew = sqlite_renew,
