@@ -18,6 +18,9 @@ SONAME   := liblunette.so.1
 
 LUA_CFLAGS := $(shell pkg-config --cflags lua5.4 2>/dev/null)
 LUA_LIBS   := $(shell pkg-config --libs lua5.4 2>/dev/null)
+# In the command half of the time is Lua's, and calls into a shared one cost.
+LUA_ARCHIVE := $(shell $(CC) -print-file-name=liblua5.4.a)
+LUA_INSIDE  := $(if $(findstring /,$(LUA_ARCHIVE)),$(LUA_ARCHIVE) -ldl,$(LUA_LIBS))
 PQ_CFLAGS  := $(shell pkg-config --cflags libpq 2>/dev/null)
 WARNINGS   := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
 	-Wmissing-prototypes -Wwrite-strings -Wundef -Wvla -Wformat=2 \
@@ -69,7 +72,7 @@ $(BUILD)/$(SONAME): $(LIB_OBJ) engine/lunette.map
 	ln -sf $(SONAME) $(BUILD)/liblunette.so
 
 $(BUILD)/lunette: $(CLI_OBJ) $(BUILD)/liblunette.a
-	$(LINK) -o $@ $^ $(LUA_LIBS) $(LIBS) -lz
+	$(LINK) -o $@ $^ $(LUA_INSIDE) $(LIBS) -lz
 
 # The interpreter brings liblua. A closed state must not unload the code of a
 # thread that a stuck script has left behind.
