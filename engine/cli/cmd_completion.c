@@ -128,21 +128,27 @@ write_bash(struct lun_buffer *out)
 	lun_buffer_printf(out,
 	    "# bash completion for lunette\n"
 	    "_lunette() {\n"
-	    "\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD"
-	    "-1]}\n"
-	    "\tlocal command= words= own= names= files= i\n"
-	    "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
-	    "\t\tcase ${COMP_WORDS[i]} in\n"
+	    "\tlocal line=${COMP_LINE:0:COMP_POINT} "
+	    "cur=${COMP_WORDS[COMP_CWORD]}\n"
+	    "\tlocal all last prev command= words= own= names= files= i\n"
+	    "\tlocal common='");
+	each_common_option(out, bash_option);
+	/* Bash's own words end at every colon and equals sign. */
+	lun_buffer_printf(out,
+	    "'\n"
+	    "\tread -ra all <<<\"$line\"\n"
+	    "\t[[ $line == *[[:space:]] ]] && all+=('')\n"
+	    "\t((last = ${#all[@]} - 1))\n"
+	    "\tprev=${all[last-1]}\n"
+	    "\t[[ ${all[last]} == --*=* ]] && prev=${all[last]%%%%=*}\n"
+	    "\t[[ $cur == [:=] ]] && cur=\n"
+	    "\tfor ((i = 1; i < last; i++)); do\n"
+	    "\t\tcase ${all[i]} in\n"
 	    "\t\t-c|-e|-m|-p) ((i++));;\n"
-	    "\t\t-*) ;;\n"
-	    "\t\t*) command=${COMP_WORDS[i]}; break;;\n"
+	    "\t\t-*) [[ \"$common \" == *\" ${all[i]}= \"* ]] && ((i++));;\n"
+	    "\t\t*) command=${all[i]}; break;;\n"
 	    "\t\tesac\n"
 	    "\tdone\n"
-	    "\tcase $prev in\n"
-	    "\t-c|-p) COMPREPLY=($(compgen -f -- \"$cur\")); return;;\n"
-	    "\t-e|-m) COMPREPLY=($(compgen -W 'sqlite: memory:' -- "
-	    "\"$cur\")); return;;\n"
-	    "\tesac\n"
 	    "\tcase $command in\n"
 	    "\t'') words='");
 	add_command_names(out);
@@ -154,19 +160,26 @@ write_bash(struct lun_buffer *out)
 		each_option(out, cli_commands[i], bash_option);
 		lun_buffer_printf(out, "';;\n");
 	}
-	lun_buffer_printf(out, "\tesac\n"
-			       "\tif [[ $cur == -* ]]; then\n"
-			       "\t\twords=\"$own");
-	each_common_option(out, bash_option);
 	lun_buffer_printf(out,
-	    "\"\n"
-	    "\t\tfiles= names=\n"
-	    "\tfi\n"
+	    "\tesac\n"
 	    "\t[[ $names ]] && words+=\" $(" PROJECTIONS_SH ")\"\n"
+	    "\tif [[ $prev == -[cp] || $prev == --config || "
+	    "$prev == --projections ]]; then\n"
+	    "\t\twords= files=1\n"
+	    "\telif [[ $prev == -[em] || $prev == --events || "
+	    "$prev == --models ]]; then\n"
+	    "\t\twords='sqlite: memory:' files=\n"
+	    "\t\t[[ ${all[last]} == *:* ]] && words= files=1\n"
+	    "\telif [[ \"$own$common \" == *\" $prev= \"* ]]; then\n"
+	    "\t\treturn\n"
+	    "\telif [[ $cur == -* ]]; then\n"
+	    "\t\twords=$own$common files=\n"
+	    "\tfi\n"
 	    "\tCOMPREPLY=($(compgen -W \"$words\" ${files:+-f} -- \"$cur\"))\n"
-	    "\t[[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace\n"
+	    "\t[[ $files ]] && compopt -o filenames\n"
+	    "\t[[ ${COMPREPLY[0]} == *[=:] ]] && compopt -o nospace\n"
 	    "}\n"
-	    "complete -o filenames -F _lunette lunette\n");
+	    "complete -F _lunette lunette\n");
 }
 
 /* ---- zsh --------------------------------------------------------------- */

@@ -85,22 +85,34 @@ describe("the command line", function()
 
   it("completes words in bash", function()
     place:counter()
-    place:write("c.bash", place:done { "completion", "bash" } .. [[
+    place:write("c.bash", place:done { "completion", "bash" } .. [==[
+# As bash does it: colons and equals signs are words of their own.
 try() {
-  COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
+  COMP_LINE=$1 COMP_POINT=${#1} COMPREPLY=()
+  read -ra COMP_WORDS <<<"$(sed 's/[:=]/ & /g' <<<"$1")"
+  [[ $1 == *" " ]] && COMP_WORDS+=("")
+  COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
   _lunette 2>/dev/null
   echo "${COMPREPLY[*]}"
 }
-try lunette che
-try lunette -e sqlite:x.db parked re
-try lunette get ""
-try lunette append --meta
-try lunette run --busy
-]])
+try 'lunette che'
+try 'lunette -e sqlite:x.db parked re'
+try 'lunette --events=sqlite:x.db --models sqlite:x.db sta'
+try 'lunette get '
+try 'lunette append --meta'
+try 'lunette run --busy'
+try 'lunette --events '
+try 'lunette run -m sqlite:c.b'
+try 'lunette -c c.'
+try 'lunette check --config=c.b'
+try 'lunette append --stream get '
+try 'lunette rebuild --timeout '
+]==])
     local code, out = helper.run({ "bash", "c.bash" }, { cwd = place.folder })
     assert.equal(0, code)
-    assert.equal("check checkpoint\nretry\ncounter\n--metadata=\n"
-      .. "--busy-timeout-ms=\n", out)
+    assert.equal("check checkpoint\nretry\nstatus\ncounter\n--metadata=\n"
+      .. "--busy-timeout-ms=\nsqlite: memory:\nc.bash\nc.bash\nc.bash\n"
+      .. "\n\n", out)
   end)
 
   it("has completion for zsh and fish", function()
