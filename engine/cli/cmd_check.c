@@ -14,6 +14,7 @@ struct checking {
 	struct cli *cli;
 	struct lun_buffer json; /* of the scripts that are right */
 	size_t good, bad;
+	struct lun_buffer taken; /* "NAME\0PATH\0" of each that is right */
 };
 
 /* "balance integer, owner text" */
@@ -80,17 +81,53 @@ report_script(struct cli *cli, const char *path, const struct lun_err *failure)
 	}
 }
 
+/* Whose name it is already; NULL: now this script's. */
+static const char *
+take_name(struct checking *checking, const char *path, const char *json)
+{
+	struct cli_object object = {0};
+	const char *holder = NULL, *at = checking->taken.bytes;
+	const char *end = at + checking->taken.length;
+	char *name = NULL;
+
+	if (cli_view_object(lun_text_of(json), &object, NULL) == LUN_OK)
+		name = cli_view_text(&object, "name");
+	while (name != NULL && holder == NULL && at < end) {
+		const char *owner = at + strlen(at) + 1;
+
+		if (strcmp(at, name) == 0)
+			holder = owner;
+		at = owner + strlen(owner) + 1;
+	}
+	if (name != NULL && holder == NULL)
+		lun_buffer_printf(
+		    &checking->taken, "%s%c%s%c", name, '\0', path, '\0');
+	free(name);
+	cli_view_object_free(&object);
+	return holder;
+}
+
 static enum lun_code
 check_script(void *arg, const char *path, struct lun_err *err)
 {
 	struct checking *checking = arg;
 	struct lun_err failure = {0};
-	char *json;
+	const char *holder = NULL;
+	char *json = NULL;
+	enum lun_code code = lun_script_check(path, &json, &failure);
 
 	(void)err;
-	if (lun_script_check(path, &json, &failure) != LUN_OK) {
+	/* Files that are named need not be meant to run together. */
+	if (code == LUN_OK && checking->cli->argument_count == 0)
+		holder = take_name(checking, path, json);
+	if (holder != NULL)
+		code = lun_fail(&failure, LUN_SCRIPT,
+		    "its name is taken by %s: give one of them another name",
+		    holder);
+	if (code != LUN_OK) {
 		report_script(checking->cli, path, &failure);
 		checking->bad++;
+		lun_free(json);
 		return LUN_OK;
 	}
 	if (checking->cli->json)
@@ -132,6 +169,7 @@ run_check(struct cli *cli, struct lun_err *err)
 	if (cli->json)
 		cli_view_json_lines(lun_buffer_text(&checking.json), stdout);
 	lun_buffer_free(&checking.json);
+	lun_buffer_free(&checking.taken);
 	bad = checking.bad;
 	return bad == 0 ? LUN_OK : cli_said(err, LUN_SCRIPT);
 }

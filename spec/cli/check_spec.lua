@@ -47,6 +47,16 @@ describe("lunette check", function()
     assert.matches("    [^\n]*projections/a.lua:4", err)
   end)
 
+  it("refuses one name twice, unless the files are named", function()
+    place:write("projections/other.lua", place:read "projections/counter.lua")
+    local code, out, err = place:run { "check" }
+    assert.equal(1, code)
+    assert.matches("projections/counter.lua: counter", out, 1, true)
+    assert.equal("projections/other.lua: its name is taken by "
+      .. "projections/counter.lua: give one of them another name\n", err)
+    place:done { "check", "projections/counter.lua", "projections/other.lua" }
+  end)
+
   it("says which file is missing", function()
     local code, _, err = place:run { "check", "absent.lua" }
     assert.equal(1, code)
