@@ -84,18 +84,23 @@ for_all(struct cli *cli, struct lun_engine *engine, projection_fn *call,
 	if (code != LUN_OK)
 		return code;
 	rest = lun_text_of(json);
-	while (
-	    code == LUN_OK && lun_json_next_element(&rest, &element, &kind)) {
+	while (lun_json_next_element(&rest, &element, &kind)) {
+		struct lun_err failure = {0};
+		enum lun_code outcome;
 		char *name;
 
-		code = cli_view_object(element, &object, err);
-		if (code != LUN_OK)
-			break;
-		name = cli_view_text(&object, "name");
+		outcome = cli_view_object(element, &object, &failure);
+		name =
+		    outcome == LUN_OK ? cli_view_text(&object, "name") : NULL;
 		if (name != NULL &&
 		    (call == list || cli_view_number(&object, "parked", 0) > 0))
-			code = call(cli, engine, name, out, err);
+			outcome = call(cli, engine, name, out, &failure);
 		free(name);
+		/* The others still have their turn; the first is told. */
+		if (outcome != LUN_OK && code == LUN_OK) {
+			code = outcome;
+			*err = failure;
+		}
 	}
 	cli_view_object_free(&object);
 	lun_free(json);

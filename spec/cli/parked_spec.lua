@@ -65,6 +65,20 @@ describe("lunette parked", function()
     assert.equal("a1 c16", totals())
   end)
 
+  it("retries those of every projection, also after one that fails", function()
+    local script = place:read "projections/counter.lua"
+    place:write("projections/later.lua", (script:gsub('"counter"', '"later"')))
+    place:done { "run", "--once" }
+    place:write("projections/later.lua", (script:gsub('"counter"', '"later"')
+      :gsub('"bad" then', '"worse" then')))
+    local code, _, err = place:run { "parked", "retry" }
+    assert.equal(1, code)
+    assert.matches("counter: 2 of the parked events still fail", err, 1, true)
+    local list = place:done { "parked", "list" }
+    assert.matches("\ncounter ", list)
+    assert.is_nil(list:find "\nlater ")
+  end)
+
   it("discards them, and later events apply again", function()
     place:done { "parked", "discard", "counter", "a" }
     place:count("a", 32)
