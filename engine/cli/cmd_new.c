@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "../error.h"
+#include "../json_write.h"
 #include "command.h"
 #include "template.h"
 
@@ -65,6 +66,19 @@ write_template(const struct cli *cli, const char *template, const char *path,
 	return code;
 }
 
+static void
+print_json(const char *script, const char *spec)
+{
+	struct lun_buffer line = {0};
+
+	lun_buffer_printf(&line, "{\"script\":");
+	lun_json_write_string(&line, lun_text_of(script));
+	lun_buffer_printf(&line, ",\"spec\":");
+	lun_json_write_string(&line, lun_text_of(spec));
+	printf("%.*s}\n", LUN_TEXT_ARG(lun_buffer_text(&line)));
+	lun_buffer_free(&line);
+}
+
 static enum lun_code
 write_both(const struct cli *cli, const char *script, const char *spec,
     struct lun_err *err)
@@ -80,7 +94,7 @@ write_both(const struct cli *cli, const char *script, const char *spec,
 		return code;
 	}
 	if (cli->json)
-		printf("{\"script\":\"%s\",\"spec\":\"%s\"}\n", script, spec);
+		print_json(script, spec);
 	else
 		printf("%s\n%s\n", script, spec);
 	return LUN_OK;

@@ -30,6 +30,11 @@ describe("lunette new", function()
     assert.matches('name = "things"', place:read "scripts/things.lua", 1, true)
   end)
 
+  it("tells programs what it wrote, whatever the folder is called", function()
+    assert.equal([[{"script":"a\"b/things.lua","spec":"a\"b/things_spec.lua"}]]
+      .. "\n", place:done { "--json", "-p", 'a"b', "new", "things" })
+  end)
+
   it("takes projection names only", function()
     for _, name in ipairs { "Things", "a__b", "../x", "a-b", "" } do
       local code, _, err = place:run { "new", name }
