@@ -334,6 +334,8 @@ add_json(struct packing *p)
 		return;
 	}
 	value.text = lun_buffer_text(json);
+	if (holds_nul(value.text) && p->field == NULL)
+		luaL_error(p->L, "a text must not hold a NUL byte");
 	if (holds_nul(value.text))
 		refuse(p, "a text in json must not hold a NUL byte");
 	lun_row_add(&p->script->row, &value);

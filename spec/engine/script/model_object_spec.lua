@@ -108,6 +108,15 @@ describe("a model with fields", function()
     assert.equal([["j":"\\u0000"]], store('j = "json"', '{ j = "\\\\u0000" }'))
   end)
 
+  it("takes no NUL byte where the whole model is json", function()
+    local script = assert(script_test.load [[
+      return { name = "p", version = 1,
+        extract_model_id = function() return "m" end,
+        apply_to_model = function() return { t = "a\0b" } end }]])
+    assert.matches("apply_to_model: a text must not hold a NUL byte$",
+      script:run({ {} })[1].message)
+  end)
+
   it("takes only booleans as booleans", function()
     assert.equal('"b":false', store('b = "boolean"', "{ b = false }"))
     assert.equal('field "b": expected boolean, got 0',
