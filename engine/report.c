@@ -52,6 +52,9 @@ lun_projection_enter(
 
 	pthread_mutex_lock(&board->lock);
 	changed = p->report.state != state;
+	/* That another engine ran it is no error of this one's time. */
+	if (changed && p->report.state == LUN_STATE_HELD)
+		p->report.last_error[0] = '\0';
 	p->report.state = state;
 	if (error != NULL)
 		snprintf(p->report.last_error, sizeof p->report.last_error,

@@ -140,6 +140,23 @@ describe("two engines on one models file", function()
       wait_for(second, "ledger: live")
     end)
 
+    it("says nothing of the old owner once the second has taken over",
+      function()
+        local first = run "ledger"
+        wait_for(first, "ledger: live")
+        local second = run "ledger"
+        wait_for(second, "ledger: held")
+        first:kill "KILL"
+        wait_for(second, "ledger: live")
+        local engine, known = open(), nil
+        helper.wait(function()
+          known = status(engine, "ledger")
+          return known.state == "live" and known.owner ~= lunette.null
+            and known.owner:find("process " .. second:pid() .. " ", 1, true)
+        end)
+        assert.equal(lunette.null, known.last_error)
+      end)
+
     it("leaves the projection with an owner that is only stopped", function()
       local engine = open "ledger"
       local first = run "ledger"
