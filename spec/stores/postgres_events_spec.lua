@@ -221,6 +221,37 @@ describe("a postgres event store #postgres", function()
         assert.is_true(first > second)
       end)
 
+    it("an event once whose stream goes the other way", function()
+      local finish = transaction "SELECT pg_current_xact_id();"
+      append("crossed", 1)
+      finish "SELECT lunette_append('crossed', 'Moved', '2'); COMMIT"
+      append("crossed", 1)
+      local page = assert(store:read {})
+      assert.same({ 2, 1, 3 }, column(page, "version"))
+    end)
+
+    it("it once where half of the stream is forgotten", function()
+      append("first", 1)
+      local page = assert(store:read {})
+      local finish = transaction "SELECT pg_current_xact_id();"
+      database:sql [[
+        INSERT INTO lunette_events (stream, version, type, data)
+        SELECT 'filler', n, 'Moved', '1' FROM generate_series(1, 999) n]]
+      append("crossed", 1)
+      finish "SELECT lunette_append('crossed', 'Moved', '2'); COMMIT"
+      page = assert(store:read {
+        max = 5000, after = page.reached, state = page.state,
+      })
+      assert.equal(1001, #page)
+      append("crossed", 1)
+      store:close()
+      store = assert(open())
+      page = assert(store:read {
+        max = 5000, after = page.reached, state = page.state,
+      })
+      assert.same({ 3 }, column(page, "version"))
+    end)
+
     it("names the event that breaks the rules", function()
       local one = append("a", 1)[1].position
       database:sql "UPDATE lunette_events SET recorded_at = 'infinity'"

@@ -437,6 +437,38 @@ describe("a postgres layout with late events #postgres", function()
     end)
   end)
 
+  describe("with versions that go the other way", function()
+    local function append_crosswise(between)
+      local layout, url, session = start "message-db"
+      local other = session()
+      append(other, layout, "a-1", 1)
+      other:run(([[
+        INSERT INTO message_store.messages (stream_name, position, type, data)
+        SELECT 'b-1', n, 'Moved', '{}' FROM generate_series(0, %d) n]])
+        :format(between - 1))
+      append(other, layout, "a-1", 0)
+      local events = start_reader(url)
+      events.request.max = 5000
+      return events, function()
+        append(other, layout, "a-1", 2)
+      end
+    end
+
+    it("gives each out once", function()
+      local events, append_next = append_crosswise(0)
+      append_next()
+      assert.equal("a-1 1, a-1 0, a-1 2", events:read())
+    end)
+
+    it("does so where half of the stream is forgotten", function()
+      local events, append_next = append_crosswise(999)
+      assert(events:read())
+      append_next()
+      events:reopen()
+      assert.equal("a-1 2", events:read())
+    end)
+  end)
+
   for name, layout in pairs(layouts) do
     it("reads " .. name, function()
       local _, url, session = start(name)

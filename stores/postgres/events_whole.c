@@ -81,22 +81,33 @@ is_wanted(const PGresult *row)
 
 /* ---- the streams ------------------------------------------------------- */
 
+/*
+ * Versions may go the other way than positions: a transaction that got its id
+ * early appends after one that got it later. The last one stays known.
+ */
+static void
+know_version(struct lun_pg_reading *r, const struct lun_event *event)
+{
+	int64_t known;
+
+	if (!r->s->source->mapping->contiguous)
+		return;
+	if (!lun_pg_versions_get(r->s->versions, event->stream, &known) ||
+	    known < event->version)
+		lun_pg_versions_set(
+		    r->s->versions, event->stream, event->version);
+}
+
 static enum lun_code
 take_version(void *arg, const PGresult *row, struct lun_err *err)
 {
 	struct lun_pg_reading *r = arg;
 	struct lun_pg_event event;
-	int64_t known;
 	enum lun_code code = lun_pg_read_event(r, row, &event, err);
 
-	if (code != LUN_OK)
-		return code;
-	/* Newest first: a later row of the stream was there already. */
-	if (!lun_pg_versions_get(r->s->versions, event.event.stream, &known) ||
-	    known < event.event.version)
-		lun_pg_versions_set(
-		    r->s->versions, event.event.stream, event.event.version);
-	return LUN_OK;
+	if (code == LUN_OK)
+		know_version(r, &event.event);
+	return code;
 }
 
 static enum lun_code
@@ -168,14 +179,6 @@ finds_hole(struct lun_pg_reading *r, const struct lun_event *event)
 	return true;
 }
 
-static void
-know_version(struct lun_pg_reading *r, const struct lun_event *event)
-{
-	if (r->s->source->mapping->contiguous)
-		lun_pg_versions_set(
-		    r->s->versions, event->stream, event->version);
-}
-
 /* ---- events out of their turn ------------------------------------------ */
 
 /* Remember that it was given out, for as long as late events are looked for. */
@@ -219,6 +222,30 @@ give_out(struct lun_pg_reading *r, const PGresult *row,
 	return LUN_OK;
 }
 
+/*
+ * What is known of a stream may be forgotten in part, and a version be missed
+ * that was read: the order of reading knows better, where it is proven.
+ */
+static bool
+was_given_out(const struct lun_pg_reading *r, struct lun_position position)
+{
+	const struct lun_pg_state *state = &r->s->state;
+
+	if (lun_pg_positions_has(&state->seen, position) ||
+	    lun_pg_positions_has(&state->ahead, position))
+		return true;
+	if (lun_position_compare(position, r->batch->reached) > 0)
+		return false;
+	switch (r->s->source->mapping->safety) {
+	case LUN_PG_TRANSACTIONS:
+		return true;
+	case LUN_PG_GAPS:
+		return !lun_pg_state_may_have_skipped(state, position.lo);
+	default:
+		return false;
+	}
+}
+
 static enum lun_code
 take_missing(void *arg, const PGresult *row, struct lun_err *err)
 {
@@ -232,8 +259,7 @@ take_missing(void *arg, const PGresult *row, struct lun_err *err)
 		return LUN_AGAIN;
 	r->hole.from++;
 	know_version(r, &event.event);
-	if (lun_pg_positions_has(&r->s->state.seen, event.event.position) ||
-	    lun_pg_positions_has(&r->s->state.ahead, event.event.position))
+	if (was_given_out(r, event.event.position))
 		return LUN_OK;
 	return give_out(r, row, &event, err);
 }

@@ -137,6 +137,17 @@ lun_pg_state_add_skip(
 	state->skipped += to - from + 1;
 }
 
+bool
+lun_pg_state_may_have_skipped(const struct lun_pg_state *state, uint64_t number)
+{
+	for (size_t i = 0; i < state->skip_count; i++)
+		if (number >= state->skips[i].from &&
+		    number <= state->skips[i].to)
+			return true;
+	return state->skip_count == LUN_PG_SKIPPED &&
+	       number < state->skips[0].from;
+}
+
 void
 lun_pg_state_remove_skip(struct lun_pg_state *state, uint64_t number)
 {
