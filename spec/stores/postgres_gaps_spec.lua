@@ -437,6 +437,32 @@ describe("a postgres layout with late events #postgres", function()
     end)
   end)
 
+  it("tells the streams of a tenant from those of another", function()
+    local layout, url, session = start "marten"
+    local other = session()
+    other:run "DROP INDEX mt_events_stream_id_version_idx"
+    local function append_of(tenant, version)
+      append(other, layout, "settings", version)
+      other:run(([[
+        UPDATE mt_events SET tenant_id = '%s' WHERE seq_id = (
+          SELECT max(seq_id) FROM mt_events)]]):format(tenant))
+    end
+    for version = 1, 3 do
+      append_of("a", version)
+      append_of("b", version)
+    end
+    append_of("c", 1)
+    append_of("a", 4)
+    append_of("c", 3)
+    local names, message = start_reader(url):read()
+    assert.is_nil(names)
+    assert.matches("version 2 of stream settings is missing", message)
+    append_of("c", 2)
+    assert.equal("settings 1, settings 1, settings 2, settings 2, "
+      .. "settings 3, settings 3, settings 1, settings 4, settings 2, "
+      .. "settings 3", start_reader(url):read())
+  end)
+
   describe("with versions that go the other way", function()
     local function append_crosswise(between)
       local layout, url, session = start "message-db"

@@ -125,6 +125,30 @@ describe("a layout of a postgres event store #postgres", function()
       assert(store:read { after = page.reached, state = page.state })
     end)
 
+    it("tells the streams of a partition from those of another", function()
+      make("emmett", 1)
+      database:sql [[
+        CREATE TABLE emt_messages_other PARTITION OF emt_messages
+          FOR VALUES IN ('other');
+        INSERT INTO emt_messages SELECT n, 10 + n, pg_current_xact_id(),
+          created, false, 'E', 'writer-1', 'other', '1', 'other-' || n,
+          message_type, message_data, message_metadata
+        FROM emt_messages, generate_series(1, 7) n
+        WHERE stream_id = 'writer-2']]
+      append("emmett", "writer-1", 3, id_of(4))
+      database:sql [[
+        INSERT INTO emt_messages SELECT 9, 30, pg_current_xact_id(), created,
+          false, 'E', 'writer-1', 'other', '1', 'other-9', message_type,
+          message_data, message_metadata
+        FROM emt_messages WHERE stream_id = 'writer-2']]
+      local store = assert(open "layout=emmett&holes=ignore")
+      assert.same({ 1, 1, 2, 1, 2, 3, 4, 5, 6, 7, 3, 9 },
+        column(assert(store:read {}), "version"))
+      local page, message = assert(open "layout=emmett"):read {}
+      assert.is_nil(page)
+      assert.matches("version 8 of stream writer%-1 is missing", message)
+    end)
+
     it("is refused when it comes from another server", function()
       make("emmett", 1)
       database:sql "UPDATE emt_messages SET transaction_id = '4000000000'"

@@ -308,6 +308,7 @@ lun_pg_events_read(struct lun_event_store *store,
 	batch->reached = request->after;
 	code = read_to_bound(&r, err);
 	lun_buffer_free(&r.hole.stream);
+	lun_buffer_free(&r.hole.realm);
 	if (code != LUN_OK)
 		return code;
 	lun_pg_state_encode(&s->state, &batch->source_state);

@@ -33,7 +33,19 @@ add_wanted(struct lun_pg_reading *r, struct lun_buffer *wanted)
 	lun_buffer_clear(&s->sql);
 }
 
-/* All columns, the payload of wanted rows only, and whether it is one. */
+static void
+add_realm(struct lun_pg_reading *r)
+{
+	const char *realm = r->s->source->mapping->layout.realm;
+
+	lun_buffer_printf(
+	    &r->s->sql, "coalesce((%s)::text, '')", realm ? realm : "''");
+}
+
+/*
+ * All columns, the payload of wanted rows only, whether it is one, and the
+ * realm.
+ */
 static enum lun_code
 start_statement(struct lun_pg_reading *r, struct lun_err *err)
 {
@@ -53,9 +65,11 @@ start_statement(struct lun_pg_reading *r, struct lun_err *err)
 		else
 			lun_buffer_printf(&s->sql, "%s, ", column);
 	}
-	lun_buffer_printf(&s->sql, "%.*s FROM %s WHERE %s",
-	    LUN_TEXT_ARG(lun_buffer_text(&wanted)), mapping->from,
-	    mapping->scope);
+	lun_buffer_printf(
+	    &s->sql, "%.*s, ", LUN_TEXT_ARG(lun_buffer_text(&wanted)));
+	add_realm(r);
+	lun_buffer_printf(
+	    &s->sql, " FROM %s WHERE %s", mapping->from, mapping->scope);
 	if (wanted.failed)
 		s->sql.failed = true;
 	lun_buffer_free(&wanted);
@@ -79,6 +93,13 @@ is_wanted(const PGresult *row)
 	return lun_pg_bool(row, 0, LUN_PG_COLUMNS);
 }
 
+static struct lun_pg_stream
+stream_of(const PGresult *row, const struct lun_event *event)
+{
+	return (struct lun_pg_stream){
+	    lun_pg_bytes(row, 0, LUN_PG_COLUMNS + 1), event->stream};
+}
+
 /* ---- the streams ------------------------------------------------------- */
 
 /*
@@ -86,16 +107,17 @@ is_wanted(const PGresult *row)
  * early appends after one that got it later. The last one stays known.
  */
 static void
-know_version(struct lun_pg_reading *r, const struct lun_event *event)
+know_version(struct lun_pg_reading *r, const PGresult *row,
+    const struct lun_event *event)
 {
+	struct lun_pg_stream stream = stream_of(row, event);
 	int64_t known;
 
 	if (!r->s->source->mapping->contiguous)
 		return;
-	if (!lun_pg_versions_get(r->s->versions, event->stream, &known) ||
+	if (!lun_pg_versions_get(r->s->versions, stream, &known) ||
 	    known < event->version)
-		lun_pg_versions_set(
-		    r->s->versions, event->stream, event->version);
+		lun_pg_versions_set(r->s->versions, stream, event->version);
 }
 
 static enum lun_code
@@ -106,7 +128,7 @@ take_version(void *arg, const PGresult *row, struct lun_err *err)
 	enum lun_code code = lun_pg_read_event(r, row, &event, err);
 
 	if (code == LUN_OK)
-		know_version(r, &event.event);
+		know_version(r, row, &event.event);
 	return code;
 }
 
@@ -125,6 +147,8 @@ look_back(struct lun_pg_reading *r, struct lun_err *err)
 	for (int i = 0; i < LUN_PG_COLUMNS; i++)
 		lun_buffer_printf(&s->sql, "%s%s", i > 0 ? ", " : "",
 		    i < LUN_PG_C_DATA ? mapping->expressions[i] : "NULL");
+	lun_buffer_add_text(&s->sql, LUN_TEXT(", false, "));
+	add_realm(r);
 	lun_buffer_printf(
 	    &s->sql, " FROM %s WHERE %s AND ", mapping->from, mapping->scope);
 	lun_pg_compare(mapping, &s->sql, "<=", &s->params, r->request->after);
@@ -162,17 +186,21 @@ know_streams(struct lun_pg_reading *r, struct lun_err *err)
 
 /* True if versions between the last one known and this one are missing. */
 static bool
-finds_hole(struct lun_pg_reading *r, const struct lun_event *event)
+finds_hole(struct lun_pg_reading *r, const PGresult *row,
+    const struct lun_event *event)
 {
+	struct lun_pg_stream stream = stream_of(row, event);
 	struct lun_pg_hole *hole = &r->hole;
 	int64_t last;
 
 	if (!r->s->source->mapping->contiguous ||
-	    !lun_pg_versions_get(r->s->versions, event->stream, &last) ||
+	    !lun_pg_versions_get(r->s->versions, stream, &last) ||
 	    event->version <= last + 1)
 		return false;
 	lun_buffer_clear(&hole->stream);
-	lun_buffer_add_text(&hole->stream, event->stream);
+	lun_buffer_add_text(&hole->stream, stream.name);
+	lun_buffer_clear(&hole->realm);
+	lun_buffer_add_text(&hole->realm, stream.realm);
 	hole->from = last + 1;
 	hole->to = event->version - 1;
 	hole->found = true;
@@ -258,7 +286,7 @@ take_missing(void *arg, const PGresult *row, struct lun_err *err)
 	if (event.event.version != r->hole.from || lun_pg_is_full(r))
 		return LUN_AGAIN;
 	r->hole.from++;
-	know_version(r, &event.event);
+	know_version(r, row, &event.event);
 	if (was_given_out(r, event.event.position))
 		return LUN_OK;
 	return give_out(r, row, &event, err);
@@ -287,6 +315,13 @@ fill_hole(struct lun_pg_reading *r, struct lun_err *err)
 		return code;
 	lun_pg_add_equal(s, LUN_PG_C_STREAM, mapping->layout.stream,
 	    lun_buffer_text(&r->hole.stream));
+	if (r->hole.realm.length > 0) {
+		lun_buffer_add_text(&s->sql, LUN_TEXT(" AND "));
+		add_realm(r);
+		lun_buffer_printf(&s->sql, " = $%zu", s->params.count + 1);
+		lun_pg_add_text(
+		    &s->params, LUN_PG_TEXT, lun_buffer_text(&r->hole.realm));
+	}
 	lun_buffer_printf(&s->sql,
 	    " AND (%s) BETWEEN $%zu AND $%zu ORDER BY %s",
 	    mapping->layout.version, s->params.count + 1, s->params.count + 2,
@@ -302,8 +337,10 @@ fill_hole(struct lun_pg_reading *r, struct lun_err *err)
 	if (r->hole.from <= r->hole.to && !mapping->ignore_holes)
 		return refuse_hole(r, err);
 	if (r->hole.from <= r->hole.to)
-		lun_pg_versions_set(
-		    s->versions, lun_buffer_text(&r->hole.stream), r->hole.to);
+		lun_pg_versions_set(s->versions,
+		    (struct lun_pg_stream){lun_buffer_text(&r->hole.realm),
+			lun_buffer_text(&r->hole.stream)},
+		    r->hole.to);
 	return LUN_OK;
 }
 
@@ -342,7 +379,7 @@ take_turn(struct lun_pg_reading *r, const PGresult *row,
 	if (before)
 		lun_pg_positions_remove(&state->ahead, position);
 	else
-		know_version(r, &event->event);
+		know_version(r, row, &event->event);
 	if (!before && is_wanted(row))
 		code = lun_pg_add_event(r, &event->event, err);
 	lun_pg_note_row(r, &event->event);
@@ -359,7 +396,7 @@ take_row(void *arg, const PGresult *row, struct lun_err *err)
 	if (code != LUN_OK)
 		return code;
 	if (!lun_pg_positions_has(&r->s->state.ahead, event.event.position) &&
-	    finds_hole(r, &event.event))
+	    finds_hole(r, row, &event.event))
 		return LUN_AGAIN;
 	if (stops_at_gap(r, event.event.position)) {
 		r->held = true;

@@ -349,6 +349,7 @@ settle_optionals(struct lun_pg_layout *layout, const PGresult *columns)
 	}
 	for (int i = 0; i < LUN_PG_SKIPS; i++)
 		layout->skip[i] = settle_optional(layout->skip[i], columns);
+	layout->realm = settle_optional(layout->realm, columns);
 }
 
 /* %S is the schema with its dot. */

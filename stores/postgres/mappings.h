@@ -49,6 +49,7 @@ struct lun_pg_layout {
 	const char *transaction_id; /* of a pair */
 	const char *id;
 	const char *stream;
+	const char *realm; /* in which a stream's name is its own, or NULL */
 	const char *version;
 	const char *type;
 	const char *data;

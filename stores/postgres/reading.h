@@ -10,6 +10,7 @@
 /* Versions of a stream that were not among the rows. */
 struct lun_pg_hole {
 	struct lun_buffer stream;
+	struct lun_buffer realm;
 	int64_t from;
 	int64_t to;
 	bool found;

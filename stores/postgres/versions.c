@@ -35,11 +35,18 @@ lun_pg_versions_clear(struct lun_pg_versions *versions)
 	memset(versions, 0, sizeof *versions);
 }
 
+static XXH128_hash_t
+hash_of(struct lun_pg_stream stream)
+{
+	return XXH3_128bits_withSeed(stream.name.bytes, stream.name.length,
+	    XXH3_64bits(stream.realm.bytes, stream.realm.length));
+}
+
 bool
 lun_pg_versions_get(const struct lun_pg_versions *versions,
-    struct lun_text stream, int64_t *version)
+    struct lun_pg_stream stream, int64_t *version)
 {
-	XXH128_hash_t hash = XXH3_128bits(stream.bytes, stream.length);
+	XXH128_hash_t hash = hash_of(stream);
 	const struct slot *slot = &versions->slots[hash.low64 % SLOTS];
 
 	if (!XXH128_isEqual(slot->stream, hash))
@@ -49,10 +56,10 @@ lun_pg_versions_get(const struct lun_pg_versions *versions,
 }
 
 void
-lun_pg_versions_set(
-    struct lun_pg_versions *versions, struct lun_text stream, int64_t version)
+lun_pg_versions_set(struct lun_pg_versions *versions,
+    struct lun_pg_stream stream, int64_t version)
 {
-	XXH128_hash_t hash = XXH3_128bits(stream.bytes, stream.length);
+	XXH128_hash_t hash = hash_of(stream);
 
 	versions->slots[hash.low64 % SLOTS] = (struct slot){hash, version};
 }

@@ -22,10 +22,16 @@ struct lun_pg_versions *lun_pg_versions_new(void);
 void lun_pg_versions_free(struct lun_pg_versions *versions);
 void lun_pg_versions_clear(struct lun_pg_versions *versions);
 
+/* A realm may have streams of the same names as another. */
+struct lun_pg_stream {
+	struct lun_text realm;
+	struct lun_text name;
+};
+
 /* False if nothing is known of the stream. */
 bool lun_pg_versions_get(const struct lun_pg_versions *versions,
-    struct lun_text stream, int64_t *version);
-void lun_pg_versions_set(
-    struct lun_pg_versions *versions, struct lun_text stream, int64_t version);
+    struct lun_pg_stream stream, int64_t *version);
+void lun_pg_versions_set(struct lun_pg_versions *versions,
+    struct lun_pg_stream stream, int64_t version);
 
 #endif
