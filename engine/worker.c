@@ -202,7 +202,7 @@ has_arrived(const struct lun_worker *worker)
 	const struct lun_projection *p = worker->p;
 
 	return p->ready &&
-	       (p->caught_up || p->paused ||
+	       ((p->caught_up && !p->batch->held) || p->paused ||
 		   lun_position_compare(p->cursor, worker->until) >= 0);
 }
 

@@ -52,6 +52,38 @@ describe("lunette gaps", function()
           '{}', 'moved')]]):format(stream, version, stream, version))
     end
 
+    it("is not passed by a run to the head before its writer has ended",
+      function()
+        local early = pg_session.open(database.url)
+        local other = pg_session.open(database.url)
+        early:run "BEGIN"
+        append(early, "b", 1)
+        append(other, "a", 1)
+        local running = place:spawn { "run", "--once" }
+        helper.wait(function()
+          local code, out = place:run { "gaps", "moves", "--json" }
+          return code == 0 and out:find('"state":"open"', 1, true)
+        end)
+        early:run "COMMIT"
+        assert.equal(0, running:wait())
+        early:close()
+        other:close()
+        local models = place:done { "query", "moves", "--json" }
+        assert.matches('"id":"a".*"id":"b"', models)
+      end)
+
+    it("nor is an id that is too young", function()
+      local young = server:new_database()
+      young:sql(layouts.eventcore.schema)
+      young:sql [[
+        INSERT INTO eventcore_events
+          (event_id, stream_id, stream_version, event_type, event_data)
+        VALUES (uuid_v7(gen_random_uuid()::text), 'a', 1, 'E', '{"B": {}}')]]
+      place.env.LUNETTE_EVENTS = young:with "layout=eventcore"
+      place:done { "run", "--once" }
+      assert.matches('"id":"a"', place:done { "query", "moves", "--json" })
+    end)
+
     it("tells what is waited for, and what was passed over", function()
       local early = pg_session.open(database.url)
       local other = pg_session.open(database.url)
