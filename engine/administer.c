@@ -6,8 +6,9 @@
 #include "error.h"
 #include "projection.h"
 
-#define CHUNK       5000        /* parked events taken up at once */
-#define REQUESTS_NS 100000000LL /* between looks for requests */
+#define CHUNK       5000         /* parked events taken up at once */
+#define REQUESTS_NS 100000000LL  /* between looks for requests */
+#define LONGEST_NS  5000000000LL /* the same while the store fails */
 
 /* ---- parked events ----------------------------------------------------- */
 
@@ -497,7 +498,17 @@ lun_projection_serve_requests(struct lun_projection *p)
 	if (!p->owned || now < p->requests_ns)
 		return;
 	p->requests_ns = now + REQUESTS_NS;
-	if (serve_requests(p, &err) != LUN_NOTFOUND)
+	if (serve_requests(p, &err) == LUN_NOTFOUND) {
+		p->requests_pause_ns = 0;
+		return;
+	}
+	if (p->requests_pause_ns == 0) {
+		p->requests_pause_ns = REQUESTS_NS;
 		lun_log(p->around->log, LUN_LOG_WARNING,
 		    "%s: looking for requests: %s", p->name, err.message);
+	}
+	p->requests_pause_ns *= 2;
+	if (p->requests_pause_ns > LONGEST_NS)
+		p->requests_pause_ns = LONGEST_NS;
+	p->requests_ns = lun_clock_mono_ns() + p->requests_pause_ns;
 }

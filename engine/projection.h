@@ -124,7 +124,8 @@ struct lun_projection {
 	size_t batch_size;
 	size_t only; /* events in the next batch, to isolate one; 0: free */
 
-	int64_t requests_ns; /* when to look for requests again */
+	int64_t requests_ns;       /* when to look for requests again */
+	int64_t requests_pause_ns; /* before that, where looking failed */
 
 	/* The event that failed last, and how often. */
 	struct lun_position suspect;

@@ -298,3 +298,35 @@ for _, kind in ipairs(kit.kinds) do
       end)
   end)
 end
+
+describe("a request", function()
+  it("is looked for less and less while the store is away #threads",
+    function()
+      local place = helper.tmpdir()
+      helper.run { "mkdir", place .. "/projections" }
+      helper.write_file(place .. "/projections/none.lua", [[
+        return {
+          name = "none",
+          version = 1,
+          extract_model_id = function() end,
+          apply_to_model = function() end,
+        }]])
+      local runner = helper.spawn {
+        helper.lunette, "run", "--projections", place .. "/projections",
+        "--events", "sqlite:" .. place .. "/events.db",
+        "--models", "faulty+sqlite:" .. place
+        .. "/models.db?fail=request_next:1&times=4&code=unavailable",
+      }
+      local asker = helper.spawn {
+        helper.lunette, "pause", "none",
+        "--events", "sqlite:" .. place .. "/events.db",
+        "--models", "sqlite:" .. place .. "/models.db",
+        "--projections", place .. "/projections",
+      }
+      assert.equal(0, asker:wait(), asker:stderr())
+      runner:kill "TERM"
+      assert.equal(0, runner:wait())
+      local _, told = runner:stderr():gsub("looking for requests", "")
+      assert.equal(1, told)
+    end)
+end)
