@@ -147,7 +147,6 @@ lun_engine_open(const struct lun_engine_options *options,
 		free_engine(engine);
 		return code;
 	}
-	tell_remark(engine);
 	engine->around = (struct lun_surroundings){
 	    .settings = &engine->settings,
 	    .log = &engine->log,
@@ -335,6 +334,7 @@ lun_engine_start(struct lun_engine *engine, struct lun_err *err)
 
 	if (code != LUN_OK)
 		return code;
+	tell_remark(engine);
 	code = start_all(engine, NULL, err);
 	if (code != LUN_OK)
 		(void)stop_all(engine, NULL);

@@ -50,6 +50,27 @@ describe("a postgres event store behind a pooler #postgres", function()
     direct:close()
   end)
 
+  it("has that said by lunette run", function()
+    local place = helper.tmpdir()
+    helper.write_file(place .. "/none.lua", [[
+      return {
+        name = "none",
+        version = 1,
+        extract_model_id = function() end,
+        apply_to_model = function() end,
+      }]])
+    local runner = helper.spawn {
+      helper.lunette, "run", "--projections", place .. "/none.lua",
+      "--events", new_url(), "--models", "memory:",
+    }
+    helper.wait(function()
+      return runner:stderr():find("none: live", 1, true)
+    end)
+    runner:kill "TERM"
+    assert.equal(0, runner:wait())
+    assert.matches("a pooler stands before the server", runner:stderr())
+  end)
+
   it("has hints through a direct URL", function()
     local direct = database.url:gsub("[^%w]", function(c)
       return ("%%%02x"):format(c:byte())
