@@ -63,7 +63,7 @@ lun_event_store_open(const char *url, const struct lun_store_options *options,
 		    "event store %.*s: no such kind of store; write "
 		    "sqlite:PATH or memory:, or "
 		    "postgres://USER@HOST/DATABASE",
-		    (int)strcspn(url, ":"), url);
+		    (int)strcspn(url, ": =/@"), url);
 	return driver->open(rest, options, out, err);
 }
 

@@ -57,7 +57,7 @@ lun_model_store_open(const char *url, const struct lun_store_options *options,
 		return lun_fail(err, LUN_CONFIG,
 		    "model store %.*s: no such kind of store; write "
 		    "sqlite:PATH, postgres://... or memory:",
-		    (int)strcspn(url, ":"), url);
+		    (int)strcspn(url, ": =/@"), url);
 	return driver->open(rest, options, out, err);
 }
 
