@@ -379,6 +379,19 @@ describe("a postgres layout with late events #postgres", function()
       end
     end)
 
+    it("refuses ids that hold no time", function()
+      local layout, url, session = start("eventcore", "grace_ms=0")
+      local other = session()
+      append(other, layout, "a", 1)
+      other:run [[UPDATE eventcore_events
+        SET event_id = 'f81d4fae-7dec-4d4a-a765-00a0c91e6bf6']]
+      local names, message, code = start_reader(url):read()
+      assert.is_nil(names)
+      assert.equal("config", code)
+      assert.matches("f81d4fae%-%S+ has an id that is no UUID of version 7",
+        message)
+    end)
+
     it("takes the one key of the data for the type", function()
       local layout, url, session = start("eventcore", "grace_ms=0")
       append(session(), layout, "a", 1)

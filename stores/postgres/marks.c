@@ -152,6 +152,20 @@ add_statement(const struct lun_pg_mapping *mapping, struct lun_position after,
 	lun_buffer_add_byte(sql, '\0');
 }
 
+/* Ids that hold no time would be taken for such of far off years. */
+static enum lun_code
+refuse_id(struct lun_pg *c, const struct lun_pg_mapping *mapping,
+    struct lun_position position, struct lun_err *err)
+{
+	char text[LUN_POSITION_MAX];
+
+	lun_pg_format_position(mapping, position, text);
+	return lun_fail(err, LUN_CONFIG,
+	    "%s: the event %s has an id that is no UUID of version 7, so "
+	    "there is no order to read in",
+	    lun_pg_name(c), text);
+}
+
 static enum lun_code
 take_answer(struct lun_pg *c, const struct lun_pg_mapping *mapping,
     const PGresult *row, struct lun_pg_sight *sight, struct lun_err *err)
@@ -167,6 +181,9 @@ take_answer(struct lun_pg *c, const struct lun_pg_mapping *mapping,
 	sight->last = lun_pg_is_null(row, 0, 0)
 			  ? LUN_POSITION_START
 			  : lun_pg_keys_position(mapping, row, 0);
+	if (mapping->key == LUN_PG_UUID_KEY && !lun_pg_is_null(row, 0, 0) &&
+	    (sight->last.hi >> 12 & 0xf) != 7)
+		return refuse_id(c, mapping, sight->last, err);
 	sight->has_anchor = !lun_pg_is_null(row, 0, next);
 	lun_buffer_clear(&sight->anchor);
 	lun_buffer_add_text(&sight->anchor, lun_pg_bytes(row, 0, next));
