@@ -50,11 +50,9 @@ check_payload(
 	if (event->data.length > LUN_EVENT_BYTES_MAX ||
 	    event->metadata.length > LUN_EVENT_BYTES_MAX)
 		return "data or metadata is too long";
-	if (!mapping->check_json)
-		return NULL;
-	if (lun_json_check(event->data, NULL) != LUN_OK)
+	if (mapping->check_data && lun_json_check(event->data, NULL) != LUN_OK)
 		return "the data is not JSON, which is all that can be read";
-	if (event->metadata.bytes != NULL &&
+	if (mapping->check_metadata && event->metadata.bytes != NULL &&
 	    lun_json_check(event->metadata, NULL) != LUN_OK)
 		return "the metadata is not JSON, which is all that can be "
 		       "read";

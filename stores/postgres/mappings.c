@@ -588,18 +588,24 @@ make_columns(struct lun_pg_mapping *mapping)
 	return mapping->columns != NULL;
 }
 
+static bool
+is_json(Oid type)
+{
+	return type == LUN_PG_JSON || type == LUN_PG_JSONB;
+}
+
 static enum lun_code
 make_statements(
     struct lun_pg_mapping *mapping, struct lun_pg *c, struct lun_err *err)
 {
-	Oid payload = mapping->types[LUN_PG_C_DATA];
 	enum lun_code code = LUN_OK;
 
 	for (int i = 0; i < LUN_PG_COLUMNS && code == LUN_OK; i++)
 		code = convert(mapping, c, (enum lun_pg_column)i, err);
 	if (code != LUN_OK)
 		return code;
-	mapping->check_json = payload != LUN_PG_JSON && payload != LUN_PG_JSONB;
+	mapping->check_data = !is_json(mapping->types[LUN_PG_C_DATA]);
+	mapping->check_metadata = !is_json(mapping->types[LUN_PG_C_METADATA]);
 	if (!make_keys(mapping) || !make_columns(mapping) ||
 	    !make_channel(mapping))
 		return no_memory(c, err);
