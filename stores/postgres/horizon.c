@@ -138,6 +138,46 @@ lun_pg_find_safety(const char *word, enum lun_pg_safety *safety)
 	return false;
 }
 
+/*
+ * What a subscription brings has the numbers, ids and transactions of another
+ * server, and comes when that one's are long over: only the order of commits
+ * is kept.
+ */
+static enum lun_code
+check_origin(
+    const struct lun_pg_mapping *mapping, struct lun_pg *c, struct lun_err *err)
+{
+	struct lun_buffer relation = {0};
+	struct lun_pg_params params = {0};
+	PGresult *result = NULL;
+	enum lun_code code;
+
+	lun_pg_quote(&relation, mapping->schema);
+	lun_buffer_add_byte(&relation, '.');
+	lun_pg_quote(&relation, mapping->table);
+	lun_pg_add_text(&params, LUN_PG_TEXT, lun_buffer_text(&relation));
+	if (relation.failed)
+		code = lun_fail(
+		    err, LUN_NOMEM, "%s: out of memory", lun_pg_name(c));
+	else
+		code = lun_pg_query(c,
+		    "SELECT EXISTS (SELECT FROM pg_catalog.pg_subscription_rel "
+		    "WHERE srrelid = $1::text::regclass OR srrelid IN (SELECT "
+		    "relid "
+		    "FROM pg_catalog.pg_partition_tree($1::text::regclass)))",
+		    &params, &result, err);
+	if (code == LUN_OK && lun_pg_bool(result, 0, 0))
+		code = lun_fail(err, LUN_CONFIG,
+		    "%s: \"%s\" is filled by a subscription, which does not "
+		    "bring what tells how far it is safe to read: read it "
+		    "where it is written",
+		    lun_pg_name(c), mapping->table);
+	PQclear(result);
+	lun_pg_params_free(&params);
+	lun_buffer_free(&relation);
+	return code;
+}
+
 enum lun_code
 lun_pg_check_safety(
     const struct lun_pg_mapping *mapping, struct lun_pg *c, struct lun_err *err)
@@ -147,7 +187,9 @@ lun_pg_check_safety(
 	if (!s->fits(mapping))
 		return lun_fail(err, LUN_CONFIG, "%s: safe_head=%s needs %s",
 		    lun_pg_name(c), s->word, s->needs);
-	return LUN_OK;
+	return mapping->safety == LUN_PG_SERIALISED
+		   ? LUN_OK
+		   : check_origin(mapping, c, err);
 }
 
 /* ---- looking ----------------------------------------------------------- */
