@@ -532,6 +532,20 @@ describe("a postgres layout with late events #postgres", function()
     end)
   end
 
+  it("is refused where it is a view, whose writers lock something else",
+    function()
+      local layout, url, session = start "marten"
+      local other = session()
+      other:run [[
+        CREATE SCHEMA shown;
+        CREATE VIEW shown.mt_events AS SELECT * FROM mt_events]]
+      append(other, layout, "a", 1)
+      local store, message, code = event_store.open(url .. "&schema=shown")
+      assert.is_nil(store)
+      assert.equal("config", code)
+      assert.matches('"mt_events" is no table', message)
+    end)
+
   it("is refused where a subscription fills it", function()
     local layout, url = start "marten"
     local there = server:new_database()

@@ -144,6 +144,26 @@ lun_pg_find_safety(const char *word, enum lun_pg_safety *safety)
  * is kept.
  */
 static enum lun_code
+judge_origin(const struct lun_pg_mapping *mapping, struct lun_pg *c,
+    const PGresult *row, struct lun_err *err)
+{
+	const char *kinds = lun_pg_needs_marks(mapping) ? "rp" : "rpv";
+
+	if (lun_pg_bool(row, 0, 0))
+		return lun_fail(err, LUN_CONFIG,
+		    "%s: \"%s\" is filled by a subscription, which does not "
+		    "bring what tells how far it is safe to read: read it "
+		    "where it is written",
+		    lun_pg_name(c), mapping->table);
+	if (strchr(kinds, *PQgetvalue(row, 0, 1)) == NULL)
+		return lun_fail(err, LUN_CONFIG,
+		    "%s: \"%s\" is no table, so those who write to it cannot "
+		    "be seen: name the table itself",
+		    lun_pg_name(c), mapping->table);
+	return LUN_OK;
+}
+
+static enum lun_code
 check_origin(
     const struct lun_pg_mapping *mapping, struct lun_pg *c, struct lun_err *err)
 {
@@ -162,16 +182,13 @@ check_origin(
 	else
 		code = lun_pg_query(c,
 		    "SELECT EXISTS (SELECT FROM pg_catalog.pg_subscription_rel "
-		    "WHERE srrelid = $1::text::regclass OR srrelid IN (SELECT "
-		    "relid "
-		    "FROM pg_catalog.pg_partition_tree($1::text::regclass)))",
+		    "WHERE srrelid = t.oid OR srrelid IN (SELECT relid "
+		    "FROM pg_catalog.pg_partition_tree(t.oid))), "
+		    "t.relkind::text FROM pg_catalog.pg_class t "
+		    "WHERE t.oid = $1::text::regclass",
 		    &params, &result, err);
-	if (code == LUN_OK && lun_pg_bool(result, 0, 0))
-		code = lun_fail(err, LUN_CONFIG,
-		    "%s: \"%s\" is filled by a subscription, which does not "
-		    "bring what tells how far it is safe to read: read it "
-		    "where it is written",
-		    lun_pg_name(c), mapping->table);
+	if (code == LUN_OK)
+		code = judge_origin(mapping, c, result, err);
 	PQclear(result);
 	lun_pg_params_free(&params);
 	lun_buffer_free(&relation);
