@@ -137,9 +137,24 @@ act(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
 	return code;
 }
 
+static void
+check_all(const struct cli *cli)
+{
+	bool all = cli_value(cli, "all") != NULL;
+	bool named = cli_argument(cli, 1) != NULL;
+
+	if (all && (action_of(cli) != discard || named))
+		cli_misuse(cli, "--all goes with discard, without a NAME");
+	if (!all && !named && action_of(cli) == discard)
+		cli_misuse(cli,
+		    "discard needs a NAME, or --all for the parked events of "
+		    "every projection");
+}
+
 static enum lun_code
 run_parked(struct cli *cli, struct lun_err *err)
 {
+	check_all(cli);
 	if (cli_value(cli, "skipped") != NULL &&
 	    (action_of(cli) != list || cli_argument(cli, 2) != NULL))
 		cli_misuse(cli, "--skipped goes with list and at most a NAME");
@@ -154,6 +169,10 @@ static const struct cli_argument arguments[] = {
 };
 
 static const struct cli_option options[] = {
+    {
+	.name = "all",
+	.help = "Discard the parked events of every projection",
+    },
     {
 	.name = "skipped",
 	.help = "List the events that were skipped (on_error = \"skip\"), the "
@@ -174,8 +193,8 @@ const struct cli_command cmd_parked = {
 	"retry applies them again in their order; those of a model that fails "
 	"once more stay.\n"
 	"discard forgets them: their models go on without them.\n"
-	"Without NAME this is for every projection, without ID for every "
-	"model.",
+	"Without NAME list and retry are for every projection; discard wants "
+	"--all for that. Without ID it is every model.",
     .examples = "lunette parked list account_summary\n"
 		"lunette parked retry account_summary account-17\n",
     .arguments = arguments,

@@ -85,8 +85,25 @@ describe("lunette parked", function()
     place:done { "run", "--once" }
     assert.equal("a33 c16", totals())
     assert.matches("counter +3 +b ", place:done { "parked", "list" })
-    place:done { "parked", "discard" }
+    place:done { "parked", "discard", "--all" }
     assert.equal("[]\n", place:done { "parked", "list", "--json" })
+  end)
+
+  it("discards those of every projection only when told to", function()
+    local before = place:done { "parked", "list", "--json" }
+    local code, out, err = place:run { "parked", "discard" }
+    assert.equal(2, code)
+    assert.equal("", out)
+    assert.matches("discard needs a NAME, or --all", err, 1, true)
+    for _, words in ipairs {
+      { "discard", "counter", "--all" },
+      { "retry", "--all" },
+      { "list", "--all" },
+    } do
+      assert.equal(2, (place:run { "parked", table.unpack(words) }))
+    end
+    assert.equal(before, place:done { "parked", "list", "--json" })
+    assert.matches("--all", place:done { "parked", "--help" }, 1, true)
   end)
 
   it("lists skipped events", function()
