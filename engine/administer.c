@@ -19,6 +19,8 @@ struct chunk {
 	size_t count;
 	int64_t done[CHUNK]; /* the numbers to remove */
 	size_t done_count;
+	struct lun_new_error failed[CHUNK]; /* texts are the list's */
+	size_t failed_count;
 };
 
 static enum lun_code
@@ -38,7 +40,7 @@ take_chunk(struct lun_projection *p, struct lun_text model_id, int64_t after,
     struct chunk *chunk, struct lun_err *err)
 {
 	lun_set_aside_clear(&chunk->list);
-	chunk->count = chunk->done_count = 0;
+	chunk->count = chunk->done_count = chunk->failed_count = 0;
 	return lun_model_store_parked(
 	    p->models, p->name, model_id, after, CHUNK, keep_item, chunk, err);
 }
@@ -71,9 +73,9 @@ note_done(struct chunk *chunk, size_t *next, size_t end)
 }
 
 /* Its model is parked again: the script host stops at its later events. */
-static void
-note_failure(struct lun_projection *p, struct retry *retry, size_t at,
-    const struct lun_err *err)
+static enum lun_code
+note_failure(struct lun_projection *p, struct chunk *chunk, struct retry *retry,
+    size_t at, struct lun_err *err)
 {
 	size_t count;
 	struct lun_touch touch = lun_uow_touches(p->uow, &count)[at];
@@ -81,6 +83,14 @@ note_failure(struct lun_projection *p, struct retry *retry, size_t at,
 	if (retry->still_failing++ == 0)
 		retry->first = *err;
 	lun_uow_park(p->uow, lun_uow_model(p->uow, touch.model));
+	lun_projection_name_event(
+	    p, &chunk->list.events->events[touch.event], err);
+	if (!lun_set_aside_set_error(
+		&chunk->list, touch.event, lun_text_of(err->message)))
+		return lun_fail(err, LUN_NOMEM, "%s: out of memory", p->name);
+	chunk->failed[chunk->failed_count++] = (struct lun_new_error){
+	    chunk->numbers[touch.event], chunk->list.items[touch.event].error};
+	return LUN_OK;
 }
 
 /*
@@ -108,8 +118,8 @@ apply_chunk(struct lun_projection *p, struct chunk *chunk, struct retry *retry,
 			continue;
 		}
 		if (code == LUN_SCRIPT || code == LUN_BUDGET)
-			note_failure(p, retry, at, err);
-		else if (code != LUN_AGAIN)
+			code = note_failure(p, chunk, retry, at, err);
+		if (code != LUN_OK && code != LUN_AGAIN)
 			return code;
 		next = ++at;
 	}
@@ -136,9 +146,11 @@ clear_marks(
 static enum lun_code
 commit_chunk(struct lun_projection *p, struct chunk *chunk, struct lun_err *err)
 {
+	struct lun_retried retried = {
+	    chunk->done, chunk->done_count, chunk->failed, chunk->failed_count};
+
 	return lun_projection_commit(p, p->cursor,
-	    lun_buffer_text(&p->cursor_state), chunk->done, chunk->done_count,
-	    false, err);
+	    lun_buffer_text(&p->cursor_state), &retried, false, err);
 }
 
 static enum lun_code

@@ -73,10 +73,9 @@ park(struct lun_projection *p, const struct lun_event *event,
 	return set_aside(p, &p->parked, event, model->id, message, err);
 }
 
-/* Say which event it was. */
-static void
-name_event(struct lun_projection *p, const struct lun_event *event,
-    struct lun_err *err)
+void
+lun_projection_name_event(struct lun_projection *p,
+    const struct lun_event *event, struct lun_err *err)
 {
 	char position[LUN_POSITION_MAX];
 
@@ -115,7 +114,7 @@ judge(struct lun_projection *p, const struct lun_batch *batch, size_t place,
 
 	if (policy == LUN_ON_ERROR_PARK && model == NULL)
 		policy = LUN_ON_ERROR_STOP;
-	name_event(p, event, err);
+	lun_projection_name_event(p, event, err);
 	if (code == LUN_BUDGET && lun_script_renew(p->script, err) != LUN_OK)
 		return err->code;
 	if (must_cut(p, batch, place, policy, code))

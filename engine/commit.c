@@ -124,10 +124,19 @@ fill_commit(struct lun_projection *p, struct lun_position position,
 	return LUN_OK;
 }
 
+static void
+add_retried(struct lun_write_set *set, const struct lun_retried *retried)
+{
+	set->unparked = retried->done;
+	set->unparked_count = retried->done_count;
+	set->new_errors = retried->failed;
+	set->new_error_count = retried->failed_count;
+}
+
 enum lun_code
 lun_projection_commit(struct lun_projection *p, struct lun_position position,
-    struct lun_text source_state, const int64_t *unparked,
-    size_t unparked_count, bool beside, struct lun_err *err)
+    struct lun_text source_state, const struct lun_retried *retried,
+    bool beside, struct lun_err *err)
 {
 	enum lun_code code = lun_projection_settle(p, err);
 
@@ -138,8 +147,8 @@ lun_projection_commit(struct lun_projection *p, struct lun_position position,
 		code = fill_commit(p, position, source_state, err);
 	if (code != LUN_OK)
 		return code;
-	p->commit.write_set.unparked = unparked;
-	p->commit.write_set.unparked_count = unparked_count;
+	if (retried != NULL)
+		add_retried(&p->commit.write_set, retried);
 	p->revision++;
 	if (beside && p->commit_lane != NULL) {
 		p->commit.under_way = true;
@@ -163,6 +172,6 @@ lun_projection_flush(struct lun_projection *p, struct lun_err *err)
 		!p->batch->held))
 		return code;
 	lun_uow_begin(p->uow);
-	return lun_projection_commit(p, p->cursor,
-	    lun_buffer_text(&p->cursor_state), NULL, 0, false, err);
+	return lun_projection_commit(
+	    p, p->cursor, lun_buffer_text(&p->cursor_state), NULL, false, err);
 }

@@ -68,6 +68,12 @@ struct lun_set_aside {
 	int64_t at; /* microseconds since 1970 UTC */
 };
 
+/* A parked event that failed again, and how. */
+struct lun_new_error {
+	int64_t number;
+	struct lun_text error;
+};
+
 /* Everything that one commit changes. */
 struct lun_write_set {
 	const struct lun_schema *schema;
@@ -79,6 +85,8 @@ struct lun_write_set {
 	size_t skipped_count;
 	const int64_t *unparked; /* numbers of parked events to remove */
 	size_t unparked_count;
+	const struct lun_new_error *new_errors; /* of parked events that stay */
+	size_t new_error_count;
 
 	struct lun_position position;
 	struct lun_text source_state;

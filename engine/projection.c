@@ -442,8 +442,7 @@ apply_batch(struct lun_projection *p, size_t *applied, struct lun_err *err)
 	p->only = 0;
 	p->attempts = 0;
 	code = lun_projection_commit(p, p->batch->reached,
-	    lun_buffer_text(&p->batch->source_state), NULL, 0, p->fetching,
-	    err);
+	    lun_buffer_text(&p->batch->source_state), NULL, p->fetching, err);
 	if (code == LUN_OK)
 		code = note_cursor(p, err);
 	if (code != LUN_OK)

@@ -66,6 +66,14 @@ struct lun_surroundings {
 	const char *owner;            /* host and process, in words */
 };
 
+/* What became of parked events that were tried again, for a commit. */
+struct lun_retried {
+	const int64_t *done; /* numbers of those to remove */
+	size_t done_count;
+	const struct lun_new_error *failed;
+	size_t failed_count;
+};
+
 /* A commit on its way: what the write set points at. */
 struct lun_pending_commit {
 	struct lun_write_set write_set;
@@ -238,10 +246,17 @@ void lun_projection_put_script(
 enum lun_code lun_projection_apply(struct lun_projection *p,
     const struct lun_batch *batch, struct lun_err *err) LUN_MUSTCHECK;
 
-/* Hand what the unit of work changed to a commit that moves to `position`. */
+/* Say in err which event it was. */
+void lun_projection_name_event(struct lun_projection *p,
+    const struct lun_event *event, struct lun_err *err);
+
+/*
+ * Hand what the unit of work changed to a commit that moves to `position`.
+ * retried: of parked events; NULL if none were tried again.
+ */
 enum lun_code lun_projection_commit(struct lun_projection *p,
     struct lun_position position, struct lun_text source_state,
-    const int64_t *unparked, size_t unparked_count, bool beside,
+    const struct lun_retried *retried, bool beside,
     struct lun_err *err) LUN_MUSTCHECK;
 /* Wait for the commit under way, if any. */
 enum lun_code lun_projection_settle(

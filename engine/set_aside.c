@@ -65,6 +65,19 @@ lun_set_aside_add(struct lun_set_aside_list *list, struct lun_text model_id,
 	return true;
 }
 
+bool
+lun_set_aside_set_error(
+    struct lun_set_aside_list *list, size_t at, struct lun_text error)
+{
+	struct lun_text copy;
+
+	if (!copy_text(error, &copy))
+		return false;
+	free_text(list->items[at].error);
+	list->items[at].error = copy;
+	return true;
+}
+
 const struct lun_set_aside *
 lun_set_aside_items(struct lun_set_aside_list *list)
 {

@@ -21,6 +21,9 @@ struct lun_set_aside_list {
 bool lun_set_aside_add(struct lun_set_aside_list *list,
     struct lun_text model_id, const struct lun_event *event,
     struct lun_text error) LUN_MUSTCHECK;
+/* Another error for an item. False when out of memory. */
+bool lun_set_aside_set_error(struct lun_set_aside_list *list, size_t at,
+    struct lun_text error) LUN_MUSTCHECK;
 /* The items, with their events in place; good until the next change. */
 const struct lun_set_aside *lun_set_aside_items(
     struct lun_set_aside_list *list);

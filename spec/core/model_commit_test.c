@@ -171,7 +171,31 @@ read_numbers(lua_State *L, const char *key, size_t *count)
 	return numbers;
 }
 
-/* commit{schema=, models={{id=, row=, is_new=}}, parked=, skipped=, unparked=, ...} */
+/* Read set.new_errors: {{number=, error=}}. */
+static const struct lun_new_error *
+read_new_errors(lua_State *L, size_t *count)
+{
+	struct lun_new_error *errors;
+
+	if (lua_getfield(L, 2, "new_errors") != LUA_TTABLE)
+		return NULL;
+	*count = lua_rawlen(L, -1);
+	errors = lua_newuserdatauv(L, (*count + 1) * sizeof *errors, 0);
+	for (size_t i = 0; i < *count; i++) {
+		lua_rawgeti(L, -2, (lua_Integer)i + 1);
+		errors[i] = (struct lun_new_error){
+		    .number = field_integer(L, lua_gettop(L), "number"),
+		    .error = field_text(L, lua_gettop(L), "error"),
+		};
+		lua_pop(L, 1);
+	}
+	return errors;
+}
+
+/*
+ * commit{schema=, models={{id=, row=, is_new=}}, parked=, skipped=, unparked=,
+ * new_errors=, ...}
+ */
 static int
 store_commit(lua_State *L)
 {
@@ -193,6 +217,7 @@ store_commit(lua_State *L)
 	set.parked = read_items(L, "parked", &set.parked_count);
 	set.skipped = read_items(L, "skipped", &set.skipped_count);
 	set.unparked = read_numbers(L, "unparked", &set.unparked_count);
+	set.new_errors = read_new_errors(L, &set.new_error_count);
 	code = lun_model_store_commit(store, &set, &err);
 	return push_done(L, code, &err);
 }

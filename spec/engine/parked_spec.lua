@@ -96,6 +96,30 @@ for _, kind in ipairs(kit.kinds) do
       assert.equal("1,2,3,4,6,", log(engine, "b"))
     end)
 
+    it("show why they failed the last time", function()
+      local engine = park(list)
+      local function error_of(n)
+        for _, item in ipairs(engine:parked("ledger", "b")) do
+          if item.data.n == n then
+            return item.error
+          end
+        end
+      end
+      assert.matches("event 3 .*refused 3", error_of(3))
+      assert.matches("waits behind", error_of(4))
+      local place = "local data = event.data\n"
+      kit.register(engine, (parking:gsub(place,
+        place .. "    assert(data.n ~= 3, 'another reason')\n")))
+      assert.is_nil((engine:retry "ledger"))
+      assert.matches("^ledger: event 3 %(.* on .*another reason", error_of(3))
+      assert.matches("waits behind", error_of(4))
+      kit.register(engine, (mended:gsub(place,
+        place .. "    assert(data.n ~= 4, 'its own fault')\n")))
+      assert.is_nil((engine:retry "ledger"))
+      assert.is_nil(error_of(3))
+      assert.matches("^ledger: event 4 .*its own fault", error_of(4))
+    end)
+
     it("stay as they are when nothing was mended", function()
       local engine = park(list)
       local before = engine:parked "ledger"

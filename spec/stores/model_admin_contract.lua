@@ -198,6 +198,26 @@ local function set_aside(open)
       assert.same({ "a" }, store:parked_ids "account_summary")
     end)
 
+    it("stay with the newest error", function()
+      local owner = kit.own(open(), kit.account_schema())
+      local store = owner.store
+      owner:commit({}, { parked = { kit.aside(1, "a"), kit.aside(2, "b"),
+        kit.aside(3, "b") } })
+      local all = store:parked "account_summary"
+      owner:commit({}, { unparked = { all[2].number }, new_errors = {
+        { number = all[3].number, error = "it's worse, Ł" },
+        { number = all[1].number, error = "" },
+        { number = 999, error = "nobody's" },
+      } })
+      all[1].error, all[3].error = "", "it's worse, Ł"
+      table.remove(all, 2)
+      assert.same(all, store:parked "account_summary")
+      fails("conflict", "expected revision", owner:try_commit({}, {
+        revision = owner.revision + 1,
+        new_errors = { { number = all[1].number, error = "not this" } } }))
+      assert.same(all, store:parked "account_summary")
+    end)
+
     it("belong to their projection", function()
       local store = open()
       local a = kit.own(store, kit.schema { projection = "a" }, "a")
@@ -207,7 +227,9 @@ local function set_aside(open)
       assert.equal("event-1", ids_of(store:parked "a"))
       assert.equal("event-2", ids_of(store:parked("b", "x")))
       local number = store:parked("b")[1].number
-      a:commit({}, { unparked = { number } })
+      a:commit({}, { unparked = { number },
+        new_errors = { { number = number, error = "another's" } } })
+      assert.equal(kit.aside(2, "x").error, store:parked("b")[1].error)
       assert.equal("event-2", ids_of(store:parked "b"))
       fails("not_found", '"c"', store:parked "c")
       fails("not_found", '"c"', store:parked_ids "c")

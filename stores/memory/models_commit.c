@@ -194,6 +194,48 @@ new_item(const struct lun_set_aside *from)
 	return item;
 }
 
+static struct memory_item **
+find_item(const struct memory_items *items, int64_t number)
+{
+	size_t low = 0, high = items->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (items->at[middle]->set_aside.number < number)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == items->count || items->at[low]->set_aside.number != number)
+		return NULL;
+	return &items->at[low];
+}
+
+/* One for each new error whose event is there; NULL for the others. */
+static bool
+copy_with_errors(const struct memory_items *old,
+    const struct lun_new_error *errors, size_t count, struct memory_items *made)
+{
+	made->at = calloc(count + 1, sizeof *made->at);
+	if (made->at == NULL)
+		return false;
+	for (; made->count < count; made->count++) {
+		const struct lun_new_error *error = &errors[made->count];
+		struct memory_item **found = find_item(old, error->number);
+		struct lun_set_aside changed;
+
+		if (found == NULL)
+			continue;
+		changed = (*found)->set_aside;
+		changed.error = error->error;
+		made->at[made->count] = new_item(&changed);
+		if (made->at[made->count] == NULL)
+			return false;
+	}
+	return true;
+}
+
 static void
 free_items(struct memory_items *items)
 {
@@ -237,22 +279,19 @@ append_items(struct memory_place *place, struct memory_items *old,
 	*made = (struct memory_items){0};
 }
 
-static struct memory_item **
-find_item(const struct memory_items *items, int64_t number)
+/* The copies take the places of the items. Cannot fail. */
+static void
+replace_items(const struct memory_items *items, struct memory_items *copies)
 {
-	size_t low = 0, high = items->count;
+	for (size_t i = 0; i < copies->count; i++) {
+		struct memory_item *copy = copies->at[i], **found;
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (items->at[middle]->set_aside.number < number)
-			low = middle + 1;
-		else
-			high = middle;
+		if (copy == NULL)
+			continue;
+		found = find_item(items, copy->set_aside.number);
+		copies->at[i] = *found;
+		*found = copy;
 	}
-	if (low == items->count || items->at[low]->set_aside.number != number)
-		return NULL;
-	return &items->at[low];
 }
 
 /* Only marks the items; they are taken out by the function below. */
@@ -307,6 +346,7 @@ lun_memory_clear(struct memory_projection *p)
 struct made {
 	struct memory_rows rows;
 	struct memory_items parked;
+	struct memory_items failed_again;
 	struct memory_items skipped;
 	struct lun_buffer source_state;
 };
@@ -320,6 +360,8 @@ make(const struct memory_projection *p, const struct lun_write_set *set,
 	       merge_writes(&p->rows, set, &made->rows) &&
 	       copy_items(
 		   &p->parked, set->parked, set->parked_count, &made->parked) &&
+	       copy_with_errors(&p->parked, set->new_errors,
+		   set->new_error_count, &made->failed_again) &&
 	       copy_items(&p->skipped, set->skipped, set->skipped_count,
 		   &made->skipped);
 }
@@ -350,6 +392,7 @@ put_in_place(struct memory_place *place, struct memory_projection *p,
 	free_rows(&old_rows, &p->rows);
 	p->checkpoint.source_state = made->source_state;
 	made->source_state = old_state;
+	replace_items(&p->parked, &made->failed_again);
 	mark_items(&p->parked, set->unparked, set->unparked_count);
 	remove_marked(&p->parked);
 	append_items(place, &p->parked, &made->parked);
@@ -372,6 +415,7 @@ commit(struct memory_place *place, struct memory_projection *p,
 		    err, LUN_NOMEM, "commit \"%s\": out of memory", p->name);
 	free_rows(&made.rows, &p->rows);
 	free_items(&made.parked);
+	free_items(&made.failed_again);
 	free_items(&made.skipped);
 	lun_buffer_free(&made.source_state);
 	return code;

@@ -164,6 +164,28 @@ remove_parked(
 }
 
 static enum lun_code
+write_new_errors(
+    struct pg_models *m, const struct lun_write_set *set, struct lun_err *err)
+{
+	size_t count = set->new_error_count;
+
+	lun_pg_add_name(m, set->schema->projection);
+	lun_pg_begin_array(&m->params, LUN_PG_INT8_ARRAY, count);
+	for (size_t i = 0; i < count; i++)
+		lun_pg_element_int8(&m->params, set->new_errors[i].number);
+	lun_pg_end_array(&m->params);
+	lun_pg_begin_array(&m->params, LUN_PG_TEXT_ARRAY, count);
+	for (size_t i = 0; i < count; i++)
+		lun_pg_element_words(m, set->new_errors[i].error);
+	lun_pg_end_array(&m->params);
+	lun_pg_begin_sql(m,
+	    "UPDATE @lunette_parked AS p SET error = i.error"
+	    " FROM unnest($2::bigint[], $3::text[]) AS i (number, error)"
+	    " WHERE p.projection = $1 AND p.number = i.number");
+	return lun_pg_send_sql(m, err);
+}
+
+static enum lun_code
 forget_old_skipped(
     struct pg_models *m, const char *projection, struct lun_err *err)
 {
@@ -203,6 +225,8 @@ lun_pg_write_aside(
 
 	if (set->unparked_count > 0)
 		code = remove_parked(m, set, err);
+	if (code == LUN_OK && set->new_error_count > 0)
+		code = write_new_errors(m, set, err);
 	if (code == LUN_OK && set->parked_count > 0)
 		code =
 		    insert_items(m, "@lunette_parked", set->schema->projection,

@@ -66,6 +66,28 @@ remove_parked(struct sqlite_models *m, const struct lun_write_set *set,
 }
 
 static enum lun_code
+write_new_errors(struct sqlite_models *m, const struct lun_write_set *set,
+    struct lun_err *err)
+{
+	sqlite3_stmt *q = NULL;
+	enum lun_code code;
+
+	code = lun_sqlite_statement(m,
+	    "UPDATE lunette_parked SET error = ?3"
+	    " WHERE number = ?1 AND projection = ?2",
+	    &q, err);
+	for (size_t i = 0; code == LUN_OK && i < set->new_error_count; i++) {
+		lun_sqlite_bind_integer(&m->c, q, 1, set->new_errors[i].number);
+		lun_sqlite_bind_text(
+		    &m->c, q, 2, lun_text_of(set->schema->projection));
+		lun_sqlite_bind_text(&m->c, q, 3, set->new_errors[i].error);
+		code = lun_sqlite_run(&m->c, q, err);
+	}
+	lun_sqlite_done(q);
+	return code;
+}
+
+static enum lun_code
 forget_old_skipped(
     struct sqlite_models *m, const char *projection, struct lun_err *err)
 {
@@ -116,6 +138,8 @@ lun_sqlite_write_aside(struct sqlite_models *m, const struct lun_write_set *set,
 
 	if (set->unparked_count > 0)
 		code = remove_parked(m, set, err);
+	if (code == LUN_OK && set->new_error_count > 0)
+		code = write_new_errors(m, set, err);
 	if (code == LUN_OK && set->parked_count > 0)
 		code = insert_items(m,
 		    "INSERT INTO lunette_parked (projection, model_id, error,"
