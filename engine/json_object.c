@@ -87,6 +87,57 @@ lun_object_position(struct lun_buffer *out, const char *key,
 	lun_object_words(out, key, text);
 }
 
+/* ---- events ------------------------------------------------------------ */
+
+/* The character at the start of text, or 0 bytes if there is none. */
+static size_t
+character_length(struct lun_text text)
+{
+	for (size_t length = 1; length <= 4 && length <= text.length; length++)
+		if (lun_utf8_valid((struct lun_text){text.bytes, length}))
+			return length;
+	return 0;
+}
+
+/* Any bytes as a string; those that are not UTF-8 become U+FFFD. */
+static void
+write_any_text(struct lun_buffer *out, struct lun_text text)
+{
+	struct lun_buffer clean = {0};
+	size_t length;
+
+	for (; text.length > 0; text.bytes += length, text.length -= length) {
+		length = character_length(text);
+		if (length > 0)
+			lun_buffer_add(&clean, text.bytes, length);
+		else
+			lun_buffer_add_text(&clean, LUN_TEXT("\xef\xbf\xbd"));
+		length += length == 0;
+	}
+	out->failed |= clean.failed;
+	lun_json_write_string(out, lun_buffer_text(&clean));
+	lun_buffer_free(&clean);
+}
+
+/* What somebody stored may not be JSON: then its text is, and why it is not. */
+static void
+add_document(struct lun_buffer *out, const char *key, const char *error_key,
+    struct lun_text json)
+{
+	struct lun_err err;
+	enum lun_code code =
+	    json.bytes != NULL ? lun_json_check(json, &err) : LUN_OK;
+
+	if (code == LUN_OK) {
+		lun_object_json(out, key, json);
+		return;
+	}
+	out->failed |= code == LUN_NOMEM;
+	lun_object_key(out, key);
+	write_any_text(out, json);
+	lun_object_words(out, error_key, err.message);
+}
+
 void
 lun_object_event(struct lun_buffer *out, struct lun_event_store *events,
     const struct lun_event *event)
@@ -97,6 +148,6 @@ lun_object_event(struct lun_buffer *out, struct lun_event_store *events,
 	lun_object_integer(out, "version", event->version);
 	lun_object_text(out, "type", event->type);
 	lun_object_time(out, "recorded_at", event->recorded_at);
-	lun_object_json(out, "data", event->data);
-	lun_object_json(out, "metadata", event->metadata);
+	add_document(out, "data", "data_error", event->data);
+	add_document(out, "metadata", "metadata_error", event->metadata);
 }

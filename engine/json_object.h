@@ -28,7 +28,10 @@ void lun_object_json(
     struct lun_buffer *out, const char *key, struct lun_text json);
 void lun_object_position(struct lun_buffer *out, const char *key,
     struct lun_event_store *events, struct lun_position position);
-/* The members of an event, position first. */
+/*
+ * The members of an event, position first. Data that is not JSON is its text,
+ * and the member data_error says why; metadata likewise.
+ */
 void lun_object_event(struct lun_buffer *out, struct lun_event_store *events,
     const struct lun_event *event);
 

@@ -248,7 +248,11 @@ enum lun_code lun_engine_request(struct lun_engine *engine,
     const char *projection, enum lun_request_kind kind, const char *argument,
     int64_t timeout_ms, struct lun_err *err) LUN_MUSTCHECK;
 
-/* Parked events, a JSON array; model_id may be NULL for all. */
+/*
+ * Parked events, a JSON array; model_id may be NULL for all. Of an event whose
+ * data is not JSON as Lunette takes it (a key that is there twice, say) "data"
+ * is the text as a string, and "data_error" says why; "metadata" likewise.
+ */
 enum lun_code lun_engine_parked(struct lun_engine *engine,
     const char *projection, const char *model_id, char **json,
     struct lun_err *err) LUN_MUSTCHECK;
@@ -275,7 +279,7 @@ struct lun_events_filter {
 	uint64_t limit;     /* 0: no limit */
 };
 
-/* One event as a JSON object; false ends the reading. */
+/* One event as a JSON object, as those parked are; false ends the reading. */
 typedef bool lun_event_fn(void *arg, const char *json, size_t length);
 
 enum lun_code lun_engine_events(struct lun_engine *engine,

@@ -148,6 +148,28 @@ function query:terms() end
 ---@field version integer
 ---@field existed boolean its id was stored before; nothing was written
 
+---A stored event. Data that is not JSON as Lunette takes it (other writers may
+---have stored a key twice, say) is its text, and data_error says what is wrong
+---with it; so are metadata and metadata_error.
+---@class lunette.stored_event
+---@field position string
+---@field id string
+---@field stream string
+---@field version integer
+---@field type string
+---@field recorded_at string RFC 3339
+---@field data any
+---@field data_error? string
+---@field metadata any lunette.null if there is none
+---@field metadata_error? string
+
+---A parked or skipped event.
+---@class lunette.event_set_aside: lunette.stored_event
+---@field number integer
+---@field model_id string|lunette.null null: extract_model_id failed
+---@field error string
+---@field at string when, RFC 3339
+
 ---@class lunette.events_filter
 ---@field stream? string
 ---@field type? string
@@ -169,7 +191,7 @@ local engine = {}
 function engine:append(events) end
 
 ---@param filter? lunette.events_filter
----@return table[]? events
+---@return lunette.stored_event[]? events
 ---@return string? message
 ---@return lunette.code? code
 function engine:events(filter) end
@@ -266,13 +288,13 @@ function engine:rebuild(projection, timeout) end
 
 ---@param projection string
 ---@param id? string
----@return table[]? events
+---@return lunette.event_set_aside[]? events the oldest first
 ---@return string? message
 ---@return lunette.code? code
 function engine:parked(projection, id) end
 
 ---@param projection string
----@return table[]? events
+---@return lunette.event_set_aside[]? events the latest first
 ---@return string? message
 ---@return lunette.code? code
 function engine:skipped(projection) end

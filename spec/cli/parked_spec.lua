@@ -89,6 +89,23 @@ describe("lunette parked", function()
     assert.equal("[]\n", place:done { "parked", "list", "--json" })
   end)
 
+  it("lists events whose data is no JSON for it", function()
+    place:sql("bank.db", "INSERT INTO events (stream, version, type, data)"
+      .. [[ VALUES ('d', 1, 'Counted', '{"id":"a","n":1,"id":"a"}')]])
+    place:write("projections/counter.lua",
+      (place:read("projections/counter.lua"):gsub("return event.data.id",
+        "return event.stream == 'd' and 'd' or event.data.id")))
+    place:done { "run", "--once" }
+    assert.matches("counter +4 +d +6 +d .*duplicate key",
+      (place:done { "parked", "list" }))
+    local out = place:done { "parked", "list", "counter", "d", "--json" }
+    assert.matches([["data":"{\"id\":\"a\",\"n\":1,\"id\":\"a\"}"]]
+      .. [[,"data_error":"]], out, 1, true)
+    assert.matches("duplicate key", place:done { "events", "--json" }, 1, true)
+    assert.matches('{"id":"a","n":1,"id":"a"}',
+      place:done { "events" }, 1, true)
+  end)
+
   it("discards those of every projection only when told to", function()
     local before = place:done { "parked", "list", "--json" }
     local code, out, err = place:run { "parked", "discard" }

@@ -682,6 +682,73 @@ describe("an engine", function()
       assert.is_nil((engine:get("picky", "c")))
     end)
 
+    describe("of events whose data is not JSON here", function()
+      local script = [[
+        return {
+          name = "strict", version = 1, fields = { n = "integer" },
+          on_error = "%s",
+          extract_model_id = function(event) return event.stream end,
+          apply_to_model = function(_, event) return { n = event.data.n } end,
+        }
+      ]]
+      local rows = {
+        { "twice", [[{"n":1,"n":2}]], "duplicate key" },
+        { "bytes", "\"a\255b\"", "UTF%-8", '"a\u{FFFD}b"' },
+        { "long", "123456789012345678901", "64 bits" },
+      }
+
+      local function foreign(on_error)
+        local url = "sqlite:" .. helper.tmpdir() .. "/events.db"
+        local engine = open { events = url, models = url }
+        assert(engine:register { source = script:format(on_error) })
+        assert(engine:append { stream = "good", type = "T", data = { n = 1 } })
+        for _, row in ipairs(rows) do
+          local code, _, message = helper.run { "sqlite3", url:sub(8),
+            ("INSERT INTO events (stream, version, type, data, metadata) VALUES"
+              .. " ('%s', 1, 'T', CAST(x'%s' AS TEXT), '{\"a\":1,\"a\":2}')")
+              :format(row[1], row[2]:gsub(".", function(byte)
+                return ("%02x"):format(byte:byte())
+              end)) }
+          assert.equal(0, code, message)
+        end
+        assert(engine:run_once())
+        return engine
+      end
+
+      local function check(events, first, last)
+        assert.equal(#rows, last - first + 1)
+        for i, row in ipairs(rows) do
+          local event = events[first + i - 1]
+          assert.equal(row[1], event.stream)
+          assert.equal(row[4] or row[2], event.data)
+          assert.matches(row[3], event.data_error)
+          assert.equal('{"a":1,"a":2}', event.metadata)
+          assert.matches("duplicate key", event.metadata_error)
+        end
+      end
+
+      it("lists those parked, with their text", function()
+        local parked = assert(foreign("park"):parked "strict")
+        check(parked, 1, #parked)
+        assert.matches("duplicate key", parked[1].error)
+      end)
+
+      it("lists those skipped, with their text", function()
+        local skipped, by_number = assert(foreign("skip"):skipped "strict"), {}
+        for i, event in ipairs(skipped) do
+          by_number[#skipped + 1 - i] = event
+        end
+        check(by_number, 1, #skipped)
+      end)
+
+      it("lists the events with their text", function()
+        local events = assert(foreign("skip"):events())
+        assert.same({ n = 1 }, events[1].data)
+        assert.is_nil(events[1].data_error)
+        check(events, 2, #events)
+      end)
+    end)
+
     it("lists skipped events", function()
       local engine = open()
       assert(engine:register { source = [[return {
