@@ -8,7 +8,8 @@
 #include "json_token.h"
 
 /* So many members wait on the Lua stack for a table of the right size. */
-#define HELD 16
+#define HELD         16
+#define ANSWER_DEPTH 2
 
 static const char null_address, array_address, raw_address;
 
@@ -291,12 +292,24 @@ push_value(struct decoder *decoder, int depth)
 	}
 }
 
-void
-lun_json_push(lua_State *L, struct lun_text json)
+static void
+push_document(lua_State *L, struct lun_text json, int depth)
 {
 	struct decoder decoder = {.L = L, .in = lun_json_read(json)};
 
 	luaL_checkstack(L, LUA_MINSTACK, "JSON value");
-	push_value(&decoder, 0);
+	push_value(&decoder, depth);
 	need(&decoder, lun_json_read_end(&decoder.in));
+}
+
+void
+lun_json_push(lua_State *L, struct lun_text json)
+{
+	push_document(L, json, 0);
+}
+
+void
+lun_json_push_answer(lua_State *L, struct lun_text json)
+{
+	push_document(L, json, -ANSWER_DEPTH);
 }

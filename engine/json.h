@@ -29,6 +29,12 @@
 void lun_json_push(lua_State *L, struct lun_text json);
 
 /*
+ * The same of an answer: values nested as deeply as may be, in the objects of
+ * an array.
+ */
+void lun_json_push_answer(lua_State *L, struct lun_text json);
+
+/*
  * Append the value at index as JSON, object keys sorted by bytes, so equal
  * values give equal bytes. Raises, naming the path inside the value
  * ("items[2].price: a function cannot be stored"), for nil, NaN, infinities,

@@ -253,7 +253,7 @@ engine_events(lua_State *L)
 	lun_buffer_add_byte(list, ']');
 	if (list->failed)
 		return luaL_error(L, "out of memory");
-	lun_json_push(L, lun_buffer_text(list));
+	lun_json_push_answer(L, lun_buffer_text(list));
 	lun_buffer_free(list);
 	return 1;
 }

@@ -140,7 +140,7 @@ lun_host_push_owner(lua_State *L)
 void
 lun_host_push_owned_json(lua_State *L, char **owner)
 {
-	lun_json_push(L, lun_text_of(*owner));
+	lun_json_push_answer(L, lun_text_of(*owner));
 	lun_free(*owner);
 	*owner = NULL;
 	lua_remove(L, -2);

@@ -21,6 +21,10 @@ make_room(struct cli_object *object, size_t wanted)
 
 	if (wanted <= object->capacity)
 		return true;
+	if (wanted < 2 * object->capacity)
+		wanted = 2 * object->capacity;
+	if (wanted < MEMBERS_FIRST)
+		wanted = MEMBERS_FIRST;
 	grown = realloc(object->members, wanted * sizeof *grown);
 	if (grown == NULL)
 		return false;
@@ -33,21 +37,17 @@ enum lun_code
 cli_view_object(
     struct lun_text json, struct cli_object *object, struct lun_err *err)
 {
-	enum lun_code code = LUN_NOMEM;
+	struct lun_json_member member;
 
-	object->count = MEMBERS_FIRST;
-	while (code == LUN_NOMEM) {
-		size_t wanted = object->count;
-
-		if (!make_room(object, wanted))
+	object->count = 0;
+	if (json.length == 0 || json.bytes[0] != '{')
+		return lun_fail(err, LUN_NOTFOUND, "not a JSON object");
+	while (lun_json_next_member(&json, &member)) {
+		if (!make_room(object, object->count + 1))
 			return lun_fail(err, LUN_NOMEM, "out of memory");
-		object->count = object->capacity;
-		code = lun_json_members(
-		    json, object->members, &object->count, err);
-		if (object->count <= object->capacity)
-			break;
+		object->members[object->count++] = member;
 	}
-	return code;
+	return LUN_OK;
 }
 
 void

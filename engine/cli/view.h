@@ -18,7 +18,10 @@ struct cli_object {
 	struct lun_json_member *members;
 };
 
-/* May be called again on the same object. */
+/*
+ * From an answer of the engine, which is valid JSON. May be called again on
+ * the same object. LUN_NOTFOUND if it is none.
+ */
 enum lun_code cli_view_object(struct lun_text json, struct cli_object *object,
     struct lun_err *err) LUN_MUSTCHECK;
 void cli_view_object_free(struct cli_object *object);

@@ -95,7 +95,7 @@ store_query(lua_State *L)
 	lun_buffer_clear(&script->json);
 	if (ask(run, script, terms, count, &script->json, &err) != LUN_OK)
 		raise_on(L, run, &err);
-	lun_json_push(L, lun_buffer_text(&script->json));
+	lun_json_push_answer(L, lun_buffer_text(&script->json));
 	return 1;
 }
 
@@ -136,7 +136,7 @@ store_get(lua_State *L)
 		lun_vm_raise_no_memory(L);
 	if (!found.any)
 		return 0;
-	lun_json_push(L, lun_buffer_text(&script->json));
+	lun_json_push_answer(L, lun_buffer_text(&script->json));
 	return 1;
 }
 

@@ -43,6 +43,14 @@ describe("lunette events", function()
     assert.equal("", positions("--stream", "none"))
   end)
 
+  it("shows what is nested as deeply as may be", function()
+    local deepest = ("["):rep(100) .. ("]"):rep(100)
+    place:done { "append", "--stream", "deep", "--type", "T",
+      "--data", deepest }
+    assert.matches(deepest, place:done { "events", "--stream", "deep" }, 1,
+      true)
+  end)
+
   it("refuses what is no position", function()
     local code, _, err = place:run { "events", "--after", "here" }
     assert.equal(1, code)

@@ -749,6 +749,29 @@ describe("an engine", function()
       end)
     end)
 
+    it("lists values that are nested as deeply as may be", function()
+      local engine, data = open(), lunette.array {}
+      for _ = 2, 100 do
+        data = lunette.array { data }
+      end
+      assert(engine:register { source = [[return {
+        name = "deep",
+        version = 1,
+        on_error = "park",
+        fields = { value = "json" },
+        extract_model_id = function() return { "good", "bad" } end,
+        apply_to_model = function(_, event, id)
+          return { value = event.data, none = id == "bad" or nil }
+        end,
+      }]] })
+      assert(engine:append { stream = "s", type = "T", data = data })
+      assert(engine:run_once())
+      assert.same(data, engine:events()[1].data)
+      assert.same(data, engine:parked("deep")[1].data)
+      assert.same(data, engine:get("deep", "good").value)
+      assert.same(data, engine:query("deep")[1].value)
+    end)
+
     it("lists skipped events", function()
       local engine = open()
       assert(engine:register { source = [[return {
