@@ -157,7 +157,7 @@ run_check(struct cli *cli, struct lun_err *err)
 {
 	const struct cli_layer *chosen = &cli->layers.chosen;
 	struct checking checking = {.cli = cli};
-	size_t bad;
+	size_t found, bad;
 
 	lun_buffer_add_byte(&checking.json, '[');
 	for (size_t i = 0; i < cli->argument_count; i++)
@@ -171,6 +171,13 @@ run_check(struct cli *cli, struct lun_err *err)
 	lun_buffer_free(&checking.json);
 	lun_buffer_free(&checking.taken);
 	bad = checking.bad;
+	found = checking.good + bad;
+	if (found == 0 && cli->argument_count > 0)
+		return cli_scripts_none((const char *const *)cli->arguments,
+		    cli->argument_count, err);
+	if (found == 0)
+		return cli_scripts_none(
+		    chosen->projections, chosen->projection_count, err);
 	return bad == 0 ? LUN_OK : cli_said(err, LUN_SCRIPT);
 }
 

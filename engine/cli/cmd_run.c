@@ -9,12 +9,19 @@
 #include "scripts.h"
 #include "signals.h"
 
+struct scripts {
+	size_t count;
+	bool bad; /* one of them at least */
+};
+
 static enum lun_code
-pass_over(void *arg, const char *path, struct lun_err *err)
+count_script(void *arg, const char *path, struct lun_err *err)
 {
-	(void)arg;
+	struct scripts *scripts = arg;
+
 	(void)path;
 	(void)err;
+	scripts->count++;
 	return LUN_OK;
 }
 
@@ -23,42 +30,54 @@ pass_over(void *arg, const char *path, struct lun_err *err)
  * said what is wrong with it, and a live run loads it once it is mended.
  */
 static enum lun_code
-register_place(
-    struct lun_engine *engine, const char *path, bool *bad, struct lun_err *err)
+register_place(struct lun_engine *engine, const char *path,
+    struct scripts *scripts, struct lun_err *err)
 {
 	struct stat status;
-	enum lun_code code = cli_scripts_each(path, pass_over, NULL, err);
+	enum lun_code code = cli_scripts_each(path, count_script, scripts, err);
 
 	if (code != LUN_OK)
 		return code;
 	if (stat(path, &status) != 0 || !S_ISDIR(status.st_mode))
 		return lun_engine_register(engine, path, NULL, err);
 	if (lun_engine_register_folder(engine, path, NULL) != LUN_OK)
-		*bad = true;
+		scripts->bad = true;
 	return LUN_OK;
 }
 
 static enum lun_code
-register_scripts(
-    struct cli *cli, struct lun_engine *engine, bool *bad, struct lun_err *err)
+register_scripts(struct cli *cli, struct lun_engine *engine,
+    struct scripts *scripts, struct lun_err *err)
 {
 	const struct cli_layer *chosen = &cli->layers.chosen;
 	enum lun_code code = LUN_OK;
 
 	for (size_t i = 0; i < chosen->projection_count && code == LUN_OK; i++)
-		code = register_place(engine, chosen->projections[i], bad, err);
+		code = register_place(
+		    engine, chosen->projections[i], scripts, err);
 	return code;
+}
+
+static enum lun_code
+no_script(const struct cli *cli, struct lun_err *err)
+{
+	const struct cli_layer *chosen = &cli->layers.chosen;
+
+	return cli_scripts_none(
+	    chosen->projections, chosen->projection_count, err);
 }
 
 static enum lun_code
 run_once(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
 {
-	bool bad = false;
-	enum lun_code code = register_scripts(cli, engine, &bad, err);
+	struct scripts scripts = {0};
+	enum lun_code code = register_scripts(cli, engine, &scripts, err);
 
+	if (code == LUN_OK && scripts.count == 0)
+		return no_script(cli, err);
 	if (code == LUN_OK)
 		code = cli_catch_up(cli, engine, err);
-	if (code == LUN_OK && bad)
+	if (code == LUN_OK && scripts.bad)
 		code = lun_fail(err, LUN_SCRIPT,
 		    "not every script could be loaded: see above");
 	return code;
@@ -68,13 +87,18 @@ static enum lun_code
 run_live(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
 {
 	const char *signal = "signal";
-	bool bad = false;
+	struct scripts scripts = {0};
+	struct lun_err none;
 	enum lun_code code;
 
 	/* Nobody waits for it to end, so it tells what it does. */
 	if (cli_layers_value(&cli->layers, "log_level") == NULL)
 		cli->screen.level = LUN_LOG_INFO;
-	code = register_scripts(cli, engine, &bad, err);
+	code = register_scripts(cli, engine, &scripts, err);
+	if (code == LUN_OK && scripts.count == 0) {
+		(void)no_script(cli, &none);
+		cli_screen_log(&cli->screen, LUN_LOG_WARNING, none.message);
+	}
 	if (code == LUN_OK)
 		code = lun_engine_watch(engine, err);
 	if (code == LUN_OK)
@@ -113,7 +137,8 @@ static const struct cli_option options[] = {
     {
 	.name = "once",
 	.help = "End at the head of the event store as it is at the start, "
-		"with exit status 1 if any projection failed",
+		"with exit status 1 if any projection failed or there is no "
+		"script",
     },
     {.name = NULL},
 };

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "../buffer.h"
 #include "../error.h"
 #include "view.h"
 
@@ -75,6 +76,20 @@ cli_scripts_each(
 	if (S_ISDIR(status.st_mode))
 		return visit_folder(path, script, arg, err);
 	return script(arg, path, err);
+}
+
+enum lun_code
+cli_scripts_none(const char *const *places, size_t count, struct lun_err *err)
+{
+	struct lun_buffer list = {0};
+
+	for (size_t i = 0; i < count; i++)
+		lun_buffer_printf(&list, "%s%s", i > 0 ? ", " : "", places[i]);
+	(void)lun_fail(err, LUN_NOTFOUND,
+	    "there is no script in %.*s; `lunette new NAME' writes one",
+	    LUN_TEXT_ARG(lun_buffer_text(&list)));
+	lun_buffer_free(&list);
+	return LUN_NOTFOUND;
 }
 
 /* ---- the script of one projection -------------------------------------- */

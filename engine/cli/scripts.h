@@ -19,6 +19,10 @@ typedef enum lun_code cli_script_fn(
 enum lun_code cli_scripts_each(const char *path, cli_script_fn *script,
     void *arg, struct lun_err *err) LUN_MUSTCHECK;
 
+/* The failure, LUN_NOTFOUND, that there is none in these places. */
+enum lun_code cli_scripts_none(
+    const char *const *places, size_t count, struct lun_err *err);
+
 /*
  * Register the script whose projection has this name. LUN_NOTFOUND if there
  * is none; a script that cannot be loaded is an error only if it lies in a

@@ -57,6 +57,15 @@ describe("lunette check", function()
     place:done { "check", "projections/counter.lua", "projections/other.lua" }
   end)
 
+  it("says that there is no script", function()
+    os.remove(place:path "projections/counter.lua")
+    local code, out, err = place:run { "check" }
+    assert.same({ 1, "" }, { code, out })
+    assert.matches("there is no script in projections;", err, 1, true)
+    code, out = place:run { "check", "projections", "--json" }
+    assert.same({ 1, "[]\n" }, { code, out })
+  end)
+
   it("says which file is missing", function()
     local code, _, err = place:run { "check", "absent.lua" }
     assert.equal(1, code)

@@ -58,6 +58,15 @@ describe("lunette run", function()
       assert.equal("2", total "a")
     end)
 
+    it("fails if there is no script, and says what to do", function()
+      os.remove(place:path "projections/counter.lua")
+      place:write("projections/counter_spec.lua", "")
+      local code, out, err = place:run { "run", "--once" }
+      assert.same({ 1, "" }, { code, out })
+      assert.equal("lunette run: there is no script in projections; "
+        .. "`lunette new NAME' writes one\n", err)
+    end)
+
     it("takes one script", function()
       place:write("projections/broken.lua", "return {")
       place:count("a", 2)
@@ -135,6 +144,21 @@ describe("lunette run", function()
     helper.wait(function()
       return total "a" == "101"
     end)
+  end)
+
+  it("warns that there is no script, and takes up the first one", function()
+    os.remove(place:path "projections/counter.lua")
+    place:count("a", 4)
+    engine = place:spawn { "run" }
+    helper.wait(function()
+      return engine:stderr():find("warning there is no script in projections; "
+        .. "`lunette new NAME' writes one", 1, true)
+    end)
+    helper.wait(function()
+      place:counter()
+      return engine:stderr():find("counter: live", 1, true)
+    end)
+    assert.equal("4", total "a")
   end)
 
   it("names a folder that cannot be read", function()
