@@ -40,6 +40,26 @@ wake_workers(struct lun_engine *engine)
 	pthread_mutex_unlock(&engine->lock);
 }
 
+static enum lun_code
+append(struct lun_engine *engine, const struct lun_append *appends,
+    size_t count, struct lun_append_result *results, struct lun_err *err)
+{
+	enum lun_code code = LUN_OK;
+
+	pthread_mutex_lock(&engine->append_lock);
+	if (engine->appender == NULL) {
+		pthread_mutex_lock(&engine->stores_lock);
+		code = lun_event_store_connect(
+		    engine->events, &engine->appender, err);
+		pthread_mutex_unlock(&engine->stores_lock);
+	}
+	if (code == LUN_OK)
+		code = lun_event_store_append(
+		    engine->appender, appends, count, results, err);
+	pthread_mutex_unlock(&engine->append_lock);
+	return code;
+}
+
 enum lun_code
 lun_engine_append(struct lun_engine *engine, const struct lun_new_event *events,
     size_t count, struct lun_appended *appended, struct lun_err *err)
@@ -54,10 +74,7 @@ lun_engine_append(struct lun_engine *engine, const struct lun_new_event *events,
 	}
 	for (size_t i = 0; i < count; i++)
 		fill_append(&events[i], &appends[i]);
-	pthread_mutex_lock(&engine->answer_lock);
-	code = lun_event_store_append(
-	    engine->event_reader, appends, count, results, err);
-	pthread_mutex_unlock(&engine->answer_lock);
+	code = append(engine, appends, count, results, err);
 	if (code != LUN_OK)
 		goto done;
 	for (size_t i = 0; appended != NULL && i < count; i++) {

@@ -96,6 +96,7 @@ init_locks(struct lun_engine *engine)
 	pthread_mutex_init(&engine->lock, NULL);
 	pthread_mutex_init(&engine->stores_lock, NULL);
 	pthread_mutex_init(&engine->answer_lock, NULL);
+	pthread_mutex_init(&engine->append_lock, NULL);
 	pthread_mutex_init(&engine->board.lock, NULL);
 	lun_cond_init(&engine->board.changed);
 }
@@ -112,10 +113,12 @@ free_engine(struct lun_engine *engine)
 	lun_watch_free(engine->watch);
 	lun_model_store_close(engine->model_reader);
 	lun_event_store_close(engine->event_reader);
+	lun_event_store_close(engine->appender);
 	lun_model_store_close(engine->models);
 	lun_event_store_close(engine->events);
 	pthread_cond_destroy(&engine->board.changed);
 	pthread_mutex_destroy(&engine->board.lock);
+	pthread_mutex_destroy(&engine->append_lock);
 	pthread_mutex_destroy(&engine->answer_lock);
 	pthread_mutex_destroy(&engine->stores_lock);
 	pthread_mutex_destroy(&engine->lock);

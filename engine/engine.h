@@ -4,7 +4,7 @@
  * monitor.c.
  *
  * Locks, in the order in which they may be taken: run_lock, register_lock,
- * entry->step_lock, answer_lock, lock, stores_lock, board.lock. entries only
+ * entry->step_lock, append_lock, answer_lock, lock, stores_lock, board.lock. entries only
  * grow while the engine lives.
  */
 
@@ -63,6 +63,10 @@ struct lun_engine {
 	pthread_mutex_t answer_lock; /* guards the two connections below */
 	struct lun_event_store *event_reader;
 	struct lun_model_store *model_reader;
+
+	/* Apart from those: an append waits as long as its store is locked. */
+	pthread_mutex_t append_lock;
+	struct lun_event_store *appender; /* NULL: nothing was appended yet */
 
 	struct lun_monitor *monitor; /* NULL: not running */
 	char **folders;              /* registered from; under lock */

@@ -1,0 +1,68 @@
+-- The engine from C, where the Lua module does not reach.
+
+local helper = require "spec.helper"
+local engine_test = require "engine_test"
+
+local script = [[
+return {
+  name = "count",
+  version = 1,
+  fields = { n = "integer" },
+  extract_model_id = function() return "all" end,
+  apply_to_model = function(model)
+    return { n = (model and model.n or 0) + 1 }
+  end,
+}
+]]
+
+describe("an engine in a program with threads #threads", function()
+  local folder, engine, holder, appending
+
+  before_each(function()
+    folder = helper.tmpdir()
+    local url = "sqlite:" .. folder .. "/bank.db"
+    engine = assert(engine_test.open(url, url))
+    assert(engine:register(script))
+  end)
+
+  after_each(function()
+    os.remove(folder .. "/held")
+    if holder then
+      holder:wait()
+      holder = nil
+    end
+    if appending then
+      appending:join()
+      appending = nil
+    end
+    engine:close()
+  end)
+
+  -- Another process takes the write lock and keeps it.
+  local function hold()
+    holder = helper.spawn({ "sqlite3", folder .. "/bank.db" }, {
+      stdin = ".timeout 10000\nBEGIN IMMEDIATE;\n"
+        .. (".shell touch %s; while [ -e %s ]; do sleep 0.02; done\n")
+          :format(folder .. "/held", folder .. "/held")
+        .. "COMMIT;\n",
+    })
+    helper.wait(function()
+      return io.open(folder .. "/held")
+    end):close()
+  end
+
+  it("answers while an append waits for a locked file", function()
+    assert(engine:append_beside():join())
+    hold()
+    appending = engine:append_beside()
+    for _ = 1, 20 do
+      local _, _, code = engine:get("count", "all")
+      assert.equal("not_found", code)
+      assert.equal("[]", engine:query "count")
+      assert.matches('"name":"count","state":"new"', assert(engine:status()))
+    end
+    assert.is_false(appending:is_done())
+    os.remove(folder .. "/held")
+    assert.is_true(appending:join())
+  end)
+end)
