@@ -100,6 +100,13 @@ void lun_entry_free(struct lun_entry *entry);
 /* A script file changed, appeared or went away. */
 void lun_engine_file_changed(struct lun_engine *engine, const char *path);
 
+/*
+ * With engine->lock held: call back for every script file that is registered,
+ * be it there or not, and for those in the folders registered from.
+ */
+void lun_engine_each_script(
+    struct lun_engine *engine, lun_watch_fn *script, void *arg);
+
 /* ---- monitor.c: heartbeats, rates, the watchdog, changed files --------- */
 
 struct lun_monitor;

@@ -304,7 +304,9 @@ wait_for_tick(struct lun_monitor *monitor, struct lun_watch *watch)
 	if (poll(sources, 2, timeout) > 0 && watch != NULL &&
 	    sources[1].revents != 0) {
 		pthread_mutex_lock(&monitor->engine->lock);
-		lun_watch_read(watch, note_change, monitor);
+		if (!lun_watch_read(watch, note_change, monitor))
+			lun_engine_each_script(
+			    monitor->engine, note_change, monitor);
 		pthread_mutex_unlock(&monitor->engine->lock);
 	}
 }

@@ -320,6 +320,13 @@ choose_script(const struct dirent *entry)
 	return lun_watch_is_script(entry->d_name);
 }
 
+static void
+name_script(char path[LUN_PATH_MAX + NAME_MAX], const char *folder,
+    const struct dirent *entry)
+{
+	snprintf(path, LUN_PATH_MAX + NAME_MAX, "%s/%s", folder, entry->d_name);
+}
+
 /* Every script gets its chance; the first failure is what is returned. */
 static enum lun_code
 register_found(struct lun_engine *engine, const char *folder,
@@ -332,7 +339,7 @@ register_found(struct lun_engine *engine, const char *folder,
 		struct lun_err failure;
 		enum lun_code code;
 
-		snprintf(path, sizeof path, "%s/%s", folder, found[i]->d_name);
+		name_script(path, folder, found[i]);
 		code = lun_engine_register(engine, path, NULL, &failure);
 		if (code == LUN_OK)
 			continue;
@@ -393,6 +400,34 @@ lun_engine_watch(struct lun_engine *engine, struct lun_err *err)
 	if (code != LUN_OK)
 		lun_watch_free(watch);
 	return code;
+}
+
+static void
+each_in_folder(const char *folder, lun_watch_fn *script, void *arg)
+{
+	struct dirent **found;
+	int count = scandir(folder, &found, choose_script, alphasort);
+
+	for (int i = 0; i < count; i++) {
+		char path[LUN_PATH_MAX + NAME_MAX];
+
+		name_script(path, folder, found[i]);
+		script(arg, path);
+		free(found[i]);
+	}
+	if (count >= 0)
+		free(found);
+}
+
+void
+lun_engine_each_script(
+    struct lun_engine *engine, lun_watch_fn *script, void *arg)
+{
+	for (size_t i = 0; i < engine->entry_count; i++)
+		if (engine->entries[i]->path[0] != '\0')
+			script(arg, engine->entries[i]->path);
+	for (size_t i = 0; i < engine->folder_count; i++)
+		each_in_folder(engine->folders[i], script, arg);
 }
 
 void

@@ -177,20 +177,24 @@ report_change(const struct lun_watch *watch, const struct inotify_event *event,
 	}
 }
 
-void
+bool
 lun_watch_read(struct lun_watch *watch, lun_watch_fn *changed, void *arg)
 {
 	char buffer[BUFFER_SIZE]
 	    __attribute__((aligned(__alignof__(struct inotify_event))));
+	bool all = true;
 	ssize_t length;
 
 	while ((length = read(watch->fd, buffer, sizeof buffer)) > 0) {
 		for (char *at = buffer; at < buffer + length;) {
 			const struct inotify_event *event = (void *)at;
 
-			if (event->len > 0)
+			if ((event->mask & IN_Q_OVERFLOW) != 0)
+				all = false;
+			else if (event->len > 0)
 				report_change(watch, event, changed, arg);
 			at += sizeof *event + event->len;
 		}
 	}
+	return all;
 }

@@ -29,8 +29,11 @@ int lun_watch_fd(const struct lun_watch *watch);
 
 typedef void lun_watch_fn(void *arg, const char *path);
 
-/* Call back for each watched path that changed, appeared or went away. */
-void lun_watch_read(struct lun_watch *watch, lun_watch_fn *changed, void *arg);
+/*
+ * Call back for each watched path that changed, appeared or went away. False:
+ * there were more changes than the system keeps, and any path may be one.
+ */
+bool lun_watch_read(struct lun_watch *watch, lun_watch_fn *changed, void *arg);
 
 /* A script's file name: *.lua, but neither *_spec.lua nor hidden. */
 bool lun_watch_is_script(const char *name);

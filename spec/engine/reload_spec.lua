@@ -414,6 +414,36 @@ describe("a script that is registered again #threads", function()
     end)
   end)
 
+  -- Nothing reads them before the start.
+  local function lose_changes(folder)
+    local limit = math.tointeger(tonumber(
+      helper.read_file "/proc/sys/fs/inotify/max_queued_events"))
+    for i = 0, limit do
+      assert(io.open(folder .. "/noise" .. i % 2, "w")):close()
+    end
+  end
+
+  it("is looked at again when changes were lost", function()
+    local folder = helper.tmpdir()
+    local engine = kit.open(kit.stores "memory")
+    helper.write_file(folder .. "/diary.lua", script())
+    helper.write_file(folder .. "/gone.lua", script { name = "gone" })
+    assert(engine:register_folder(folder))
+    assert(engine:watch())
+    lose_changes(folder)
+    helper.write_file(folder .. "/diary.lua", script { tag = "new" })
+    assert(os.remove(folder .. "/gone.lua"))
+    helper.write_file(folder .. "/fresh.lua", script { name = "fresh" })
+    assert(engine:start())
+    kit.wait_state(engine, "fresh", "live")
+    kit.wait_state(engine, "gone", "detached")
+    helper.wait(function()
+      kit.append(engine, { { n = 1, ids = "a" } })
+      assert(engine:wait { projection = "diary", timeout = 5 })
+      return engine:get("diary", "a").log:find "new"
+    end)
+  end)
+
   it("is refused under the name of another file", function()
     local folder = helper.tmpdir()
     helper.write_file(folder .. "/a.lua", script())
