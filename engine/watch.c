@@ -20,7 +20,8 @@
 struct place {
 	int descriptor;
 	char *folder;
-	char *file; /* NULL: every script */
+	char *path;       /* of the file, as it was given; NULL: every script */
+	const char *file; /* its name in the folder */
 };
 
 struct lun_watch {
@@ -55,7 +56,7 @@ lun_watch_free(struct lun_watch *watch)
 		return;
 	for (size_t i = 0; i < watch->count; i++) {
 		free(watch->places[i].folder);
-		free(watch->places[i].file);
+		free(watch->places[i].path);
 	}
 	free(watch->places);
 	close(watch->fd);
@@ -76,36 +77,46 @@ is_watched(const struct lun_watch *watch, const char *folder, const char *file)
 
 		if (strcmp(place->folder, folder) != 0)
 			continue;
-		if (place->file == NULL ||
+		if (place->path == NULL ||
 		    (file != NULL && strcmp(place->file, file) == 0))
 			return true;
 	}
 	return false;
 }
 
+static const char *
+file_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash != NULL ? slash + 1 : path;
+}
+
 static enum lun_code
-add_place(struct lun_watch *watch, const char *folder, const char *file,
+add_place(struct lun_watch *watch, const char *folder, const char *path,
     struct lun_err *err)
 {
-	struct place place = {-1, strdup(folder), NULL};
+	struct place place = {.folder = strdup(folder)};
 	struct place *grown =
 	    realloc(watch->places, (watch->count + 1) * sizeof *grown);
 
-	if (file != NULL)
-		place.file = strdup(file);
+	if (path != NULL)
+		place.path = strdup(path);
 	if (grown != NULL)
 		watch->places = grown;
 	if (grown == NULL || place.folder == NULL ||
-	    (file != NULL && place.file == NULL)) {
+	    (path != NULL && place.path == NULL)) {
 		free(place.folder);
-		free(place.file);
+		free(place.path);
 		return lun_fail(
 		    err, LUN_NOMEM, "watching %s: no memory", folder);
 	}
+	if (path != NULL)
+		place.file = file_of(place.path);
 	place.descriptor = inotify_add_watch(watch->fd, folder, CHANGES);
 	if (place.descriptor < 0) {
 		free(place.folder);
-		free(place.file);
+		free(place.path);
 		return lun_fail(
 		    err, LUN_IO, "watching %s: %s", folder, strerror(errno));
 	}
@@ -135,9 +146,7 @@ lun_watch_file(struct lun_watch *watch, const char *path, struct lun_err *err)
 	else
 		snprintf(
 		    folder, sizeof folder, "%.*s", (int)(slash - path), path);
-	if (slash != NULL)
-		path = slash + 1;
-	if (is_watched(watch, folder, path))
+	if (is_watched(watch, folder, file_of(path)))
 		return LUN_OK;
 	return add_place(watch, folder, path, err);
 }
@@ -164,15 +173,12 @@ report_change(const struct lun_watch *watch, const struct inotify_event *event,
 
 		if (place->descriptor != event->wd)
 			continue;
-		if (place->file != NULL ? strcmp(place->file, event->name) != 0
+		if (place->path != NULL ? strcmp(place->file, event->name) != 0
 					: !lun_watch_is_script(event->name))
 			continue;
-		if (strcmp(place->folder, ".") == 0)
-			snprintf(path, sizeof path, "%s", event->name);
-		else
-			snprintf(path, sizeof path, "%s/%s", place->folder,
-			    event->name);
-		changed(arg, path);
+		snprintf(
+		    path, sizeof path, "%s/%s", place->folder, event->name);
+		changed(arg, place->path != NULL ? place->path : path);
 		return;
 	}
 }

@@ -146,6 +146,22 @@ describe("lunette run", function()
     end)
   end)
 
+  it("does so in the folder in which it runs, too", function()
+    local script = place:read "projections/counter.lua"
+    local other = script:gsub('"counter"', '"other"')
+    place:write("counter.lua", script)
+    place:write("projections/other.lua", other)
+    engine = place:start("counter",
+      { "-p", ".", "-p", "projections/other.lua" })
+    place:write("counter.lua", script .. "-- edited\n")
+    place:write("projections/other.lua", other .. "-- edited\n")
+    for _, name in ipairs { "counter", "other" } do
+      helper.wait(function()
+        return engine:stderr():find(name .. ": script reloaded", 1, true)
+      end)
+    end
+  end)
+
   it("warns that there is no script, and takes up the first one", function()
     os.remove(place:path "projections/counter.lua")
     place:count("a", 4)
