@@ -163,6 +163,19 @@ lun_engine_open(const struct lun_engine_options *options,
 	return LUN_OK;
 }
 
+/* Whether this is a call in a progress function. */
+static bool
+is_reporter(struct lun_engine *engine)
+{
+	bool reporter;
+
+	pthread_mutex_lock(&engine->lock);
+	reporter = engine->reporting &&
+		   pthread_equal(engine->reporter, pthread_self());
+	pthread_mutex_unlock(&engine->lock);
+	return reporter;
+}
+
 /*
  * What a stuck thread may still look at is left behind with it: the engine,
  * its stores and that projection.
@@ -172,6 +185,11 @@ lun_engine_close(struct lun_engine *engine)
 {
 	if (engine == NULL)
 		return;
+	if (is_reporter(engine)) {
+		atomic_store(&engine->closing, true);
+		atomic_store(&engine->stopping, true);
+		return;
+	}
 	if (lun_engine_stop(engine, NULL) == LUN_OK)
 		free_engine(engine);
 }
@@ -351,6 +369,8 @@ lun_engine_stop(struct lun_engine *engine, struct lun_err *err)
 	enum lun_code code;
 
 	atomic_store(&engine->stopping, true);
+	if (is_reporter(engine))
+		return LUN_OK; /* who waits for the run would wait for itself */
 	pthread_mutex_lock(&engine->board.lock);
 	pthread_cond_broadcast(&engine->board.changed);
 	pthread_mutex_unlock(&engine->board.lock);
@@ -462,6 +482,27 @@ wait_for_news(struct lun_engine *engine)
 	pthread_mutex_unlock(&engine->board.lock);
 }
 
+static void
+set_reporting(struct lun_engine *engine, bool reporting)
+{
+	pthread_mutex_lock(&engine->lock);
+	engine->reporting = reporting;
+	engine->reporter = pthread_self();
+	pthread_mutex_unlock(&engine->lock);
+}
+
+/* False: stop early. */
+static bool
+report(struct run *run, lun_progress_fn *progress, void *arg)
+{
+	bool go_on;
+
+	set_reporting(run->engine, true);
+	go_on = progress(arg, run->progress, run->count);
+	set_reporting(run->engine, false);
+	return go_on;
+}
+
 /* False if the caller wanted to stop early. */
 static bool
 follow(struct run *run, lun_progress_fn *progress, void *arg)
@@ -475,13 +516,13 @@ follow(struct run *run, lun_progress_fn *progress, void *arg)
 			return false;
 		if (progress != NULL && now - told >= PROGRESS_NS) {
 			told = now;
-			if (!progress(arg, run->progress, run->count))
+			if (!report(run, progress, arg))
 				return false;
 		}
 		wait_for_news(run->engine);
 	}
 	if (progress != NULL)
-		(void)progress(arg, run->progress, run->count);
+		(void)report(run, progress, arg);
 	return true;
 }
 
@@ -526,6 +567,8 @@ lun_engine_run_once(struct lun_engine *engine, lun_progress_fn *progress,
 	else
 		set_running(engine, false);
 	pthread_mutex_unlock(&engine->run_lock);
+	if (atomic_load(&engine->closing))
+		lun_engine_close(engine);
 	return code;
 }
 

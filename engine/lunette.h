@@ -72,7 +72,7 @@ enum lun_log_level {
 	LUN_LOG_DEBUG
 };
 
-/* Called from any thread of the engine; message is one line. */
+/* Called from any thread; message is one line. It must not call the engine. */
 typedef void lun_log_fn(
     void *arg, enum lun_log_level level, const char *message);
 
@@ -175,7 +175,12 @@ struct lun_progress {
 	uint64_t events_total; /* estimate; 0: unknown */
 };
 
-/* Called about ten times a second from the calling thread. */
+/*
+ * Called about ten times a second from the calling thread. It may use the
+ * engine: lun_engine_stop() in it is as false, and lun_engine_close() is that
+ * too and comes true when the run has ended; the engine is gone when
+ * lun_engine_run_once() returns.
+ */
 typedef bool lun_progress_fn(void *arg, const struct lun_progress *progress,
     size_t count); /* false: stop early */
 
@@ -190,7 +195,10 @@ enum lun_code lun_engine_run_once(struct lun_engine *engine,
 enum lun_code lun_engine_start(
     struct lun_engine *engine, struct lun_err *err) LUN_MUSTCHECK;
 
-/* Finish the batches under way. LUN_TIMEOUT if a stuck script was left. */
+/*
+ * Finish the batches under way. LUN_TIMEOUT if a stuck script was left. In a
+ * progress function it returns at once: the run ends after that.
+ */
 enum lun_code lun_engine_stop(struct lun_engine *engine, struct lun_err *err);
 
 /* Watch files and folders registered from and reload them when they change. */

@@ -61,6 +61,8 @@ test_open(lua_State *L)
 	    {"events", luaL_checkstring(L, 1)},
 	    {"models", luaL_checkstring(L, 2)},
 	    {"busy_timeout_ms", "10000"},
+	    {"batch_events", "5"},
+	    {"live_events", "5"},
 	};
 	const struct lun_engine_options options = {
 	    .settings = settings,
@@ -133,6 +135,53 @@ engine_query(lua_State *L)
 	    engine, luaL_checkstring(L, 2), NULL, 0, &json, &err);
 
 	return push_json(L, code, json, &err);
+}
+
+/* ---- a run ------------------------------------------------------------- */
+
+struct run {
+	struct lun_engine *engine;
+	const char *call;
+	int times;
+	enum lun_code code;
+};
+
+static bool
+call_inside(void *arg, const struct lun_progress *progress, size_t count)
+{
+	struct run *run = arg;
+
+	(void)progress;
+	(void)count;
+	if (run->times++ > 0)
+		return true;
+	if (strcmp(run->call, "stop") == 0)
+		run->code = lun_engine_stop(run->engine, NULL);
+	else if (strcmp(run->call, "start") == 0)
+		run->code = lun_engine_start(run->engine, NULL);
+	else
+		lun_engine_close(run->engine);
+	return true;
+}
+
+/* run_once("stop", "start" or "close" in the first call of progress)
+ * -> code of the run, code of that call */
+static int
+engine_run_once(lua_State *L)
+{
+	struct lun_engine **engine = luaL_checkudata(L, 1, ENGINE);
+	struct run run = {
+	    .engine = check_engine(L),
+	    .call = luaL_checkstring(L, 2),
+	};
+	enum lun_code code =
+	    lun_engine_run_once(run.engine, call_inside, &run, NULL);
+
+	if (strcmp(run.call, "close") == 0)
+		*engine = NULL;
+	lua_pushstring(L, lun_code_name(code));
+	lua_pushstring(L, lun_code_name(run.code));
+	return 2;
 }
 
 /* ---- appending on a thread of its own ---------------------------------- */
@@ -208,6 +257,7 @@ static const luaL_Reg engine_methods[] = {
     {"get", engine_get},
     {"query", engine_query},
     {"register", engine_register},
+    {"run_once", engine_run_once},
     {"status", engine_status},
     {"__gc", engine_close},
     {NULL, NULL},

@@ -16,11 +16,11 @@ return {
 ]]
 
 describe("an engine in a program with threads #threads", function()
-  local folder, engine, holder, appending
+  local folder, url, engine, holder, appending
 
   before_each(function()
     folder = helper.tmpdir()
-    local url = "sqlite:" .. folder .. "/bank.db"
+    url = "sqlite:" .. folder .. "/bank.db"
     engine = assert(engine_test.open(url, url))
     assert(engine:register(script))
   end)
@@ -50,6 +50,32 @@ describe("an engine in a program with threads #threads", function()
       return io.open(folder .. "/held")
     end):close()
   end
+
+  describe("in its progress function", function()
+    before_each(function()
+      assert(engine:register((script:gsub("return { n", [[
+        for _ = 1, 300000 do end
+        return { n]]))))
+      for _ = 1, 50 do
+        assert(engine:append_beside():join())
+      end
+    end)
+
+    it("stops when the batches under way are done", function()
+      assert.same({ "timeout", "ok" }, { engine:run_once "stop" })
+      assert.matches('"state":"stopped"', assert(engine:status()))
+      assert.same({ "ok", "config" }, { engine:run_once "start" })
+      assert.equal('{"id":"all","n":50}', engine:get("count", "all"))
+    end)
+
+    it("closes when the run has ended", function()
+      assert.equal("timeout", (engine:run_once "close"))
+      engine = assert(engine_test.open(url, url))
+      assert(engine:register(script))
+      assert.equal("ok", (engine:run_once "start"))
+      assert.equal('{"id":"all","n":50}', engine:get("count", "all"))
+    end)
+  end)
 
   it("answers while an append waits for a locked file", function()
     assert(engine:append_beside():join())
