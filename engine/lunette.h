@@ -240,7 +240,7 @@ enum lun_code lun_engine_status(
 enum lun_request_kind {
 	LUN_REQUEST_PAUSE,
 	LUN_REQUEST_RESUME,
-	LUN_REQUEST_REBUILD,           /* clear, then replay */
+	LUN_REQUEST_REBUILD,           /* clear, then replay; ends a pause */
 	LUN_REQUEST_RETRY,             /* parked events; argument: model id */
 	LUN_REQUEST_DISCARD,           /* parked events; argument: model id */
 	LUN_REQUEST_SET_CHECKPOINT,    /* argument: position */

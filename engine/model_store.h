@@ -192,7 +192,8 @@ struct lun_model_store_ops {
 	    struct lun_err *err);
 	/*
 	 * In one transaction drop the projection's tables of any version, its
-	 * parked and skipped events, and define it anew with this schema.
+	 * parked and skipped events, and define it anew with this schema, not
+	 * paused.
 	 */
 	enum lun_code (*reset)(struct lun_model_store *store,
 	    const struct lun_schema *schema, struct lun_guard guard,

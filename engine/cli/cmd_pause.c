@@ -45,7 +45,8 @@ const struct cli_command cmd_pause = {
     .name = "pause",
     .summary = "pause a projection",
     .description = "Pause a projection once the batch under way is done. It "
-		   "stays paused, over restarts too, until it is resumed.",
+		   "stays paused, over restarts too, until it is resumed "
+		   "or rebuilt.",
     .arguments = arguments,
     .options = options,
     .run = run_pause,

@@ -181,7 +181,8 @@ const struct cli_command cmd_rebuild = {
 	"Clear models, parked events and checkpoint in one transaction, then "
 	"replay from the first event. An engine that runs the projection does "
 	"it, else this command does. Needed after the version in the script "
-	"was raised.",
+	"was raised.\nA projection that is paused goes on with it: a rebuild "
+	"ends a pause.",
     .examples = "lunette rebuild account_summary\n",
     .arguments = arguments,
     .options = options,

@@ -43,6 +43,23 @@ describe("lunette rebuild", function()
     assert.matches("counter +stopped +2 ", place:done { "status" })
   end)
 
+  it("ends a pause, with an engine and without", function()
+    place:done { "run", "--once" }
+    place:done { "pause", "counter" }
+    place:count("a", 4)
+    local _, _, err = place:run { "rebuild", "counter" }
+    assert.matches("counter: 3 events in", err, 1, true)
+    assert.matches("counter +stopped ", place:done { "status" })
+    engine = place:start "counter"
+    place:done { "pause", "counter" }
+    place:count("a", 8)
+    place:done { "rebuild", "counter" }
+    assert.equal("15", total())
+    helper.wait(function()
+      return place:done({ "status" }):find "counter +live "
+    end)
+  end)
+
   it("is done by the engine that runs it, and waited for", function()
     engine = place:start "counter"
     place:sql("bank.db", "UPDATE counter__v1 SET total = 99")

@@ -162,6 +162,14 @@ local function reset_and_drop(open)
       assert.equal(5, owner:load("a").a.total)
     end)
 
+    it("ends a pause", function()
+      local owner = kit.own(open(), kit.account_schema())
+      assert(owner.store:set_paused(
+        "account_summary", true, owner.revision, owner.fence))
+      assert(owner.store:reset(owner.schema, owner.revision + 1, owner.fence))
+      assert.is_false(owner:checkpoint().paused)
+    end)
+
     it("tells readers with the old schema", function()
       local owner = kit.own(open(), kit.account_schema())
       local schema = kit.schema { version = 2, fields = { total = "integer" } }
