@@ -89,10 +89,10 @@ struct lun_pending_commit {
 struct lun_indexing {
 	struct lun_lane *lane;
 	struct lun_schema *schema; /* of the one under way */
-	atomic_bool stop;
 	bool under_way;
 	bool done;
 	int64_t retry_ns; /* not before */
+	atomic_bool stop; /* apart: compilers read neighbours in one go */
 };
 
 struct lun_projection {

@@ -317,6 +317,9 @@ describe("a request", function()
         "--models", "faulty+sqlite:" .. place
         .. "/models.db?fail=request_next:1&times=4&code=unavailable",
       }
+      helper.wait(function()
+        return runner:stderr():find("looking for requests", 1, true)
+      end)
       local asker = helper.spawn {
         helper.lunette, "pause", "none",
         "--events", "sqlite:" .. place .. "/events.db",
