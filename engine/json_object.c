@@ -73,8 +73,16 @@ lun_object_time(struct lun_buffer *out, const char *key, int64_t us)
 void
 lun_object_json(struct lun_buffer *out, const char *key, struct lun_text json)
 {
+	size_t start;
+
 	lun_object_key(out, key);
+	start = out->length;
 	lun_buffer_add_text(out, json.bytes != NULL ? json : LUN_TEXT("null"));
+	if (out->failed)
+		return;
+	for (char *at = out->bytes + start; at < out->bytes + out->length; at++)
+		if (*at == '\n' || *at == '\r')
+			*at = ' ';
 }
 
 void

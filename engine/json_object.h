@@ -23,7 +23,10 @@ void lun_object_integer(struct lun_buffer *out, const char *key, int64_t value);
 void lun_object_bool(struct lun_buffer *out, const char *key, bool value);
 /* Microseconds since 1970 UTC; 0 stands for never and is null. */
 void lun_object_time(struct lun_buffer *out, const char *key, int64_t us);
-/* Text that is JSON already; absent is null. */
+/*
+ * Text that is JSON already; absent is null. Line breaks, which stand between
+ * tokens alone, become spaces.
+ */
 void lun_object_json(
     struct lun_buffer *out, const char *key, struct lun_text json);
 void lun_object_position(struct lun_buffer *out, const char *key,

@@ -33,6 +33,16 @@ describe("lunette events", function()
       .. '"metadata":null}\n', out)
   end)
 
+  it("keeps to a line where the data has several", function()
+    local other = workplace.new()
+    other.env.LUNETTE_MODELS = false
+    other:done { "append", "--stream", "s", "--type", "T", "--data",
+      '{\n  "a": "b\\n",\r\n  "c": [1,\n2]\n}' }
+    local out = other:done { "events", "--json" }
+    assert.matches('"data":{   "a": "b\\n",    "c": [1, 2] },', out, 1, true)
+    assert.matches("^[^\n]+\n$", out)
+  end)
+
   it("selects by stream, type, position and number", function()
     assert.equal("1 2 3", positions())
     assert.equal("1 3", positions("--stream", "s1"))
