@@ -197,13 +197,18 @@ end_with(
 }
 
 static bool
-has_arrived(const struct lun_worker *worker)
+is_at_the_end(const struct lun_worker *worker)
 {
 	const struct lun_projection *p = worker->p;
 
-	return p->ready &&
-	       ((p->caught_up && !p->batch->held) || p->paused ||
-		   lun_position_compare(p->cursor, worker->until) >= 0);
+	return (p->caught_up && !p->batch->held) ||
+	       lun_position_compare(p->cursor, worker->until) >= 0;
+}
+
+static bool
+has_arrived(const struct lun_worker *worker)
+{
+	return worker->p->ready && (worker->p->paused || is_at_the_end(worker));
 }
 
 /* A bounded run ends where it was to get, or at what keeps it from there. */
@@ -216,6 +221,11 @@ end_if_bounded(
 	if (code == LUN_OK || code == LUN_AGAIN) {
 		if (!has_arrived(worker))
 			return false;
+		if (!is_at_the_end(worker))
+			lun_log(worker->p->around->log, LUN_LOG_WARNING,
+			    "%s: paused, so it stays where it is; \"lunette "
+			    "resume %s\" ends that",
+			    worker->p->name, worker->p->name);
 		code = lun_projection_flush(worker->p, err);
 		if (code == LUN_UNAVAILABLE)
 			return false;

@@ -41,8 +41,11 @@ describe("lunette pause and resume", function()
     place:done { "run", "--once" }
     place:done { "pause", "counter" }
     assert.matches("paused", place:done { "status" }, 1, true)
+    local _, _, silent = place:run { "run", "--once" }
+    assert.not_matches("paused", silent)
     place:count("a", 1)
-    place:run { "run", "--once" }
+    local _, _, told = place:run { "run", "--once" }
+    assert.matches("counter: paused, so it stays where it is", told, 1, true)
     assert.equal("1", total())
     place:done { "resume", "counter" }
     place:done { "run", "--once" }
