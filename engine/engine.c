@@ -47,7 +47,7 @@ level_of(const char *word)
 }
 
 static enum lun_code
-open_stores(struct lun_engine *engine, struct lun_err *err)
+open_stores(struct lun_engine *engine, bool must_exist, struct lun_err *err)
 {
 	const struct lun_settings *settings = &engine->settings;
 	struct lun_store_options options = {
@@ -56,6 +56,7 @@ open_stores(struct lun_engine *engine, struct lun_err *err)
 	    .synchronous = settings->synchronous,
 	    .wal_autocheckpoint_pages = settings->wal_autocheckpoint_pages,
 	    .cache_kib = settings->sqlite_cache_kib,
+	    .must_exist = must_exist,
 	};
 	enum lun_code code;
 
@@ -144,7 +145,7 @@ lun_engine_open(const struct lun_engine_options *options,
 	if (code == LUN_OK) {
 		engine->log = (struct lun_log){options->log, options->log_arg,
 		    level_of(engine->settings.log_level)};
-		code = open_stores(engine, err);
+		code = open_stores(engine, options->must_exist, err);
 	}
 	if (code != LUN_OK) {
 		free_engine(engine);

@@ -29,6 +29,7 @@ struct lun_store_options {
 	const char *synchronous; /* sqlite: "off", "normal" or "full" */
 	int64_t wal_autocheckpoint_pages;
 	int64_t cache_kib; /* of pages, each connection */
+	bool must_exist;   /* nothing is made: an absent store is LUN_CONFIG */
 };
 
 struct lun_read {
@@ -69,8 +70,9 @@ struct lun_event_store_ops {
 	unsigned abi;       /* the LUN_EVENT_STORE_ABI it was built for */
 
 	/*
-	 * rest is the URL without "scheme:". An absent store is created. On
-	 * failure *out is left alone and nothing needs closing.
+	 * rest is the URL without "scheme:". An absent store is created,
+	 * unless the options say that it must exist. On failure *out is left
+	 * alone and nothing needs closing.
 	 */
 	enum lun_code (*open)(const char *rest,
 	    const struct lun_store_options *options,

@@ -87,13 +87,15 @@ struct lun_engine_options {
 	size_t setting_count;
 	lun_log_fn *log; /* NULL: no log */
 	void *log_arg;
+	bool must_exist; /* false: a store that is absent is made */
 };
 
 struct lun_engine;
 
 /*
  * Open both stores. Required settings: "events" and "models" (URLs).
- * LUN_CONFIG for an unknown setting, a bad value or an unknown URL scheme.
+ * LUN_CONFIG for an unknown setting, a bad value, an unknown URL scheme or a
+ * store that must exist and does not.
  */
 enum lun_code lun_engine_open(const struct lun_engine_options *options,
     struct lun_engine **out, struct lun_err *err) LUN_MUSTCHECK;

@@ -77,5 +77,6 @@ const struct cli_command cmd_checkpoint = {
 		"lunette checkpoint set account_summary 1200\n",
     .arguments = arguments,
     .options = options,
+    .looks = "show",
     .run = run_checkpoint,
 };

@@ -215,5 +215,6 @@ const struct cli_command cmd_status = {
 	"and position; how many events it is behind and since when; events a "
 	"second; parked events; and what went wrong last. It can be asked from "
 	"any process.",
+    .looks = CLI_LOOKS_ALWAYS,
     .run = run_status,
 };

@@ -13,7 +13,8 @@
 #include "layers.h"
 #include "screen.h"
 
-#define CLI_OPTIONS_MAX 12
+#define CLI_OPTIONS_MAX  12
+#define CLI_LOOKS_ALWAYS ""
 
 enum cli_exit {
 	CLI_DONE = 0,
@@ -57,6 +58,12 @@ struct cli_command {
 	const char *examples;    /* lines, each ending in a newline */
 	const struct cli_argument *arguments; /* ends with a NULL name */
 	const struct cli_option *options;     /* ends with a NULL name */
+
+	/*
+	 * It only looks, and makes no store that is not there: the first
+	 * argument with which this is so, or CLI_LOOKS_ALWAYS; NULL: never.
+	 */
+	const char *looks;
 
 	/*
 	 * On failure err says why; an empty message means that everything has

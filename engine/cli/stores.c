@@ -22,6 +22,16 @@ require_url(const struct cli *cli, const char *name)
 	    name, name, variable, name);
 }
 
+static bool
+only_looks(const struct cli *cli)
+{
+	const char *looks = cli->command->looks;
+
+	if (looks == NULL || looks[0] == '\0')
+		return looks != NULL;
+	return strcmp(cli_argument(cli, 0), looks) == 0;
+}
+
 enum lun_code
 cli_open_engine(struct cli *cli, enum cli_need need, struct lun_engine **engine,
     struct lun_err *err)
@@ -32,6 +42,7 @@ cli_open_engine(struct cli *cli, enum cli_need need, struct lun_engine **engine,
 	    .setting_count = cli_layers_settings(&cli->layers, settings),
 	    .log = cli_screen_log,
 	    .log_arg = &cli->screen,
+	    .must_exist = only_looks(cli),
 	};
 
 	if (need != CLI_NEED_MODELS)

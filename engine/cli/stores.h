@@ -16,7 +16,10 @@ enum cli_need {
 	CLI_NEED_MODELS,
 };
 
-/* A URL that is missing is misuse: it is said how to give it. */
+/*
+ * A URL that is missing is misuse: it is said how to give it. Of a command
+ * that only looks, stores that are absent are not made.
+ */
 enum lun_code cli_open_engine(struct cli *cli, enum cli_need need,
     struct lun_engine **engine, struct lun_err *err) LUN_MUSTCHECK;
 

@@ -38,6 +38,8 @@ describe("lunette status", function()
   end)
 
   it("knows scripts that have not run", function()
+    place:done { "pause", "counter" }
+    place:done { "checkpoint", "delete", "counter" }
     assert.matches("counter +new", place:done { "status" })
   end)
 end)

@@ -136,7 +136,7 @@ to_position(lua_State *L, struct lun_event_store *store, struct lun_text text)
 
 /*
  * open(url [, {busy_timeout_ms=, call_timeout_ms=, synchronous=,
- * wal_autocheckpoint=}])
+ * wal_autocheckpoint=, must_exist=}])
  */
 static int
 test_open(lua_State *L)
@@ -157,6 +157,9 @@ test_open(lua_State *L)
 	options.wal_autocheckpoint_pages =
 	    integer_field(L, 2, "wal_autocheckpoint", 1000);
 	options.synchronous = text_field(L, 2, "synchronous").bytes;
+	lua_getfield(L, 2, "must_exist");
+	options.must_exist = lua_toboolean(L, -1);
+	lua_pop(L, 1);
 	handle = push_handle(L);
 	code = lun_event_store_open(url, &options, &handle->store, &err);
 	return code == LUN_OK ? 1 : push_failure(L, &err, code);

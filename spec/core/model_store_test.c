@@ -111,6 +111,7 @@ store_open(lua_State *L)
 	    .wal_autocheckpoint_pages =
 		option(L, "wal_autocheckpoint_pages", 1000),
 	    .cache_kib = option(L, "cache_kib", 2000),
+	    .must_exist = option(L, "must_exist", 0) != 0,
 	};
 	const char *url = luaL_checkstring(L, 1);
 	struct lun_model_store **box = push_store(L);

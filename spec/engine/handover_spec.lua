@@ -88,8 +88,12 @@ describe("two engines on one model store #postgres #threads", function()
     return engine
   end
 
+  -- Nothing before the first engine has made the tables.
   local function status()
     local code, out, err = place:run { "status", "--json" }
+    if err:find("no models yet", 1, true) then
+      return nil
+    end
     assert(code == 0, err)
     return lunette.decode(out)[1]
   end

@@ -162,6 +162,18 @@ describe("a postgres event store #postgres", function()
       two:close()
     end)
 
+    it("is not made where it must exist", function()
+      local there, message, code =
+        event_store.open(database:with "schema=typo", { must_exist = true })
+      assert.is_nil(there)
+      assert.equal("config", code)
+      assert.matches('holds no events, as schema "typo" has no table '
+        .. "lunette_events", message, 1, true)
+      assert.equal("0", database:sql
+        "SELECT count(*) FROM pg_namespace WHERE nspname = 'typo'")
+      event_store.open(database.url, { must_exist = true }):close()
+    end)
+
     it("is made once by many at a time", function()
       local code = helper.run(("for i in 1 2 3 4 5 6; do %s -e '%s' & done; "
         .. "wait"):format("lua5.4", ([[

@@ -59,6 +59,15 @@ describe("the postgres model store #postgres", function()
     assert.is_true(assert(store:acquire("account_summary", "me")) > owner.fence)
   end)
 
+  it("makes nothing where it must exist", function()
+    local other = server:new_database()
+    fails("config", 'no models yet: .* holds none in schema "lunette"',
+      kit.open(other.url, { must_exist = 1 }))
+    assert.equal("0", other:sql
+      "SELECT count(*) FROM pg_namespace WHERE nspname = 'lunette'")
+    kit.open(url, { must_exist = 1 }):close()
+  end)
+
   it("has a schema of its own if none is named", function()
     local other = server:new_database()
     local there = assert(kit.open(other.url))

@@ -56,6 +56,16 @@ describe("the sqlite model store", function()
     store:close()
   end)
 
+  it("is not made where it must exist", function()
+    local absent = new_path()
+    fails("config", "no models yet: .* does not exist: ",
+      open(absent, { must_exist = 1 }))
+    assert.is_nil(io.open(absent))
+    local there = assert(open(path, { must_exist = 1 }))
+    assert(there:connect()):close()
+    there:close()
+  end)
+
   it("keeps everything over a restart", function()
     local owner = kit.own(store, kit.account_schema())
     owner:commit({ a = { balance = 1 } }, { position = 7,

@@ -144,6 +144,12 @@ lun_pg_events_make(struct lun_pg *c, struct lun_err *err)
 
 	if (schema == NULL)
 		schema = "public";
+	if (c->place->options.must_exist)
+		return lun_fail(err, LUN_CONFIG,
+		    "%s holds no events, as schema \"%s\" has no table "
+		    "lunette_events: check the name, or append an event, which "
+		    "makes it",
+		    lun_pg_name(c), schema);
 	code = schema_is_missing(c, schema, &missing, err);
 	if (code != LUN_OK)
 		return code;

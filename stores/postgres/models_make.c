@@ -137,6 +137,11 @@ lun_pg_make_tables(struct pg_models *m, struct lun_err *err)
 
 	if (code != LUN_OK || has_tables)
 		return code;
+	if (m->c->place->options.must_exist)
+		return lun_fail(err, LUN_CONFIG,
+		    "no models yet: %s holds none in schema \"%s\": "
+		    "\"lunette run\" makes them",
+		    lun_pg_name(m->c), m->schema);
 	code = lun_pg_begin(m->c, LOCK, err);
 	if (code != LUN_OK)
 		return code;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "turn.h"
@@ -21,8 +22,7 @@
 #define TENDED_EARLY 8 /* at this part of the length at which commits do it */
 
 #define OPEN_FLAGS                                                             \
-	(SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |    \
-	    SQLITE_OPEN_EXRESCODE)
+	(SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE)
 
 struct lun_sqlite_place {
 	atomic_size_t references;
@@ -335,10 +335,14 @@ use_wal(struct lun_sqlite *c, struct lun_err *err)
 static enum lun_code
 open_in_place(struct lun_sqlite *c, struct lun_err *err)
 {
+	bool must_exist = c->place->options.must_exist;
+	int create = must_exist ? 0 : SQLITE_OPEN_CREATE;
 	enum lun_code code;
 	int result;
 
-	result = sqlite3_open_v2(c->place->path, &c->db, OPEN_FLAGS, NULL);
+	c->must_exist = must_exist;
+	result =
+	    sqlite3_open_v2(c->place->path, &c->db, OPEN_FLAGS | create, NULL);
 	if (c->db == NULL)
 		code = describe(c->place->path, SQLITE_NOMEM, 0, "", err);
 	else if (result != SQLITE_OK)
@@ -370,6 +374,9 @@ lun_sqlite_open(struct lun_sqlite *c, const char *path,
 	*c = (struct lun_sqlite){0};
 	if (code != LUN_OK)
 		return code;
+	if (options != NULL && options->must_exist && access(path, F_OK) != 0 &&
+	    errno == ENOENT)
+		return LUN_NOTFOUND;
 	if (options != NULL && synchronous_word(options->synchronous) == NULL)
 		return lun_fail(err, LUN_CONFIG,
 		    "%s: synchronous is off, normal or full, not %s", path,

@@ -26,6 +26,7 @@ struct lun_sqlite {
 	sqlite3 *db;
 	struct lun_sqlite_place *place;
 	bool read_only;      /* the file can be read but not written */
+	bool must_exist;     /* no table is made that is not there */
 	bool in_transaction; /* between begin and commit or rollback */
 	int bind_result;     /* of the first bind that failed since a step */
 	int64_t begin_by_ns; /* deadline of the begin under way; 0: none */
@@ -35,6 +36,8 @@ struct lun_sqlite {
 /*
  * Open or create the database in WAL mode. LUN_CONFIG for a missing folder or
  * a file that is no database. A file that cannot be written opens read-only.
+ * LUN_NOTFOUND (err untouched): the options say that the file must exist, and
+ * it does not.
  */
 enum lun_code lun_sqlite_open(struct lun_sqlite *c, const char *path,
     const struct lun_store_options *options, struct lun_err *err) LUN_MUSTCHECK;

@@ -154,14 +154,39 @@ prepare_layout(struct lun_sqlite_events *s, struct lun_err *err)
 	return code;
 }
 
+static enum lun_code
+check_table(struct lun_sqlite_events *s, struct lun_err *err)
+{
+	sqlite3_stmt *q;
+	enum lun_code code;
+
+	code = lun_sqlite_prepare(&s->c,
+	    "SELECT 1 FROM sqlite_schema WHERE name = 'events' COLLATE NOCASE",
+	    &q, err);
+	if (code != LUN_OK)
+		return code;
+	code = lun_sqlite_step(&s->c, q, err);
+	sqlite3_finalize(q);
+	if (code != LUN_NOTFOUND)
+		return code;
+	return lun_fail(err, LUN_CONFIG,
+	    "%s holds no events, as it has no table \"events\": check the "
+	    "name, or append an event, which makes it",
+	    lun_sqlite_path(&s->c));
+}
+
 /* What is missing is made, if it can be. */
 static enum lun_code
 prepare_store(struct lun_sqlite_events *s, struct lun_err *err)
 {
-	enum lun_code code;
+	enum lun_code code = LUN_OK;
 
 	if (s->layout != NULL)
 		return prepare_layout(s, err);
+	if (s->c.must_exist)
+		code = check_table(s, err);
+	if (code != LUN_OK)
+		return code;
 	code = read_identity(s, NULL);
 	if (code != LUN_OK && code != LUN_UNAVAILABLE && !s->c.read_only) {
 		code = create_tables(s, err);
@@ -221,6 +246,11 @@ sqlite_open(const char *rest, const struct lun_store_options *options,
 	code = lun_sqlite_events_take_layout(s, rest, &path, err);
 	if (code == LUN_OK)
 		code = lun_sqlite_open(&s->c, path, options, err);
+	if (code == LUN_NOTFOUND)
+		code = lun_fail(err, LUN_CONFIG,
+		    "%s does not exist: check the name, or append an event, "
+		    "which makes it",
+		    path);
 	free(path);
 	if (code == LUN_OK)
 		code = prepare_store(s, err);

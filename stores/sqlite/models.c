@@ -38,6 +38,11 @@ sqlite_open(const char *rest, const struct lun_store_options *options,
 		return lun_fail(err, LUN_NOMEM, "%s: out of memory", rest);
 	m->base.ops = &lun_sqlite_models;
 	code = lun_sqlite_open(&m->c, rest, options, err);
+	if (code == LUN_NOTFOUND)
+		code = lun_fail(err, LUN_CONFIG,
+		    "no models yet: %s does not exist: check the name, or let "
+		    "\"lunette run\" make it",
+		    rest);
 	if (code == LUN_OK)
 		code = lun_sqlite_add_functions(m, err);
 	if (code == LUN_OK)

@@ -128,6 +128,10 @@ lun_sqlite_make_tables(struct sqlite_models *m, struct lun_err *err)
 	code = find_object(m, "lunette_heartbeats", kind, err);
 	if (code != LUN_NOTFOUND)
 		return code;
+	if (m->c.must_exist)
+		return lun_fail(err, LUN_CONFIG,
+		    "no models yet: %s holds none: \"lunette run\" makes them",
+		    lun_sqlite_path(&m->c));
 	code = lun_sqlite_begin(&m->c, err);
 	if (code != LUN_OK)
 		return code;
