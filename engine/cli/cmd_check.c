@@ -81,7 +81,7 @@ report_script(struct cli *cli, const char *path, const struct lun_err *failure)
 	}
 }
 
-/* Whose name it is already; NULL: now this script's. */
+/* Whose name it is already; NULL: this script's. */
 static const char *
 take_name(struct checking *checking, const char *path, const char *json)
 {
@@ -104,6 +104,9 @@ take_name(struct checking *checking, const char *path, const char *json)
 		    &checking->taken, "%s%c%s%c", name, '\0', path, '\0');
 	free(name);
 	cli_view_object_free(&object);
+	/* Found in its folder, and named itself. */
+	if (holder != NULL && strcmp(holder, path) == 0)
+		return NULL;
 	return holder;
 }
 
