@@ -50,16 +50,10 @@ static enum lun_code
 open_stores(struct lun_engine *engine, bool must_exist, struct lun_err *err)
 {
 	const struct lun_settings *settings = &engine->settings;
-	struct lun_store_options options = {
-	    .busy_timeout_ms = settings->busy_timeout_ms,
-	    .call_timeout_ms = settings->call_timeout_ms,
-	    .synchronous = settings->synchronous,
-	    .wal_autocheckpoint_pages = settings->wal_autocheckpoint_pages,
-	    .cache_kib = settings->sqlite_cache_kib,
-	    .must_exist = must_exist,
-	};
+	struct lun_store_options options = lun_settings_for_stores(settings);
 	enum lun_code code;
 
+	options.must_exist = must_exist;
 	if (settings->events == NULL || settings->models == NULL)
 		return lun_fail(err, LUN_CONFIG,
 		    "opening an engine: the setting \"%s\" is missing: give "

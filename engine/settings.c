@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "event_store.h"
 #include "nearest.h"
 #include "text.h"
 
@@ -491,4 +492,16 @@ lun_settings_free(struct lun_settings *settings)
 		return;
 	free(settings->memory);
 	*settings = (struct lun_settings){0};
+}
+
+struct lun_store_options
+lun_settings_for_stores(const struct lun_settings *settings)
+{
+	return (struct lun_store_options){
+	    .busy_timeout_ms = settings->busy_timeout_ms,
+	    .call_timeout_ms = settings->call_timeout_ms,
+	    .synchronous = settings->synchronous,
+	    .wal_autocheckpoint_pages = settings->wal_autocheckpoint_pages,
+	    .cache_kib = settings->sqlite_cache_kib,
+	};
 }

@@ -8,6 +8,8 @@
 
 #include "lunette.h"
 
+struct lun_store_options;
+
 enum lun_setting_type {
 	LUN_SETTING_TEXT,
 	LUN_SETTING_NUMBER, /* a whole number within its limits */
@@ -72,5 +74,9 @@ enum lun_code lun_setting_check(const struct lun_setting_entry *entry,
 enum lun_code lun_settings_make(const struct lun_setting *given, size_t count,
     struct lun_settings *out, struct lun_err *err) LUN_MUSTCHECK;
 void lun_settings_free(struct lun_settings *settings);
+
+/* What concerns stores; texts are borrowed. */
+struct lun_store_options lun_settings_for_stores(
+    const struct lun_settings *settings);
 
 #endif

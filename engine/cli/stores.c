@@ -61,6 +61,7 @@ cli_open_events(
 {
 	struct lun_setting given[CLI_SETTINGS_MAX];
 	struct lun_settings settings;
+	struct lun_store_options options;
 	enum lun_code code;
 
 	require_url(cli, "events");
@@ -68,14 +69,8 @@ cli_open_events(
 	    given, cli_layers_settings(&cli->layers, given), &settings, err);
 	if (code != LUN_OK)
 		return code;
-	code = lun_event_store_open(settings.events,
-	    &(struct lun_store_options){
-		.busy_timeout_ms = settings.busy_timeout_ms,
-		.synchronous = settings.synchronous,
-		.wal_autocheckpoint_pages = settings.wal_autocheckpoint_pages,
-		.cache_kib = settings.sqlite_cache_kib,
-	    },
-	    events, err);
+	options = lun_settings_for_stores(&settings);
+	code = lun_event_store_open(settings.events, &options, events, err);
 	lun_settings_free(&settings);
 	return code;
 }

@@ -1,4 +1,9 @@
+local helper = require "spec.helper"
+local postgres = require "spec.postgres_server"
+local proxies = require "proxy_test"
 local workplace = require "spec.cli.workplace"
+
+local server, why = postgres.start()
 
 local looks = {
   { "status" },
@@ -81,5 +86,34 @@ describe("a command that changes something", function()
       place:done(command)
       place:done { "status" }
     end
+  end)
+end)
+
+describe("a command that only writes events #postgres", function()
+  if not server then
+    pending(why)
+    return
+  end
+
+  it("waits for the server as long as call_timeout_ms says", function()
+    local place = workplace.new()
+    local dir = helper.tmpdir()
+    local proxy = proxies.start(dir .. "/.s.PGSQL.5432",
+      server.dir .. "/.s.PGSQL.5432")
+    place.env.LUNETTE_EVENTS =
+      server:new_database().url:gsub("host=[^&]*", "host=" .. dir)
+    place.env.LUNETTE_CALL_TIMEOUT_MS = "200"
+    place:write("a.jsonl", '{"stream":"s","type":"T","data":1}\n')
+    proxy:stall()
+    for _, command in ipairs {
+      { "append", "--stream", "s", "--type", "T", "--data", "1" },
+      { "import", "a.jsonl" },
+    } do
+      local code, _, err = place:run(command)
+      assert.equal(1, code)
+      assert.matches("did not answer within 200 ms (call_timeout_ms)", err, 1,
+        true)
+    end
+    proxy:close()
   end)
 end)
