@@ -191,6 +191,22 @@ read_events(struct lun_engine *engine, struct lun_read *request,
 	return code;
 }
 
+/* A store refuses to read on from a place that is past its end. */
+static enum lun_code
+is_past_end(struct lun_engine *engine, struct lun_position after, bool *past,
+    struct lun_err *err)
+{
+	struct lun_position head;
+	enum lun_code code;
+
+	pthread_mutex_lock(&engine->answer_lock);
+	code = lun_event_store_head(engine->event_reader, &head, err);
+	pthread_mutex_unlock(&engine->answer_lock);
+	if (code == LUN_OK)
+		*past = lun_position_compare(after, head) > 0;
+	return code;
+}
+
 enum lun_code
 lun_engine_events(struct lun_engine *engine,
     const struct lun_events_filter *filter, lun_event_fn *event, void *arg,
@@ -206,11 +222,14 @@ lun_engine_events(struct lun_engine *engine,
 	};
 	struct lun_batch *batch;
 	enum lun_code code = LUN_OK;
+	bool past_end = false;
 
 	if (filter->after != NULL)
 		code = lun_event_store_parse_position(engine->event_reader,
 		    lun_text_of(filter->after), &request.after, err);
-	if (code != LUN_OK)
+	if (code == LUN_OK && filter->after != NULL)
+		code = is_past_end(engine, request.after, &past_end, err);
+	if (code != LUN_OK || past_end)
 		return code;
 	batch = lun_batch_new();
 	if (batch == NULL)

@@ -53,6 +53,13 @@ describe("lunette events", function()
     assert.equal("", positions("--stream", "none"))
   end)
 
+  it("has nothing to print past the end", function()
+    assert.equal("", positions("--after", "3"))
+    assert.equal("", positions("--after", "999"))
+    assert.matches("^position[^\n]*\n$", place:done { "events", "--after",
+      "999" })
+  end)
+
   it("shows what is nested as deeply as may be", function()
     local deepest = ("["):rep(100) .. ("]"):rep(100)
     place:done { "append", "--stream", "deep", "--type", "T",
