@@ -79,11 +79,12 @@ static enum lun_code
 run_append(struct cli *cli, struct lun_err *err)
 {
 	const char *data = cli_value(cli, "data");
+	const char *id = cli_value(cli, "id");
 	struct lun_buffer input = {0};
 	struct lun_append append = {
 	    .event =
 		{
-		    .id = lun_text_of(cli_value(cli, "id")),
+		    .id = lun_text_of(id),
 		    .stream = lun_text_of(cli_value(cli, "stream")),
 		    .type = lun_text_of(cli_value(cli, "type")),
 		    .data = lun_text_of(data),
@@ -93,6 +94,9 @@ run_append(struct cli *cli, struct lun_err *err)
 	};
 	enum lun_code code = LUN_OK;
 
+	/* A new id in its place would store a repeated event twice. */
+	if (id != NULL && id[0] == '\0')
+		cli_misuse(cli, "--id is empty: leave it out for a new id");
 	if (strcmp(data, "-") == 0) {
 		code = read_input(&input, err);
 		append.event.data = (struct lun_text){

@@ -34,6 +34,13 @@ describe("lunette append", function()
       place:sql("bank.db", "SELECT id, metadata FROM events"))
   end)
 
+  it("refuses an empty id, as that of a variable that is not set", function()
+    local code, out, err = append("--data", "1", "--id", "")
+    assert.same({ 2, "" }, { code, out })
+    assert.matches("lunette append: --id is empty", err, 1, true)
+    assert.is_nil(io.open(place:path "bank.db"))
+  end)
+
   it("reads the data from standard input", function()
     local code = place:run({ "append", "--stream", "s", "--type", "T",
       "--data", "-" }, { stdin = '{"long": true}\n' })
