@@ -1,7 +1,6 @@
 /* main.c - the command lunette. */
 
 #include <argp.h>
-#include <errno.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <signal.h>
@@ -13,6 +12,7 @@
 #include "command.h"
 #include "help.h"
 #include "options.h"
+#include "output.h"
 
 /* Widths of characters only: numbers keep their points. */
 static void
@@ -21,16 +21,6 @@ use_utf8(void)
 	setlocale(LC_CTYPE, "");
 	if (strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
 		setlocale(LC_CTYPE, "C.UTF-8");
-}
-
-/* A full disk behind standard output is a failure like any other. */
-static enum lun_code
-flush_results(struct lun_err *err)
-{
-	if (ferror(stdout) || fflush(stdout) != 0)
-		return lun_fail(err, LUN_IO, "writing to standard output: %s",
-		    strerror(errno));
-	return LUN_OK;
 }
 
 static void
@@ -67,8 +57,6 @@ run_command(struct cli *cli)
 		code = cli->command->run(cli, &err);
 	}
 	if (code == LUN_OK)
-		code = flush_results(&err);
-	if (code == LUN_OK)
 		return CLI_DONE;
 	fflush(stdout);
 	if (err.message[0] != '\0')
@@ -86,7 +74,7 @@ show_overview(void)
 	cli_help_overview(&text);
 	fwrite(text.bytes, 1, text.length, stdout);
 	lun_buffer_free(&text);
-	return fflush(stdout) == 0 ? CLI_DONE : CLI_FAILED;
+	return CLI_DONE;
 }
 
 int
@@ -96,6 +84,8 @@ main(int argc, char **argv)
 	char version[64];
 	int status;
 
+	if (!cli_output_begin())
+		return CLI_FAILED;
 	use_utf8();
 	argp_err_exit_status = CLI_MISUSE;
 	/* Nobody needs to be told how short options take arguments. */

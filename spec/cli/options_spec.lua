@@ -122,9 +122,27 @@ try 'lunette rebuild --timeout '
     assert.equal(2, (place:run { "completion", "tcsh" }))
   end)
 
-  it("fails when its results cannot be written", function()
-    local code, _, err = helper.run(helper.lunette .. " man > /dev/full")
-    assert.equal(1, code)
-    assert.matches("writing to standard output: No space left", err, 1, true)
+  it("fails when its results cannot be written, and says why", function()
+    local lines = {}
+    for i = 1, 1000 do
+      lines[i] = ('{"stream":"s","type":"T","data":%d}\n'):format(i)
+    end
+    place:done({ "import", "-" }, { stdin = table.concat(lines) })
+    for _, words in ipairs {
+      { "man" },
+      { "--help" },
+      { "--version" },
+      {},
+      { "help", "append" },
+      { "append", "--help" },
+      { "events", "--limit", "0" },
+      { "events", "--limit", "0", "--json" },
+    } do
+      local options = { stdout = "/dev/full" }
+      local child = place:spawn(words, options)
+      assert.equal(1, (child:wait()), table.concat(words, " "))
+      assert.equal("lunette: writing to standard output: No space left on "
+        .. "device\n", child:stderr())
+    end
   end)
 end)
