@@ -81,6 +81,19 @@ local preload = os.getenv "LD_PRELOAD"
 support.setenv("LD_PRELOAD", nil)
 helper.preload = preload -- for a command that goes on as an interpreter
 
+-- Settings are what a spec gives to the command, and what the run of specs has
+-- in its own environment is none of them.
+local function runs_command(argv)
+  for i, word in ipairs(argv) do
+    if i == 1 and word:find "lua[%d.]*$" then
+      return false
+    end
+    if word:find "/lunette$" or word:find(helper.lunette, 1, true) then
+      return true
+    end
+  end
+end
+
 -- The command carries its sanitizer itself and looks for leaks where that
 -- works; an interpreter that will load the module needs the runtime, and has
 -- leaks of its own.
@@ -96,6 +109,7 @@ local function environment(argv, changes)
   for name, value in pairs(changes or {}) do
     names[name] = value
   end
+  local command = runs_command(argv)
   local list = {}
   for name, value in pairs(names) do
     if value then
@@ -104,7 +118,7 @@ local function environment(argv, changes)
   end
   for _, entry in ipairs(support.environ()) do
     local name = entry:match "^[^=]*"
-    if names[name] == nil then
+    if names[name] == nil and not (command and name:find "^LUNETTE_") then
       list[#list + 1] = entry
     end
   end

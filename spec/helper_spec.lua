@@ -23,6 +23,15 @@ describe("the spec helper", function()
     assert.equal("in\n" .. folder .. "\ny\n", out)
   end)
 
+  it("gives the command no settings but those of the spec", function()
+    helper.setenv("LUNETTE_WHATEVER", "1")
+    local _, _, plain = helper.run { helper.lunette, "man" }
+    local _, _, shell = helper.run(helper.lunette .. " man >/dev/null")
+    local _, other = helper.run "echo $LUNETTE_WHATEVER"
+    helper.setenv("LUNETTE_WHATEVER", nil)
+    assert.same({ "", "", "1\n" }, { plain, shell, other })
+  end)
+
   it("limits the size of files", function()
     local code, _, err = helper.run(
       "head -c 9000 /dev/zero >big",

@@ -9,6 +9,12 @@
 #include <unistd.h>
 
 #include "../error.h"
+#include "../nearest.h"
+
+#define PREFIX "LUNETTE_"
+
+/* Variables that are no settings; named as if they were. */
+static const char *const own_variables[] = {"config", "projections", NULL};
 
 void
 cli_flag_name(const char *setting, char name[CLI_VARIABLE_NAME_MAX])
@@ -23,8 +29,8 @@ cli_flag_name(const char *setting, char name[CLI_VARIABLE_NAME_MAX])
 void
 cli_variable_name(const char *setting, char name[CLI_VARIABLE_NAME_MAX])
 {
-	size_t length = (size_t)snprintf(
-	    name, CLI_VARIABLE_NAME_MAX, "LUNETTE_%s", setting);
+	size_t length =
+	    (size_t)snprintf(name, CLI_VARIABLE_NAME_MAX, PREFIX "%s", setting);
 
 	for (size_t i = 0; i < length && i + 1 < CLI_VARIABLE_NAME_MAX; i++)
 		name[i] = (char)toupper((unsigned char)name[i]);
@@ -176,6 +182,69 @@ cli_layers_settle(struct cli_layers *layers, struct lun_err *err)
 		code =
 		    cli_layer_add_projection(chosen, CLI_DEFAULT_FOLDER, err);
 	return code;
+}
+
+/* ---- variables that mean nothing --------------------------------------- */
+
+struct variable {
+	const char *name;
+	size_t length;
+	bool known;
+	struct lun_nearest nearest; /* of the settings */
+};
+
+static void
+compare_variable(struct variable *variable, const char *setting)
+{
+	const struct lun_text rest = {
+	    variable->name + strlen(PREFIX), variable->length - strlen(PREFIX)};
+	char name[CLI_VARIABLE_NAME_MAX];
+
+	cli_variable_name(setting, name);
+	if (lun_text_equal(lun_text_of(name),
+		(struct lun_text){variable->name, variable->length}))
+		variable->known = true;
+	lun_nearest_consider(&variable->nearest, rest, lun_text_of(setting));
+}
+
+static void
+warn_of_variable(const struct variable *variable, struct cli_screen *screen)
+{
+	char nearest[CLI_VARIABLE_NAME_MAX];
+	int length = variable->length > 100 ? 100 : (int)variable->length;
+
+	if (variable->nearest.word.bytes == NULL) {
+		cli_screen_say(screen,
+		    "lunette: %.*s in the environment is no setting: "
+		    "\"lunette --help\" lists them all",
+		    length, variable->name);
+		return;
+	}
+	cli_variable_name(variable->nearest.word.bytes, nearest);
+	cli_screen_say(screen,
+	    "lunette: %.*s in the environment is no setting; did you mean %s?",
+	    length, variable->name, nearest);
+}
+
+void
+cli_layers_warn(struct cli_screen *screen)
+{
+	for (char **entry = environ; *entry != NULL; entry++) {
+		struct variable variable = {
+		    .name = *entry, .length = strcspn(*entry, "=")};
+
+		/* An empty one is as good as absent. */
+		if (strncmp(*entry, PREFIX, strlen(PREFIX)) != 0 ||
+		    strcmp(*entry + variable.length, "=") == 0)
+			continue;
+		for (int i = 0; lun_setting_entries[i].name != NULL; i++)
+			compare_variable(
+			    &variable, lun_setting_entries[i].name);
+		for (int i = 0; own_variables[i] != NULL; i++)
+			compare_variable(&variable, own_variables[i]);
+		if (!variable.known)
+			warn_of_variable(&variable, screen);
+	}
 }
 
 void

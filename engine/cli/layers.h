@@ -9,6 +9,7 @@
 #include "../lunette.h"
 #include "../script/settings_file.h"
 #include "../settings.h"
+#include "screen.h"
 
 #define CLI_SETTINGS_MAX      64
 #define CLI_DEFAULT_CONFIG    "lunette.lua"
@@ -42,6 +43,8 @@ enum lun_code cli_layer_add_projection(struct cli_layer *layer,
 /* Fill `chosen` from file, environment and flags. */
 enum lun_code cli_layers_settle(
     struct cli_layers *layers, struct lun_err *err) LUN_MUSTCHECK;
+/* Say which variables look like settings and are none. */
+void cli_layers_warn(struct cli_screen *screen);
 void cli_layers_free(struct cli_layers *layers);
 
 /* The chosen value of a setting, or NULL. */

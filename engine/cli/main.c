@@ -54,6 +54,8 @@ run_command(struct cli *cli)
 
 	if (code == LUN_OK) {
 		set_log_level(cli);
+		if (cli->screen.level >= LUN_LOG_WARNING)
+			cli_layers_warn(&cli->screen);
 		code = cli->command->run(cli, &err);
 	}
 	if (code == LUN_OK)

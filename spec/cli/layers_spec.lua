@@ -96,6 +96,31 @@ describe("settings", function()
     assert.matches("LUNETTE_SYNCHRONOUS: ", err, 1, true)
   end)
 
+  it("are warned of in the environment if they are none", function()
+    place.env.LUNETTE_EVENTS = "memory:"
+    place.env.LUNETTE_PROJECTIONS = "projections"
+    place.env.LUNETTE_BATCH_EVENT = "5"
+    place.env.LUNETTE_PROJECTION = "projections"
+    place.env.LUNETTE_WHATEVER = "5"
+    place.env.LUNETTE_EMPTY = ""
+    local code, out, err = place:run(append)
+    assert.same({ 0, "1\n" }, { code, out })
+    local lines = {}
+    for line in err:gmatch "[^\n]+" do
+      lines[#lines + 1] = line
+    end
+    table.sort(lines)
+    assert.same({
+      "lunette: LUNETTE_BATCH_EVENT in the environment is no setting; did you "
+        .. "mean LUNETTE_BATCH_EVENTS?",
+      "lunette: LUNETTE_PROJECTION in the environment is no setting; did you "
+        .. "mean LUNETTE_PROJECTIONS?",
+      "lunette: LUNETTE_WHATEVER in the environment is no setting: "
+        .. '"lunette --help" lists them all',
+    }, lines)
+    assert.equal("", select(3, place:run(with("--log-level", "error"))))
+  end)
+
   it("do not show passwords", function()
     local url = "sql://ada:secret@host/db"
     local code, _, err = place:run { "run", "-p", url, "-e", "memory:", "-m",
