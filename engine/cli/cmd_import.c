@@ -16,13 +16,20 @@
 #include "signals.h"
 #include "stores.h"
 
-#define BATCH_EVENTS 5000
-#define BATCH_BYTES  ((size_t)16 << 20)
+#define BATCH_EVENTS   5000
+#define BATCH_BYTES    ((size_t)16 << 20)
+#define COMPLAINTS_MAX 1000
 
 /* An event waiting in the batch: what is beside the event itself. */
 struct waiting {
 	uint64_t line;
 	int64_t expected_version;
+};
+
+/* A line that is no event, told when those before it have been appended. */
+struct complaint {
+	uint64_t line;
+	char *message;
 };
 
 struct import {
@@ -38,23 +45,56 @@ struct import {
 	struct waiting waiting[BATCH_EVENTS];
 	struct lun_append appends[BATCH_EVENTS];
 	struct lun_append_result results[BATCH_EVENTS];
+	struct complaint complaints[COMPLAINTS_MAX]; /* of this batch */
+	size_t complaint_count, complaints_told;
 
 	uint64_t added, existed, bad;
 };
 
 /* ---- a batch ----------------------------------------------------------- */
 
-/* With --keep-going a bad line is said and left out, else it is the end. */
-static enum lun_code
-bad_line(struct import *import, uint64_t line, const struct lun_err *failure,
-    struct lun_err *err)
+static void
+say_line(struct import *import, uint64_t line, const char *message)
 {
 	import->bad++;
-	if (!import->keep_going)
-		return lun_fail(err, failure->code, "%s: line %" PRIu64 ": %s",
-		    import->path, line, failure->message);
 	cli_screen_say(&import->cli->screen, "%s: line %" PRIu64 ": %s",
+	    import->path, line, message);
+}
+
+/* What is waiting about lines before this one. */
+static void
+tell_complaints(struct import *import, uint64_t before)
+{
+	while (import->complaints_told < import->complaint_count) {
+		struct complaint *next =
+		    &import->complaints[import->complaints_told];
+
+		if (next->line >= before)
+			return;
+		say_line(import, next->line, next->message);
+		free(next->message);
+		import->complaints_told++;
+	}
+	import->complaint_count = import->complaints_told = 0;
+}
+
+static enum lun_code
+end_at_line(struct import *import, uint64_t line, const struct lun_err *failure,
+    struct lun_err *err)
+{
+	return lun_fail(err, failure->code, "%s: line %" PRIu64 ": %s",
 	    import->path, line, failure->message);
+}
+
+/* With --keep-going it is said and left out, else it is the end. */
+static enum lun_code
+refused_line(struct import *import, uint64_t line,
+    const struct lun_err *failure, struct lun_err *err)
+{
+	if (!import->keep_going)
+		return end_at_line(import, line, failure, err);
+	tell_complaints(import, line);
+	say_line(import, line, failure->message);
 	return LUN_OK;
 }
 
@@ -93,7 +133,7 @@ append_range(struct import *import, size_t from, size_t to, struct lun_err *err)
 		return lun_fail(
 		    err, code, "%s: %s", import->path, failure.message);
 	if (to - from == 1)
-		return bad_line(
+		return refused_line(
 		    import, import->waiting[from].line, &failure, err);
 	code = append_range(import, from, middle, err);
 	return code == LUN_OK ? append_range(import, middle, to, err) : code;
@@ -103,17 +143,17 @@ static enum lun_code
 append_batch(struct import *import, struct lun_err *err)
 {
 	struct lun_batch *batch = import->batch;
-	enum lun_code code;
+	enum lun_code code = LUN_OK;
 
-	if (batch->count == 0)
-		return LUN_OK;
 	for (size_t i = 0; i < batch->count; i++)
 		import->appends[i] = (struct lun_append){
 		    .event = batch->events[i],
 		    .expected_version = import->waiting[i].expected_version,
 		};
-	code = append_range(import, 0, batch->count, err);
+	if (batch->count > 0)
+		code = append_range(import, 0, batch->count, err);
 	lun_batch_clear(batch);
+	tell_complaints(import, UINT64_MAX);
 	return code;
 }
 
@@ -128,6 +168,27 @@ show_progress(struct import *import)
 }
 
 /* ---- a line ------------------------------------------------------------ */
+
+/* A line that is no event. What is wrong before it comes first. */
+static enum lun_code
+bad_line(struct import *import, uint64_t line, const struct lun_err *failure,
+    struct lun_err *err)
+{
+	struct complaint complaint = {line, NULL};
+	enum lun_code code;
+
+	if (!import->keep_going) {
+		code = append_batch(import, err);
+		return code == LUN_OK ? end_at_line(import, line, failure, err)
+				      : code;
+	}
+	complaint.message = strdup(failure->message);
+	if (complaint.message == NULL)
+		return lun_fail(err, LUN_NOMEM,
+		    "%s: line %" PRIu64 ": out of memory", import->path, line);
+	import->complaints[import->complaint_count++] = complaint;
+	return LUN_OK;
+}
 
 static bool
 is_blank(struct lun_text line)
@@ -160,9 +221,11 @@ take_line(struct import *import, struct lun_text line, struct lun_err *err)
 }
 
 static bool
-is_full(const struct lun_batch *batch)
+is_full(const struct import *import)
 {
-	return batch->count == BATCH_EVENTS || batch->bytes >= BATCH_BYTES;
+	return import->batch->count == BATCH_EVENTS ||
+	       import->batch->bytes >= BATCH_BYTES ||
+	       import->complaint_count == COMPLAINTS_MAX;
 }
 
 /* LUN_NOTFOUND at the end of the file. */
@@ -205,7 +268,7 @@ import_lines(struct import *import, struct lun_err *err)
 
 	while (code == LUN_OK) {
 		code = next_line(import, err);
-		if (code != LUN_OK || !is_full(import->batch))
+		if (code != LUN_OK || !is_full(import))
 			continue;
 		code = append_batch(import, err);
 		show_progress(import);
@@ -261,6 +324,7 @@ import_in_transaction(struct import *import, struct lun_err *err)
 	if (code != LUN_OK)
 		return code;
 	code = import_lines(import, err);
+	tell_complaints(import, UINT64_MAX);
 	if (code != LUN_OK) {
 		lun_event_store_rollback(import->events);
 		return code;

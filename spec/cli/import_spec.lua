@@ -102,6 +102,30 @@ describe("lunette import", function()
     assert.equal("3", stored())
   end)
 
+  it("tells of bad lines in their order", function()
+    local conflict = line(9, ',"version":9')
+    local order = { conflict, "nonsense\n", conflict, line(1), "nonsense\n",
+      conflict, conflict, "nonsense\n", line(2), "nonsense\n" }
+    place:write("a.jsonl", table.concat(order))
+    local _, _, err = place:run { "import", "--keep-going", "a.jsonl" }
+    local told = {}
+    for number in err:gmatch "a.jsonl: line (%d+): " do
+      told[#told + 1] = number
+    end
+    assert.equal("1 2 3 5 6 7 8 10", table.concat(told, " "))
+    assert.equal("2", stored())
+    _, _, err = place:run { "import", "a.jsonl" }
+    assert.matches("a.jsonl: line 1: ", err, 1, true)
+  end)
+
+  it("tells of any number of bad lines", function()
+    place:write("a.jsonl", line(1) .. ("nonsense\n"):rep(2500) .. line(2))
+    local code, out, err = place:run { "import", "--keep-going", "a.jsonl" }
+    assert.same({ 1, "a.jsonl: 2 events added, 2,500 bad lines left out\n" },
+      { code, out })
+    assert.equal(2500, select(2, err:gsub("a.jsonl: line %d+: ", "")))
+  end)
+
   it("names the line to blame in a batch of many", function()
     local lines = {}
     for i = 1, 7000 do
