@@ -122,6 +122,11 @@ choose_folder(const struct cli *cli, const char **folder, struct lun_err *err)
 	*folder = chosen->projections[0];
 	if (mkdir(*folder, 0777) == 0)
 		return LUN_OK;
+	if (errno == EEXIST)
+		return lun_fail(err, LUN_CONFIG,
+		    "%s is no folder: name one with -p, for %s.lua to be "
+		    "written into",
+		    *folder, cli_argument(cli, 0));
 	return lun_fail(
 	    err, LUN_IO, "making the folder %s: %s", *folder, strerror(errno));
 }

@@ -30,6 +30,14 @@ describe("lunette new", function()
     assert.matches('name = "things"', place:read "scripts/things.lua", 1, true)
   end)
 
+  it("needs a folder", function()
+    place:write("one.lua", "mine")
+    local code, out, err = place:run { "-p", "one.lua", "new", "things" }
+    assert.same({ 1, "" }, { code, out })
+    assert.equal("lunette new: one.lua is no folder: name one with -p, for "
+      .. "things.lua to be written into\n", err)
+  end)
+
   it("tells programs what it wrote, whatever the folder is called", function()
     assert.equal([[{"script":"a\"b/things.lua","spec":"a\"b/things_spec.lua"}]]
       .. "\n", place:done { "--json", "-p", 'a"b', "new", "things" })
