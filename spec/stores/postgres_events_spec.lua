@@ -175,8 +175,9 @@ describe("a postgres event store #postgres", function()
     end)
 
     it("is made once by many at a time", function()
-      local code = helper.run(("for i in 1 2 3 4 5 6; do %s -e '%s' & done; "
-        .. "wait"):format("lua5.4", ([[
+      local code = helper.run(("all=; for i in 1 2 3 4 5 6; do "
+        .. "%s -e '%s' & all=\"$all $!\"; done; "
+        .. "for one in $all; do wait $one || exit 1; done"):format("lua5.4", ([[
           package.path = "./?.lua;" .. package.path
           require "spec.helper"
           assert(require "event_store_test".open("%s")):close()
