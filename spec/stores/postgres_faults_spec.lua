@@ -53,7 +53,7 @@ describe("a postgres event store with faults #postgres", function()
   local function slow_store(options)
     database:sql [[
       CREATE VIEW slow AS
-      SELECT e.*, pg_sleep(0.01)::text AS pause FROM lunette_events e]]
+      SELECT e.*, '0' || pg_sleep(0.01)::text AS pause FROM lunette_events e]]
     return assert(event_store.open(database:with(
       "layout=custom&table=slow&position=position&transaction_id="
         .. "transaction_id&id=id&stream=stream&version=version&type=type"

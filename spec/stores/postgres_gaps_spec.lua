@@ -550,13 +550,13 @@ describe("a postgres layout with late events #postgres", function()
     local layout, url = start "marten"
     local there = server:new_database()
     there:sql(layout.schema .. "CREATE PUBLICATION all_events FOR ALL TABLES")
-    server:sql(url:match "/(lunette_%d+)", ([[
+    server:sql(url:match "/(lunette_[%x_]+)", ([[
       CREATE SUBSCRIPTION copy CONNECTION 'host=%s user=%s dbname=%s'
       PUBLICATION all_events WITH (create_slot = false, slot_name = NONE,
         enabled = false, copy_data = false)]]):format(
         server.dir, server.user, there.name))
     local store, message, code = event_store.open(url)
-    server:sql(url:match "/(lunette_%d+)", "DROP SUBSCRIPTION copy")
+    server:sql(url:match "/(lunette_[%x_]+)", "DROP SUBSCRIPTION copy")
     assert.is_nil(store)
     assert.equal("config", code)
     assert.matches('"mt_events" is filled by a subscription', message)
