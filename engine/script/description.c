@@ -10,6 +10,7 @@
 
 #include "../error.h"
 #include "../nearest.h"
+#include "locate.h"
 
 #define RETRIES_MAX 100
 #define TYPES_MAX   1000
@@ -18,6 +19,8 @@ struct reader {
 	lua_State *L;
 	int table;
 	const char *chunk;
+	struct lun_text source;
+	struct lun_locate_path at; /* what is being read */
 	struct lun_description *out;
 	struct lun_err *err;
 };
@@ -26,12 +29,16 @@ struct reader {
 static bool LUN_PRINTF(2, 3) complain(struct reader *r, const char *fmt, ...)
 {
 	char what[sizeof r->err->message];
+	int line = lun_locate(r->source, &r->at);
 	va_list args;
 
 	va_start(args, fmt);
 	vsnprintf(what, sizeof what, fmt, args);
 	va_end(args);
-	lun_fail(r->err, LUN_SCRIPT, "%s: %s", r->chunk, what);
+	if (line > 0)
+		lun_fail(r->err, LUN_SCRIPT, "%s:%d: %s", r->chunk, line, what);
+	else
+		lun_fail(r->err, LUN_SCRIPT, "%s: %s", r->chunk, what);
 	return false;
 }
 
@@ -235,6 +242,7 @@ read_handled(struct reader *r, int i)
 {
 	struct lun_text type;
 
+	r->at.item = (size_t)i;
 	lua_rawgeti(r->L, -1, i);
 	if (lua_type(r->L, -1) != LUA_TSTRING)
 		return complain(
@@ -286,10 +294,11 @@ read_on_entry(struct reader *r)
 {
 	struct lun_text type;
 
+	r->at.inner = LUN_TEXT_NONE;
 	if (lua_type(r->L, -2) != LUA_TSTRING)
 		return complain(
 		    r, "on: expected event types as keys, %s", got(r->L, -2));
-	type = text_at(r->L, -2);
+	type = r->at.inner = text_at(r->L, -2);
 	if (type.length == 0)
 		return complain(r, "on: has an empty event type");
 	if (!lua_isfunction(r->L, -1))
@@ -348,11 +357,12 @@ read_field(struct reader *r)
 	struct lun_text name;
 	struct lun_err why;
 
+	r->at.inner = LUN_TEXT_NONE;
 	if (lua_type(r->L, -2) != LUA_TSTRING)
 		return complain(r,
 		    "fields: expected a table of types by field name, such as "
 		    "{ balance = \"integer\" }");
-	name = text_at(r->L, -2);
+	name = r->at.inner = text_at(r->L, -2);
 	if (lun_schema_check_field_name(name, &why) != LUN_OK)
 		return complain(r, "fields: %s", why.message);
 	if (lua_type(r->L, -1) != LUA_TSTRING)
@@ -400,6 +410,7 @@ read_fields(struct reader *r)
 	for (lua_pushnil(r->L); lua_next(r->L, fields) != 0; lua_pop(r->L, 1))
 		if (!read_field(r))
 			return false;
+	r->at.inner = LUN_TEXT_NONE;
 	qsort(schema->fields, schema->field_count, sizeof *schema->fields,
 	    compare_fields);
 	return lun_schema_check(schema, &why) == LUN_OK ||
@@ -494,12 +505,14 @@ read_indexes(struct reader *r)
 	if (schema->indexes == NULL)
 		return complain_memory(r);
 	for (int i = 1; i <= count; i++) {
+		r->at.item = (size_t)i;
 		lua_rawgeti(r->L, -1, i);
 		if (!read_index(r, &schema->indexes[schema->index_count], i))
 			return false;
 		schema->index_count++;
 		lua_pop(r->L, 1);
 	}
+	r->at.item = 0;
 	return lun_schema_check(schema, &why) == LUN_OK ||
 	       complain(r, "indexes: %s", why.message);
 }
@@ -546,11 +559,12 @@ check_key(struct reader *r)
 {
 	struct lun_text key;
 
+	r->at.key = LUN_TEXT_NONE;
 	if (lua_type(r->L, -2) != LUA_TSTRING)
 		return complain(r,
 		    "the script must return one table with named fields, such "
 		    "as name and version");
-	key = text_at(r->L, -2);
+	key = r->at.key = text_at(r->L, -2);
 	for (size_t i = 0; i < KEY_COUNT; i++)
 		if (lun_text_equal(key, lun_text_of(keys[i].key)))
 			return true;
@@ -566,6 +580,8 @@ read_table(struct reader *r)
 		if (!check_key(r))
 			return false;
 	for (size_t i = 0; i < KEY_COUNT; i++) {
+		r->at =
+		    (struct lun_locate_path){.key = lun_text_of(keys[i].key)};
 		push_key(r, keys[i].key);
 		if (!keys[i].read(r))
 			return false;
@@ -576,12 +592,13 @@ read_table(struct reader *r)
 
 enum lun_code
 lun_description_read(lua_State *L, int index, const char *chunk,
-    struct lun_description *out, struct lun_err *err)
+    struct lun_text source, struct lun_description *out, struct lun_err *err)
 {
 	struct lun_err local;
 	struct reader r = {.L = L,
 	    .table = lua_absindex(L, index),
 	    .chunk = chunk,
+	    .source = source,
 	    .out = out,
 	    .err = err != NULL ? err : &local};
 	int top = lua_gettop(L);

@@ -20,12 +20,14 @@ struct lun_description {
 };
 
 /*
- * Read the table at index. LUN_SCRIPT with "chunk: field: what is wrong". May
- * raise for want of memory; what was read until then is in out and freed with
- * it.
+ * Read the table at index, which the chunk of this source returned. LUN_SCRIPT
+ * with "chunk:line: field: what is wrong", without the line where the source
+ * does not tell it for certain. May raise for want of memory; what was read
+ * until then is in out and freed with it.
  */
 enum lun_code lun_description_read(lua_State *L, int index, const char *chunk,
-    struct lun_description *out, struct lun_err *err) LUN_MUSTCHECK;
+    struct lun_text source, struct lun_description *out,
+    struct lun_err *err) LUN_MUSTCHECK;
 void lun_description_free(struct lun_description *description);
 
 #endif

@@ -29,7 +29,7 @@ local function refused(changes)
   local script, err = load(changes)
   assert.is_nil(script)
   assert.equal("script", err.code)
-  return err.message:match "^accounts.lua: (.*)$" or err.message
+  return err.message:match "^accounts.lua:%d+: (.*)$" or err.message
 end
 
 describe("a script", function()
@@ -136,19 +136,19 @@ describe("a broken script", function()
 
   it("is refused when it returns no table", function()
     for source, what in pairs {
-      [""] = "got nothing",
-      ["return 5"] = "got a number",
-      ["return 'x'"] = "got text",
-      ["return function() end"] = "got a function",
+      [""] = ": got nothing",
+      ["\nreturn 5"] = ":2: got a number",
+      ["return 'x'"] = ":1: got text",
+      ["return function() end"] = ":1: got a function",
     } do
       local _, err = script_test.load(source)
-      assert.equal("script.lua: the script must return a table that "
-        .. "describes the projection, " .. what, err.message)
+      assert.equal("script.lua" .. what:gsub("got", "the script must return "
+        .. "a table that describes the projection, got"), err.message)
     end
     assert.equal("the script must return one table with named fields, such "
       .. "as name and version",
       select(2, script_test.load "return { 1 }").message
-        :match "^script.lua: (.*)$")
+        :match "^script.lua:1: (.*)$")
   end)
 
   local cases = {
