@@ -122,6 +122,52 @@ describe_frames(lua_State *L, int level, char *out, size_t size)
 	make_printable(out);
 }
 
+/* "path:line: " of the innermost frame that has a line; the path's length. */
+static size_t
+describe_place(lua_State *L, char *out, size_t size)
+{
+	lua_Debug frame;
+
+	out[0] = '\0';
+	for (int level = 0; lua_getstack(L, level, &frame); level++) {
+		lua_getinfo(L, "Sl", &frame);
+		if (frame.currentline <= 0)
+			continue;
+		snprintf(
+		    out, size, "%s:%d: ", frame.short_src, frame.currentline);
+		return strlen(frame.short_src);
+	}
+	return 0;
+}
+
+/* A message that has its place, if not this one, keeps it: error(x, 2). */
+static bool
+has_place(const char *message, const char *place, size_t path_length)
+{
+	return strncmp(message, place, path_length) == 0 &&
+	       message[path_length] == ':' && message[path_length + 1] >= '0' &&
+	       message[path_length + 1] <= '9';
+}
+
+static void
+describe_raised(lua_State *L, struct lun_err *failure)
+{
+	char place[LUA_IDSIZE + 16];
+	size_t path_length = describe_place(L, place, sizeof place);
+	const char *message;
+
+	if (lua_type(L, 1) != LUA_TSTRING) {
+		lun_fail(failure, LUN_SCRIPT,
+		    "%sthe script raised a %s in place of a message", place,
+		    luaL_typename(L, 1));
+		return;
+	}
+	message = lua_tostring(L, 1);
+	if (has_place(message, place, path_length))
+		place[0] = '\0';
+	lun_fail(failure, LUN_SCRIPT, "%s%s", place, message);
+}
+
 /*
  * The message handler. The text is taken only if it is one: a __tostring
  * could loop, and the host must not print what a script computes now.
@@ -133,12 +179,7 @@ describe_error(lua_State *L)
 
 	if (vm->spent != NOT_SPENT)
 		return 1;
-	if (lua_type(L, 1) == LUA_TSTRING)
-		lun_fail(&vm->failure, LUN_SCRIPT, "%s", lua_tostring(L, 1));
-	else
-		lun_fail(&vm->failure, LUN_SCRIPT,
-		    "the script raised a %s in place of a message",
-		    luaL_typename(L, 1));
+	describe_raised(L, &vm->failure);
 	make_printable(vm->failure.message);
 	describe_frames(L, 1, vm->failure.detail, sizeof vm->failure.detail);
 	return 1;
@@ -162,23 +203,6 @@ judge(struct lun_vm *vm, int64_t instructions)
 	if (budget->checks == 2)
 		budget->deadline_ns = now + vm->limits.cpu_ms * MS_PER_NS;
 	return now >= budget->deadline_ns ? SPENT_CPU : NOT_SPENT;
-}
-
-/* "path:line: " of the innermost frame that has a line. */
-static void
-describe_place(lua_State *L, char *out, size_t size)
-{
-	lua_Debug frame;
-
-	out[0] = '\0';
-	for (int level = 0; lua_getstack(L, level, &frame); level++) {
-		lua_getinfo(L, "Sl", &frame);
-		if (frame.currentline <= 0)
-			continue;
-		snprintf(
-		    out, size, "%s:%d: ", frame.short_src, frame.currentline);
-		return;
-	}
 }
 
 static void

@@ -69,6 +69,38 @@ describe("a Lua state", function()
     }, "\n"):gsub("upvalue", "function"), failure.detail)
   end)
 
+  it("puts the line in front of what has none", function()
+    for body, message in pairs {
+      ["error({})"] = "the script raised a table in place of a message",
+      ["error(lunette.null)"] =
+        "the script raised a userdata in place of a message",
+      ["error()"] = "the script raised a nil in place of a message",
+      ["coroutine.yield()"] = "attempt to yield from outside a coroutine",
+      ["error('no', 0)"] = "no",
+      ["error('script.lua: no', 0)"] = "script.lua: no",
+      ["error('', 0)"] = "",
+    } do
+      local failure = run(body)
+      assert.equal("script.lua:7: " .. message, failure.message)
+      assert.matches("script.lua:7: in function", failure.detail, 1, true)
+    end
+  end)
+
+  it("leaves a message the place that it names", function()
+    local prelude = [[
+      local function f() error("not here", 2) end]]
+    assert.equal("script.lua:7: not here", run("f()", nil, prelude).message)
+    assert.equal("script.lua:77: no", run("error('script.lua:77: no', 0)")
+      .message)
+  end)
+
+  it("knows its place in a file with any name", function()
+    local script = script_test.load("return { name = 'p', version = 1,\n"
+      .. "extract_model_id = function() error 'no' end,\n"
+      .. "apply_to_model = type }", { chunk = "a:5:b.lua" })
+    assert.equal("a:5:b.lua:2: no", script:run({ {} })[1].message)
+  end)
+
   it("shows library calls in the traceback", function()
     local failure = run "table.sort({ 2, 1 }, function() error 'no' end)"
     assert.matches("%[C%]: in function 'sort'", failure.detail)
