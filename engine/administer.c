@@ -323,6 +323,25 @@ check_not_running(struct lun_projection *p, struct lun_err *err)
 	    p->name);
 }
 
+/* A position that no event has had yet could never be read from. */
+static enum lun_code
+check_not_beyond(
+    struct lun_projection *p, struct lun_position position, struct lun_err *err)
+{
+	char wanted[LUN_POSITION_MAX], last[LUN_POSITION_MAX];
+	struct lun_position head;
+	enum lun_code code = lun_event_store_head(p->events, &head, err);
+
+	if (code != LUN_OK || lun_position_compare(position, head) <= 0)
+		return code;
+	lun_event_store_format_position(p->events, position, wanted);
+	lun_event_store_format_position(p->events, head, last);
+	return lun_fail(err, LUN_INVALID,
+	    "%s: position %s lies beyond the head of the event store, which "
+	    "is %s",
+	    p->name, wanted, last);
+}
+
 static enum lun_code
 set_checkpoint(
     struct lun_projection *p, const char *argument, struct lun_err *err)
@@ -334,6 +353,8 @@ set_checkpoint(
 	if (code == LUN_OK)
 		code = lun_event_store_parse_position(
 		    p->events, lun_text_of(argument), &position, err);
+	if (code == LUN_OK)
+		code = check_not_beyond(p, position, err);
 	if (code == LUN_OK)
 		code = read_guard(p, &guard, err);
 	if (code == LUN_OK)

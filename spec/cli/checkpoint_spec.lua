@@ -60,6 +60,15 @@ describe("lunette checkpoint", function()
     assert.matches('"x"', err, 1, true)
   end)
 
+  it("refuses a position beyond the head", function()
+    local code, _, err = place:run { "checkpoint", "set", "counter", "999" }
+    assert.equal(1, code)
+    assert.matches("counter: position 999 lies beyond the head", err, 1, true)
+    place:count("a", 4)
+    place:done { "run", "--once" }
+    assert.equal("7", total())
+  end)
+
   it("takes missing and surplus arguments as misuse", function()
     assert.equal(2, (place:run { "checkpoint", "set", "counter" }))
     assert.equal(2, (place:run { "checkpoint", "show", "counter", "1" }))

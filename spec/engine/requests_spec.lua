@@ -2,6 +2,7 @@
 
 local helper = require "spec.helper"
 local kit = require "spec.engine.engine_kit"
+local postgres = require "spec.postgres_server"
 
 local function events(first, last)
   local list = {}
@@ -119,6 +120,20 @@ for _, case in ipairs(circumstances) do
           assert.is_nil(ok)
           assert.matches("here", message)
           assert.equal("invalid", code)
+        end)
+
+        it("refuses a position beyond the head", function()
+          local asker, runner = case.begin(kit.stores(kind))
+          kit.append(runner, events(1, 2))
+          assert(case.settle(runner))
+          assert.is_true(asker:pause "ledger")
+          local ok, message, code = asker:set_checkpoint("ledger", "3")
+          assert.is_nil(ok)
+          assert.matches("ledger: position 3 lies beyond the head of the "
+            .. "event store, which is 2", message, 1, true)
+          assert.equal("invalid", code)
+          assert.equal("2", asker:checkpoint("ledger").position)
+          assert.is_true(asker:set_checkpoint("ledger", "2"))
         end)
 
         it("deletes the checkpoint of what is paused, and its models",
@@ -300,6 +315,33 @@ for _, kind in ipairs(kit.kinds) do
 end
 
 describe("a request", function()
+  after_each(kit.close_all)
+
+  if postgres.present() then
+    it("compares positions that are no numbers with the head", function()
+      local engine = kit.open(kit.stores "postgres")
+      kit.register(engine, kit.ledger())
+      local first = kit.append(engine, events(1, 1))
+      local last = kit.append(engine, events(2, 2))
+      assert(engine:run_once())
+      local transaction, number = last:match "^(%d+):(%d+)$"
+      for _, beyond in ipairs {
+        ("%d:%d"):format(transaction, number + 1),
+        ("%d:1"):format(transaction + 1),
+      } do
+        local ok, message, code = engine:set_checkpoint("ledger", beyond)
+        assert.is_nil(ok)
+        assert.matches(beyond .. " lies beyond the head of the event store, "
+          .. "which is " .. last, message, 1, true)
+        assert.equal("invalid", code)
+      end
+      assert.is_true(engine:set_checkpoint("ledger", last))
+      assert.is_true(engine:set_checkpoint("ledger", first))
+      assert(engine:run_once())
+      assert.equal("1,2,2,", log(engine))
+    end)
+  end
+
   it("is looked for less and less while the store is away #threads",
     function()
       local place = helper.tmpdir()
