@@ -36,7 +36,8 @@ void lun_json_push_answer(lua_State *L, struct lun_text json);
 
 /*
  * Append the value at index as JSON, object keys sorted by bytes, so equal
- * values give equal bytes. Raises, naming the path inside the value
+ * values give equal bytes. Raises, at the line of the Lua code that calls the
+ * running C function, if any does, and naming the path inside the value
  * ("items[2].price: a function cannot be stored"), for nil, NaN, infinities,
  * functions, threads, foreign userdata, strings that are not UTF-8, tables
  * that mix keys or have holes, keys that are not strings, nesting deeper than

@@ -71,7 +71,7 @@ add_step(lua_State *L, luaL_Buffer *text, const struct path *step)
 	}
 }
 
-/* Raise "path: what". */
+/* Raise "path: what", behind the place of the Lua function that called us. */
 static void
 refuse(struct encoder *encoder, const struct path *path, const char *what)
 {
@@ -82,6 +82,7 @@ refuse(struct encoder *encoder, const struct path *path, const char *what)
 	for (; path->up != NULL; path = path->up)
 		steps[count++] = path;
 	luaL_checkstack(encoder->L, LUA_MINSTACK, NULL);
+	luaL_where(encoder->L, 1);
 	luaL_buffinit(encoder->L, &text);
 	for (int i = count; i > 0; i--)
 		add_step(encoder->L, &text, steps[i - 1]);
@@ -89,6 +90,7 @@ refuse(struct encoder *encoder, const struct path *path, const char *what)
 		luaL_addstring(&text, ": ");
 	luaL_addstring(&text, what);
 	luaL_pushresult(&text);
+	lua_concat(encoder->L, 2);
 	lua_error(encoder->L);
 }
 

@@ -196,9 +196,8 @@ static const luaL_Reg engine_meta[] = {
     {NULL, NULL},
 };
 
-/* Pushes (+1) the table of methods. */
 static void
-push_engine_methods(lua_State *L)
+setup_engine(lua_State *L)
 {
 	luaL_newmetatable(L, LUN_HOST_ENGINE);
 	luaL_setfuncs(L, engine_meta, 0);
@@ -208,9 +207,8 @@ push_engine_methods(lua_State *L)
 	luaL_setfuncs(L, lun_host_model_methods, 0);
 	lua_pushcfunction(L, engine_close);
 	lua_setfield(L, -2, "close");
-	lua_pushvalue(L, -1);
-	lua_setfield(L, -3, "__index");
-	lua_remove(L, -2);
+	lua_setfield(L, -2, "__index");
+	lua_pop(L, 1);
 }
 
 static const luaL_Reg functions[] = {
@@ -228,9 +226,8 @@ luaopen_lunette_core(lua_State *L)
 	luaL_checkversion(L);
 	lun_json_setup(L);
 	lun_host_setup(L);
+	setup_engine(L);
 	luaL_newlib(L, functions);
-	push_engine_methods(L);
-	lua_setfield(L, -2, "methods");
 	lun_query_object_push(L);
 	lua_setfield(L, -2, "query");
 	lua_pushlightuserdata(L, lun_json_null());

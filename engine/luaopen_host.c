@@ -30,8 +30,11 @@ const char *
 lun_host_check_text(lua_State *L, int arg)
 {
 	size_t length;
-	const char *text = luaL_checklstring(L, arg, &length);
+	const char *text;
 
+	/* A number would be taken for its digits. */
+	luaL_checktype(L, arg, LUA_TSTRING);
+	text = lua_tolstring(L, arg, &length);
 	if (strlen(text) != length)
 		luaL_error(L, "a string must not contain a NUL byte");
 	return text;

@@ -11,38 +11,6 @@
 
 local core = require "lunette.core"
 
-local methods = core.methods
-local step_one = methods.step
-
--- One step of each projection. Like run_once, it goes on after a failure and
--- then tells the first.
-local function step_all(engine)
-  local projections, message, code = engine:status()
-  if not projections then
-    return nil, message, code
-  end
-  local total, failure = false, nil
-  for _, projection in ipairs(projections) do
-    local result = table.pack(step_one(engine, projection.name))
-    if result[1] then
-      total = (total or 0) + result[1]
-    elseif result[1] == nil and result[3] ~= "not_found" then
-      failure = failure or result
-    end
-  end
-  if failure then
-    return table.unpack(failure, 1, failure.n)
-  end
-  return total
-end
-
-function methods:step(name)
-  if name == nil then
-    return step_all(self)
-  end
-  return step_one(self, name)
-end
-
 ---@type lunette
 local lunette = {
   version = core.version,

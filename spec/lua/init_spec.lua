@@ -71,8 +71,12 @@ describe("the module", function()
   end)
 
   it("raises for what has no JSON form", function()
-    assert.matches("a%.b: a function", raised(lunette.encode,
-      { a = { b = print } }))
+    assert.equal("a.b: a function cannot be stored",
+      raised(lunette.encode, { a = { b = print } }))
+    assert.matches("init_spec%.lua:%d+: a function cannot be stored$",
+      raised(function()
+        return lunette.encode(print) .. ""
+      end))
   end)
 
   it("says where a text stops being JSON", function()
@@ -169,10 +173,12 @@ describe("an engine", function()
     local engine = open()
     engine:close()
     engine:close()
-    assert.matches("init_spec%.lua:%d+: the engine is closed",
-      raised(function()
-        engine:status()
-      end))
+    for _, method in ipairs { "status", "step", "run_once" } do
+      assert.matches("init_spec%.lua:%d+: the engine is closed",
+        raised(function()
+          engine[method](engine)
+        end))
+    end
   end)
 
   it("closes at the end of its scope", function()
@@ -285,7 +291,7 @@ describe("an engine", function()
         misuse { stream = "s", type = "T", expected_version = -1 })
       assert.matches(here .. "recorded_at: yesterday is not an RFC 3339",
         misuse { stream = "s", type = "T", recorded_at = "yesterday" })
-      assert.matches("a function cannot be stored",
+      assert.matches(here .. "f: a function cannot be stored",
         misuse { stream = "s", type = "T", data = { f = print } })
       assert.matches(here .. "event 2 is no table",
         misuse { counted("a", 1), "event" })
@@ -400,6 +406,16 @@ describe("an engine", function()
       local ok, _, code = open():step "nobody"
       assert.is_nil(ok)
       assert.equal("not_found", code)
+    end)
+
+    it("raises at the caller's line for a name that is no text", function()
+      local engine = open_counter()
+      for _, method in ipairs { "step", "register", "pause", "checkpoint" } do
+        assert.matches("init_spec%.lua:%d+: bad argument #2 to .* "
+          .. "%(string expected, got number%)", raised(function()
+          engine[method](engine, 5)
+        end))
+      end
     end)
   end)
 
