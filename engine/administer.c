@@ -60,6 +60,7 @@ touch_chunk(struct lun_projection *p, struct chunk *chunk, struct lun_err *err)
 }
 
 struct retry {
+	size_t parked; /* events that were there */
 	size_t still_failing;
 	struct lun_err first;
 };
@@ -197,6 +198,7 @@ each_chunk(struct lun_projection *p, struct lun_text model_id, chunk_fn *handle,
 		if (code != LUN_OK || chunk->count == 0)
 			break;
 		after = chunk->numbers[chunk->count - 1];
+		retry->parked += chunk->count;
 		code = handle(p, chunk, retry, err);
 	}
 	lun_set_aside_free(&chunk->list);
@@ -204,6 +206,10 @@ each_chunk(struct lun_projection *p, struct lun_text model_id, chunk_fn *handle,
 	/* Marks and rows are read anew whatever happened. */
 	lun_projection_abandon_batch(p);
 	p->ready = false;
+	if (code == LUN_OK && retry->parked == 0 && model_id.bytes != NULL)
+		return lun_fail(err, LUN_NOTFOUND,
+		    "model \"%.*s\" of %s has no parked events",
+		    LUN_TEXT_ARG(model_id), p->name);
 	return code;
 }
 
@@ -233,7 +239,10 @@ static enum lun_code
 discard_parked(
     struct lun_projection *p, const char *argument, struct lun_err *err)
 {
-	return each_chunk(p, model_of(argument), discard_chunk, NULL, err);
+	struct retry discarded = {0};
+
+	return each_chunk(
+	    p, model_of(argument), discard_chunk, &discarded, err);
 }
 
 /* ---- the rest ---------------------------------------------------------- */

@@ -107,6 +107,31 @@ for_all(struct cli *cli, struct lun_engine *engine, projection_fn *call,
 	return code;
 }
 
+/* True if neither the projection nor, for NULL, any has parked events. */
+static bool
+nothing_parked(struct lun_engine *engine, const char *projection)
+{
+	struct cli_object object = {0};
+	struct lun_text rest, element;
+	enum lun_json_kind kind;
+	char *json;
+	bool nothing = true;
+
+	if (lun_engine_status(engine, &json, NULL) != LUN_OK)
+		return false;
+	rest = lun_text_of(json);
+	while (nothing && lun_json_next_element(&rest, &element, &kind)) {
+		if (projection != NULL &&
+		    !cli_view_is(element, "name", projection))
+			continue;
+		nothing = cli_view_object(element, &object, NULL) == LUN_OK &&
+			  cli_view_number(&object, "parked", 0) == 0;
+	}
+	cli_view_object_free(&object);
+	lun_free(json);
+	return nothing;
+}
+
 static projection_fn *
 action_of(const struct cli *cli)
 {
@@ -122,6 +147,8 @@ act(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
 {
 	projection_fn *action = action_of(cli);
 	const char *projection = cli_argument(cli, 1);
+	bool nothing = action != list && cli_argument(cli, 2) == NULL &&
+		       nothing_parked(engine, projection);
 	struct lun_buffer out = {0};
 	enum lun_code code;
 
@@ -133,6 +160,10 @@ act(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
 		code = lun_fail(err, LUN_NOMEM, "out of memory");
 	if (code == LUN_OK && action == list)
 		code = cli_view_rows(cli, lun_buffer_text(&out), columns, err);
+	if (code == LUN_OK && nothing)
+		cli_screen_say(&cli->screen, "%s%snothing is parked",
+		    projection != NULL ? projection : "",
+		    projection != NULL ? ": " : "");
 	lun_buffer_free(&out);
 	return code;
 }

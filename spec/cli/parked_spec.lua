@@ -89,6 +89,33 @@ describe("lunette parked", function()
     assert.equal("[]\n", place:done { "parked", "list", "--json" })
   end)
 
+  it("says that a model has none", function()
+    for _, word in ipairs { "retry", "discard" } do
+      local code, out, err = place:run { "parked", word, "counter", "c" }
+      assert.equal(1, code)
+      assert.equal("", out)
+      assert.equal('lunette parked: model "c" of counter has no parked '
+        .. "events\n", err)
+    end
+  end)
+
+  it("says that nothing is parked", function()
+    mend()
+    assert.equal("", select(3, place:run { "parked", "retry" }))
+    for words, told in pairs {
+      [{ "retry", "counter" }] = "counter: nothing is parked\n",
+      [{ "discard", "counter" }] = "counter: nothing is parked\n",
+      [{ "retry" }] = "nothing is parked\n",
+      [{ "discard", "--all" }] = "nothing is parked\n",
+    } do
+      local code, out, err = place:run { "parked", table.unpack(words) }
+      assert.equal(0, code)
+      assert.equal("", out)
+      assert.equal(told, err)
+    end
+    assert.equal(1, (place:run { "parked", "retry", "nobody" }))
+  end)
+
   it("lists events whose data is no JSON for it", function()
     place:sql("bank.db", "INSERT INTO events (stream, version, type, data)"
       .. [[ VALUES ('d', 1, 'Counted', '{"id":"a","n":1,"id":"a"}')]])

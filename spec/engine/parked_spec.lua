@@ -137,10 +137,23 @@ for _, kind in ipairs(kit.kinds) do
     it("may be retried and discarded when there are none", function()
       local engine = park { { n = 1, ids = "a" } }
       assert.is_true(engine:retry "ledger")
-      assert.is_true(engine:retry("ledger", "a"))
       assert.is_true(engine:discard "ledger")
-      assert.is_true(engine:discard("ledger", "nobody"))
       assert.equal("1,", log(engine, "a"))
+    end)
+
+    it("are not found of a model that has none", function()
+      local engine = park(list)
+      local before = engine:parked "ledger"
+      for _, method in ipairs { "retry", "discard" } do
+        local ok, message, code = engine[method](engine, "ledger", "nobody")
+        assert.is_nil(ok)
+        assert.matches('model "nobody" of ledger has no parked events',
+          message, 1, true)
+        assert.equal("not_found", code)
+      end
+      assert.same(before, engine:parked "ledger")
+      assert.is_true(engine:discard("ledger", "a"))
+      assert.is_nil((engine:discard("ledger", "a")))
     end)
 
     it("are discarded, and their models go on without", function()
