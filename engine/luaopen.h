@@ -32,6 +32,9 @@ struct lun_engine *lun_host_check_engine(lua_State *L);
 const char *lun_host_check_text(lua_State *L, int arg);
 /* The same, or NULL for none and nil. */
 const char *lun_host_opt_text(lua_State *L, int arg);
+/* A model id: such a string, or an integer by its digits. Raises. */
+const char *lun_host_check_id(lua_State *L, int arg);
+const char *lun_host_opt_id(lua_State *L, int arg);
 
 /*
  * The field of the table at argument arg, pushed (+1): a string without NUL

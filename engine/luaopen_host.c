@@ -47,6 +47,20 @@ lun_host_opt_text(lua_State *L, int arg)
 }
 
 const char *
+lun_host_check_id(lua_State *L, int arg)
+{
+	if (lua_isinteger(L, arg))
+		return lua_tostring(L, arg);
+	return lun_host_check_text(L, arg);
+}
+
+const char *
+lun_host_opt_id(lua_State *L, int arg)
+{
+	return lua_isnoneornil(L, arg) ? NULL : lun_host_check_id(L, arg);
+}
+
+const char *
 lun_host_text_field(lua_State *L, int arg, const char *name)
 {
 	switch (lua_getfield(L, arg, name)) {

@@ -24,7 +24,7 @@ engine_get(lua_State *L)
 {
 	struct lun_engine *engine = lun_host_check_engine(L);
 	const char *projection = lun_host_check_text(L, 2);
-	const char *id = lun_host_check_text(L, 3);
+	const char *id = lun_host_check_id(L, 3);
 	char **json = lun_host_push_owner(L);
 	struct lun_err err;
 	enum lun_code code = lun_engine_get(engine, projection, id, json, &err);
@@ -120,7 +120,7 @@ engine_parked(lua_State *L)
 {
 	struct lun_engine *engine = lun_host_check_engine(L);
 	const char *projection = lun_host_check_text(L, 2);
-	const char *id = lun_host_opt_text(L, 3);
+	const char *id = lun_host_opt_id(L, 3);
 	char **json = lun_host_push_owner(L);
 	struct lun_err err;
 	enum lun_code code =
@@ -208,14 +208,14 @@ engine_rebuild(lua_State *L)
 static int
 engine_retry(lua_State *L)
 {
-	return request(L, LUN_REQUEST_RETRY, lun_host_opt_text(L, 3), 4);
+	return request(L, LUN_REQUEST_RETRY, lun_host_opt_id(L, 3), 4);
 }
 
 /* engine:discard(projection, [model id], [timeout]) */
 static int
 engine_discard(lua_State *L)
 {
-	return request(L, LUN_REQUEST_DISCARD, lun_host_opt_text(L, 3), 4);
+	return request(L, LUN_REQUEST_DISCARD, lun_host_opt_id(L, 3), 4);
 }
 
 /* engine:set_checkpoint(projection, position, [timeout]) */

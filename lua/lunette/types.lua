@@ -33,6 +33,9 @@
 ---| "timestamp" integer microseconds since 1970 UTC inside scripts
 ---| "json"
 
+-- An integer is the id of its decimal text.
+---@alias lunette.ids string|integer|(string|integer)[]|nil
+
 -- The model is nil at first; returning nil deletes it.
 ---@alias lunette.apply fun(m: table?, e: lunette.event, id: string): table?
 
@@ -42,7 +45,7 @@
 ---@field handles? string[] event types it wants; absent: all
 ---@field fields? table<string, lunette.field_type> absent: models are JSON
 ---@field indexes? (string|string[])[]
----@field extract_model_id fun(event: lunette.event): string|string[]|nil
+---@field extract_model_id fun(event: lunette.event): lunette.ids
 ---@field apply_to_model? lunette.apply nil deletes the model
 ---@field on? table<string, lunette.apply> by event type, instead
 ---@field handle_query? fun(store: lunette.store, query: lunette.query): table[]
@@ -246,7 +249,7 @@ function engine:watch() end
 function engine:wait(what) end
 
 ---@param projection string
----@param id string
+---@param id string|integer
 ---@return table? model
 ---@return string? message
 ---@return lunette.code? code
@@ -287,7 +290,7 @@ function engine:resume(projection, timeout) end
 function engine:rebuild(projection, timeout) end
 
 ---@param projection string
----@param id? string
+---@param id? string|integer
 ---@return lunette.event_set_aside[]? events the oldest first
 ---@return string? message
 ---@return lunette.code? code
@@ -308,7 +311,7 @@ function engine:skipped(projection) end
 function engine:gaps(projection) end
 
 ---@param projection string
----@param id? string absent: all of them
+---@param id? string|integer absent: all of them
 ---@param timeout? number
 ---@return true?
 ---@return string? message
@@ -316,7 +319,7 @@ function engine:gaps(projection) end
 function engine:retry(projection, id, timeout) end
 
 ---@param projection string
----@param id? string absent: all of them
+---@param id? string|integer absent: all of them
 ---@param timeout? number
 ---@return true?
 ---@return string? message
