@@ -117,7 +117,9 @@ struct lun_event_store_ops {
 	/*
 	 * A transaction over several appends, for imports. An append that
 	 * fails with LUN_CONFLICT or LUN_INVALID leaves it as it was before;
-	 * after any other failure, also of commit, it is rolled back.
+	 * after any other failure, also of commit, it is rolled back. LUN_AGAIN
+	 * from an append: all of it has to be done anew, another writer's
+	 * transaction came between.
 	 */
 	enum lun_code (*begin)(
 	    struct lun_event_store *store, struct lun_err *err);

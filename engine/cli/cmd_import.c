@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "../error.h"
 #include "../event.h"
@@ -19,6 +20,7 @@
 #define BATCH_EVENTS   5000
 #define BATCH_BYTES    ((size_t)16 << 20)
 #define COMPLAINTS_MAX 1000
+#define TRIES          3
 
 /* An event waiting in the batch: what is beside the event itself. */
 struct waiting {
@@ -333,11 +335,10 @@ import_in_transaction(struct import *import, struct lun_err *err)
 }
 
 static enum lun_code
-import_file(struct import *import, const char *path, struct lun_err *err)
+import_once(struct import *import, const char *path, struct lun_err *err)
 {
 	enum lun_code code;
 
-	import->path = strcmp(path, "-") == 0 ? "standard input" : path;
 	import->added = import->existed = import->bad = 0;
 	lun_batch_clear(import->batch);
 	code = cli_line_reader_open(path, CLI_IMPORT_LINE_MAX,
@@ -351,6 +352,27 @@ import_file(struct import *import, const char *path, struct lun_err *err)
 		code = import_in_transaction(import, err);
 	cli_progress_free(import->progress);
 	cli_line_reader_close(import->reader);
+	return code;
+}
+
+static bool
+is_regular(const char *path)
+{
+	struct stat info;
+
+	return stat(path, &info) == 0 && S_ISREG(info.st_mode);
+}
+
+/* Where another writer got in between, the transaction is done anew. */
+static enum lun_code
+import_file(struct import *import, const char *path, struct lun_err *err)
+{
+	enum lun_code code;
+
+	import->path = strcmp(path, "-") == 0 ? "standard input" : path;
+	code = import_once(import, path, err);
+	for (int i = 1; i < TRIES && code == LUN_AGAIN && is_regular(path); i++)
+		code = import_once(import, path, err);
 	if (code == LUN_OK && import->cli->json)
 		print_json(import);
 	else if (code == LUN_OK)

@@ -1,6 +1,7 @@
 local helper = require "spec.helper"
 local postgres = require "spec.postgres_server"
 local event_store = require "event_store_test"
+local pg_session = require "pg_session"
 local contract = require "spec.stores.event_store_contract"
 
 local server, reason = postgres.start()
@@ -237,7 +238,8 @@ describe("a postgres event store #postgres", function()
     it("an event once whose stream goes the other way", function()
       local finish = transaction "SELECT pg_current_xact_id();"
       append("crossed", 1)
-      finish "SELECT lunette_append('crossed', 'Moved', '2'); COMMIT"
+      finish [[INSERT INTO lunette_events (stream, version, type, data)
+        VALUES ('crossed', 2, 'Moved', '2'); COMMIT]]
       append("crossed", 1)
       local page = assert(store:read {})
       assert.same({ 2, 1, 3 }, column(page, "version"))
@@ -251,7 +253,8 @@ describe("a postgres event store #postgres", function()
         INSERT INTO lunette_events (stream, version, type, data)
         SELECT 'filler', n, 'Moved', '1' FROM generate_series(1, 999) n]]
       append("crossed", 1)
-      finish "SELECT lunette_append('crossed', 'Moved', '2'); COMMIT"
+      finish [[INSERT INTO lunette_events (stream, version, type, data)
+        VALUES ('crossed', 2, 'Moved', '2'); COMMIT]]
       page = assert(store:read {
         max = 5000, after = page.reached, state = page.state,
       })
@@ -273,6 +276,175 @@ describe("a postgres event store #postgres", function()
       assert.equal("invalid", code)
       assert.matches("the event at position " .. one:gsub("%p", "%%%0"),
         message)
+    end)
+  end)
+
+  describe("keeps the order of a stream", function()
+    local refusal = "stream crossed: a later transaction was first, "
+      .. "another event would break the order of the stream: run the whole "
+      .. "transaction again"
+
+    local function assert_ordered()
+      local last = {}
+      for _, event in ipairs(assert(store:read {})) do
+        assert.equal((last[event.stream] or 0) + 1, event.version)
+        last[event.stream] = event.version
+      end
+    end
+
+    -- Runs one statement at a time, each waited for.
+    local function session()
+      return pg_session.open(database.url)
+    end
+
+    it("by its function, in a transaction that wrote before", function()
+      local early = session()
+      early:run "BEGIN"
+      early:run "SELECT pg_current_xact_id()"
+      append("crossed", 1)
+      early:run "SELECT lunette_append('other', 'Moved', '1')"
+      early:run "SAVEPOINT before"
+      local done, message = pcall(early.run, early, [[
+        DO $$BEGIN
+          PERFORM lunette_append('crossed', 'Moved', '2');
+        EXCEPTION WHEN serialization_failure THEN
+          RAISE EXCEPTION 'as it should: %', SQLERRM;
+        END$$]])
+      assert.is_false(done)
+      assert.matches("as it should: " .. refusal, message, 1, true)
+      early:run "ROLLBACK TO before"
+      early:run "COMMIT"
+      early:run "SELECT lunette_append('crossed', 'Moved', '2')"
+      early:close()
+      assert_ordered()
+    end)
+
+    it("by its function, where another program appends first", function()
+      local early = session()
+      early:run "BEGIN"
+      early:run "SELECT pg_current_xact_id()"
+      early:run "SELECT lunette_append('mine', 'Moved', '1')"
+      append("mine_not", 1)
+      assert.equal("2",
+        early:run "SELECT lunette_append('mine', 'Moved', '2')")
+      early:run "COMMIT"
+      early:close()
+      assert_ordered()
+    end)
+
+    it("by its function, and alone it never fails for that", function()
+      database:sql [[
+        CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+          PERFORM pg_advisory_xact_lock(1);
+          RETURN new;
+        END$$;
+        CREATE TRIGGER hold BEFORE INSERT ON lunette_events FOR EACH ROW
+        WHEN (new.type = 'Held') EXECUTE FUNCTION hold()]]
+      local holder = session()
+      holder:run "SELECT pg_advisory_lock(1)"
+      local function appender(type)
+        return helper.spawn({
+          server.bin .. "/psql", "-X", "-q", "-A", "-t", "-h", server.dir,
+          "-U", server.user, "-d", database.name, "-c",
+          ("SELECT lunette_append('hot', '%s', '1')"):format(type),
+        })
+      end
+      local function waiting(count)
+        helper.wait(function()
+          return holder:run [[
+            SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event = 'advisory']]
+            == count
+        end)
+      end
+      local first = appender "Held"
+      waiting "1"
+      local second = appender "Quick"
+      waiting "2"
+      holder:close()
+      assert.equal(0, first:wait(), first:stderr())
+      assert.equal(0, second:wait(), second:stderr())
+      assert.equal("1\n", first:stdout())
+      assert.equal("2\n", second:stdout())
+      assert_ordered()
+    end)
+
+    it("by the INSERT of its documentation", function()
+      local text = helper.read_file "docs/event-table-postgres.md"
+      local insert = text:match "(INSERT INTO lunette_events %b().-;)"
+      insert = insert:gsub("account:acc%-0000001", "crossed")
+      append("crossed", 6)
+      local early = session()
+      early:run "BEGIN"
+      early:run "SELECT pg_current_xact_id()"
+      append("crossed", 1)
+      early:run(insert)
+      early:run "COMMIT"
+      assert.equal(7, #assert(store:read {}))
+      early:run(insert)
+      assert.equal(8, #assert(store:read {}))
+      early:close()
+      assert_ordered()
+    end)
+
+    it("with many streams in one transaction", function()
+      local late = assert(open())
+      assert(store:begin())
+      assert(store:append { { stream = "a", type = "Moved", data = "1" } })
+      assert(late:append { { stream = "crossed", type = "Moved", data = "1" } })
+      local done, message, code = store:append {
+        { stream = "a", type = "Moved", data = "2" },
+        { stream = "crossed", type = "Moved", data = "2" },
+      }
+      assert.is_nil(done)
+      assert.equal("again", code)
+      assert.matches(refusal, message, 1, true)
+      assert.same({ nil, "invalid" },
+        { (store:commit()), (select(3, store:commit())) })
+      assert.equal(1, #assert(store:read {}))
+      assert(store:append {
+        { stream = "a", type = "Moved", data = "2" },
+        { stream = "crossed", type = "Moved", data = "2" },
+      })
+      late:close()
+      assert_ordered()
+    end)
+  end)
+
+  describe("has a function of an older Lunette", function()
+    local function body()
+      return database:sql [[
+        SELECT prosrc FROM pg_proc WHERE proname = 'lunette_append']]
+    end
+
+    local current
+
+    before_each(function()
+      current = body()
+      database:sql [[
+        CREATE OR REPLACE FUNCTION lunette_append(
+          stream text, type text, data json, metadata json DEFAULT NULL,
+          expected_version bigint DEFAULT NULL, id text DEFAULT NULL,
+          recorded_at timestamptz DEFAULT NULL)
+        RETURNS bigint LANGUAGE sql AS 'SELECT 1::bigint']]
+    end)
+
+    it("replaced by its owner", function()
+      local other = assert(open())
+      assert.equal(current, body())
+      assert.is_nil(other:remark())
+      other:close()
+    end)
+
+    it("left alone and told of by others", function()
+      database:sql "DROP ROLE IF EXISTS guest; CREATE ROLE guest LOGIN"
+      database:sql "GRANT SELECT ON lunette_events TO guest"
+      local other = assert(open(nil, "guest"))
+      assert.equal("SELECT 1::bigint", body())
+      assert.matches("older Lunette's .* as the owner", other:remark())
+      other:close()
+      database:sql "DROP OWNED BY guest; DROP ROLE guest"
     end)
   end)
 

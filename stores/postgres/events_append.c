@@ -4,7 +4,9 @@
  * A call looks up ids and versions in one statement and writes all its events
  * in another. Nobody is locked out meanwhile: where somebody else was first,
  * UNIQUE (id) or UNIQUE (stream, version) refuses the write, and the call
- * looks again.
+ * looks again. Events are read in the order of their transactions, so one that
+ * took its id before the last event of a stream was written may not append to
+ * it: only another transaction can.
  */
 
 #include "events.h"
@@ -29,6 +31,7 @@ struct known {
 	bool written;    /* an id: this call writes it */
 	size_t writer;   /* by the event of this number */
 	int64_t version; /* a stream: after the events so far */
+	bool crossed;    /* a stream: a later transaction wrote the last one */
 	struct lun_append_result result;
 };
 
@@ -43,6 +46,7 @@ struct appending {
 	size_t stream_count;
 	size_t *written; /* numbers of the events to be written, in order */
 	size_t written_count;
+	bool crossed; /* by a later transaction */
 };
 
 /* ---- what is known ----------------------------------------------------- */
@@ -119,6 +123,7 @@ forget_answers(struct appending *a)
 	for (size_t i = 0; i < a->stream_count; i++)
 		a->streams[i] = (struct known){.name = a->streams[i].name};
 	a->written_count = 0;
+	a->crossed = false;
 }
 
 static void
@@ -131,8 +136,10 @@ take_answers(struct appending *a, const PGresult *result)
 
 		if (lun_pg_bool(result, i, 0)) {
 			k = find_known(a->streams, a->stream_count, name);
-			if (k != NULL)
-				k->version = version;
+			if (k == NULL)
+				continue;
+			k->version = version;
+			k->crossed = lun_pg_bool(result, i, 5);
 			continue;
 		}
 		k = find_known(a->ids, a->id_count, name);
@@ -148,7 +155,10 @@ take_answers(struct appending *a, const PGresult *result)
 	}
 }
 
-/* Columns: is a stream, name, transaction and position of an id, version. */
+/*
+ * Columns: is a stream, name, transaction and position of an id, version, was
+ * written by a later transaction than this one.
+ */
 static enum lun_code
 look_up(struct appending *a, struct lun_err *err)
 {
@@ -161,11 +171,14 @@ look_up(struct appending *a, struct lun_err *err)
 	lun_buffer_clear(&s->sql);
 	lun_pg_params_clear(&s->params);
 	lun_buffer_printf(&s->sql,
-	    "SELECT false, e.id, e.transaction_id, e.position, e.version "
-	    "FROM %s WHERE e.id = ANY ($1) "
-	    "UNION ALL SELECT true, n, NULL, NULL, coalesce((SELECT e.version "
-	    "FROM %s WHERE e.stream = n ORDER BY e.version DESC LIMIT 1), 0) "
-	    "FROM unnest($2) n",
+	    "SELECT false, e.id, e.transaction_id, e.position, e.version, "
+	    "false FROM %s WHERE e.id = ANY ($1) "
+	    "UNION ALL SELECT true, n, NULL, NULL, coalesce(l.version, 0), "
+	    "coalesce(l.transaction_id > "
+	    "pg_catalog.pg_current_xact_id_if_assigned(), false) "
+	    "FROM unnest($2) n LEFT JOIN LATERAL (SELECT e.version, "
+	    "e.transaction_id FROM %s WHERE e.stream = n "
+	    "ORDER BY e.version DESC LIMIT 1) l ON true",
 	    from, from);
 	add_names(&s->params, a->ids, a->id_count);
 	add_names(&s->params, a->streams, a->stream_count);
@@ -196,6 +209,18 @@ check_version(
 }
 
 static enum lun_code
+fail_crossed(
+    struct appending *a, const struct lun_append *append, struct lun_err *err)
+{
+	a->crossed = true;
+	return lun_fail(err, LUN_AGAIN,
+	    "%s: stream %.*s: a later transaction was first, another event "
+	    "would break the order of the stream: run the whole transaction "
+	    "again",
+	    lun_pg_name(&a->s->c), LUN_TEXT_ARG(append->event.stream));
+}
+
+static enum lun_code
 decide(struct appending *a, struct lun_err *err)
 {
 	for (size_t i = 0; i < a->count; i++) {
@@ -211,6 +236,8 @@ decide(struct appending *a, struct lun_err *err)
 		code = check_version(append, stream->version, err);
 		if (code != LUN_OK)
 			return code;
+		if (stream->crossed)
+			return fail_crossed(a, append, err);
 		id->written = true;
 		id->writer = i;
 		id->result.version = ++stream->version;
@@ -344,7 +371,7 @@ tell_results(struct appending *a)
 	}
 }
 
-/* LUN_AGAIN: somebody else was first. */
+/* LUN_AGAIN: somebody else was first, and with crossed, too late for this. */
 static enum lun_code
 try_append(struct appending *a, struct lun_err *err)
 {
@@ -465,7 +492,7 @@ append_nested(struct appending *a, int64_t deadline, struct lun_err *err)
 		if (code == LUN_AGAIN || code == LUN_CONFLICT ||
 		    code == LUN_INVALID)
 			undone = lun_pg_exec(c, UNSAVE, NULL);
-		if (undone != LUN_OK || code != LUN_AGAIN ||
+		if (undone != LUN_OK || code != LUN_AGAIN || a->crossed ||
 		    lun_clock_mono_ns() >= deadline)
 			break;
 		code = LUN_OK;
@@ -498,7 +525,7 @@ lun_pg_events_append(struct lun_event_store *store,
 	else
 		code = append_alone(&a, deadline, err);
 	free_appending(&a);
-	if (code == LUN_AGAIN)
+	if (code == LUN_AGAIN && !(a.crossed && store->in_transaction))
 		code = lun_fail(err, LUN_UNAVAILABLE,
 		    "%s: other connections append to the same streams all the "
 		    "time",

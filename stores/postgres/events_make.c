@@ -14,6 +14,69 @@
 /* Serialises the making: CREATE IF NOT EXISTS is not safe in parallel. */
 #define LOCK "SELECT pg_catalog.pg_advisory_xact_lock(7235431960102)"
 
+/*
+ * The order of reading is that of the transactions, so versions have to rise
+ * with them. Whoever has no transaction id yet takes one after those before
+ * it in the stream: the lock is taken, and only then is it asked what the last
+ * version is. Whoever had one already may come too late. A function of another
+ * version is replaced by its owner; raise this number with every change.
+ */
+#define FUNCTION_VERSION "2"
+
+static const char append_function[] =
+    "CREATE OR REPLACE FUNCTION %Slunette_append(\n"
+    "  stream text, type text, data json, metadata json DEFAULT NULL,\n"
+    "  expected_version bigint DEFAULT NULL, id text DEFAULT NULL,\n"
+    "  recorded_at timestamptz DEFAULT NULL)\n"
+    "RETURNS bigint LANGUAGE plpgsql AS $function$\n"
+    "-- version " FUNCTION_VERSION "\n"
+    "#variable_conflict use_column\n"
+    "DECLARE\n"
+    "  last bigint;\n"
+    "  writer xid8;\n"
+    "BEGIN\n"
+    "  PERFORM pg_catalog.pg_notify('lunette_events', '');\n"
+    "  IF pg_catalog.pg_current_xact_id_if_assigned() IS NULL THEN\n"
+    "    PERFORM pg_catalog.pg_advisory_xact_lock(\n"
+    "      pg_catalog.hashtextextended(\n"
+    "        lunette_append.stream, 7235431960102));\n"
+    "  END IF;\n"
+    "  LOOP\n"
+    "    SELECT e.version INTO last FROM %Slunette_events e\n"
+    "    WHERE e.id = lunette_append.id;\n"
+    "    IF FOUND THEN\n"
+    "      RETURN last;\n"
+    "    END IF;\n"
+    "    SELECT e.version, e.transaction_id INTO last, writer\n"
+    "    FROM %Slunette_events e WHERE e.stream = lunette_append.stream\n"
+    "    ORDER BY e.version DESC LIMIT 1;\n"
+    "    last := coalesce(last, 0);\n"
+    "    IF expected_version <> last THEN\n"
+    "      RAISE EXCEPTION 'stream %% is at version %%, expected %%',\n"
+    "        lunette_append.stream, last, expected_version\n"
+    "        USING ERRCODE = 'unique_violation';\n"
+    "    END IF;\n"
+    "    IF writer > pg_catalog.pg_current_xact_id() THEN\n"
+    "      RAISE EXCEPTION 'stream %%: a later transaction was first, '\n"
+    "        'another event would break the order of the stream: run the '\n"
+    "        'whole transaction again', lunette_append.stream\n"
+    "        USING ERRCODE = 'serialization_failure';\n"
+    "    END IF;\n"
+    "    INSERT INTO %Slunette_events\n"
+    "      (id, stream, version, type, data, metadata, recorded_at)\n"
+    "    VALUES (\n"
+    "      coalesce(lunette_append.id, gen_random_uuid()::text),\n"
+    "      lunette_append.stream, last + 1, lunette_append.type,\n"
+    "      lunette_append.data, lunette_append.metadata,\n"
+    "      coalesce(lunette_append.recorded_at, clock_timestamp()))\n"
+    "    ON CONFLICT DO NOTHING;\n"
+    "    IF FOUND THEN\n"
+    "      RETURN last + 1;\n"
+    "    END IF;\n"
+    "  END LOOP;\n"
+    "END\n"
+    "$function$";
+
 /* %N is the schema, quoted, and %S the same with its dot. */
 static const char *const statements[] = {
     "CREATE TABLE IF NOT EXISTS %Slunette_events (\n"
@@ -36,43 +99,7 @@ static const char *const statements[] = {
     "INSERT INTO %Slunette_event_store SELECT gen_random_uuid()\n"
     "WHERE NOT EXISTS (SELECT FROM %Slunette_event_store)",
     "GRANT SELECT ON %Slunette_event_store TO PUBLIC",
-    "CREATE OR REPLACE FUNCTION %Slunette_append(\n"
-    "  stream text, type text, data json, metadata json DEFAULT NULL,\n"
-    "  expected_version bigint DEFAULT NULL, id text DEFAULT NULL,\n"
-    "  recorded_at timestamptz DEFAULT NULL)\n"
-    "RETURNS bigint LANGUAGE plpgsql AS $function$\n"
-    "#variable_conflict use_column\n"
-    "DECLARE\n"
-    "  last bigint;\n"
-    "BEGIN\n"
-    "  PERFORM pg_catalog.pg_notify('lunette_events', '');\n"
-    "  LOOP\n"
-    "    SELECT e.version INTO last FROM %Slunette_events e\n"
-    "    WHERE e.id = lunette_append.id;\n"
-    "    IF FOUND THEN\n"
-    "      RETURN last;\n"
-    "    END IF;\n"
-    "    SELECT coalesce(max(e.version), 0) INTO last\n"
-    "    FROM %Slunette_events e WHERE e.stream = lunette_append.stream;\n"
-    "    IF expected_version <> last THEN\n"
-    "      RAISE EXCEPTION 'stream %% is at version %%, expected %%',\n"
-    "        lunette_append.stream, last, expected_version\n"
-    "        USING ERRCODE = 'unique_violation';\n"
-    "    END IF;\n"
-    "    INSERT INTO %Slunette_events\n"
-    "      (id, stream, version, type, data, metadata, recorded_at)\n"
-    "    VALUES (\n"
-    "      coalesce(lunette_append.id, gen_random_uuid()::text),\n"
-    "      lunette_append.stream, last + 1, lunette_append.type,\n"
-    "      lunette_append.data, lunette_append.metadata,\n"
-    "      coalesce(lunette_append.recorded_at, clock_timestamp()))\n"
-    "    ON CONFLICT DO NOTHING;\n"
-    "    IF FOUND THEN\n"
-    "      RETURN last + 1;\n"
-    "    END IF;\n"
-    "  END LOOP;\n"
-    "END\n"
-    "$function$",
+    append_function,
 };
 
 static void
@@ -164,6 +191,54 @@ lun_pg_events_make(struct lun_pg *c, struct lun_err *err)
 		    "the table lunette_events is missing and this role may "
 		    "not make it: open it once as a role that may");
 	return code;
+}
+
+/* ---- a function of an older Lunette ------------------------------------ */
+
+/* Whether it is older, and whether this role may replace it. */
+static enum lun_code
+look_at_function(struct lun_pg *c, const char *schema, bool *old,
+    bool *replaceable, struct lun_err *err)
+{
+	struct lun_pg_params params = {0};
+	PGresult *result = NULL;
+	enum lun_code code;
+
+	lun_pg_add_text(&params, LUN_PG_TEXT, lun_text_of(schema));
+	code = lun_pg_query(c,
+	    "SELECT pg_catalog.pg_has_role(p.proowner, 'USAGE')"
+	    " AND pg_catalog.has_schema_privilege(n.oid, 'CREATE')"
+	    " AND NOT pg_catalog.pg_is_in_recovery()"
+	    " FROM pg_catalog.pg_proc p"
+	    " JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace"
+	    " WHERE n.nspname = $1 AND p.proname = 'lunette_append'"
+	    " AND p.pronargs = 7 AND coalesce(pg_catalog.substring("
+	    "p.prosrc, '-- version ([0-9]{1,9})')::int, 1) < " FUNCTION_VERSION,
+	    &params, &result, err);
+	if (code == LUN_OK) {
+		*old = PQntuples(result) > 0;
+		*replaceable = *old && lun_pg_bool(result, 0, 0);
+	}
+	PQclear(result);
+	lun_pg_params_free(&params);
+	return code;
+}
+
+enum lun_code
+lun_pg_events_renew(
+    struct lun_pg *c, const char *schema, bool *old, struct lun_err *err)
+{
+	struct lun_buffer sql = {0};
+	bool replaceable = false;
+	enum lun_code code;
+
+	code = look_at_function(c, schema, old, &replaceable, err);
+	if (code != LUN_OK || !replaceable)
+		return code;
+	add_statement(&sql, schema, append_function);
+	*old = run_statements(c, &sql, NULL) != LUN_OK;
+	lun_buffer_free(&sql);
+	return LUN_OK;
 }
 
 /* ---- identity ---------------------------------------------------------- */
