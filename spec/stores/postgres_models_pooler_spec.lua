@@ -5,6 +5,7 @@ local helper = require "spec.helper"
 local postgres = require "spec.postgres_server"
 local contract = require "spec.stores.model_store_contract"
 local kit = require "spec.stores.model_kit"
+local pg_session = require "pg_session"
 
 local server, reason = postgres.start()
 local pooler
@@ -35,6 +36,28 @@ describe("a postgres model store behind a pooler #postgres", function()
   contract(function()
     return assert(kit.open(new_url()))
   end)
+
+  it("says what to do where the role's timeout ends the making of an index",
+    function()
+      local place = server:new_database()
+      place:sql(("ALTER DATABASE %s SET statement_timeout = '200ms'")
+        :format(place.name))
+      local store = assert(kit.open(pooler:url(place.name)))
+      local wanted = kit.account_schema { indexes = { { "balance" } } }
+      kit.own(store, wanted)
+      local holder = pg_session.open(place.url)
+      holder:run "BEGIN ISOLATION LEVEL REPEATABLE READ"
+      holder:run "SELECT 1"
+      local ok, message, code = store:index(wanted)
+      assert.is_nil(ok)
+      assert.equal("unavailable", code)
+      assert.matches("statement_timeout applies: ALTER ROLE", message)
+      assert.equal("0", place:sql [[
+        SELECT count(*) FROM pg_index WHERE NOT indisvalid]])
+      holder:close()
+      assert(store:index(wanted))
+      store:close()
+    end)
 
   it("survives the pooler's restart", function()
     local store = assert(kit.open(new_url()))

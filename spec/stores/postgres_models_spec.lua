@@ -1,3 +1,4 @@
+local helper = require "spec.helper"
 local contract = require "spec.stores.model_store_contract"
 local kit = require "spec.stores.model_kit"
 local postgres = require "spec.postgres_server"
@@ -199,6 +200,84 @@ describe("the postgres model store #postgres", function()
       psql "CREATE TABLE account_summary__v1__owner (x int);"
       fails("config", 'index "account_summary__v1__owner".*not this '
         .. "projection's", store:index(wanted))
+    end)
+
+    local others = {
+      ["on other columns"] = "%s (owner, balance)",
+      ["on a part of the rows"] = "%s (owner) WHERE balance > 1",
+      ["on an expression"] = "%s (lower(owner))",
+      ["of another kind"] = "%s USING hash (owner)",
+    }
+    for what, definition in pairs(others) do
+      it("is not one of that name that is " .. what, function()
+        psql(("CREATE INDEX account_summary__v1__owner ON " .. definition
+          .. ";"):format "account_summary__v1")
+        fails("config", 'index "account_summary__v1__owner".*not this index',
+          store:index(wanted))
+      end)
+    end
+
+    it("is not a unique one of that name", function()
+      psql [[CREATE UNIQUE INDEX account_summary__v1__owner
+        ON account_summary__v1 (owner);]]
+      fails("config", 'index "account_summary__v1__owner".*not this index',
+        store:index(wanted))
+    end)
+
+    it("may be made by hand, with more in it", function()
+      psql [[CREATE INDEX account_summary__v1__owner
+        ON account_summary__v1 (owner DESC) INCLUDE (balance);]]
+      assert(store:index(wanted))
+      assert.equal(both, indexes())
+    end)
+
+    -- Other programs at the table, until as many wait for it; then they go.
+    local function beside(sql, patience)
+      local shell = helper.spawn({
+        server.bin .. "/psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h",
+        server.dir, "-U", server.user, "-d", database.name, "-c",
+        ([[SET search_path = %s; BEGIN ISOLATION LEVEL REPEATABLE READ; %s;
+          SELECT pg_advisory_xact_lock(77);
+          DO $$BEGIN
+            WHILE NOT EXISTS (
+              SELECT FROM pg_locks JOIN pg_stat_activity USING (pid)
+              WHERE NOT granted AND query LIKE 'CREATE INDEX CONC%%')
+            LOOP
+              PERFORM pg_sleep(0.01), pg_stat_clear_snapshot();
+            END LOOP;
+            PERFORM pg_sleep(%g);
+          END$$; COMMIT]]):format(schema, sql, patience),
+      })
+      helper.wait(function()
+        return psql [[SELECT count(*) FROM pg_locks
+          WHERE locktype = 'advisory' AND objid = 77;]] == "1"
+      end)
+      return shell
+    end
+
+    it("stays where another program was sooner", function()
+      local other = beside([[CREATE INDEX account_summary__v1__balance
+        ON account_summary__v1 (balance)]], 0)
+      assert(store:index(wanted))
+      assert.equal(0, other:wait(), other:stderr())
+      assert.equal(both, indexes())
+    end)
+
+    it("is made however short the role's timeouts are", function()
+      local short = "SET %s = '200ms';"
+      for _, name in ipairs { "statement_timeout", "lock_timeout" } do
+        psql(("ALTER DATABASE %s "):format(database.name)
+          .. short:format(name))
+      end
+      finally(function()
+        psql(("ALTER DATABASE %s RESET ALL;"):format(database.name))
+      end)
+      store:close()
+      store = assert(kit.open(url))
+      local other = beside("SET LOCAL statement_timeout = 0", 0.5)
+      assert(store:index(wanted))
+      assert.equal(0, other:wait(), other:stderr())
+      assert.equal(both, indexes())
     end)
   end)
 

@@ -4,7 +4,8 @@
  * A rebuild writes into tables that have none but the key. CREATE INDEX
  * CONCURRENTLY, over a connection of its own, holds up neither the commits nor
  * anybody's horizon. One that did not come to its end is left behind as
- * invalid, and is made anew.
+ * invalid, and is made anew. Others may be making the same: whoever does holds
+ * a lock on the table to the end of it.
  */
 
 #include <stdio.h>
@@ -46,6 +47,12 @@ is_document(const struct lun_schema *schema, const struct lun_index *index)
 	       schema->fields[index->fields[0]].type == LUN_FIELD_JSON;
 }
 
+static const char *
+method_of(const struct lun_schema *schema, const struct lun_index *index)
+{
+	return is_document(schema, index) ? "gin" : "btree";
+}
+
 static void
 add_create(struct pg_models *m, const struct lun_schema *schema,
     const struct lun_index *index, const char *name)
@@ -54,8 +61,8 @@ add_create(struct pg_models *m, const struct lun_schema *schema,
 	lun_pg_quote(&m->sql, name);
 	lun_pg_add_sql(m, " ON ");
 	lun_pg_add_table(m, schema);
-	if (is_document(schema, index))
-		lun_pg_add_sql(m, " USING gin");
+	lun_pg_add_sql(m, " USING ");
+	lun_pg_add_sql(m, method_of(schema, index));
 	for (size_t i = 0; i < index->count; i++) {
 		lun_pg_add_sql(m, i == 0 ? " (" : ", ");
 		lun_pg_quote(&m->sql, schema->fields[index->fields[i]].name);
@@ -93,10 +100,22 @@ read_state(const PGresult *r)
 	return lun_pg_bool(r, 0, 2) ? STATE_UNDER_WAY : STATE_LEFT_BEHIND;
 }
 
-static enum lun_code
-look(struct pg_models *m, const struct lun_schema *schema, const char *name,
-    enum state *state, struct lun_err *err)
+static void
+add_fields(struct pg_models *m, const struct lun_schema *schema,
+    const struct lun_index *index)
 {
+	lun_pg_begin_array(&m->params, LUN_PG_TEXT_ARRAY, index->count);
+	for (size_t i = 0; i < index->count; i++)
+		lun_pg_element_text(&m->params,
+		    lun_text_of(schema->fields[index->fields[i]].name));
+	lun_pg_end_array(&m->params);
+}
+
+static enum lun_code
+look(struct pg_models *m, const struct lun_schema *schema, size_t number,
+    const char *name, enum state *state, struct lun_err *err)
+{
+	const struct lun_index *index = &schema->indexes[number];
 	char table[LUN_NAME_MAX + 24];
 	PGresult *result = NULL;
 	enum lun_code code;
@@ -106,13 +125,25 @@ look(struct pg_models *m, const struct lun_schema *schema, const char *name,
 	lun_pg_add_name(m, m->schema);
 	lun_pg_add_name(m, name);
 	lun_pg_add_name(m, table);
+	lun_pg_add_name(m, method_of(schema, index));
+	add_fields(m, schema, index);
 	code = lun_pg_run(m,
-	    "SELECT coalesce(t.relname = $3, false),"
+	    "SELECT coalesce(t.relname = $3 AND am.amname = $4"
+	    " AND NOT i.indisunique AND i.indpred IS NULL AND $5 = ARRAY("
+	    "  SELECT a.attname::text FROM pg_catalog.unnest(i.indkey::int2[])"
+	    "   WITH ORDINALITY k(number, place)"
+	    "  LEFT JOIN pg_catalog.pg_attribute a"
+	    "   ON a.attrelid = i.indrelid AND a.attnum = k.number"
+	    "  WHERE k.place <= i.indnkeyatts ORDER BY k.place), false),"
 	    " coalesce(i.indisvalid, false),"
-	    " EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p"
-	    "  WHERE p.index_relid = c.oid)"
+	    " EXISTS (SELECT FROM pg_catalog.pg_locks l"
+	    "  WHERE l.relation = t.oid AND l.granted AND l.database = (SELECT"
+	    "   d.oid FROM pg_catalog.pg_database d"
+	    "   WHERE d.datname = pg_catalog.current_database())"
+	    "  AND l.mode = 'ShareUpdateExclusiveLock')"
 	    " FROM pg_catalog.pg_namespace n"
 	    " JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid"
+	    " LEFT JOIN pg_catalog.pg_am am ON am.oid = c.relam"
 	    " LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid"
 	    " LEFT JOIN pg_catalog.pg_class t ON t.oid = i.indrelid"
 	    " WHERE n.nspname = $1 AND c.relname = $2",
@@ -123,17 +154,64 @@ look(struct pg_models *m, const struct lun_schema *schema, const char *name,
 	return code;
 }
 
+/*
+ * Where the session is this connection's own. Behind a pooler there is no way:
+ * CREATE INDEX CONCURRENTLY cannot share a transaction with a SET.
+ */
+static enum lun_code
+lift_timeouts(struct pg_models *m, bool *pooled, struct lun_err *err)
+{
+	PGresult *result = NULL;
+	enum lun_code code =
+	    lun_pg_run(m, "SELECT pg_catalog.pg_backend_pid()", &result, err);
+
+	if (code != LUN_OK)
+		return code;
+	*pooled = lun_pg_int8(result, 0, 0) != PQbackendPID(m->c->conn);
+	PQclear(result);
+	if (*pooled)
+		return LUN_OK;
+	return lun_pg_exec(
+	    m->c, "SET statement_timeout = 0; SET lock_timeout = 0", err);
+}
+
+/* What failed may have been done by somebody else in the meantime. */
+static enum lun_code
+take_failure(struct pg_models *m, const struct lun_schema *schema,
+    size_t number, const char *name, enum lun_code code)
+{
+	enum state state = STATE_MISSING;
+
+	if (m->c->conn == NULL ||
+	    look(m, schema, number, name, &state, NULL) != LUN_OK)
+		return code;
+	if (state == STATE_VALID)
+		return LUN_OK;
+	if (state == STATE_LEFT_BEHIND)
+		(void)!drop_index(m, name, NULL);
+	return code;
+}
+
 static enum lun_code
 create(struct pg_models *m, const struct lun_schema *schema, size_t number,
     const char *name, struct lun_err *err)
 {
-	enum lun_code code;
+	bool pooled = false;
+	enum lun_code code = lift_timeouts(m, &pooled, err);
 
+	if (code != LUN_OK)
+		return code;
 	add_create(m, schema, &schema->indexes[number], name);
 	code = run_made(m, err);
-	if (code != LUN_OK && m->c->conn != NULL)
-		(void)!drop_index(m, name, NULL);
-	return code;
+	if (code == LUN_OK)
+		return code;
+	if (pooled && lun_pg_failed_with(m->c, "57014"))
+		code = lun_wrap(err, code,
+		    "index \"%s\": a pooler stands before the server, so this "
+		    "role's statement_timeout applies: ALTER ROLE ... SET "
+		    "statement_timeout = 0, or make the index by hand",
+		    name);
+	return take_failure(m, schema, number, name, code);
 }
 
 static enum lun_code
@@ -145,13 +223,14 @@ make_index(struct pg_models *m, const struct lun_schema *schema, size_t number,
 	enum lun_code code;
 
 	lun_pg_name_index(schema, number, name);
-	code = look(m, schema, name, &state, err);
+	code = look(m, schema, number, name, &state, err);
 	if (code != LUN_OK || state == STATE_VALID)
 		return code;
 	if (state == STATE_FOREIGN)
 		return lun_fail(err, LUN_CONFIG,
 		    "index \"%s\": schema \"%s\" has something of that name "
-		    "already that is not this projection's",
+		    "already that is not this projection's, or not this index: "
+		    "drop or rename it",
 		    name, m->schema);
 	if (state == STATE_UNDER_WAY)
 		return lun_fail(
