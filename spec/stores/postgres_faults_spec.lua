@@ -4,6 +4,7 @@
 local helper = require "spec.helper"
 local postgres = require "spec.postgres_server"
 local event_store = require "event_store_test"
+local proxies = require "proxy_test"
 
 local server, reason = postgres.own()
 
@@ -174,13 +175,56 @@ describe("a postgres event store with faults #postgres", function()
     assert(store:append(events_of("a", 3)))
     database:sql [[
       CREATE VIEW slow AS
-      SELECT e.*, pg_sleep(version - 1)::text AS pause FROM lunette_events e]]
+      SELECT e.*, '"' || pg_sleep(version - 1) || '"' AS pause
+      FROM lunette_events e]]
     local hasty = assert(event_store.open(database:with(
       "layout=custom&table=slow&position=position&transaction_id="
         .. "transaction_id&id=id&stream=stream&version=version&type=type"
         .. "&data=data&metadata=pause"), { call_timeout_ms = 1500 }))
     refused("unavailable", "did not answer within 1500 ms", hasty:read {})
     hasty:close()
+  end)
+
+  it("leaves nothing at work behind that it did not wait for", function()
+    assert(store:append(events_of("a", 1)))
+    database:sql [[
+      CREATE VIEW slow AS
+      SELECT e.*, '"' || pg_sleep(60) || '"' AS pause FROM lunette_events e]]
+    local query = "layout=custom&table=slow&position=position&transaction_id="
+      .. "transaction_id&id=id&stream=stream&version=version&type=type"
+      .. "&data=data&metadata=pause"
+    local hasty = assert(event_store.open(database:with(query),
+      { call_timeout_ms = 500 }))
+    for _ = 1, 3 do
+      refused("unavailable", "did not answer within 500 ms", hasty:read {})
+    end
+    helper.wait(function()
+      return database:sql [[
+        SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND state = 'active'
+          AND pid <> pg_backend_pid()]] == "0"
+    end)
+    hasty:close()
+  end)
+
+  it("is not held up by a network that stands still", function()
+    local dir = helper.tmpdir()
+    local proxy = proxies.start(dir .. "/.s.PGSQL.5432",
+      server.dir .. "/.s.PGSQL.5432")
+    assert(store:append(events_of("a", 1)))
+    local hasty = assert(event_store.open(
+      (database.url:gsub("host=[^&]*", "host=" .. dir)),
+      { call_timeout_ms = 500 }))
+    proxy:stall()
+    local before = helper.now_ms()
+    for _ = 1, 8 do
+      refused("unavailable", "did not answer within 500 ms", hasty:read {})
+    end
+    assert.is_true(helper.now_ms() - before < 8 * 500 + 2000)
+    proxy:resume()
+    assert.equal(1, #assert(hasty:read {}))
+    hasty:close()
+    proxy:close()
   end)
 
   it("knows that a commit was done whose answer was lost", function()

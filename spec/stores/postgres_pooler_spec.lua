@@ -89,6 +89,31 @@ describe("a postgres event store behind a pooler #postgres", function()
     store:close()
   end)
 
+  it("leaves nothing at work behind that it did not wait for", function()
+    local other = server:new_database()
+    assert(event_store.open(other.url)):append {
+      { stream = "a", type = "T", data = "1" },
+    }
+    other:sql [[
+      CREATE VIEW slow AS
+      SELECT e.*, '"' || pg_sleep(60) || '"' AS pause FROM lunette_events e]]
+    local query = "layout=custom&table=slow&position=position&transaction_id="
+      .. "transaction_id&id=id&stream=stream&version=version&type=type"
+      .. "&data=data&metadata=pause"
+    local store = assert(event_store.open(pooler:url(other.name, query),
+      { call_timeout_ms = 500 }))
+    for _ = 1, 3 do
+      assert.equal("unavailable", select(3, store:read {}))
+    end
+    helper.wait(function()
+      return other:sql [[
+        SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND state = 'active'
+          AND pid <> pg_backend_pid()]] == "0"
+    end)
+    store:close()
+  end)
+
   it("goes on after the pooler was away", function()
     local store = assert(event_store.open(new_url()))
     assert(store:append { { stream = "a", type = "T", data = "1" } })

@@ -51,6 +51,10 @@ drop(struct lun_pg *c)
 static enum lun_code
 fail_late(struct lun_pg *c, struct lun_err *err)
 {
+	if (!c->in_transaction) {
+		lun_pg_hang_up(c->place, c->conn);
+		c->conn = NULL;
+	}
 	drop(c);
 	c->sqlstate[0] = '\0';
 	return lun_fail(err, LUN_UNAVAILABLE,
@@ -59,6 +63,7 @@ fail_late(struct lun_pg *c, struct lun_err *err)
 	    lun_pg_name(c), c->place->options.call_timeout_ms);
 }
 
+/* What the server is at comes to its end: it is wanted, only not waited for. */
 static enum lun_code
 give_up(struct lun_pg *c, struct lun_err *err)
 {

@@ -122,6 +122,12 @@ void lun_pg_rollback(struct lun_pg *c);
 /* The last failure had this SQLSTATE, or one of this class (two letters). */
 bool lun_pg_failed_with(const struct lun_pg *c, const char *sqlstate);
 
+/*
+ * cancel.c: close a connection, and have the server end what it is at, without
+ * waiting for either. A transaction is ended by its statement_timeout.
+ */
+void lun_pg_hang_up(struct lun_pg_place *place, PGconn *conn);
+
 /* failure.c: describe what the server refused, or how the connection ended. */
 enum lun_code lun_pg_fail(
     struct lun_pg *c, const PGresult *result, struct lun_err *err);

@@ -229,6 +229,7 @@ lun_pg_place_new(const char *rest, const struct lun_store_options *options,
 	if (place == NULL)
 		return lun_fail(err, LUN_NOMEM, "postgres URL: out of memory");
 	atomic_init(&place->users, 1);
+	atomic_init(&place->cancelling, 0);
 	set_options(place, options);
 	place->values = calloc(OWN_KEYS, sizeof *place->values);
 	if (place->values == NULL || !split(place, rest))

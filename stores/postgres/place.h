@@ -2,7 +2,7 @@
  * place.h - where a PostgreSQL store is, taken out of its URL.
  *
  * The URL is libpq's, with query keys of our own among its own. Connections
- * made from one another share a place; it is constant once it is made.
+ * made from one another share a place; but for its counts it is constant.
  */
 
 #ifndef LUN_POSTGRES_PLACE_H
@@ -18,6 +18,7 @@
 
 struct lun_pg_place {
 	atomic_uint users;
+	atomic_uint cancelling; /* threads that do, see cancel.c */
 	char *conninfo; /* the URL as libpq gets it: may hold a password */
 	char *name;     /* for messages: without one */
 	char **values;  /* of our own keys; NULL: not given */
