@@ -326,6 +326,48 @@ describe("a postgres layout with late events #postgres", function()
       assert.equal("", events:read())
     end)
 
+    it("finds it behind ten thousand others, and not behind more", function()
+      local _, url, session = start("eventcore", "grace_ms=0&window_ms=600000")
+      local other = session()
+      local function flood(stream, count)
+        other:run(([[
+          INSERT INTO eventcore_events
+            (event_id, stream_id, stream_version, event_type, event_data)
+          SELECT uuid_v7(gen_random_uuid()::text), '%s' || n, 1, 'E',
+            '{"Moved": {}}'
+          FROM generate_series(1, %d) n]]):format(stream, count))
+      end
+      local function insert(id, stream)
+        other:run(([[
+          INSERT INTO eventcore_events
+            (event_id, stream_id, stream_version, event_type, event_data)
+          VALUES ('%s', '%s', 1, 'E', '{"Moved": {}}')]]):format(id, stream))
+      end
+      local events = start_reader(url)
+      events.request.max = 20000
+      local function read(count)
+        local got = 0
+        helper.wait(function()
+          local names = events:read()
+          got = got + select(2, names:gsub("%S+ 1", ""))
+          return got >= count
+        end)
+        assert.equal(count, got)
+      end
+      local early = other:run("SELECT uuid_v7('" .. new_id() .. "')")
+      local later = other:run("SELECT uuid_v7('" .. new_id() .. "')")
+      flood("a", 9990)
+      read(9990)
+      insert(early, "late")
+      events:reopen()
+      assert.equal("late 1", events:read())
+      assert.equal("", events:read())
+      flood("b", 2000)
+      read(2000)
+      insert(later, "too_late")
+      assert.equal("", events:read())
+    end)
+
     it("gives the versions of a stream in order, whatever the ids", function()
       local layout, url, session = start("eventcore", "grace_ms=0")
       local other = session()

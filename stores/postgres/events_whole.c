@@ -15,6 +15,7 @@
 #include "error.h"
 
 #define REMEMBERED_ROWS 1000 /* looked at to know the streams after a start */
+#define SPARE_SEEN      1000 /* so that not each event moves all others */
 
 /* ---- statements -------------------------------------------------------- */
 
@@ -223,8 +224,8 @@ note_seen(
 		return LUN_OK;
 	if (!lun_pg_positions_add(&state->seen, position))
 		return lun_pg_events_no_memory(r->s, err);
-	if (state->seen.count > LUN_PG_SEEN) {
-		state->floor = state->seen.items[0];
+	if (state->seen.count > LUN_PG_SEEN + SPARE_SEEN) {
+		state->floor = state->seen.items[SPARE_SEEN];
 		lun_pg_positions_forget(&state->seen, state->floor);
 	}
 	return LUN_OK;
@@ -506,6 +507,24 @@ take_late(void *arg, const PGresult *row, struct lun_err *err)
 	return give_out(r, row, &event, err);
 }
 
+/* A window may hold many events, and next to none that are late. */
+static void
+add_unseen(struct lun_pg_reading *r)
+{
+	struct lun_pg_events *s = r->s;
+	const struct lun_pg_positions *seen = &s->state.seen;
+
+	lun_buffer_printf(&s->sql,
+	    " AND NOT EXISTS (SELECT FROM pg_catalog.unnest($%zu) s(id) "
+	    "WHERE s.id = %s)",
+	    s->params.count + 1, s->source->mapping->layout.position);
+	lun_pg_begin_array(&s->params, LUN_PG_UUID_ARRAY, seen->count);
+	for (size_t i = 0; i < seen->count; i++)
+		lun_pg_element_uuid(
+		    &s->params, seen->items[i].hi, seen->items[i].lo);
+	lun_pg_end_array(&s->params);
+}
+
 /* Ids of the window that were not there when it was read. */
 static enum lun_code
 look_into_window(struct lun_pg_reading *r, struct lun_err *err)
@@ -529,6 +548,7 @@ look_into_window(struct lun_pg_reading *r, struct lun_err *err)
 	lun_pg_compare(mapping, &s->sql, ">", &s->params, s->state.floor);
 	lun_buffer_add_text(&s->sql, LUN_TEXT(" AND "));
 	lun_pg_compare(mapping, &s->sql, "<=", &s->params, r->request->after);
+	add_unseen(r);
 	lun_buffer_printf(&s->sql, " ORDER BY %s", mapping->keys);
 	return run_statement(r, take_late, err);
 }

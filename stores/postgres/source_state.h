@@ -16,8 +16,8 @@
 #include "text.h"
 
 #define LUN_PG_MARKS   16
-#define LUN_PG_SKIPPED 1000 /* the newest are kept; all are counted */
-#define LUN_PG_SEEN    1000 /* events in which a late one is looked for */
+#define LUN_PG_SKIPPED 1000  /* the newest are kept; all are counted */
+#define LUN_PG_SEEN    10000 /* events in which a late one is looked for */
 
 /* Up to `position` nothing can appear once none of the holders is left. */
 struct lun_pg_mark {

@@ -220,6 +220,8 @@ element_type(enum lun_pg_type array)
 		return LUN_PG_TIMESTAMPTZ;
 	case LUN_PG_JSONB_ARRAY:
 		return LUN_PG_JSONB;
+	case LUN_PG_UUID_ARRAY:
+		return LUN_PG_UUID;
 	default:
 		assert(array == LUN_PG_TEXT_ARRAY);
 		return LUN_PG_TEXT;
@@ -290,6 +292,14 @@ void
 lun_pg_element_time(struct lun_pg_params *params, int64_t us)
 {
 	lun_pg_element_int8(params, us - EPOCH_US);
+}
+
+void
+lun_pg_element_uuid(struct lun_pg_params *params, uint64_t hi, uint64_t lo)
+{
+	keep_number(params, 16, 4);
+	keep_number(params, hi, 8);
+	keep_number(params, lo, 8);
 }
 
 void

@@ -38,6 +38,7 @@ enum lun_pg_type {
 	LUN_PG_INT8_ARRAY = 1016,
 	LUN_PG_FLOAT8_ARRAY = 1022,
 	LUN_PG_TIMESTAMPTZ_ARRAY = 1185,
+	LUN_PG_UUID_ARRAY = 2951,
 	LUN_PG_JSONB_ARRAY = 3807,
 };
 
@@ -85,6 +86,9 @@ void lun_pg_element_jsonb(struct lun_pg_params *params, struct lun_text json);
 void lun_pg_element_int8(struct lun_pg_params *params, int64_t value);
 void lun_pg_element_number(struct lun_pg_params *params, double value);
 void lun_pg_element_time(struct lun_pg_params *params, int64_t us);
+/* As two big-endian halves. */
+void lun_pg_element_uuid(
+    struct lun_pg_params *params, uint64_t hi, uint64_t lo);
 void lun_pg_element_bool(struct lun_pg_params *params, bool value);
 void lun_pg_end_array(struct lun_pg_params *params);
 
