@@ -120,6 +120,16 @@ mark_parked(void *arg, struct lun_text id, struct lun_err *err)
 	return LUN_OK;
 }
 
+/* Of two identities, where a role may not know a part that another one may. */
+static const char *
+explain_identities(const char *one, const char *other)
+{
+	if ((strchr(one, '?') == NULL) == (strchr(other, '?') == NULL))
+		return "";
+	return "; where one has \"?\" its role may not ask for the server's "
+	       "identifier, see Rights in docs/event-stores.md";
+}
+
 /* A checkpoint belongs to one event store: its positions mean nothing else. */
 static enum lun_code
 check_identity(struct lun_projection *p,
@@ -136,8 +146,9 @@ check_identity(struct lun_projection *p,
 	return lun_fail(err, LUN_CONFLICT,
 	    "%s: its models were built from event store %s, but the one "
 	    "given is %s; give it the right event store, or run \"lunette "
-	    "rebuild %s\" to build them from this one",
-	    p->name, checkpoint->identity, p->identity, p->name);
+	    "rebuild %s\" to build them from this one%s",
+	    p->name, checkpoint->identity, p->identity, p->name,
+	    explain_identities(checkpoint->identity, p->identity));
 }
 
 static enum lun_code

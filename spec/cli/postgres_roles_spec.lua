@@ -96,6 +96,32 @@ describe("the roles of docs/operations.md #postgres", function()
     end
   end)
 
+  it("let it be known which server it is, or say what to grant", function()
+    append '{"id":"a","n":2}'
+    database:sql "REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC"
+    local code, _, err = place:run { "run", "--once" }
+    assert.equal(1, code)
+    assert.matches('where one has "?" its role may not ask', err, 1, true)
+    assert.equal("1", total())
+    database:sql "GRANT EXECUTE ON FUNCTION pg_control_system() TO lunette"
+    place:done { "run", "--once" }
+    assert.equal("3", total())
+  end)
+
+  it("go on under another identity by the statement for it", function()
+    append '{"id":"a","n":2}'
+    database:sql [[
+      UPDATE lunette.lunette_projections SET identity = identity || '1']]
+    local code, _, err = place:run { "run", "--once" }
+    assert.equal(1, code)
+    local old, new = err:match "event store (%S+), but the one given is (%S+);"
+    local sql = helper.read_file "docs/event-stores.md"
+      :match "UPDATE lunette.lunette_projections.-;"
+    database:sql((sql:gsub("NEW", new):gsub("OLD", old)))
+    place:done { "run", "--once" }
+    assert.equal("3", total())
+  end)
+
   it("hide parked events from the reader of models", function()
     append '{"id":"a","n":"much"}'
     place:run { "run", "--once" }

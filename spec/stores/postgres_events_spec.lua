@@ -591,6 +591,31 @@ describe("a postgres event store #postgres", function()
     end)
   end)
 
+  it("is the same log as its copy, up to where they part", function()
+    append("a", 2)
+    local page = assert(store:read {})
+    local shared_part = { after = page.reached, state = page.state }
+    local identity = store:identity()
+    store:close()
+    local copy = server:new_database("TEMPLATE " .. database.name)
+    store = assert(open())
+    append("a", 1)
+    page = assert(store:read(shared_part))
+    local further = { after = page.reached, state = page.state }
+    local other = assert(event_store.open(copy.url))
+    assert.equal(identity, other:identity())
+    for _ = 1, 2 do
+      local none, message, code = other:read(further)
+      assert.is_nil(none)
+      assert.equal("config", code)
+      assert.matches("that was read last", message)
+      assert(other:append { { stream = "a", type = "Moved", data = "9" } })
+    end
+    assert.same({ "9", "9" },
+      column(assert(other:read(shared_part)), "data"))
+    other:close()
+  end)
+
   it("is found under either scheme", function()
     local url = database.url:gsub("^postgres:", "postgresql:")
     local other = assert(event_store.open(url))
