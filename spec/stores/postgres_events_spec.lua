@@ -2,6 +2,7 @@ local helper = require "spec.helper"
 local postgres = require "spec.postgres_server"
 local event_store = require "event_store_test"
 local pg_session = require "pg_session"
+local workplace = require "spec.cli.workplace"
 local contract = require "spec.stores.event_store_contract"
 
 local server, reason = postgres.start()
@@ -183,7 +184,8 @@ describe("a postgres event store #postgres", function()
           require "spec.helper"
           assert(require "event_store_test".open("%s")):close()
           io.open("%s/" .. math.random(1 << 60), "w"):close()
-        ]]):format(database:with "schema=fresh", helper.tmpdir())))
+        ]]):format(database:with "schema=fresh", helper.tmpdir())),
+        workplace.as_interpreter)
       assert.equal(0, code)
       local all = assert(open "schema=fresh")
       assert.equal("1", database:sql
