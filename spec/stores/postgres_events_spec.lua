@@ -414,42 +414,6 @@ describe("a postgres event store #postgres", function()
     end)
   end)
 
-  describe("has a function of an older Lunette", function()
-    local function body()
-      return database:sql [[
-        SELECT prosrc FROM pg_proc WHERE proname = 'lunette_append']]
-    end
-
-    local current
-
-    before_each(function()
-      current = body()
-      database:sql [[
-        CREATE OR REPLACE FUNCTION lunette_append(
-          stream text, type text, data json, metadata json DEFAULT NULL,
-          expected_version bigint DEFAULT NULL, id text DEFAULT NULL,
-          recorded_at timestamptz DEFAULT NULL)
-        RETURNS bigint LANGUAGE sql AS 'SELECT 1::bigint']]
-    end)
-
-    it("replaced by its owner", function()
-      local other = assert(open())
-      assert.equal(current, body())
-      assert.is_nil(other:remark())
-      other:close()
-    end)
-
-    it("left alone and told of by others", function()
-      database:sql "DROP ROLE IF EXISTS guest; CREATE ROLE guest LOGIN"
-      database:sql "GRANT SELECT ON lunette_events TO guest"
-      local other = assert(open(nil, "guest"))
-      assert.equal("SELECT 1::bigint", body())
-      assert.matches("older Lunette's .* as the owner", other:remark())
-      other:close()
-      database:sql "DROP OWNED BY guest; DROP ROLE guest"
-    end)
-  end)
-
   describe("refuses", function()
     it("to go on where the log was cut back", function()
       append("a", 3)

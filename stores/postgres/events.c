@@ -51,17 +51,6 @@ find_mapping(struct lun_pg_events *s, struct lun_err *err)
 	return code == LUN_NOTFOUND ? lun_wrap(err, LUN_CONFIG, "open") : code;
 }
 
-static enum lun_code
-renew_function(struct lun_pg_events *s, struct lun_err *err)
-{
-	struct lun_pg_source *source = s->source;
-
-	if (!lun_pg_mapping_is_own(source->mapping))
-		return LUN_OK;
-	return lun_pg_events_renew(
-	    &s->c, source->mapping->schema, &source->old_function, err);
-}
-
 /* A pooler gives out process ids of its own. */
 static enum lun_code
 find_pooler(struct lun_pg_events *s, struct lun_err *err)
@@ -120,8 +109,6 @@ make_source(struct lun_pg_events *s, struct lun_err *err)
 	code = check_encoding(s, err);
 	if (code == LUN_OK)
 		code = find_mapping(s, err);
-	if (code == LUN_OK)
-		code = renew_function(s, err);
 	if (code == LUN_OK)
 		code = lun_pg_events_identify(
 		    &s->c, s->source->mapping, s->source->identity, err);
@@ -220,10 +207,6 @@ postgres_remark(struct lun_event_store *store)
 {
 	const struct lun_pg_source *source = lun_pg_events_of(store)->source;
 
-	if (source->old_function)
-		return "the function lunette_append is an older Lunette's and "
-		       "can write the versions of a stream out of order: open "
-		       "the store once as the owner of the function";
 	if (source->listener != NULL || !source->pooled ||
 	    source->mapping->channel == NULL)
 		return NULL;

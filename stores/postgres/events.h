@@ -20,8 +20,7 @@ struct lun_pg_source {
 	struct lun_pg_mapping *mapping;
 	struct lun_pg_listener *listener; /* NULL: no hints */
 	char identity[LUN_IDENTITY_SIZE];
-	bool pooled;       /* a pooler stands between: LISTEN does not work */
-	bool old_function; /* lunette_append is an older Lunette's */
+	bool pooled; /* a pooler stands between: LISTEN does not work */
 };
 
 struct lun_pg_events {
@@ -55,9 +54,6 @@ struct lun_pg_events {
 /* events_make.c */
 enum lun_code lun_pg_events_make(
     struct lun_pg *c, struct lun_err *err) LUN_MUSTCHECK;
-/* Replace an older lunette_append(); *old: it is one still. */
-enum lun_code lun_pg_events_renew(struct lun_pg *c, const char *schema,
-    bool *old, struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_pg_events_identify(struct lun_pg *c,
     const struct lun_pg_mapping *mapping, char identity[LUN_IDENTITY_SIZE],
     struct lun_err *err) LUN_MUSTCHECK;

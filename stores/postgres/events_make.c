@@ -18,18 +18,14 @@
  * The order of reading is that of the transactions, so versions have to rise
  * with them. Whoever has no transaction id yet takes one after those before
  * it in the stream: the lock is taken, and only then is it asked what the last
- * version is. Whoever had one already may come too late. A function of another
- * version is replaced by its owner; raise this number with every change.
+ * version is. Whoever had one already may come too late.
  */
-#define FUNCTION_VERSION "2"
-
 static const char append_function[] =
     "CREATE OR REPLACE FUNCTION %Slunette_append(\n"
     "  stream text, type text, data json, metadata json DEFAULT NULL,\n"
     "  expected_version bigint DEFAULT NULL, id text DEFAULT NULL,\n"
     "  recorded_at timestamptz DEFAULT NULL)\n"
     "RETURNS bigint LANGUAGE plpgsql AS $function$\n"
-    "-- version " FUNCTION_VERSION "\n"
     "#variable_conflict use_column\n"
     "DECLARE\n"
     "  last bigint;\n"
@@ -191,54 +187,6 @@ lun_pg_events_make(struct lun_pg *c, struct lun_err *err)
 		    "the table lunette_events is missing and this role may "
 		    "not make it: open it once as a role that may");
 	return code;
-}
-
-/* ---- a function of an older Lunette ------------------------------------ */
-
-/* Whether it is older, and whether this role may replace it. */
-static enum lun_code
-look_at_function(struct lun_pg *c, const char *schema, bool *old,
-    bool *replaceable, struct lun_err *err)
-{
-	struct lun_pg_params params = {0};
-	PGresult *result = NULL;
-	enum lun_code code;
-
-	lun_pg_add_text(&params, LUN_PG_TEXT, lun_text_of(schema));
-	code = lun_pg_query(c,
-	    "SELECT pg_catalog.pg_has_role(p.proowner, 'USAGE')"
-	    " AND pg_catalog.has_schema_privilege(n.oid, 'CREATE')"
-	    " AND NOT pg_catalog.pg_is_in_recovery()"
-	    " FROM pg_catalog.pg_proc p"
-	    " JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace"
-	    " WHERE n.nspname = $1 AND p.proname = 'lunette_append'"
-	    " AND p.pronargs = 7 AND coalesce(pg_catalog.substring("
-	    "p.prosrc, '-- version ([0-9]{1,9})')::int, 1) < " FUNCTION_VERSION,
-	    &params, &result, err);
-	if (code == LUN_OK) {
-		*old = PQntuples(result) > 0;
-		*replaceable = *old && lun_pg_bool(result, 0, 0);
-	}
-	PQclear(result);
-	lun_pg_params_free(&params);
-	return code;
-}
-
-enum lun_code
-lun_pg_events_renew(
-    struct lun_pg *c, const char *schema, bool *old, struct lun_err *err)
-{
-	struct lun_buffer sql = {0};
-	bool replaceable = false;
-	enum lun_code code;
-
-	code = look_at_function(c, schema, old, &replaceable, err);
-	if (code != LUN_OK || !replaceable)
-		return code;
-	add_statement(&sql, schema, append_function);
-	*old = run_statements(c, &sql, NULL) != LUN_OK;
-	lun_buffer_free(&sql);
-	return LUN_OK;
 }
 
 /* ---- identity ---------------------------------------------------------- */
