@@ -366,9 +366,7 @@ lun_engine_stop(struct lun_engine *engine, struct lun_err *err)
 	atomic_store(&engine->stopping, true);
 	if (is_reporter(engine))
 		return LUN_OK; /* who waits for the run would wait for itself */
-	pthread_mutex_lock(&engine->board.lock);
-	pthread_cond_broadcast(&engine->board.changed);
-	pthread_mutex_unlock(&engine->board.lock);
+	lun_board_turn(&engine->board);
 	pthread_mutex_lock(&engine->run_lock);
 	code = stop_all(engine, err);
 	pthread_mutex_unlock(&engine->run_lock);
@@ -467,14 +465,27 @@ look_around(struct run *run)
 	return over;
 }
 
+static uint64_t
+count_turns(struct lun_board *board)
+{
+	uint64_t turns;
+
+	pthread_mutex_lock(&board->lock);
+	turns = board->turns;
+	pthread_mutex_unlock(&board->lock);
+	return turns;
+}
+
+/* Since `turns` were counted. */
 static void
-wait_for_news(struct lun_engine *engine)
+wait_for_news(struct lun_board *board, uint64_t turns)
 {
 	int64_t until = lun_clock_mono_ns() + PROGRESS_NS;
 
-	pthread_mutex_lock(&engine->board.lock);
-	lun_cond_wait_until(&engine->board.changed, &engine->board.lock, until);
-	pthread_mutex_unlock(&engine->board.lock);
+	pthread_mutex_lock(&board->lock);
+	if (board->turns == turns)
+		lun_cond_wait_until(&board->changed, &board->lock, until);
+	pthread_mutex_unlock(&board->lock);
 }
 
 static void
@@ -502,9 +513,11 @@ report(struct run *run, lun_progress_fn *progress, void *arg)
 static bool
 follow(struct run *run, lun_progress_fn *progress, void *arg)
 {
+	struct lun_board *board = &run->engine->board;
+	uint64_t turns = count_turns(board);
 	int64_t told = 0;
 
-	while (!look_around(run)) {
+	for (; !look_around(run); turns = count_turns(board)) {
 		int64_t now = lun_clock_mono_ns();
 
 		if (atomic_load(&run->engine->stopping))
@@ -514,7 +527,7 @@ follow(struct run *run, lun_progress_fn *progress, void *arg)
 			if (!report(run, progress, arg))
 				return false;
 		}
-		wait_for_news(run->engine);
+		wait_for_news(board, turns);
 	}
 	if (progress != NULL)
 		(void)report(run, progress, arg);

@@ -53,7 +53,11 @@ struct lun_report {
 struct lun_board {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
+	uint64_t
+	    turns; /* how often something ended, which is not in a report */
 };
+
+void lun_board_turn(struct lun_board *board);
 
 /* What a projection needs from its engine; outlives the projection. */
 struct lun_surroundings {

@@ -163,6 +163,15 @@ lun_projection_note_error(struct lun_projection *p, const struct lun_err *error)
 }
 
 void
+lun_board_turn(struct lun_board *board)
+{
+	pthread_mutex_lock(&board->lock);
+	board->turns++;
+	pthread_cond_broadcast(&board->changed);
+	pthread_mutex_unlock(&board->lock);
+}
+
+void
 lun_projection_note_position(
     struct lun_projection *p, struct lun_position position)
 {

@@ -276,6 +276,8 @@ run_worker(void *arg)
 	worker->done = true;
 	pthread_cond_broadcast(&worker->ended);
 	pthread_mutex_unlock(&worker->lock);
+	if (!atomic_load(&p->abandoned))
+		lun_board_turn(p->around->board);
 	return NULL;
 }
 
