@@ -375,50 +375,92 @@ lun_engine_stop(struct lun_engine *engine, struct lun_err *err)
 
 /* ---- a run to the head ------------------------------------------------- */
 
+/* A projection on its way to the head. */
+struct runner {
+	struct lun_entry *entry;
+	struct lun_position start;
+	struct lun_schema *schema; /* the script may be another one soon */
+	uint64_t began_at;         /* events read before */
+};
+
 /* What one call of lun_engine_run_once() follows. */
 struct run {
 	struct lun_engine *engine;
+	struct runner *runners;
 	struct lun_progress *progress;
 	size_t count;
 	struct lun_err first; /* failure */
 };
 
-static uint64_t
-count_lag(struct lun_engine *engine, struct lun_entry *entry)
+/* Where the projection stands before the run. */
+static struct lun_position
+find_start(struct lun_engine *engine, const char *projection)
 {
 	struct lun_checkpoint checkpoint = {0};
-	struct lun_position after = LUN_POSITION_START;
-	struct lun_lag lag = {0};
+	struct lun_position start = LUN_POSITION_START;
 
 	pthread_mutex_lock(&engine->answer_lock);
 	if (lun_model_store_checkpoint(
-		engine->model_reader, entry->name, &checkpoint, NULL) == LUN_OK)
-		after = checkpoint.position;
-	if (lun_event_store_lag(engine->event_reader, after,
-		lun_script_filter(entry->p->script), &lag, NULL) != LUN_OK)
-		lag.events = 0;
+		engine->model_reader, projection, &checkpoint, NULL) == LUN_OK)
+		start = checkpoint.position;
 	pthread_mutex_unlock(&engine->answer_lock);
 	lun_checkpoint_free(&checkpoint);
-	return lag.events;
+	return start;
 }
 
 static enum lun_code
 prepare_run(struct run *run, struct lun_err *err)
 {
-	struct lun_entry *entry;
+	struct lun_engine *engine = run->engine;
+	enum lun_code code = LUN_OK;
+	size_t count = engine->entry_count;
 
-	run->count = run->engine->entry_count;
-	run->progress = calloc(run->count + 1, sizeof *run->progress);
-	if (run->progress == NULL)
+	run->runners = calloc(count + 1, sizeof *run->runners);
+	run->progress = calloc(count + 1, sizeof *run->progress);
+	if (run->runners == NULL || run->progress == NULL)
 		return lun_fail(err, LUN_NOMEM, "running: out of memory");
-	for (size_t i = 0; i < run->count; i++) {
-		entry = lun_engine_at(run->engine, i);
+	run->count = count;
+	for (size_t i = 0; i < count && code == LUN_OK; i++) {
+		struct lun_entry *entry = lun_engine_at(engine, i);
+		struct runner *runner = &run->runners[i];
+
 		run->progress[i].projection = entry->name;
-		run->progress[i].events_total = count_lag(run->engine, entry);
-		entry->run_began_at =
-		    lun_projection_report(entry->p).events_read;
+		runner->entry = entry;
+		runner->start = find_start(engine, entry->name);
+		runner->began_at = lun_projection_report(entry->p).events_read;
+		code = lun_schema_copy(
+		    lun_script_schema(entry->p->script), &runner->schema, err);
 	}
-	return LUN_OK;
+	return code;
+}
+
+/* That may take as long as reading a part of them, which goes on meanwhile. */
+static void
+count_totals(struct run *run)
+{
+	struct lun_engine *engine = run->engine;
+
+	for (size_t i = 0; i < run->count; i++) {
+		const struct lun_schema *schema = run->runners[i].schema;
+		struct lun_event_filter filter = {
+		    .types = schema->types, .type_count = schema->type_count};
+		struct lun_lag lag = {0};
+
+		pthread_mutex_lock(&engine->answer_lock);
+		if (lun_event_store_lag(engine->event_reader,
+			run->runners[i].start, &filter, &lag, NULL) == LUN_OK)
+			run->progress[i].events_total = lag.events;
+		pthread_mutex_unlock(&engine->answer_lock);
+	}
+}
+
+static void
+free_run(struct run *run)
+{
+	for (size_t i = 0; i < run->count; i++)
+		lun_schema_free(run->runners[i].schema);
+	free(run->runners);
+	free(run->progress);
 }
 
 static void
@@ -454,13 +496,13 @@ look_around(struct run *run)
 	bool over = true;
 
 	for (size_t i = 0; i < run->count; i++) {
-		struct lun_entry *entry = lun_engine_at(run->engine, i);
+		const struct runner *runner = &run->runners[i];
 
-		if (!is_over(run, entry))
+		if (!is_over(run, runner->entry))
 			over = false;
 		run->progress[i].events_done =
-		    lun_projection_report(entry->p).events_read -
-		    entry->run_began_at;
+		    lun_projection_report(runner->entry->p).events_read -
+		    runner->began_at;
 	}
 	return over;
 }
@@ -543,11 +585,13 @@ run_to(struct run *run, struct lun_position head, lun_progress_fn *progress,
 
 	if (code == LUN_OK)
 		code = start_all(run->engine, &head, err);
+	if (code == LUN_OK)
+		count_totals(run);
 	if (code == LUN_OK && !follow(run, progress, arg))
 		code = lun_fail(err, LUN_TIMEOUT,
 		    "stopped before the head was reached; what is applied is "
 		    "kept");
-	free(run->progress);
+	free_run(run);
 	if (stop_all(run->engine, &stuck) != LUN_OK)
 		keep_first(run, &stuck);
 	if (code != LUN_OK || run->first.code == LUN_OK)

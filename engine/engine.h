@@ -33,7 +33,6 @@ struct lun_entry {
 	/* Under answer_lock: the script's twin that answers queries. */
 	struct lun_script *answerer;
 
-	uint64_t run_began_at;   /* events read before a run to the head */
 	uint64_t counted_events; /* the monitor's, for rates */
 	enum lun_state published_state; /* the monitor's */
 	int64_t counted_ns;

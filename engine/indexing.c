@@ -9,20 +9,10 @@
 static enum lun_code
 copy_schema(struct lun_projection *p, struct lun_err *err)
 {
-	const struct lun_schema *schema = lun_script_schema(p->script);
-	struct lun_buffer text = {0};
-	enum lun_code code;
-
 	lun_schema_free(p->indexing.schema);
 	p->indexing.schema = NULL;
-	lun_schema_describe(schema, &text);
-	if (text.failed)
-		code = lun_fail(err, LUN_NOMEM, "%s: out of memory", p->name);
-	else
-		code = lun_schema_parse(schema->projection, schema->version,
-		    lun_buffer_text(&text), &p->indexing.schema, err);
-	lun_buffer_free(&text);
-	return code;
+	return lun_schema_copy(
+	    lun_script_schema(p->script), &p->indexing.schema, err);
 }
 
 /* Runs on a lane, or on the projection's own thread. */

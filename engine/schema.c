@@ -530,3 +530,21 @@ lun_schema_parse(const char *projection, int version, struct lun_text text,
 	*out = schema;
 	return LUN_OK;
 }
+
+enum lun_code
+lun_schema_copy(const struct lun_schema *schema, struct lun_schema **out,
+    struct lun_err *err)
+{
+	struct lun_buffer text = {0};
+	enum lun_code code;
+
+	lun_schema_describe(schema, &text);
+	if (text.failed)
+		code = lun_fail(
+		    err, LUN_NOMEM, "%s: out of memory", schema->projection);
+	else
+		code = lun_schema_parse(schema->projection, schema->version,
+		    lun_buffer_text(&text), out, err);
+	lun_buffer_free(&text);
+	return code;
+}

@@ -95,5 +95,8 @@ void lun_schema_describe(
 enum lun_code lun_schema_parse(const char *projection, int version,
     struct lun_text text, struct lun_schema **out,
     struct lun_err *err) LUN_MUSTCHECK;
+/* By way of its text. */
+enum lun_code lun_schema_copy(const struct lun_schema *schema,
+    struct lun_schema **out, struct lun_err *err) LUN_MUSTCHECK;
 
 #endif
