@@ -4,7 +4,8 @@
  * usage: generate URL EVENTS ACCOUNTS
  *
  * Opens ACCOUNTS accounts, then moves money between all of them alike; each
- * event has about 200 bytes of JSON. Amounts are whole cents.
+ * event has about 200 bytes of JSON. Amounts are whole cents. Without events it
+ * makes the store alone.
  */
 
 #include <inttypes.h>
@@ -179,8 +180,8 @@ whole_number(const char *text)
 	char *end;
 	uint64_t number = strtoull(text, &end, 10);
 
-	if (number == 0 || *end != '\0') {
-		fprintf(stderr, "generate: not a number above 0: %s\n", text);
+	if (end == text || *end != '\0') {
+		fprintf(stderr, "generate: not a number: %s\n", text);
 		exit(2);
 	}
 	return number;
@@ -198,15 +199,21 @@ main(int argc, char **argv)
 	struct lun_event_store *store;
 	struct lun_err err;
 	enum lun_code code;
+	uint64_t events, accounts;
 
 	if (argc != 4) {
 		fprintf(stderr, "usage: generate URL EVENTS ACCOUNTS\n");
 		return 2;
 	}
+	events = whole_number(argv[2]);
+	accounts = whole_number(argv[3]);
+	if (accounts == 0 && events > 0) {
+		fprintf(stderr, "generate: events need an account\n");
+		return 2;
+	}
 	code = lun_event_store_open(argv[1], &options, &store, &err);
 	if (code == LUN_OK) {
-		code = append_events(
-		    store, whole_number(argv[2]), whole_number(argv[3]), &err);
+		code = append_events(store, events, accounts, &err);
 		lun_event_store_close(store);
 	}
 	if (code != LUN_OK) {

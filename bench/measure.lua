@@ -5,6 +5,7 @@ local helper = require "spec.helper"
 local measure = {
   events = math.tointeger(os.getenv "BENCH_EVENTS" or 1000000),
   batch = os.getenv "BENCH_BATCH",
+  appends = os.getenv "BENCH_APPENDS" or "4000",
   turns = tonumber(os.getenv "BENCH_TURNS" or "3"),
   folder = os.getenv "BENCH_DIR" or helper.build .. "/bench-data",
 }
@@ -96,7 +97,7 @@ function measure.latency(pair, path)
   measure.must(with(argv, "--once"))
   local child = helper.spawn(argv)
   local out = measure.must { helper.build .. "/bench/latency",
-    pair.appends or pair.events, pair.models, "200", "4000" }
+    pair.appends or pair.events, pair.models, "200", measure.appends }
   child:kill "TERM"
   child:wait()
   print(("\nappend to visible: %s ms at the 50th percentile, %s ms at the "
