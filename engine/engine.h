@@ -33,7 +33,7 @@ struct lun_entry {
 	/* Under answer_lock: the script's twin that answers queries. */
 	struct lun_script *answerer;
 
-	uint64_t counted_events; /* the monitor's, for rates */
+	uint64_t counted_events;        /* the monitor's, for rates */
 	enum lun_state published_state; /* the monitor's */
 	int64_t counted_ns;
 };
