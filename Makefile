@@ -19,7 +19,7 @@ SONAME   := liblunette.so.1
 LUA_CFLAGS := $(shell pkg-config --cflags lua5.4 2>/dev/null)
 LUA_LIBS   := $(shell pkg-config --libs lua5.4 2>/dev/null)
 # In the command half of the time is Lua's, and calls into a shared one cost.
-LUA_ARCHIVE := $(shell $(CC) -print-file-name=liblua5.4.a)
+LUA_ARCHIVE := $(shell $(CC) -print-file-name=liblua5.4.a 2>/dev/null)
 LUA_INSIDE  := $(if $(findstring /,$(LUA_ARCHIVE)),$(LUA_ARCHIVE) -ldl,$(LUA_LIBS))
 PQ_CFLAGS  := $(shell pkg-config --cflags libpq 2>/dev/null)
 WARNINGS   := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
