@@ -472,11 +472,12 @@ lun_pg_copy_begin(struct lun_pg *c, const char *sql, struct lun_err *err)
 	return LUN_OK;
 }
 
+/* Out of memory, libpq takes nothing and says 0. */
 enum lun_code
 lun_pg_copy_send(struct lun_pg *c, struct lun_text piece, struct lun_err *err)
 {
 	if (c->conn == NULL || piece.length > INT_MAX ||
-	    PQputCopyData(c->conn, piece.bytes, (int)piece.length) < 0)
+	    PQputCopyData(c->conn, piece.bytes, (int)piece.length) != 1)
 		return fail(c, NULL, err);
 	set_deadline(c);
 	return flush(c, err);
@@ -490,7 +491,7 @@ lun_pg_copy_end(struct lun_pg *c, bool complete, struct lun_err *err)
 	if (c->conn == NULL)
 		return lun_fail(err, LUN_UNAVAILABLE,
 		    "%s: the connection was lost", lun_pg_name(c));
-	if (PQputCopyEnd(c->conn, complete ? NULL : "given up") < 0)
+	if (PQputCopyEnd(c->conn, complete ? NULL : "given up") != 1)
 		return fail(c, NULL, err);
 	set_deadline(c);
 	code = flush(c, err);
