@@ -229,7 +229,8 @@ end_if_bounded(
 		code = lun_projection_flush(worker->p, err);
 		if (code == LUN_UNAVAILABLE)
 			return false;
-		lun_projection_index(worker->p);
+		if (is_at_the_end(worker))
+			lun_projection_index(worker->p);
 	}
 	end_with(worker, code, err);
 	return true;

@@ -70,6 +70,16 @@ describe("indexes in postgres #postgres #threads", function()
     assert.equal(2, indexes())
   end)
 
+  it("wait for the head, where a pause ends the run before it", function()
+    append(10)
+    assert(engine:pause "ledger")
+    assert(engine:run_once())
+    assert.equal(0, indexes())
+    assert(engine:resume "ledger")
+    assert(engine:run_once())
+    assert.equal(2, indexes())
+  end)
+
   -- The making of an index waits for every older snapshot.
   local function hold()
     local session = pg_session.open(database.url)
