@@ -279,6 +279,7 @@ lun_pg_end_indexing(struct pg_models *m, const char *projection)
 	    " JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid"
 	    " WHERE n.nspname = $1"
 	    " AND c.relname ~ ('^' || $2 || '__v[0-9]+$')"
+	    " AND a.datname = pg_catalog.current_database()"
 	    " AND l.mode = 'ShareUpdateExclusiveLock'"
 	    " AND a.backend_type = 'client backend'"
 	    " AND a.usename = current_user"
