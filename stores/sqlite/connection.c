@@ -437,7 +437,8 @@ lun_sqlite_tend(struct lun_sqlite *c)
 
 	if (pages < place->tended_pages)
 		place->tended_pages = 0; /* it was begun anew */
-	if (limit == 0 || pages - place->tended_pages < limit / TENDED_EARLY)
+	if (limit == 0 || pages == place->tended_pages ||
+	    pages - place->tended_pages < limit / TENDED_EARLY)
 		return;
 	copy_log_back(c->db);
 	if (!lun_turn_take(&place->turn, deadline_of(c)))
