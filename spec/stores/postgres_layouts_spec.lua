@@ -149,6 +149,25 @@ describe("a layout of a postgres event store #postgres", function()
       assert.matches("version 8 of stream writer%-1 is missing", message)
     end)
 
+    it("does not take another partition's event for one that is missing",
+      function()
+        make("emmett", 1)
+        database:sql [[
+          CREATE TABLE emt_messages_unnamed PARTITION OF emt_messages
+            FOR VALUES IN ('');
+          CREATE TABLE emt_messages_other PARTITION OF emt_messages
+            FOR VALUES IN ('other');
+          INSERT INTO emt_messages SELECT n, 10 + n, pg_current_xact_id(),
+            created, false, 'E', 'shared', CASE n WHEN 2 THEN 'other' ELSE ''
+            END, '1', 'shared-' || n, message_type, message_data,
+            message_metadata
+          FROM emt_messages, generate_series(1, 3) n
+          WHERE stream_id = 'writer-2']]
+        local page, message = assert(open "layout=emmett"):read {}
+        assert.is_nil(page)
+        assert.matches("version 2 of stream shared is missing", message)
+      end)
+
     it("is refused when it comes from another server", function()
       make("emmett", 1)
       database:sql "UPDATE emt_messages SET transaction_id = '4000000000'"

@@ -316,12 +316,13 @@ fill_hole(struct lun_pg_reading *r, struct lun_err *err)
 		return code;
 	lun_pg_add_equal(s, LUN_PG_C_STREAM, mapping->layout.stream,
 	    lun_buffer_text(&r->hole.stream));
-	if (r->hole.realm.length > 0) {
+	if (mapping->layout.realm != NULL) {
 		lun_buffer_add_text(&s->sql, LUN_TEXT(" AND "));
 		add_realm(r);
 		lun_buffer_printf(&s->sql, " = $%zu", s->params.count + 1);
-		lun_pg_add_text(
-		    &s->params, LUN_PG_TEXT, lun_buffer_text(&r->hole.realm));
+		lun_pg_add_text(&s->params, LUN_PG_TEXT,
+		    r->hole.realm.length > 0 ? lun_buffer_text(&r->hole.realm)
+					     : LUN_TEXT(""));
 	}
 	lun_buffer_printf(&s->sql,
 	    " AND (%s) BETWEEN $%zu AND $%zu ORDER BY %s",
