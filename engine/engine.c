@@ -440,7 +440,8 @@ count_totals(struct run *run)
 {
 	struct lun_engine *engine = run->engine;
 
-	for (size_t i = 0; i < run->count; i++) {
+	for (size_t i = 0; i < run->count && !atomic_load(&engine->stopping);
+	     i++) {
 		const struct lun_schema *schema = run->runners[i].schema;
 		struct lun_event_filter filter = {
 		    .types = schema->types, .type_count = schema->type_count};

@@ -21,8 +21,9 @@ make_indexes(void *arg, struct lun_err *err)
 {
 	struct lun_projection *p = arg;
 
-	return lun_model_store_index(
-	    p->models, p->indexing.schema, &p->indexing.stop, err);
+	/* Who steps by hand has nobody to stop it: it cannot take long. */
+	return lun_model_store_index(p->models, p->indexing.schema,
+	    p->running ? &p->indexing.stop : NULL, err);
 }
 
 static void
@@ -32,9 +33,11 @@ take_outcome(
 	p->indexing.under_way = false;
 	p->indexing.done = code == LUN_OK;
 	p->indexing.retry_ns = lun_clock_mono_ns() + RETRY_NS;
-	if (code != LUN_OK && code != LUN_AGAIN)
+	if (code != LUN_OK && code != LUN_AGAIN && !p->indexing.told)
 		lun_log(p->around->log, LUN_LOG_WARNING,
-		    "%s: making its indexes: %s", p->name, err->message);
+		    "%s: making its indexes: %s; this is tried again", p->name,
+		    err->message);
+	p->indexing.told = code != LUN_OK && code != LUN_AGAIN;
 }
 
 static void

@@ -202,7 +202,8 @@ struct lun_model_store_ops {
 	 * Make the declared indexes that are missing, once the projection has
 	 * caught up: beside its commits, from any thread, beside another call.
 	 * That may take long; it ends with LUN_AGAIN soon after stop was set.
-	 * NULL: define has made them.
+	 * stop NULL: it takes no longer than other calls may, or fails.
+	 * Without this method define has made them.
 	 */
 	enum lun_code (*index)(struct lun_model_store *store,
 	    const struct lun_schema *schema, const atomic_bool *stop,

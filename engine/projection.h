@@ -95,6 +95,7 @@ struct lun_indexing {
 	struct lun_schema *schema; /* of the one under way */
 	bool under_way;
 	bool done;
+	bool told;        /* why it failed */
 	int64_t retry_ns; /* not before */
 	atomic_bool stop; /* apart: compilers read neighbours in one go */
 };

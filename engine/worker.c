@@ -132,10 +132,12 @@ take_detachment(struct lun_worker *worker)
 	if (detach == worker->detached)
 		return;
 	worker->detached = detach;
-	if (detach)
+	if (detach) {
+		atomic_store(&worker->p->indexing.stop, true);
 		lun_projection_disown(worker->p);
-	else
+	} else {
 		worker->p->failed = false;
+	}
 	lun_projection_enter(worker->p,
 	    detach ? LUN_STATE_DETACHED : LUN_STATE_CATCHING_UP, NULL);
 }

@@ -79,15 +79,15 @@ wait_for(struct lun_pg *c, short events, struct lun_err *err)
 	struct pollfd fd = {.fd = PQsocket(c->conn), .events = events};
 
 	for (;;) {
-		int64_t left = LOOK_NS;
+		int64_t left = c->deadline_ns - lun_clock_mono_ns();
 		int ready;
 
-		if (c->stop == NULL)
-			left = c->deadline_ns - lun_clock_mono_ns();
-		else if (atomic_load(c->stop))
+		if (c->stop != NULL && atomic_load(c->stop))
 			return give_up(c, err);
-		if (left <= 0)
+		if (left <= 0 && !c->patient)
 			return fail_late(c, err);
+		if (c->patient || (c->stop != NULL && left > LOOK_NS))
+			left = LOOK_NS;
 		ready = poll(&fd, 1, (int)(left / NS_IN_MS) + 1);
 		if (ready > 0)
 			return LUN_OK;

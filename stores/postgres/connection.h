@@ -30,9 +30,9 @@ struct lun_pg {
 	bool sent;        /* a statement whose result was not received */
 	char sqlstate[6]; /* of the last failure; "": none was told */
 	int64_t deadline_ns;
-	/* Not NULL: no deadline, but LUN_AGAIN soon after it was set. */
-	const atomic_bool *stop;
-	size_t run_length; /* statements sent in a run */
+	const atomic_bool *stop; /* LUN_AGAIN soon after it was set, or NULL */
+	bool patient;            /* wait as long as it takes, or until stop */
+	size_t run_length;       /* statements sent in a run */
 };
 
 /* rest is the URL without its scheme. Connects. */

@@ -73,11 +73,16 @@ add_create(struct pg_models *m, const struct lun_schema *schema,
 static enum lun_code
 run_made(struct pg_models *m, struct lun_err *err)
 {
+	enum lun_code code;
+
 	lun_buffer_add_byte(&m->sql, '\0');
 	if (m->sql.failed)
 		return lun_fail(
 		    err, LUN_NOMEM, "%s: out of memory", lun_pg_name(m->c));
-	return lun_pg_exec(m->c, m->sql.bytes, err);
+	m->c->patient = m->c->stop != NULL;
+	code = lun_pg_exec(m->c, m->sql.bytes, err);
+	m->c->patient = false;
+	return code;
 }
 
 static enum lun_code
