@@ -26,7 +26,7 @@ function measure.must(argv)
   local child = helper.spawn(argv, { cwd = helper.root })
   if child:wait(3600 * 1000) ~= 0 then
     io.stderr:write(table.concat(argv, " "), "\n", child:stderr())
-    os.exit(1)
+    os.exit(1, true) -- closes what is open, a server too
   end
   return child:stdout(), child
 end

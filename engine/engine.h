@@ -4,8 +4,8 @@
  * monitor.c.
  *
  * Locks, in the order in which they may be taken: run_lock, register_lock,
- * entry->step_lock, append_lock, answer_lock, lock, stores_lock, board.lock. entries only
- * grow while the engine lives.
+ * entry->step_lock, append_lock, answer_lock, lock, stores_lock, board.lock.
+ * entries only grow while the engine lives.
  */
 
 #ifndef LUN_ENGINE_H

@@ -126,16 +126,3 @@ lun_lane_done(struct lun_lane *lane)
 	pthread_mutex_unlock(&lane->lock);
 	return done;
 }
-
-bool
-lun_lane_busy(struct lun_lane *lane)
-{
-	bool busy;
-
-	if (lane == NULL)
-		return false;
-	pthread_mutex_lock(&lane->lock);
-	busy = lane->phase != IDLE;
-	pthread_mutex_unlock(&lane->lock);
-	return busy;
-}

@@ -26,7 +26,5 @@ enum lun_code lun_lane_wait(
     struct lun_lane *lane, struct lun_err *err) LUN_MUSTCHECK;
 /* The job under way is over: waiting for it takes no time. */
 bool lun_lane_done(struct lun_lane *lane);
-/* A job was submitted and its outcome not yet taken. */
-bool lun_lane_busy(struct lun_lane *lane);
 
 #endif

@@ -133,11 +133,3 @@ cli_screen_draw(struct cli_screen *screen, struct lun_text picture)
 	show_picture(screen);
 	pthread_mutex_unlock(&screen->lock);
 }
-
-void
-cli_screen_keep(struct cli_screen *screen)
-{
-	pthread_mutex_lock(&screen->lock);
-	lun_buffer_clear(&screen->picture);
-	pthread_mutex_unlock(&screen->lock);
-}

@@ -36,9 +36,6 @@ void cli_screen_log(void *arg, enum lun_log_level level, const char *message);
 /* Draw over the last picture. */
 void cli_screen_draw(struct cli_screen *screen, struct lun_text picture);
 
-/* Leave the picture standing. */
-void cli_screen_keep(struct cli_screen *screen);
-
 /* Replace the password in every URL of the text by "***", in place. */
 void cli_screen_mask(char *text);
 

@@ -135,24 +135,11 @@ cli_table_cell(
 }
 
 void
-cli_table_string(struct cli_table *table, const char *text)
-{
-	cli_table_cell(table, text != NULL ? CLI_CELL_TEXT : CLI_CELL_NONE,
-	    lun_text_of(text));
-}
-
-void
 cli_table_column(struct cli_table *table, struct lun_text title)
 {
 	cli_table_cell(table, CLI_CELL_TEXT, title);
 	table->columns++;
 	table->title_bytes = table->bytes.length;
-}
-
-size_t
-cli_table_columns(const struct cli_table *table)
-{
-	return table->columns;
 }
 
 static const struct cell *

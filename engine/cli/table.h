@@ -31,9 +31,7 @@ void cli_table_free(struct cli_table *table);
 void cli_table_column(struct cli_table *table, struct lun_text title);
 void cli_table_cell(
     struct cli_table *table, enum cli_cell kind, struct lun_text text);
-void cli_table_string(struct cli_table *table, const char *text);
 
-size_t cli_table_columns(const struct cli_table *table);
 /* Number of whole rows. */
 size_t cli_table_rows(const struct cli_table *table);
 /* Forget the rows, keep the columns. */

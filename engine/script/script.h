@@ -74,9 +74,10 @@ void lun_script_use_positions_of(
 
 /*
  * Call extract_model_id for the batch's events from *at on, up to the one at
- * `end`, noting touches in the unit of work. On LUN_SCRIPT or LUN_BUDGET *at is the event that failed
- * (none of its touches are noted); call again with *at + 1 to pass over it.
- * The message begins with the script's line, the detail is a traceback.
+ * `end`, noting touches in the unit of work. On LUN_SCRIPT or LUN_BUDGET *at is
+ * the event that failed (none of its touches are noted); call again with
+ * *at + 1 to pass over it. The message begins with the script's line, the
+ * detail is a traceback.
  */
 enum lun_code lun_script_extract(struct lun_script *script,
     const struct lun_batch *batch, struct lun_unit_of_work *uow, size_t *at,

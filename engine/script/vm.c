@@ -368,12 +368,6 @@ lun_vm_starved(const struct lun_vm *vm)
 	return vm->slab.starved;
 }
 
-size_t
-lun_vm_memory(const struct lun_vm *vm)
-{
-	return vm->slab.used;
-}
-
 /*
  * The collector waits until the memory in use has grown by a part of itself.
  * While that is little it would run for a handful of events.

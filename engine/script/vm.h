@@ -76,7 +76,5 @@ bool lun_vm_spent(const struct lun_vm *vm);
 bool lun_vm_starved(const struct lun_vm *vm);
 /* Fit the pace of the collector to the memory in use; now and then. */
 void lun_vm_tune(struct lun_vm *vm);
-/* Bytes in use. */
-size_t lun_vm_memory(const struct lun_vm *vm);
 
 #endif

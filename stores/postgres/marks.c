@@ -94,8 +94,8 @@ lun_pg_marks_prepare(
 
 /*
  * The time comes first, then the snapshot, then the locks: who is late for one
- * is seen by the next. Who holds the table, a part of it, or a sequence its numbers may come from:
- * one it names as a default, or any in the same schema.
+ * is seen by the next. Who holds the table, a part of it, or a sequence its
+ * numbers may come from: one it names as a default, or any in the same schema.
  */
 static void
 add_holders(

@@ -2,9 +2,9 @@
  * source_state.h - what a reader must not forget between two reads.
  *
  * Kept with the checkpoint as text, and committed with it: which event was read
- * last, and, then as JSON, up to where numbers that are missing are known to be dead and
- * whom that is waited for, which numbers were passed over, and which events
- * were given out before or after their turn. Zero is the empty state.
+ * last, and, then as JSON, up to where numbers that are missing are known to be
+ * dead and whom that is waited for, which numbers were passed over, and which
+ * events were given out before or after their turn. Zero is the empty state.
  */
 
 #ifndef LUN_POSTGRES_SOURCE_STATE_H

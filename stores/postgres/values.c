@@ -93,15 +93,6 @@ add_param(struct lun_pg_params *params, enum lun_pg_type type)
 }
 
 void
-lun_pg_add_null(struct lun_pg_params *params, enum lun_pg_type type)
-{
-	struct lun_pg_param *param = add_param(params, type);
-
-	if (param != NULL)
-		param->is_null = true;
-}
-
-void
 lun_pg_add_text(
     struct lun_pg_params *params, enum lun_pg_type type, struct lun_text text)
 {
@@ -185,21 +176,6 @@ lun_pg_add_bool(struct lun_pg_params *params, bool value)
 		return;
 	lun_buffer_add_byte(&params->kept, value ? '\1' : '\0');
 	param->length = 1;
-}
-
-void
-lun_pg_add_jsonb(struct lun_pg_params *params, struct lun_text json)
-{
-	struct lun_pg_param *param = add_param(params, LUN_PG_JSONB);
-
-	if (param == NULL)
-		return;
-	param->is_null = json.bytes == NULL;
-	if (param->is_null)
-		return;
-	lun_buffer_add_byte(&params->kept, JSONB_VERSION);
-	lun_buffer_add_text(&params->kept, json);
-	param->length = json.length + 1;
 }
 
 /* ---- arrays ------------------------------------------------------------ */

@@ -55,7 +55,6 @@ struct lun_pg_params {
 void lun_pg_params_clear(struct lun_pg_params *params);
 void lun_pg_params_free(struct lun_pg_params *params);
 
-void lun_pg_add_null(struct lun_pg_params *params, enum lun_pg_type type);
 /* Absent text is a null. json and text have the same bytes in binary. */
 void lun_pg_add_text(
     struct lun_pg_params *params, enum lun_pg_type type, struct lun_text text);
@@ -70,8 +69,6 @@ void lun_pg_add_uuid(struct lun_pg_params *params, uint64_t hi, uint64_t lo);
 /* Microseconds since 1970 UTC. */
 void lun_pg_add_time(struct lun_pg_params *params, int64_t us);
 void lun_pg_add_bool(struct lun_pg_params *params, bool value);
-/* A jsonb parameter; absent text is a null. */
-void lun_pg_add_jsonb(struct lun_pg_params *params, struct lun_text json);
 
 /*
  * An array parameter: begin, exactly count elements, end. An element of
