@@ -13,7 +13,7 @@ SECONDS  ?= 30
 comma    := ,
 BUILD    ?= build$(if $(SANITIZE),/$(firstword $(subst $(comma), ,$(SANITIZE))))
 
-VERSION  := $(shell sed -n 's/.*LUN_VERSION "\(.*\)"/\1/p' engine/error.c)
+VERSION  := $(shell sed -n 's/.*LUN_VERSION "\(.*\)"/\1/p' engine/base/error.c)
 SONAME   := liblunette.so.1
 
 LUA_CFLAGS := $(shell pkg-config --cflags lua5.4 2>/dev/null)
@@ -25,16 +25,16 @@ PQ_CFLAGS  := $(shell pkg-config --cflags libpq 2>/dev/null)
 WARNINGS   := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
 	-Wmissing-prototypes -Wwrite-strings -Wundef -Wvla -Wformat=2 \
 	$(if $(WERROR),-Werror)
-FLAGS      := -std=c11 -D_GNU_SOURCE -fPIC -pthread -Iengine $(LUA_CFLAGS) \
+FLAGS      := -std=c11 -D_GNU_SOURCE -fPIC -pthread -Iengine -Istores $(LUA_CFLAGS) \
 	$(PQ_CFLAGS) $(WARNINGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
 LIBS       := -lsqlite3 -lpq -luuid -lxxhash -lm -pthread
 LINK       := $(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS)
 
 # What the rock lists too; a spec compares the two.
-HOST_SRC   := $(wildcard engine/luaopen*.c)
-LIB_SRC    := $(filter-out $(HOST_SRC),$(wildcard engine/*.c)) \
-	$(wildcard engine/script/*.c stores/*/*.c)
+HOST_SRC   := $(wildcard engine/lua/*.c)
 CLI_SRC    := $(wildcard engine/cli/*.c)
+LIB_SRC    := $(filter-out $(HOST_SRC) $(CLI_SRC),$(wildcard engine/*/*.c)) \
+	$(wildcard stores/*/*.c stores/*/*/*.c)
 SPEC_SRC   := $(wildcard spec/core/*.c)
 FUZZ_SRC   := $(wildcard spec/fuzz/*.c)
 BENCH_SRC  := $(filter-out bench/fold.c,$(wildcard bench/*.c))
@@ -76,9 +76,9 @@ $(BUILD)/lunette: $(CLI_OBJ) $(BUILD)/liblunette.a
 
 # The interpreter brings liblua. A closed state must not unload the code of a
 # thread that a stuck script has left behind.
-$(BUILD)/lua/lunette/core.so: $(HOST_OBJ) $(LIB_OBJ) engine/luaopen.map
+$(BUILD)/lua/lunette/core.so: $(HOST_OBJ) $(LIB_OBJ) engine/lua/luaopen.map
 	@mkdir -p $(@D)
-	$(LINK) -shared -Wl,-z,nodelete -Wl,--version-script=engine/luaopen.map \
+	$(LINK) -shared -Wl,-z,nodelete -Wl,--version-script=engine/lua/luaopen.map \
 		-o $@ $(HOST_OBJ) $(LIB_OBJ) $(LIBS)
 
 # This one brings the Lua module as well, and refuses memory to all of it.
@@ -102,7 +102,7 @@ build/fuzz/liblunette.a: $(LIB_SRC:%.c=build/fuzz/%.o)
 	rm -f $@
 	$(AR) qcs $@ $^
 
-FUZZ_CC := clang -std=c11 -D_GNU_SOURCE -pthread -Iengine $(LUA_CFLAGS) \
+FUZZ_CC := clang -std=c11 -D_GNU_SOURCE -pthread -Iengine -Istores $(LUA_CFLAGS) \
 	$(PQ_CFLAGS) -O1 -g $(WARNINGS)
 
 build/fuzz/%.o: %.c

@@ -21,8 +21,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "buffer.h"
-#include "clock.h"
+#include "base/buffer.h"
+#include "base/clock.h"
 #include "fold.h"
 
 #define PAGE        5000 /* events of one statement */

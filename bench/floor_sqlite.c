@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "clock.h"
+#include "base/clock.h"
 #include "fold.h"
 
 struct floor {

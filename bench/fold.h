@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "text.h"
+#include "base/text.h"
 
 #define FOLD_ID_SIZE    32
 #define FOLD_OWNER_SIZE 64

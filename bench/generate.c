@@ -14,8 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "event_store.h"
+#include "base/clock.h"
+#include "store/event_store.h"
 
 #define BATCH     1000
 #define FIRST_DAY INT64_C(1767225600000000) /* 2026-01-01 */

@@ -20,8 +20,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "event_store.h"
+#include "base/clock.h"
+#include "store/event_store.h"
 
 #define LOOK_NS INT64_C(200000)      /* between two looks */
 #define WAIT_NS INT64_C(20000000000) /* for the last one, then it failed */

@@ -1,12 +1,12 @@
 /* catch_up.c - bring registered projections to the head. */
 
-#include "catch_up.h"
+#include "cli/catch_up.h"
 
 #include <stdlib.h>
 
-#include "../error.h"
-#include "progress.h"
-#include "signals.h"
+#include "base/error.h"
+#include "cli/progress.h"
+#include "cli/signals.h"
 
 struct catching_up {
 	struct cli_progress *progress;

@@ -2,10 +2,10 @@
  * catch_up.h - bring registered projections to the head, showing progress.
  */
 
-#ifndef CLI_CATCH_UP_H
-#define CLI_CATCH_UP_H
+#ifndef LUN_CLI_CATCH_UP_H
+#define LUN_CLI_CATCH_UP_H
 
-#include "command.h"
+#include "cli/command.h"
 
 /* cli->signals is open. LUN_TIMEOUT if a signal ended it first. */
 enum lun_code cli_catch_up(struct cli *cli, struct lun_engine *engine,

@@ -7,11 +7,11 @@
 #include <errno.h>
 #include <string.h>
 
-#include "../buffer.h"
-#include "../error.h"
-#include "../json_scan.h"
-#include "command.h"
-#include "stores.h"
+#include "base/buffer.h"
+#include "base/error.h"
+#include "cli/command.h"
+#include "cli/stores.h"
+#include "json/scan.h"
 
 #define CHUNK 65536
 

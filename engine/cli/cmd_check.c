@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../buffer.h"
-#include "../error.h"
-#include "command.h"
-#include "scripts.h"
-#include "view.h"
+#include "base/buffer.h"
+#include "base/error.h"
+#include "cli/command.h"
+#include "cli/scripts.h"
+#include "cli/view.h"
 
 struct checking {
 	struct cli *cli;

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "command.h"
-#include "engine_call.h"
-#include "view.h"
+#include "cli/command.h"
+#include "cli/engine_call.h"
+#include "cli/view.h"
 
 static enum lun_code
 show(struct cli *cli, struct lun_engine *engine, struct lun_err *err)

@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../buffer.h"
-#include "command.h"
-#include "options.h"
+#include "base/buffer.h"
+#include "cli/command.h"
+#include "cli/options.h"
 
 /* Prints one option; letter and argument may be absent. */
 typedef void option_fn(struct lun_buffer *out, char letter, const char *name,

@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "../error.h"
-#include "command.h"
-#include "engine_call.h"
-#include "screen.h"
-#include "view.h"
+#include "base/error.h"
+#include "cli/command.h"
+#include "cli/engine_call.h"
+#include "cli/screen.h"
+#include "cli/view.h"
 
 #define LIMIT 100
 #define PAGE  500 /* rows whose columns are aligned with each other */

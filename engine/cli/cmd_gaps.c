@@ -2,10 +2,10 @@
 
 #include <stdlib.h>
 
-#include "../error.h"
-#include "command.h"
-#include "engine_call.h"
-#include "view.h"
+#include "base/error.h"
+#include "cli/command.h"
+#include "cli/engine_call.h"
+#include "cli/view.h"
 
 static const char *const columns[] = {
     "projection", "state", "from", "to", "numbers", "at", "reason", NULL};

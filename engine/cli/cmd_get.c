@@ -1,8 +1,8 @@
 /* cmd_get.c - one model. */
 
-#include "command.h"
-#include "engine_call.h"
-#include "view.h"
+#include "cli/command.h"
+#include "cli/engine_call.h"
+#include "cli/view.h"
 
 static enum lun_code
 get_model(struct cli *cli, struct lun_engine *engine, struct lun_err *err)

@@ -1,7 +1,7 @@
 /* cmd_help.c - help as a command. */
 
-#include "command.h"
-#include "options.h"
+#include "cli/command.h"
+#include "cli/options.h"
 
 static enum lun_code
 run_help(struct cli *cli, struct lun_err *err)

@@ -6,16 +6,16 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "../error.h"
-#include "../event.h"
-#include "../json_scan.h"
-#include "command.h"
-#include "format.h"
-#include "import_line.h"
-#include "line_reader.h"
-#include "progress.h"
-#include "signals.h"
-#include "stores.h"
+#include "base/error.h"
+#include "cli/command.h"
+#include "cli/format.h"
+#include "cli/import_line.h"
+#include "cli/line_reader.h"
+#include "cli/progress.h"
+#include "cli/signals.h"
+#include "cli/stores.h"
+#include "data/event.h"
+#include "json/scan.h"
 
 #define BATCH_EVENTS   5000
 #define BATCH_BYTES    ((size_t)16 << 20)

@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../buffer.h"
-#include "../error.h"
-#include "command.h"
-#include "options.h"
+#include "base/buffer.h"
+#include "base/error.h"
+#include "cli/command.h"
+#include "cli/options.h"
 
 /* ---- roff -------------------------------------------------------------- */
 

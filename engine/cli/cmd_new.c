@@ -8,10 +8,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../error.h"
-#include "../json_write.h"
-#include "command.h"
-#include "template.h"
+#include "base/error.h"
+#include "cli/command.h"
+#include "cli/template.h"
+#include "json/write.h"
 
 static enum lun_code
 write_all(int fd, struct lun_text text)

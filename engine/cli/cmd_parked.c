@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../error.h"
-#include "command.h"
-#include "engine_call.h"
-#include "view.h"
+#include "base/error.h"
+#include "cli/command.h"
+#include "cli/engine_call.h"
+#include "cli/view.h"
 
 static const char *const columns[] = {"projection", "number", "model_id",
     "position", "stream", "type", "error", "at", NULL};

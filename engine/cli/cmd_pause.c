@@ -1,7 +1,7 @@
 /* cmd_pause.c - pause and resume a projection. */
 
-#include "command.h"
-#include "engine_call.h"
+#include "cli/command.h"
+#include "cli/engine_call.h"
 
 static enum lun_code
 pause_projection(

@@ -1,9 +1,9 @@
 /* cmd_query.c - models by filter. */
 
-#include "command.h"
-#include "engine_call.h"
-#include "scripts.h"
-#include "view.h"
+#include "cli/command.h"
+#include "cli/engine_call.h"
+#include "cli/scripts.h"
+#include "cli/view.h"
 
 static enum lun_code
 query_models(struct cli *cli, struct lun_engine *engine, struct lun_err *err)

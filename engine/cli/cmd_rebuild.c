@@ -4,13 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../error.h"
-#include "catch_up.h"
-#include "command.h"
-#include "engine_call.h"
-#include "progress.h"
-#include "signals.h"
-#include "view.h"
+#include "base/error.h"
+#include "cli/catch_up.h"
+#include "cli/command.h"
+#include "cli/engine_call.h"
+#include "cli/progress.h"
+#include "cli/signals.h"
+#include "cli/view.h"
 
 #define LOOK_EVERY_MS 200
 

@@ -2,12 +2,12 @@
 
 #include <sys/stat.h>
 
-#include "../error.h"
-#include "catch_up.h"
-#include "command.h"
-#include "engine_call.h"
-#include "scripts.h"
-#include "signals.h"
+#include "base/error.h"
+#include "cli/catch_up.h"
+#include "cli/command.h"
+#include "cli/engine_call.h"
+#include "cli/scripts.h"
+#include "cli/signals.h"
 
 struct scripts {
 	size_t count;

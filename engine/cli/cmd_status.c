@@ -4,12 +4,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "../error.h"
-#include "command.h"
-#include "engine_call.h"
-#include "format.h"
-#include "scripts.h"
-#include "view.h"
+#include "base/error.h"
+#include "cli/command.h"
+#include "cli/engine_call.h"
+#include "cli/format.h"
+#include "cli/scripts.h"
+#include "cli/view.h"
 
 static const char *const titles[] = {
     "NAME", "STATE", "VERSION", "POSITION", "LAG", "RATE", "PARKED", "OWNER"};

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../error.h"
-#include "command.h"
+#include "base/error.h"
+#include "cli/command.h"
 
 /* Where lunette.testing lies, seen from the folder of this program. */
 struct place {

@@ -5,13 +5,13 @@
  * completion and the manual pages all come from these entries.
  */
 
-#ifndef CLI_COMMAND_H
-#define CLI_COMMAND_H
+#ifndef LUN_CLI_COMMAND_H
+#define LUN_CLI_COMMAND_H
 
-#include "../lunette.h"
-#include "../settings.h"
-#include "layers.h"
-#include "screen.h"
+#include "cli/layers.h"
+#include "cli/screen.h"
+#include "lunette.h"
+#include "settings/settings.h"
 
 #define CLI_OPTIONS_MAX  12
 #define CLI_LOOKS_ALWAYS ""

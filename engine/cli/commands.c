@@ -1,11 +1,11 @@
 /* commands.c - the list of commands. */
 
-#include "command.h"
+#include "cli/command.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "../error.h"
+#include "base/error.h"
 
 extern const struct cli_command cmd_append;
 extern const struct cli_command cmd_import;

@@ -1,8 +1,8 @@
 /* engine_call.c - a command that opens an engine and does one thing. */
 
-#include "engine_call.h"
+#include "cli/engine_call.h"
 
-#include "scripts.h"
+#include "cli/scripts.h"
 
 #define TIMEOUT_SECONDS 30
 

@@ -2,11 +2,11 @@
  * engine_call.h - a command that opens an engine, does one thing, closes it.
  */
 
-#ifndef CLI_ENGINE_CALL_H
-#define CLI_ENGINE_CALL_H
+#ifndef LUN_CLI_ENGINE_CALL_H
+#define LUN_CLI_ENGINE_CALL_H
 
-#include "command.h"
-#include "stores.h"
+#include "cli/command.h"
+#include "cli/stores.h"
 
 typedef enum lun_code cli_engine_fn(
     struct cli *cli, struct lun_engine *engine, struct lun_err *err);

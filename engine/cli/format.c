@@ -1,6 +1,6 @@
 /* format.c - numbers and spans of time as people read them. */
 
-#include "format.h"
+#include "cli/format.h"
 
 #include <inttypes.h>
 #include <stdio.h>

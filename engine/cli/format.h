@@ -2,8 +2,8 @@
  * format.h - numbers and spans of time as people read them.
  */
 
-#ifndef CLI_FORMAT_H
-#define CLI_FORMAT_H
+#ifndef LUN_CLI_FORMAT_H
+#define LUN_CLI_FORMAT_H
 
 #include <stdint.h>
 

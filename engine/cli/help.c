@@ -1,10 +1,10 @@
 /* help.c - the words around the options. */
 
-#include "help.h"
+#include "cli/help.h"
 
 #include <string.h>
 
-#include "options.h"
+#include "cli/options.h"
 
 #define WHAT_IT_IS "Lunette turns event logs into read models with Lua scripts."
 

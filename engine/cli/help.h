@@ -2,11 +2,11 @@
  * help.h - the words around the options: overview and descriptions.
  */
 
-#ifndef CLI_HELP_H
-#define CLI_HELP_H
+#ifndef LUN_CLI_HELP_H
+#define LUN_CLI_HELP_H
 
-#include "../buffer.h"
-#include "command.h"
+#include "base/buffer.h"
+#include "cli/command.h"
 
 /*
  * What argp prints around the options: the part before them, a vertical tab,

@@ -1,12 +1,12 @@
 /* import_line.c - one line of an import. */
 
-#include "import_line.h"
+#include "cli/import_line.h"
 
 #include <stddef.h>
 
-#include "../clock.h"
-#include "../error.h"
-#include "../json_scan.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "json/scan.h"
 
 #define MEMBERS_MAX 16
 

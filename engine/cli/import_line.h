@@ -2,12 +2,12 @@
  * import_line.h - one line of an import: JSON to an event.
  */
 
-#ifndef CLI_IMPORT_LINE_H
-#define CLI_IMPORT_LINE_H
+#ifndef LUN_CLI_IMPORT_LINE_H
+#define LUN_CLI_IMPORT_LINE_H
 
-#include "../buffer.h"
-#include "../event_store.h"
-#include "../lunette.h"
+#include "base/buffer.h"
+#include "lunette.h"
+#include "store/event_store.h"
 
 /* A line may hold data and metadata of the largest size. */
 #define CLI_IMPORT_LINE_MAX (2 * LUN_EVENT_BYTES_MAX + 65536)

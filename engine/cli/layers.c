@@ -1,6 +1,6 @@
 /* layers.c - where settings come from. */
 
-#include "layers.h"
+#include "cli/layers.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../error.h"
-#include "../nearest.h"
+#include "base/error.h"
+#include "base/suggest.h"
 
 #define PREFIX "LUNETTE_"
 

@@ -3,13 +3,13 @@
  * environment, over it the flags. Defaults are the engine's business.
  */
 
-#ifndef CLI_LAYERS_H
-#define CLI_LAYERS_H
+#ifndef LUN_CLI_LAYERS_H
+#define LUN_CLI_LAYERS_H
 
-#include "../lunette.h"
-#include "../script/settings_file.h"
-#include "../settings.h"
-#include "screen.h"
+#include "cli/screen.h"
+#include "lunette.h"
+#include "script/settings_file.h"
+#include "settings/settings.h"
 
 #define CLI_SETTINGS_MAX      64
 #define CLI_DEFAULT_CONFIG    "lunette.lua"

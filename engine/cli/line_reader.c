@@ -1,6 +1,6 @@
 /* line_reader.c - lines of a file or standard input, plain or gzip. */
 
-#include "line_reader.h"
+#include "cli/line_reader.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,8 +11,8 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#include "../buffer.h"
-#include "../error.h"
+#include "base/buffer.h"
+#include "base/error.h"
 
 #define CHUNK ((size_t)256 << 10)
 

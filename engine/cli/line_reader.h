@@ -5,11 +5,11 @@
  * first bytes, not by its name.
  */
 
-#ifndef CLI_LINE_READER_H
-#define CLI_LINE_READER_H
+#ifndef LUN_CLI_LINE_READER_H
+#define LUN_CLI_LINE_READER_H
 
-#include "../lunette.h"
-#include "../text.h"
+#include "base/text.h"
+#include "lunette.h"
 
 struct cli_line_reader;
 

@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../error.h"
-#include "command.h"
-#include "help.h"
-#include "options.h"
-#include "output.h"
+#include "base/error.h"
+#include "cli/command.h"
+#include "cli/help.h"
+#include "cli/options.h"
+#include "cli/output.h"
 
 /* Widths of characters only: numbers keep their points. */
 static void

@@ -1,6 +1,6 @@
 /* options.c - the command line, taken apart by argp from the tables. */
 
-#include "options.h"
+#include "cli/options.h"
 
 #include <argp.h>
 #include <errno.h>
@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../nearest.h"
-#include "../schema.h"
-#include "help.h"
+#include "base/suggest.h"
+#include "cli/help.h"
+#include "data/schema.h"
 
 /* Keys: letters are themselves; then settings and options by place. */
 #define KEY_JSON    0x100

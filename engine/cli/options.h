@@ -2,11 +2,11 @@
  * options.h - the command line, taken apart by argp from the tables.
  */
 
-#ifndef CLI_OPTIONS_H
-#define CLI_OPTIONS_H
+#ifndef LUN_CLI_OPTIONS_H
+#define LUN_CLI_OPTIONS_H
 
-#include "../buffer.h"
-#include "command.h"
+#include "base/buffer.h"
+#include "cli/command.h"
 
 /* An option every command has. */
 struct cli_common_option {

@@ -1,6 +1,6 @@
 /* output.c - standard output that knows why it failed. */
 
-#include "output.h"
+#include "cli/output.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "command.h"
+#include "cli/command.h"
 
 /* What is called at the exit gets no argument. */
 static int first_failure;

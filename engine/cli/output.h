@@ -5,8 +5,8 @@
  * written and ends the program.
  */
 
-#ifndef CLI_OUTPUT_H
-#define CLI_OUTPUT_H
+#ifndef LUN_CLI_OUTPUT_H
+#define LUN_CLI_OUTPUT_H
 
 #include <stdbool.h>
 

@@ -1,14 +1,14 @@
 /* progress.c - how far a long job is. */
 
-#include "progress.h"
+#include "cli/progress.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "../clock.h"
-#include "format.h"
+#include "base/clock.h"
+#include "cli/format.h"
 
 #define PICTURE_EVERY_NS 100000000LL
 #define LINE_EVERY_NS    5000000000LL

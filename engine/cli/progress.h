@@ -3,13 +3,13 @@
  * terminal, a plain line now and then elsewhere.
  */
 
-#ifndef CLI_PROGRESS_H
-#define CLI_PROGRESS_H
+#ifndef LUN_CLI_PROGRESS_H
+#define LUN_CLI_PROGRESS_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#include "screen.h"
+#include "cli/screen.h"
 
 #define CLI_PROGRESS_MAX 64 /* parts shown apart; more: only their sum */
 

@@ -1,6 +1,6 @@
 /* screen.c - lines and a picture on standard error. */
 
-#include "screen.h"
+#include "cli/screen.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "../clock.h"
+#include "base/clock.h"
 
 #define LINE_MAX_BYTES 4096
 

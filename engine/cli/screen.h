@@ -3,15 +3,15 @@
  * picture at its end that is drawn over (progress). Any thread may say a line.
  */
 
-#ifndef CLI_SCREEN_H
-#define CLI_SCREEN_H
+#ifndef LUN_CLI_SCREEN_H
+#define LUN_CLI_SCREEN_H
 
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "../buffer.h"
-#include "../lunette.h"
+#include "base/buffer.h"
+#include "lunette.h"
 
 struct cli_screen {
 	pthread_mutex_t lock;

@@ -1,6 +1,6 @@
 /* scripts.c - finding projection scripts. */
 
-#include "scripts.h"
+#include "cli/scripts.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -9,9 +9,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "../buffer.h"
-#include "../error.h"
-#include "view.h"
+#include "base/buffer.h"
+#include "base/error.h"
+#include "cli/view.h"
 
 static bool
 ends_in(const char *text, const char *end)

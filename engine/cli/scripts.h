@@ -2,11 +2,11 @@
  * scripts.h - finding projection scripts in the places given with -p.
  */
 
-#ifndef CLI_SCRIPTS_H
-#define CLI_SCRIPTS_H
+#ifndef LUN_CLI_SCRIPTS_H
+#define LUN_CLI_SCRIPTS_H
 
-#include "../lunette.h"
-#include "command.h"
+#include "cli/command.h"
+#include "lunette.h"
 
 typedef enum lun_code cli_script_fn(
     void *arg, const char *path, struct lun_err *err);

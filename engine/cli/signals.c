@@ -1,6 +1,6 @@
 /* signals.c - SIGINT and SIGTERM. */
 
-#include "signals.h"
+#include "cli/signals.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -11,8 +11,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "../error.h"
-#include "command.h"
+#include "base/error.h"
+#include "cli/command.h"
 
 static void
 stop_signals(sigset_t *set)

@@ -2,12 +2,12 @@
  * signals.h - SIGINT and SIGTERM as something to look at between two steps.
  */
 
-#ifndef CLI_SIGNALS_H
-#define CLI_SIGNALS_H
+#ifndef LUN_CLI_SIGNALS_H
+#define LUN_CLI_SIGNALS_H
 
 #include <stdbool.h>
 
-#include "../lunette.h"
+#include "lunette.h"
 
 /*
  * Block both signals for this thread and those started later, and give a

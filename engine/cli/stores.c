@@ -1,10 +1,10 @@
 /* stores.c - opening what a command works on. */
 
-#include "stores.h"
+#include "cli/stores.h"
 
 #include <string.h>
 
-#include "../error.h"
+#include "base/error.h"
 
 #define IN_MEMORY "memory:"
 

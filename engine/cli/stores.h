@@ -2,12 +2,12 @@
  * stores.h - opening what a command works on, from the chosen settings.
  */
 
-#ifndef CLI_STORES_H
-#define CLI_STORES_H
+#ifndef LUN_CLI_STORES_H
+#define LUN_CLI_STORES_H
 
-#include "../event_store.h"
-#include "../lunette.h"
-#include "command.h"
+#include "cli/command.h"
+#include "lunette.h"
+#include "store/event_store.h"
 
 /* Which URLs a command cannot do without. */
 enum cli_need {

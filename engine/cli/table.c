@@ -1,13 +1,13 @@
 /* table.c - columns of text for people. */
 
-#include "table.h"
+#include "cli/table.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <wchar.h>
 
-#include "../buffer.h"
-#include "../error.h"
+#include "base/buffer.h"
+#include "base/error.h"
 
 #define GAP          2
 #define NARROWEST    8

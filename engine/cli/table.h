@@ -5,14 +5,14 @@
  * is set flush right. What would disturb a terminal is shown as an escape.
  */
 
-#ifndef CLI_TABLE_H
-#define CLI_TABLE_H
+#ifndef LUN_CLI_TABLE_H
+#define LUN_CLI_TABLE_H
 
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "../lunette.h"
-#include "../text.h"
+#include "base/text.h"
+#include "lunette.h"
 
 enum cli_cell {
 	CLI_CELL_TEXT,

@@ -1,6 +1,6 @@
 /* template.c - what `lunette new` writes. */
 
-#include "template.h"
+#include "cli/template.h"
 
 #include <string.h>
 

@@ -2,10 +2,10 @@
  * template.h - what `lunette new` writes.
  */
 
-#ifndef CLI_TEMPLATE_H
-#define CLI_TEMPLATE_H
+#ifndef LUN_CLI_TEMPLATE_H
+#define LUN_CLI_TEMPLATE_H
 
-#include "../buffer.h"
+#include "base/buffer.h"
 
 /* Every NAME in them stands for the projection's name. */
 extern const char cli_template_script[];

@@ -1,14 +1,14 @@
 /* view.c - the engine's JSON results, as people and programs want them. */
 
-#include "view.h"
+#include "cli/view.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "../buffer.h"
-#include "../error.h"
-#include "screen.h"
+#include "base/buffer.h"
+#include "base/error.h"
+#include "cli/screen.h"
 
 #define MEMBERS_FIRST 32
 

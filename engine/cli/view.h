@@ -2,15 +2,15 @@
  * view.h - the engine's JSON results, as people and programs want them.
  */
 
-#ifndef CLI_VIEW_H
-#define CLI_VIEW_H
+#ifndef LUN_CLI_VIEW_H
+#define LUN_CLI_VIEW_H
 
 #include <stdio.h>
 
-#include "../json_scan.h"
-#include "../lunette.h"
-#include "command.h"
-#include "table.h"
+#include "cli/command.h"
+#include "cli/table.h"
+#include "lunette.h"
+#include "json/scan.h"
 
 /* An object taken apart; its texts are borrowed. Zero is the empty state. */
 struct cli_object {

@@ -1,12 +1,12 @@
 /* event_object.c - events and their data as scripts hold them. */
 
-#include "event_object.h"
+#include "script/event_object.h"
 
 #include <lauxlib.h>
 
-#include "../event_store.h"
-#include "../json.h"
-#include "script_state.h"
+#include "script/script_state.h"
+#include "store/event_store.h"
+#include "json/decode.h"
 
 /* Registry keys of the metatables. */
 static const char event_key, data_key;

@@ -9,8 +9,8 @@
  * compare with it, or ask event.data.x ~= lunette.null.
  */
 
-#ifndef LUN_EVENT_OBJECT_H
-#define LUN_EVENT_OBJECT_H
+#ifndef LUN_SCRIPT_EVENT_OBJECT_H
+#define LUN_SCRIPT_EVENT_OBJECT_H
 
 #include <lua.h>
 #include <stdbool.h>

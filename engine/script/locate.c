@@ -1,6 +1,6 @@
 /* locate.c - where in its text a script writes an entry of its table. */
 
-#include "locate.h"
+#include "script/locate.h"
 
 #include <stdbool.h>
 

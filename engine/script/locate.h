@@ -5,10 +5,10 @@
  * or one with computed keys, has no entries here.
  */
 
-#ifndef LUN_LOCATE_H
-#define LUN_LOCATE_H
+#ifndef LUN_SCRIPT_LOCATE_H
+#define LUN_SCRIPT_LOCATE_H
 
-#include "../text.h"
+#include "base/text.h"
 
 /* An entry of the table that a script returns, or one of a table in it. */
 struct lun_locate_path {

@@ -1,14 +1,14 @@
 /* lunette_object.c - the table `lunette` that scripts have. */
 
-#include "lunette_object.h"
+#include "script/lunette_object.h"
 
 #include <lauxlib.h>
 
-#include "../clock.h"
-#include "../json.h"
-#include "event_object.h"
-#include "query_object.h"
-#include "sandbox.h"
+#include "base/clock.h"
+#include "script/event_object.h"
+#include "script/query_object.h"
+#include "script/sandbox.h"
+#include "json/decode.h"
 
 /* lunette.array([list]): a list that stays one in JSON when it is empty */
 static int

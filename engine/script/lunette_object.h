@@ -2,8 +2,8 @@
  * lunette_object.h - the table `lunette` that scripts have.
  */
 
-#ifndef LUN_LUNETTE_OBJECT_H
-#define LUN_LUNETTE_OBJECT_H
+#ifndef LUN_SCRIPT_LUNETTE_OBJECT_H
+#define LUN_SCRIPT_LUNETTE_OBJECT_H
 
 #include <lua.h>
 

@@ -1,16 +1,16 @@
 /* model_object.c - models as scripts hold them: plain tables. */
 
-#include "model_object.h"
+#include "script/model_object.h"
 
 #include <lauxlib.h>
 #include <math.h>
 
-#include "../clock.h"
-#include "../json.h"
-#include "../json_scan.h"
-#include "../nearest.h"
-#include "../row.h"
-#include "event_object.h"
+#include "base/clock.h"
+#include "base/suggest.h"
+#include "data/row.h"
+#include "script/event_object.h"
+#include "json/decode.h"
+#include "json/scan.h"
 
 /* A model being packed; `field` is the one under way, for messages. */
 struct packing {

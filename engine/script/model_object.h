@@ -8,14 +8,14 @@
  * handler sees cannot depend on where a batch began.
  */
 
-#ifndef LUN_MODEL_OBJECT_H
-#define LUN_MODEL_OBJECT_H
+#ifndef LUN_SCRIPT_MODEL_OBJECT_H
+#define LUN_SCRIPT_MODEL_OBJECT_H
 
 #include <lua.h>
 
-#include "../buffer.h"
-#include "../text.h"
-#include "script_state.h"
+#include "base/buffer.h"
+#include "base/text.h"
+#include "script/script_state.h"
 
 /*
  * Push the field names (field_count values): unpack and pack want them at

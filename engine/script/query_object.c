@@ -1,6 +1,6 @@
 /* query_object.c - the query builder. */
 
-#include "query_object.h"
+#include "script/query_object.h"
 
 #include <lauxlib.h>
 #include <math.h>
@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../json.h"
-#include "../query.h"
+#include "query/query.h"
+#include "json/decode.h"
 
 /* Registry key of the metatable. */
 static const char builder_key;

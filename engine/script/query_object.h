@@ -13,8 +13,8 @@
  * lun_vm: it works in any Lua state.
  */
 
-#ifndef LUN_QUERY_OBJECT_H
-#define LUN_QUERY_OBJECT_H
+#ifndef LUN_SCRIPT_QUERY_OBJECT_H
+#define LUN_SCRIPT_QUERY_OBJECT_H
 
 #include <lua.h>
 #include <stdbool.h>

@@ -1,12 +1,12 @@
 /* sandbox.c - what a script sees. */
 
-#include "sandbox.h"
+#include "script/sandbox.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
 #include <string.h>
 
-#include "vm.h"
+#include "script/vm.h"
 
 #define COPIED_PER_INSTRUCTION 64 /* bytes */
 #define SORT_FACTOR            16 /* comparisons for each element */

@@ -6,8 +6,8 @@
  * safe to run.
  */
 
-#ifndef LUN_SANDBOX_H
-#define LUN_SANDBOX_H
+#ifndef LUN_SCRIPT_SANDBOX_H
+#define LUN_SCRIPT_SANDBOX_H
 
 #include <lua.h>
 

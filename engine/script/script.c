@@ -1,6 +1,6 @@
 /* script.c - a projection script: load, validate, describe. */
 
-#include "script.h"
+#include "script/script.h"
 
 #include <lauxlib.h>
 #include <stdio.h>
@@ -8,13 +8,13 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "../error.h"
-#include "../json.h"
-#include "event_object.h"
-#include "lunette_object.h"
-#include "sandbox.h"
-#include "script_state.h"
-#include "source.h"
+#include "base/error.h"
+#include "script/event_object.h"
+#include "script/lunette_object.h"
+#include "script/sandbox.h"
+#include "script/script_state.h"
+#include "script/source.h"
+#include "json/decode.h"
 
 /* A Lua state being built, to become the script's. */
 struct building {

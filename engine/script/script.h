@@ -7,15 +7,15 @@
  * builds a new one from the same source.
  */
 
-#ifndef LUN_SCRIPT_H
-#define LUN_SCRIPT_H
+#ifndef LUN_SCRIPT_SCRIPT_H
+#define LUN_SCRIPT_SCRIPT_H
 
-#include "../event.h"
-#include "../lunette.h"
-#include "../model_store.h"
-#include "../schema.h"
-#include "../text.h"
-#include "../unit_of_work.h"
+#include "base/text.h"
+#include "data/event.h"
+#include "data/schema.h"
+#include "lunette.h"
+#include "store/model_store.h"
+#include "store/unit_of_work.h"
 
 /*
  * Extraction and application take the fewest steps for so many events in turn:

@@ -2,16 +2,16 @@
  * script_state.h - the inside of a script, for the files of this folder.
  */
 
-#ifndef LUN_SCRIPT_STATE_H
-#define LUN_SCRIPT_STATE_H
+#ifndef LUN_SCRIPT_SCRIPT_STATE_H
+#define LUN_SCRIPT_SCRIPT_STATE_H
 
 #include <lua.h>
 
-#include "../buffer.h"
-#include "../documents.h"
-#include "description.h"
-#include "script.h"
-#include "vm.h"
+#include "base/buffer.h"
+#include "data/documents.h"
+#include "script/declaration.h"
+#include "script/script.h"
+#include "script/vm.h"
 
 /* A function of the script; belongs to one Lua state. */
 struct lun_handler {

@@ -1,15 +1,15 @@
 /* settings_file.c - a settings file: a Lua table, run confined. */
 
-#include "settings_file.h"
+#include "script/settings_file.h"
 
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "../error.h"
-#include "sandbox.h"
-#include "source.h"
-#include "vm.h"
+#include "base/error.h"
+#include "script/sandbox.h"
+#include "script/source.h"
+#include "script/vm.h"
 
 /* Generous for a table of a few words. */
 static const struct lun_script_limits limits = {

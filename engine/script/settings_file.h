@@ -8,10 +8,10 @@
  *   }
  */
 
-#ifndef LUN_SETTINGS_FILE_H
-#define LUN_SETTINGS_FILE_H
+#ifndef LUN_SCRIPT_SETTINGS_FILE_H
+#define LUN_SCRIPT_SETTINGS_FILE_H
 
-#include "../lunette.h"
+#include "lunette.h"
 
 /*
  * Pairs in the order of their names; a list gives its name several times, in

@@ -1,6 +1,6 @@
 /* slab.c - the allocator of one Lua state, under a memory cap. */
 
-#include "slab.h"
+#include "script/slab.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -7,8 +7,8 @@
  * several times faster than malloc and keeps a state's memory together.
  */
 
-#ifndef LUN_SLAB_H
-#define LUN_SLAB_H
+#ifndef LUN_SCRIPT_SLAB_H
+#define LUN_SCRIPT_SLAB_H
 
 #include <stdbool.h>
 #include <stddef.h>

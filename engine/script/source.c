@@ -1,12 +1,12 @@
 /* source.c - the text of a script file. */
 
-#include "source.h"
+#include "script/source.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "../error.h"
+#include "base/error.h"
 
 #define CHUNK ((size_t)16 << 10)
 

@@ -2,10 +2,10 @@
  * source.h - the text of a script file.
  */
 
-#ifndef LUN_SOURCE_H
-#define LUN_SOURCE_H
+#ifndef LUN_SCRIPT_SOURCE_H
+#define LUN_SCRIPT_SOURCE_H
 
-#include "../buffer.h"
+#include "base/buffer.h"
 
 #define LUN_SOURCE_BYTES_MAX ((size_t)4 << 20)
 

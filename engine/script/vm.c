@@ -1,6 +1,6 @@
 /* vm.c - one Lua state: its life, its limits and the one door into it. */
 
-#include "vm.h"
+#include "script/vm.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -8,10 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../clock.h"
-#include "../error.h"
-#include "../json_scan.h"
-#include "slab.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "script/slab.h"
+#include "json/scan.h"
 
 #define STEP      200 /* instructions between two budget checks */
 #define GARBAGE   ((size_t)512 << 10)

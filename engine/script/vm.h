@@ -10,14 +10,14 @@
  * made of the error. The state is then spent: make a new one.
  */
 
-#ifndef LUN_VM_H
-#define LUN_VM_H
+#ifndef LUN_SCRIPT_VM_H
+#define LUN_SCRIPT_VM_H
 
 #include <lua.h>
 #include <stdatomic.h>
 
-#include "../lunette.h"
-#include "script.h"
+#include "lunette.h"
+#include "script/script.h"
 
 /* What other threads may look at and set; outlives the state. */
 struct lun_vm_pulse {

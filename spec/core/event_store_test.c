@@ -4,7 +4,7 @@
  * Expected failures are nil, message, code. Positions are their text form.
  */
 
-#include "event_store.h"
+#include "store/event_store.h"
 
 #include <poll.h>
 #include <pthread.h>
@@ -15,7 +15,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 
-#include "error.h"
+#include "base/error.h"
 
 #define STORE "event_store_test.store"
 

@@ -10,9 +10,9 @@
 #include <lualib.h>
 #include <stdlib.h>
 
-#include "error.h"
-#include "json.h"
-#include "json_scan.h"
+#include "base/error.h"
+#include "json/decode.h"
+#include "json/scan.h"
 
 int luaopen_json_test(lua_State *L);
 

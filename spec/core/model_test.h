@@ -11,7 +11,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 
-#include "model_store.h"
+#include "store/model_store.h"
 
 #define STORE  "lunette.model_store"
 #define SCHEMA "lunette.schema"

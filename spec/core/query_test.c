@@ -1,6 +1,6 @@
-/* query_test.c - engine/query.h for specs: a parsed query as Lua tables. */
+/* query_test.c - engine/query/query.h for specs: a parsed query as Lua tables. */
 
-#include "query.h"
+#include "query/query.h"
 
 #include <lauxlib.h>
 #include <lua.h>

@@ -10,9 +10,9 @@
 #include <lua.h>
 #include <stdio.h>
 
-#include "error.h"
-#include "model_store.h"
-#include "result.h"
+#include "base/error.h"
+#include "store/model_store.h"
+#include "store/rows_as_json.h"
 
 int luaopen_result_test(lua_State *L);
 

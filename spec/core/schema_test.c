@@ -1,12 +1,12 @@
-/* schema_test.c - engine/schema.h and engine/nearest.h for specs. */
+/* schema_test.c - engine/data/schema.h and engine/base/suggest.h for specs. */
 
-#include "schema.h"
+#include "data/schema.h"
 
 #include <lauxlib.h>
 #include <lua.h>
 #include <stdio.h>
 
-#include "nearest.h"
+#include "base/suggest.h"
 
 static struct lun_text
 check_text(lua_State *L, int index)

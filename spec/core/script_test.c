@@ -8,14 +8,14 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "../../engine/script/query_object.h"
-#include "../../engine/script/script.h"
-#include "../../engine/script/settings_file.h"
-#include "error.h"
-#include "json.h"
-#include "model_store.h"
-#include "result.h"
-#include "unit_of_work.h"
+#include "base/error.h"
+#include "script/query_object.h"
+#include "script/script.h"
+#include "script/settings_file.h"
+#include "store/model_store.h"
+#include "store/rows_as_json.h"
+#include "store/unit_of_work.h"
+#include "json/decode.h"
 
 #define SCRIPT "script_test.script"
 

@@ -1,6 +1,6 @@
-/* settings_test.c - engine/settings.h for specs. */
+/* settings_test.c - engine/settings/settings.h for specs. */
 
-#include "settings.h"
+#include "settings/settings.h"
 
 #include <lauxlib.h>
 #include <lua.h>

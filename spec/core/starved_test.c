@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "luaopen.h"
+#include "lua/luaopen.h"
 
 static atomic_long countdown; /* the request that fails is number 1; 0: none */
 static atomic_long held;      /* granted and not given back */

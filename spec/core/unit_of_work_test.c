@@ -1,6 +1,6 @@
-/* unit_of_work_test.c - engine/unit_of_work.h for specs. */
+/* unit_of_work_test.c - engine/store/unit_of_work.h for specs. */
 
-#include "unit_of_work.h"
+#include "store/unit_of_work.h"
 
 #include <lauxlib.h>
 #include <lua.h>

@@ -7,11 +7,11 @@
 #include <lua.h>
 #include <string.h>
 
-#include "buffer.h"
-#include "clock.h"
-#include "event.h"
-#include "position.h"
-#include "row.h"
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "data/event.h"
+#include "data/position.h"
+#include "data/row.h"
 
 static struct lun_text
 check_text(lua_State *L, int index)

@@ -7,9 +7,9 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "clock.h"
-#include "json_scan.h"
-#include "query.h"
+#include "base/clock.h"
+#include "query/query.h"
+#include "json/scan.h"
 
 #define TERMS_MAX 32
 

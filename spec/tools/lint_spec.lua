@@ -21,8 +21,9 @@ end
 describe("lint", function()
   it("has nothing to say about a tree that keeps the rules", function()
     local out, code = lint {
-      ["stores/memory/events.c"] = '#include <stdlib.h>\n\n#include "kept.h"\n',
-      ["stores/memory/kept.h"] = header("kept.h", '#include "event_store.h"'),
+      ["stores/memory/events.c"] =
+        '#include <stdlib.h>\n\n#include "memory/kept.h"\n',
+      ["stores/memory/kept.h"] = header("kept.h", '#include "store/a.h"'),
       ["engine/script/vm.c"] = "#include <lua.h>\n",
       ["lua/x.lua"] = "return { 1 }\n",
     }
@@ -32,35 +33,49 @@ describe("lint", function()
 
   local samples = {
     ["a store that includes the engine"] = {
-      "stores/memory/events.c", '#include "settings.h"\n',
-      "a store includes contracts and its own library, not settings.h",
+      "stores/memory/events.c", '#include "settings/settings.h"\n',
+      "a store includes contracts and its own library, "
+        .. "not settings/settings.h",
     },
     ["a store that includes another store's library"] = {
       "stores/memory/events.c", "#include <sqlite3.h>\n",
       "not sqlite3.h",
     },
     ["a store that includes another store"] = {
-      "stores/faulty/events.c", '#include "../sqlite/connection.h"\n',
-      "not ../sqlite/connection.h",
+      "stores/faulty/events.c", '#include "sqlite/connection.h"\n',
+      "not sqlite/connection.h",
+    },
+    ["a layer that includes one below it"] = {
+      "engine/data/row.c", '#include "store/model_store.h"\n',
+      "engine/data includes itself and the layers above it, "
+        .. "not store/model_store.h",
+    },
+    ["a folder that is no layer"] = {
+      "engine/misc/a.c", "#include <stdio.h>\n", "engine/misc is no layer",
     },
     ["lua.h outside of the script host"] = {
-      "engine/worker.c", "#include <lua.h>\n",
-      "lua.h must not be included here",
+      "engine/runtime/worker.c", "#include <lua.h>\n",
+      "engine/runtime may not include lua.h",
+    },
+    ["lua.h in JSON that knows no Lua"] = {
+      "engine/json/scan.c", "#include <lua.h>\n",
+      "engine/json may not include lua.h",
     },
     ["sqlite3.h in the engine"] = {
-      "engine/engine.c", "#include <sqlite3.h>\n",
-      "sqlite3.h must not be included here",
+      "engine/runtime/engine.c", "#include <sqlite3.h>\n",
+      "engine/runtime may not include sqlite3.h",
     },
-    ["libevent outside of the loop"] = {
-      "engine/watch.c", "#include <event2/event.h>\n",
-      "event2/event.h must not be included here",
+    ["libevent outside of the server"] = {
+      "engine/runtime/watch.c", "#include <event2/event.h>\n",
+      "engine/runtime may not include event2/event.h",
     },
     ["a header of the command in the library"] = {
-      "engine/engine.c", '#include "cli/command.h"\n',
-      "cli/command.h must not be included here",
+      "engine/runtime/engine.c", '#include "cli/command.h"\n',
+      "not cli/command.h",
     },
     ["an own header that is not first"] = {
-      "engine/worker.c", '#include <stdio.h>\n\n#include "worker.h"\n',
+      "engine/runtime/worker.c",
+      '#include <stdio.h>\n\n#include "runtime/worker.h"\n',
       "own_header_first",
     },
     ["a second door into Lua"] = {
@@ -68,7 +83,7 @@ describe("lint", function()
       "lua_pcall belongs into engine/script/vm.c alone",
     },
     ["a library that exits"] = {
-      "engine/engine.c", "void\nf(void)\n{\n\texit(1);\n}\n",
+      "engine/runtime/engine.c", "void\nf(void)\n{\n\texit(1);\n}\n",
       "the library does not use exit",
     },
     ["a library that prints"] = {

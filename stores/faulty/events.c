@@ -2,12 +2,12 @@
  * events.c - a shim around any event store that makes the n-th call fail.
  */
 
-#include "event_store.h"
+#include "store/event_store.h"
 
 #include <stdlib.h>
 
-#include "error.h"
-#include "fault.h"
+#include "base/error.h"
+#include "faulty/fault.h"
 
 struct faulty_store {
 	struct lun_event_store base; /* stays first */

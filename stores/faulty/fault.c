@@ -1,12 +1,12 @@
 /* fault.c - "the n-th call of this kind fails". */
 
-#include "fault.h"
+#include "faulty/fault.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "error.h"
+#include "base/error.h"
 
 #define TERM_SIZE 64
 

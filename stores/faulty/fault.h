@@ -8,8 +8,8 @@
  * carried out and reported as failed all the same, as if its answer was lost.
  */
 
-#ifndef LUN_FAULT_H
-#define LUN_FAULT_H
+#ifndef LUN_FAULTY_FAULT_H
+#define LUN_FAULTY_FAULT_H
 
 #include "lunette.h"
 

@@ -1,11 +1,11 @@
 /* models.c - a shim around any model store that makes the n-th call fail. */
 
-#include "model_store.h"
+#include "store/model_store.h"
 
 #include <stdlib.h>
 
-#include "error.h"
-#include "fault.h"
+#include "base/error.h"
+#include "faulty/fault.h"
 
 struct faulty_models {
 	struct lun_model_store base; /* stays first */

@@ -7,7 +7,7 @@
  * others until it commits.
  */
 
-#include "event_store.h"
+#include "store/event_store.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -17,9 +17,9 @@
 
 #include <uuid/uuid.h>
 
-#include "clock.h"
-#include "error.h"
-#include "turn.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/fair_lock.h"
 
 #define SMALLEST_CAPACITY 64
 #define BUSY_TIMEOUT_MS   5000

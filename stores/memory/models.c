@@ -1,11 +1,11 @@
 /* models.c - a model store that lives in memory: the one to read first. */
 
-#include "models.h"
+#include "memory/models.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "error.h"
+#include "base/error.h"
 
 static struct memory_models *
 models_of(struct lun_model_store *store)

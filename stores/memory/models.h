@@ -9,8 +9,8 @@
 #ifndef LUN_MEMORY_MODELS_H
 #define LUN_MEMORY_MODELS_H
 
-#include "model_store.h"
-#include "turn.h"
+#include "base/fair_lock.h"
+#include "store/model_store.h"
 
 #define LUN_MEMORY_SKIPPED_MAX 1000 /* kept for each projection */
 

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "error.h"
-#include "models.h"
+#include "base/error.h"
+#include "memory/models.h"
 
 /* ---- events set aside -------------------------------------------------- */
 

@@ -9,9 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "clock.h"
-#include "error.h"
-#include "models.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "memory/models.h"
 
 /* ---- rows -------------------------------------------------------------- */
 

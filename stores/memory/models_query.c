@@ -2,9 +2,9 @@
 
 #include <stdlib.h>
 
-#include "error.h"
-#include "json_place.h"
-#include "models.h"
+#include "base/error.h"
+#include "memory/models.h"
+#include "query/json_path.h"
 
 /* What a condition says of a model: three-valued, as in SQL. */
 enum truth {

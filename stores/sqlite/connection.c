@@ -1,6 +1,6 @@
 /* connection.c - one SQLite connection, and what several of them share. */
 
-#include "connection.h"
+#include "sqlite/connection.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -11,8 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "turn.h"
+#include "base/clock.h"
+#include "base/fair_lock.h"
 
 #define NS_IN_MS  1000000LL
 #define NS_IN_S   1000000000LL

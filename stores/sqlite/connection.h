@@ -14,10 +14,10 @@
 
 #include <sqlite3.h>
 
-#include "error.h"
-#include "event_store.h"
+#include "base/error.h"
+#include "base/text.h"
 #include "lunette.h"
-#include "text.h"
+#include "store/event_store.h"
 
 struct lun_sqlite_place;
 

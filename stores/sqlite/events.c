@@ -6,7 +6,7 @@
  * that is visible is safe to read.
  */
 
-#include "events.h"
+#include "sqlite/events.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@
 
 #include <uuid/uuid.h>
 
-#include "error.h"
+#include "base/error.h"
 
 #define LAG_ROWS 100000 /* counted one by one; estimated above */
 

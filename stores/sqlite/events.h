@@ -5,8 +5,8 @@
 #ifndef LUN_SQLITE_EVENTS_H
 #define LUN_SQLITE_EVENTS_H
 
-#include "connection.h"
-#include "event_store.h"
+#include "sqlite/connection.h"
+#include "store/event_store.h"
 
 enum lun_sqlite_events_statement {
 	FIND_ANCHOR,

@@ -1,10 +1,10 @@
 /* events_append.c - appending to an event store in a SQLite file. */
 
-#include "events.h"
+#include "sqlite/events.h"
 
 #include <inttypes.h>
 
-#include "error.h"
+#include "base/error.h"
 
 static enum lun_code
 next_version(struct lun_sqlite_events *s, const struct lun_append *append,

@@ -5,14 +5,14 @@
  * order of the commits here too.
  */
 
-#include "events.h"
+#include "sqlite/events.h"
 
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "error.h"
+#include "base/error.h"
 
 #define OUR_TABLE "FROM events"
 

@@ -6,13 +6,13 @@
  * the one that was read before.
  */
 
-#include "events.h"
+#include "sqlite/events.h"
 
 #include <inttypes.h>
 
-#include "clock.h"
-#include "error.h"
-#include "json_scan.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "json/scan.h"
 
 /* Rows a read looks at, wanted or not, for each event asked for. */
 #define SCANNED_TIMES 4

@@ -1,10 +1,10 @@
 /* models.c - the model store in SQLite: connections, checkpoints, commits. */
 
-#include "models.h"
+#include "sqlite/models.h"
 
 #include <stdlib.h>
 
-#include "clock.h"
+#include "base/clock.h"
 
 /* ---- opening and closing ----------------------------------------------- */
 

@@ -9,9 +9,9 @@
 #ifndef LUN_SQLITE_MODELS_H
 #define LUN_SQLITE_MODELS_H
 
-#include "connection.h"
-#include "model_store.h"
-#include "ownership.h"
+#include "sqlite/connection.h"
+#include "sqlite/ownership.h"
+#include "store/model_store.h"
 
 #define LUN_SQLITE_STATEMENTS_MAX 32
 

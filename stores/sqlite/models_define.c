@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#include "models.h"
+#include "sqlite/models.h"
 
 /*
  * The engine's own tables. Moments in them are whole microseconds since 1970

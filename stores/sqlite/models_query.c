@@ -8,10 +8,10 @@
 
 #include <stdlib.h>
 
-#include "clock.h"
-#include "json_place.h"
-#include "json_scan.h"
-#include "models.h"
+#include "base/clock.h"
+#include "query/json_path.h"
+#include "sqlite/models.h"
+#include "json/scan.h"
 
 /* Values of one class compare with each other only. 0: any but json. */
 enum class {

@@ -3,9 +3,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "clock.h"
-#include "json_scan.h"
-#include "models.h"
+#include "base/clock.h"
+#include "sqlite/models.h"
+#include "json/scan.h"
 
 static enum lun_code
 no_memory(struct sqlite_models *m, struct lun_err *err)

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "models.h"
+#include "sqlite/models.h"
 
 /* ---- statements -------------------------------------------------------- */
 

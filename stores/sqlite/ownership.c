@@ -1,6 +1,6 @@
 /* ownership.c - who runs a projection, as locks on files. */
 
-#include "ownership.h"
+#include "sqlite/ownership.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -11,8 +11,8 @@
 #ifndef LUN_SQLITE_OWNERSHIP_H
 #define LUN_SQLITE_OWNERSHIP_H
 
-#include "error.h"
-#include "model_store.h"
+#include "base/error.h"
+#include "store/model_store.h"
 
 struct lun_ownership {
 	struct lun_ownership *next;

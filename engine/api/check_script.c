@@ -1,0 +1,85 @@
+/* check_script.c - what a script says, without running it over anything. */
+
+#include "api/json_answer.h"
+#include "base/error.h"
+#include "script/script.h"
+#include "settings/settings.h"
+#include "json/scan.h"
+
+static void
+add_fields(struct lun_buffer *out, const struct lun_schema *schema)
+{
+	lun_object_key(out, "fields");
+	if (schema->whole_json) {
+		lun_buffer_add_text(out, LUN_TEXT("null"));
+		return;
+	}
+	lun_buffer_add_byte(out, '{');
+	for (size_t i = 0; i < schema->field_count; i++)
+		lun_object_words(out, schema->fields[i].name,
+		    lun_field_type_name(schema->fields[i].type));
+	lun_buffer_add_byte(out, '}');
+}
+
+static void
+add_handles(struct lun_buffer *out, const struct lun_event_filter *filter)
+{
+	lun_object_key(out, "handles");
+	if (filter->type_count == 0) {
+		lun_buffer_add_text(out, LUN_TEXT("null"));
+		return;
+	}
+	for (size_t i = 0; i < filter->type_count; i++) {
+		lun_buffer_add_byte(out, i == 0 ? '[' : ',');
+		lun_json_write_string(out, filter->types[i]);
+	}
+	lun_buffer_add_byte(out, ']');
+}
+
+static void
+describe(struct lun_buffer *out, const struct lun_script *script)
+{
+	static const char *const on_error[] = {
+	    [LUN_ON_ERROR_STOP] = "stop",
+	    [LUN_ON_ERROR_SKIP] = "skip",
+	    [LUN_ON_ERROR_PARK] = "park",
+	};
+	const struct lun_schema *schema = lun_script_schema(script);
+
+	lun_buffer_add_byte(out, '{');
+	lun_object_words(out, "name", schema->projection);
+	lun_object_integer(out, "version", schema->version);
+	add_fields(out, schema);
+	add_handles(out, lun_script_filter(script));
+	lun_object_words(
+	    out, "on_error", on_error[lun_script_on_error(script)]);
+	lun_object_integer(out, "retries", lun_script_retries(script));
+	lun_object_bool(out, "handle_query", lun_script_has_query(script));
+	lun_object_words(out, "hash", lun_script_hash(script));
+	lun_buffer_add_byte(out, '}');
+}
+
+enum lun_code
+lun_script_check(const char *path, char **json, struct lun_err *err)
+{
+	struct lun_buffer out = {0};
+	struct lun_script *script;
+	struct lun_settings settings;
+	struct lun_script_limits limits;
+	enum lun_code code = lun_settings_make(NULL, 0, &settings, err);
+
+	if (code != LUN_OK)
+		return code;
+	limits = (struct lun_script_limits){
+	    .instructions = settings.script_instructions,
+	    .cpu_ms = settings.script_cpu_ms,
+	    .memory_bytes = (size_t)settings.script_memory_bytes,
+	};
+	lun_settings_free(&settings);
+	code = lun_script_load_file(path, &limits, &script, err);
+	if (code != LUN_OK)
+		return code;
+	describe(&out, script);
+	lun_script_free(script);
+	return lun_object_give(&out, json, path, err);
+}

@@ -1,0 +1,241 @@
+/* inspect.c - looking into checkpoints, events set aside, and the event store. */
+
+#include "api/json_answer.h"
+#include "base/error.h"
+#include "runtime/engine.h"
+
+#define EVENTS_AT_ONCE 1000
+#define SKIPPED_MAX    1000
+
+enum lun_code
+lun_engine_checkpoint(struct lun_engine *engine, const char *projection,
+    char **json, struct lun_err *err)
+{
+	struct lun_checkpoint checkpoint = {0};
+	struct lun_buffer out = {0};
+	enum lun_code code;
+
+	pthread_mutex_lock(&engine->answer_lock);
+	code = lun_model_store_checkpoint(
+	    engine->model_reader, projection, &checkpoint, err);
+	if (code == LUN_OK) {
+		lun_buffer_add_byte(&out, '{');
+		lun_object_words(&out, "projection", projection);
+		lun_object_integer(&out, "version", checkpoint.version);
+		lun_object_position(&out, "position", engine->event_reader,
+		    checkpoint.position);
+		lun_object_integer(&out, "revision", checkpoint.revision);
+		lun_object_integer(&out, "fence", checkpoint.fence);
+		lun_object_bool(&out, "paused", checkpoint.paused);
+		lun_object_words(&out, "event_store", checkpoint.identity);
+		lun_object_words(&out, "script_hash", checkpoint.script_hash);
+		lun_object_integer(&out, "scripts", checkpoint.script_count);
+		lun_object_time(&out, "committed_at", checkpoint.committed_at);
+		lun_buffer_add_byte(&out, '}');
+	}
+	pthread_mutex_unlock(&engine->answer_lock);
+	lun_checkpoint_free(&checkpoint);
+	return code == LUN_OK ? lun_object_give(&out, json, projection, err)
+			      : code;
+}
+
+enum lun_code
+lun_engine_gaps(struct lun_engine *engine, const char *projection, char **json,
+    struct lun_err *err)
+{
+	struct lun_checkpoint checkpoint = {0};
+	struct lun_buffer out = {0};
+	enum lun_code code;
+
+	pthread_mutex_lock(&engine->answer_lock);
+	code = lun_model_store_checkpoint(
+	    engine->model_reader, projection, &checkpoint, err);
+	if (code == LUN_OK)
+		code = lun_event_store_gaps(engine->event_reader,
+		    lun_buffer_text(&checkpoint.source_state), &out, err);
+	pthread_mutex_unlock(&engine->answer_lock);
+	lun_checkpoint_free(&checkpoint);
+	if (code == LUN_OK)
+		return lun_object_give(&out, json, projection, err);
+	lun_buffer_free(&out);
+	return code;
+}
+
+/* ---- parked and skipped events ----------------------------------------- */
+
+struct item_list {
+	struct lun_engine *engine;
+	struct lun_buffer *out;
+	bool any;
+};
+
+static enum lun_code
+write_item(void *arg, const struct lun_set_aside *item, struct lun_err *err)
+{
+	struct item_list *list = arg;
+	struct lun_buffer *out = list->out;
+
+	(void)err;
+	if (list->any)
+		lun_buffer_add_byte(out, ',');
+	list->any = true;
+	lun_buffer_add_byte(out, '{');
+	lun_object_integer(out, "number", item->number);
+	lun_object_text(out, "model_id", item->model_id);
+	lun_object_text(out, "error", item->error);
+	lun_object_time(out, "at", item->at);
+	lun_object_event(out, list->engine->event_reader, &item->event);
+	lun_buffer_add_byte(out, '}');
+	return LUN_OK;
+}
+
+static enum lun_code
+list_items(struct lun_engine *engine, const char *projection, bool parked,
+    struct lun_text model_id, struct lun_buffer *out, struct lun_err *err)
+{
+	struct item_list list = {engine, out, false};
+	enum lun_code code;
+
+	lun_buffer_add_byte(out, '[');
+	if (parked)
+		code = lun_model_store_parked(engine->model_reader, projection,
+		    model_id, 0, SIZE_MAX, write_item, &list, err);
+	else
+		code = lun_model_store_skipped(engine->model_reader, projection,
+		    SKIPPED_MAX, write_item, &list, err);
+	lun_buffer_add_byte(out, ']');
+	return code;
+}
+
+static enum lun_code
+give_items(struct lun_engine *engine, const char *projection, bool parked,
+    struct lun_text model_id, char **json, struct lun_err *err)
+{
+	struct lun_checkpoint checkpoint = {0};
+	struct lun_buffer out = {0};
+	enum lun_code code;
+
+	pthread_mutex_lock(&engine->answer_lock);
+	code = lun_model_store_checkpoint(
+	    engine->model_reader, projection, &checkpoint, err);
+	if (code == LUN_OK)
+		code =
+		    list_items(engine, projection, parked, model_id, &out, err);
+	pthread_mutex_unlock(&engine->answer_lock);
+	lun_checkpoint_free(&checkpoint);
+	if (code == LUN_OK)
+		return lun_object_give(&out, json, projection, err);
+	lun_buffer_free(&out);
+	return code;
+}
+
+enum lun_code
+lun_engine_parked(struct lun_engine *engine, const char *projection,
+    const char *model_id, char **json, struct lun_err *err)
+{
+	return give_items(
+	    engine, projection, true, lun_text_of(model_id), json, err);
+}
+
+enum lun_code
+lun_engine_skipped(struct lun_engine *engine, const char *projection,
+    char **json, struct lun_err *err)
+{
+	return give_items(engine, projection, false, LUN_TEXT_NONE, json, err);
+}
+
+/* ---- the event store --------------------------------------------------- */
+
+/* Give the batch's events to the caller; false when it wants no more. */
+static bool
+pass_events(struct lun_engine *engine, const struct lun_batch *batch,
+    uint64_t *left, struct lun_buffer *out, lun_event_fn *event, void *arg)
+{
+	for (size_t i = 0; i < batch->count; i++) {
+		if ((*left)-- == 0)
+			return false;
+		lun_buffer_clear(out);
+		lun_buffer_add_byte(out, '{');
+		lun_object_event(out, engine->event_reader, &batch->events[i]);
+		lun_buffer_add_byte(out, '}');
+		lun_buffer_add_byte(out, '\0');
+		if (out->failed || !event(arg, out->bytes, out->length - 1))
+			return false;
+	}
+	return *left > 0;
+}
+
+static enum lun_code
+read_events(struct lun_engine *engine, struct lun_read *request,
+    struct lun_batch *batch, uint64_t left, lun_event_fn *event, void *arg,
+    struct lun_err *err)
+{
+	struct lun_buffer out = {0};
+	enum lun_code code;
+
+	for (;;) {
+		lun_batch_clear(batch);
+		pthread_mutex_lock(&engine->answer_lock);
+		code = lun_event_store_read(
+		    engine->event_reader, request, batch, err);
+		pthread_mutex_unlock(&engine->answer_lock);
+		if (code != LUN_OK ||
+		    !pass_events(engine, batch, &left, &out, event, arg) ||
+		    batch->at_head)
+			break;
+		request->after = batch->reached;
+	}
+	if (code == LUN_OK && out.failed)
+		code = lun_fail(err, LUN_NOMEM, "events: out of memory");
+	lun_buffer_free(&out);
+	return code;
+}
+
+/* A store refuses to read on from a place that is past its end. */
+static enum lun_code
+is_past_end(struct lun_engine *engine, struct lun_position after, bool *past,
+    struct lun_err *err)
+{
+	struct lun_position head;
+	enum lun_code code;
+
+	pthread_mutex_lock(&engine->answer_lock);
+	code = lun_event_store_head(engine->event_reader, &head, err);
+	pthread_mutex_unlock(&engine->answer_lock);
+	if (code == LUN_OK)
+		*past = lun_position_compare(after, head) > 0;
+	return code;
+}
+
+enum lun_code
+lun_engine_events(struct lun_engine *engine,
+    const struct lun_events_filter *filter, lun_event_fn *event, void *arg,
+    struct lun_err *err)
+{
+	struct lun_text type = lun_text_of(filter->type);
+	struct lun_read request = {
+	    .filter = {.types = &type,
+		.type_count = filter->type != NULL,
+		.stream = lun_text_of(filter->stream)},
+	    .max_events = EVENTS_AT_ONCE,
+	    .max_bytes = (size_t)engine->settings.batch_bytes,
+	};
+	struct lun_batch *batch;
+	enum lun_code code = LUN_OK;
+	bool past_end = false;
+
+	if (filter->after != NULL)
+		code = lun_event_store_parse_position(engine->event_reader,
+		    lun_text_of(filter->after), &request.after, err);
+	if (code == LUN_OK && filter->after != NULL)
+		code = is_past_end(engine, request.after, &past_end, err);
+	if (code != LUN_OK || past_end)
+		return code;
+	batch = lun_batch_new();
+	if (batch == NULL)
+		return lun_fail(err, LUN_NOMEM, "events: out of memory");
+	code = read_events(engine, &request, batch,
+	    filter->limit > 0 ? filter->limit : UINT64_MAX, event, arg, err);
+	lun_batch_free(batch);
+	return code;
+}

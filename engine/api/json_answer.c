@@ -1,0 +1,161 @@
+/* json_answer.c - the JSON objects in which an engine answers. */
+
+#include "api/json_answer.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "json/scan.h"
+
+/* Hand a finished JSON text to the caller. */
+enum lun_code
+lun_object_give(
+    struct lun_buffer *out, char **json, const char *what, struct lun_err *err)
+{
+	char *text = lun_buffer_take(out);
+
+	if (text == NULL)
+		return lun_fail(err, LUN_NOMEM, "%s: out of memory", what);
+	*json = text;
+	return LUN_OK;
+}
+
+void
+lun_object_key(struct lun_buffer *out, const char *key)
+{
+	if (out->length > 0 && out->bytes[out->length - 1] != '{')
+		lun_buffer_add_byte(out, ',');
+	lun_buffer_printf(out, "\"%s\":", key);
+}
+
+void
+lun_object_text(struct lun_buffer *out, const char *key, struct lun_text value)
+{
+	lun_object_key(out, key);
+	if (value.bytes == NULL)
+		lun_buffer_add_text(out, LUN_TEXT("null"));
+	else
+		lun_json_write_string(out, value);
+}
+
+/* "" means that there is nothing to say. */
+void
+lun_object_words(struct lun_buffer *out, const char *key, const char *value)
+{
+	lun_object_text(
+	    out, key, value[0] != '\0' ? lun_text_of(value) : LUN_TEXT_NONE);
+}
+
+void
+lun_object_integer(struct lun_buffer *out, const char *key, int64_t value)
+{
+	lun_object_key(out, key);
+	lun_json_write_integer(out, value);
+}
+
+void
+lun_object_bool(struct lun_buffer *out, const char *key, bool value)
+{
+	lun_object_key(out, key);
+	lun_buffer_add_text(out, value ? LUN_TEXT("true") : LUN_TEXT("false"));
+}
+
+/* 0 stands for never. */
+void
+lun_object_time(struct lun_buffer *out, const char *key, int64_t us)
+{
+	char text[LUN_TIMESTAMP_LENGTH + 1] = "";
+
+	if (us != 0 && us >= LUN_TIMESTAMP_MIN && us <= LUN_TIMESTAMP_MAX)
+		lun_timestamp_format(us, text);
+	lun_object_words(out, key, text);
+}
+
+void
+lun_object_json(struct lun_buffer *out, const char *key, struct lun_text json)
+{
+	size_t start;
+
+	lun_object_key(out, key);
+	start = out->length;
+	lun_buffer_add_text(out, json.bytes != NULL ? json : LUN_TEXT("null"));
+	if (out->failed)
+		return;
+	for (char *at = out->bytes + start; at < out->bytes + out->length; at++)
+		if (*at == '\n' || *at == '\r')
+			*at = ' ';
+}
+
+void
+lun_object_position(struct lun_buffer *out, const char *key,
+    struct lun_event_store *events, struct lun_position position)
+{
+	char text[LUN_POSITION_MAX];
+
+	lun_event_store_format_position(events, position, text);
+	lun_object_words(out, key, text);
+}
+
+/* ---- events ------------------------------------------------------------ */
+
+/* The character at the start of text, or 0 bytes if there is none. */
+static size_t
+character_length(struct lun_text text)
+{
+	for (size_t length = 1; length <= 4 && length <= text.length; length++)
+		if (lun_utf8_valid((struct lun_text){text.bytes, length}))
+			return length;
+	return 0;
+}
+
+/* Any bytes as a string; those that are not UTF-8 become U+FFFD. */
+static void
+write_any_text(struct lun_buffer *out, struct lun_text text)
+{
+	struct lun_buffer clean = {0};
+	size_t length;
+
+	for (; text.length > 0; text.bytes += length, text.length -= length) {
+		length = character_length(text);
+		if (length > 0)
+			lun_buffer_add(&clean, text.bytes, length);
+		else
+			lun_buffer_add_text(&clean, LUN_TEXT("\xef\xbf\xbd"));
+		length += length == 0;
+	}
+	out->failed |= clean.failed;
+	lun_json_write_string(out, lun_buffer_text(&clean));
+	lun_buffer_free(&clean);
+}
+
+/* What somebody stored may not be JSON: then its text is, and why it is not. */
+static void
+add_document(struct lun_buffer *out, const char *key, const char *error_key,
+    struct lun_text json)
+{
+	struct lun_err err;
+	enum lun_code code =
+	    json.bytes != NULL ? lun_json_check(json, &err) : LUN_OK;
+
+	if (code == LUN_OK) {
+		lun_object_json(out, key, json);
+		return;
+	}
+	out->failed |= code == LUN_NOMEM;
+	lun_object_key(out, key);
+	write_any_text(out, json);
+	lun_object_words(out, error_key, err.message);
+}
+
+void
+lun_object_event(struct lun_buffer *out, struct lun_event_store *events,
+    const struct lun_event *event)
+{
+	lun_object_position(out, "position", events, event->position);
+	lun_object_text(out, "id", event->id);
+	lun_object_text(out, "stream", event->stream);
+	lun_object_integer(out, "version", event->version);
+	lun_object_text(out, "type", event->type);
+	lun_object_time(out, "recorded_at", event->recorded_at);
+	add_document(out, "data", "data_error", event->data);
+	add_document(out, "metadata", "metadata_error", event->metadata);
+}

@@ -1,0 +1,249 @@
+/* status.c - what is known about each projection, from wherever. */
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "api/json_answer.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "runtime/engine.h"
+
+#define US_PER_S 1000000
+
+/* A list of names that a store calls back with. */
+struct names {
+	char (*names)[LUN_NAME_MAX + 1];
+	size_t count;
+};
+
+static enum lun_code
+add_name(void *arg, const char *name, struct lun_err *err)
+{
+	struct names *names = arg;
+	char(*grown)[LUN_NAME_MAX + 1];
+
+	for (size_t i = 0; i < names->count; i++)
+		if (strcmp(names->names[i], name) == 0)
+			return LUN_OK;
+	grown = realloc(names->names, (names->count + 1) * sizeof *grown);
+	if (grown == NULL)
+		return lun_fail(err, LUN_NOMEM, "status: out of memory");
+	names->names = grown;
+	snprintf(grown[names->count++], LUN_NAME_MAX + 1, "%s", name);
+	return LUN_OK;
+}
+
+static enum lun_code
+list_names(struct lun_engine *engine, struct names *names, struct lun_err *err)
+{
+	struct lun_entry *entry;
+	enum lun_code code =
+	    lun_model_store_list(engine->model_reader, add_name, names, err);
+
+	for (size_t i = 0;
+	     code == LUN_OK && (entry = lun_engine_at(engine, i)) != NULL; i++)
+		code = add_name(names, entry->name, err);
+	return code;
+}
+
+/* Everything that is known about one projection, from wherever. */
+struct known {
+	const char *name;
+	struct lun_entry *entry; /* NULL: not registered here */
+	bool running_here;
+	struct lun_report report;
+	bool stored;
+	struct lun_checkpoint checkpoint;
+	struct lun_heartbeat heartbeat; /* at is 0: none */
+};
+
+static bool
+is_fresh(const struct lun_engine *engine, const struct lun_heartbeat *heartbeat)
+{
+	int64_t age_us = lun_clock_wall_us() - heartbeat->at;
+
+	return heartbeat->owner[0] != '\0' &&
+	       age_us < (3 * engine->settings.heartbeat_ms + 2000) * 1000;
+}
+
+/* Whether nobody knows better than this engine's own report. */
+static bool
+is_ours(const struct known *known)
+{
+	return known->report.owned ||
+	       (known->running_here && known->report.state != LUN_STATE_HELD);
+}
+
+static const char *
+state_of(const struct lun_engine *engine, const struct known *known)
+{
+	enum lun_state here = known->report.state;
+
+	if (known->running_here && is_ours(known))
+		return lun_state_name(here);
+	if (is_fresh(engine, &known->heartbeat))
+		return known->checkpoint.paused ? "paused"
+						: known->heartbeat.state;
+	if (known->running_here)
+		return lun_state_name(here);
+	if (known->stored && known->checkpoint.paused)
+		return "paused";
+	if (here == LUN_STATE_FAILED)
+		return "failed";
+	if (!is_ours(known) && strcmp(known->heartbeat.state, "failed") == 0)
+		return "failed";
+	return known->stored ? "stopped" : "new";
+}
+
+static void
+write_lag(const struct lun_lag *lag, struct lun_buffer *out)
+{
+	int64_t behind_us = 0;
+
+	if (lag->oldest_recorded_at != 0)
+		behind_us = lun_clock_wall_us() - lag->oldest_recorded_at;
+	lun_object_integer(out, "lag_events", (int64_t)lag->events);
+	lun_object_bool(out, "lag_exact", lag->exact);
+	lun_object_key(out, "lag_seconds");
+	lun_buffer_printf(
+	    out, "%.1f", behind_us > 0 ? (double)behind_us / US_PER_S : 0.0);
+}
+
+/* Of the events that the projection handles, as its schema says. */
+static void
+add_lag(struct lun_engine *engine, const struct known *known,
+    struct lun_buffer *out)
+{
+	const struct lun_checkpoint *checkpoint = &known->checkpoint;
+	struct lun_event_filter filter = {0};
+	struct lun_schema *schema = NULL;
+	struct lun_lag lag = {0};
+
+	if (known->stored && lun_schema_parse(known->name, checkpoint->version,
+				 lun_buffer_text(&checkpoint->schema), &schema,
+				 NULL) == LUN_OK) {
+		filter.types = schema->types;
+		filter.type_count = schema->type_count;
+	}
+	if (lun_event_store_lag(engine->event_reader, checkpoint->position,
+		&filter, &lag, NULL) == LUN_OK) {
+		write_lag(&lag, out);
+	} else {
+		lun_object_json(out, "lag_events", LUN_TEXT_NONE);
+		lun_object_json(out, "lag_seconds", LUN_TEXT_NONE);
+	}
+	lun_schema_free(schema);
+}
+
+static void
+add_activity(struct lun_engine *engine, const struct known *known,
+    struct lun_buffer *out)
+{
+	bool here =
+	    known->running_here && known->report.state != LUN_STATE_HELD;
+	bool fresh = is_fresh(engine, &known->heartbeat);
+	double rate = here    ? known->report.events_per_second
+		      : fresh ? known->heartbeat.events_per_second
+			      : 0.0;
+
+	lun_object_key(out, "events_per_second");
+	lun_buffer_printf(out, "%.1f", rate);
+	lun_object_words(out, "owner",
+	    here    ? engine->owner
+	    : fresh ? known->heartbeat.owner
+		    : "");
+	lun_object_words(out, "waiting_for",
+	    here    ? known->report.waiting_for
+	    : fresh ? known->heartbeat.waiting_for
+		    : "");
+	lun_object_words(out, "last_error",
+	    is_ours(known) || (!fresh && known->report.last_error[0] != '\0')
+		? known->report.last_error
+		: known->heartbeat.last_error);
+}
+
+static void
+write_status(struct lun_engine *engine, const struct known *known,
+    struct lun_buffer *out)
+{
+	const struct lun_checkpoint *checkpoint = &known->checkpoint;
+
+	lun_buffer_add_byte(out, '{');
+	lun_object_words(out, "name", known->name);
+	lun_object_words(out, "state", state_of(engine, known));
+	lun_object_integer(out, "version",
+	    known->stored ? checkpoint->version : known->report.version);
+	lun_object_position(
+	    out, "position", engine->event_reader, checkpoint->position);
+	add_lag(engine, known, out);
+	add_activity(engine, known, out);
+	lun_object_integer(out, "parked", (int64_t)checkpoint->parked_count);
+	lun_object_integer(out, "skipped", (int64_t)checkpoint->skipped_count);
+	lun_object_integer(out, "scripts", checkpoint->script_count);
+	lun_object_time(out, "committed_at", checkpoint->committed_at);
+	lun_buffer_add_byte(out, '}');
+}
+
+static enum lun_code
+learn(struct lun_engine *engine, const char *name, struct known *known,
+    struct lun_err *err)
+{
+	enum lun_code code;
+
+	*known = (struct known){.name = name};
+	known->entry = lun_engine_find(engine, name);
+	if (known->entry != NULL) {
+		known->report = lun_projection_report(known->entry->p);
+		pthread_mutex_lock(&engine->lock);
+		known->running_here = known->entry->worker != NULL;
+		pthread_mutex_unlock(&engine->lock);
+	}
+	code = lun_model_store_checkpoint(
+	    engine->model_reader, name, &known->checkpoint, err);
+	known->stored = code == LUN_OK;
+	if (code != LUN_OK && code != LUN_NOTFOUND)
+		return code;
+	code = lun_model_store_heartbeat(
+	    engine->model_reader, name, &known->heartbeat, err);
+	return code == LUN_NOTFOUND ? LUN_OK : code;
+}
+
+static enum lun_code
+write_statuses(struct lun_engine *engine, const struct names *names,
+    struct lun_buffer *out, struct lun_err *err)
+{
+	enum lun_code code = LUN_OK;
+
+	lun_buffer_add_byte(out, '[');
+	for (size_t i = 0; code == LUN_OK && i < names->count; i++) {
+		struct known known;
+
+		if (i > 0)
+			lun_buffer_add_byte(out, ',');
+		code = learn(engine, names->names[i], &known, err);
+		if (code == LUN_OK && (known.stored || known.entry != NULL))
+			write_status(engine, &known, out);
+		lun_checkpoint_free(&known.checkpoint);
+	}
+	lun_buffer_add_byte(out, ']');
+	return code;
+}
+
+enum lun_code
+lun_engine_status(struct lun_engine *engine, char **json, struct lun_err *err)
+{
+	struct lun_buffer out = {0};
+	struct names names = {0};
+	enum lun_code code;
+
+	pthread_mutex_lock(&engine->answer_lock);
+	code = list_names(engine, &names, err);
+	if (code == LUN_OK)
+		code = write_statuses(engine, &names, &out, err);
+	pthread_mutex_unlock(&engine->answer_lock);
+	free(names.names);
+	if (code == LUN_OK)
+		return lun_object_give(&out, json, "status", err);
+	lun_buffer_free(&out);
+	return code;
+}

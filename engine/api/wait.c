@@ -1,0 +1,197 @@
+/* wait.c - waiting until a projection has applied a position. */
+
+#include <stdio.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/thread.h"
+#include "runtime/engine.h"
+
+#define LOOK_NS   5000000L /* between looks at another engine's checkpoint */
+#define NS_PER_MS 1000000LL
+
+struct wait {
+	struct lun_engine *engine;
+	const char *projection;
+	struct lun_entry *entry; /* NULL: another engine's */
+	struct lun_position target;
+	int64_t deadline_ns;
+	struct lun_position seen;
+};
+
+static enum lun_code
+find_target(struct wait *wait, const char *after, struct lun_err *err)
+{
+	struct lun_engine *engine = wait->engine;
+	enum lun_code code;
+
+	pthread_mutex_lock(&engine->answer_lock);
+	code = after != NULL
+		   ? lun_event_store_parse_position(engine->event_reader,
+			 lun_text_of(after), &wait->target, err)
+		   : lun_event_store_head(
+			 engine->event_reader, &wait->target, err);
+	pthread_mutex_unlock(&engine->answer_lock);
+	return code;
+}
+
+static bool
+is_over(const struct wait *wait)
+{
+	return lun_clock_mono_ns() >= wait->deadline_ns;
+}
+
+static bool
+has_arrived(const struct wait *wait)
+{
+	return lun_position_compare(wait->seen, wait->target) >= 0;
+}
+
+/* A worker of this engine: its report says how far it is. */
+static enum lun_code
+follow_worker(struct wait *wait, struct lun_err *err)
+{
+	struct lun_board *board = &wait->engine->board;
+	struct lun_report *report = &wait->entry->p->report;
+	enum lun_code code = LUN_AGAIN;
+
+	pthread_mutex_lock(&board->lock);
+	while (code == LUN_AGAIN) {
+		if (report->has_position)
+			wait->seen = report->position;
+		if (has_arrived(wait))
+			code = LUN_OK;
+		else if (report->state == LUN_STATE_FAILED)
+			code = lun_fail(err, LUN_SCRIPT, "%s has failed: %s",
+			    wait->projection, report->last_error);
+		else if (report->state == LUN_STATE_HELD)
+			code = LUN_HELD;
+		else if (is_over(wait))
+			code = LUN_TIMEOUT;
+		else
+			lun_cond_wait_until(
+			    &board->changed, &board->lock, wait->deadline_ns);
+	}
+	pthread_mutex_unlock(&board->lock);
+	return code;
+}
+
+static enum lun_code
+step_once(struct wait *wait, struct lun_err *err)
+{
+	struct lun_projection *p = wait->entry->p;
+	enum lun_code code = lun_entry_take(wait->engine, wait->entry, err);
+	size_t applied;
+
+	if (code != LUN_OK)
+		return code;
+	lun_projection_serve_requests(p);
+	code = lun_projection_one_step(p, &applied, err);
+	if (code == LUN_OK || code == LUN_AGAIN)
+		wait->seen = p->cursor;
+	lun_entry_give_back(wait->entry);
+	return code;
+}
+
+/* Nobody runs it here: step on this thread, also while it pauses. */
+static enum lun_code
+step_there(struct wait *wait, struct lun_err *err)
+{
+	const struct timespec pause = {0, LOOK_NS};
+
+	for (;;) {
+		enum lun_code code = step_once(wait, err);
+
+		if (code == LUN_UNAVAILABLE && is_over(wait))
+			return code;
+		if (code != LUN_OK && code != LUN_AGAIN &&
+		    code != LUN_UNAVAILABLE)
+			return code;
+		if (has_arrived(wait))
+			return LUN_OK;
+		if (is_over(wait))
+			return LUN_TIMEOUT;
+		if (code != LUN_OK)
+			nanosleep(&pause, NULL);
+	}
+}
+
+static enum lun_code
+follow_here(struct wait *wait, struct lun_err *err)
+{
+	enum lun_code code = LUN_CONFIG;
+
+	if (!lun_engine_is_running(wait->engine))
+		code = step_there(wait, err);
+	/* Or it was started while this thread was stepping. */
+	if (code == LUN_CONFIG && lun_engine_is_running(wait->engine))
+		code = follow_worker(wait, err);
+	return code;
+}
+
+/* Another process runs it: look at its checkpoint now and then. */
+static enum lun_code
+follow_checkpoint(struct wait *wait, struct lun_err *err)
+{
+	const struct timespec pause = {0, LOOK_NS};
+
+	for (;;) {
+		struct lun_checkpoint checkpoint = {0};
+		enum lun_code code;
+
+		pthread_mutex_lock(&wait->engine->answer_lock);
+		code = lun_model_store_checkpoint(wait->engine->model_reader,
+		    wait->projection, &checkpoint, err);
+		pthread_mutex_unlock(&wait->engine->answer_lock);
+		if (code == LUN_OK)
+			wait->seen = checkpoint.position;
+		lun_checkpoint_free(&checkpoint);
+		if (code != LUN_OK && code != LUN_UNAVAILABLE)
+			return code;
+		if (has_arrived(wait))
+			return LUN_OK;
+		if (is_over(wait))
+			return LUN_TIMEOUT;
+		nanosleep(&pause, NULL);
+	}
+}
+
+static enum lun_code
+say_timeout(const struct wait *wait, int64_t timeout_ms, struct lun_err *err)
+{
+	char target[LUN_POSITION_MAX], seen[LUN_POSITION_MAX];
+	struct lun_event_store *events = wait->engine->event_reader;
+
+	lun_event_store_format_position(events, wait->target, target);
+	lun_event_store_format_position(events, wait->seen, seen);
+	return lun_fail(err, LUN_TIMEOUT,
+	    "%s is at position %s (%s) after waiting %lld ms for %s",
+	    wait->projection, seen,
+	    wait->entry != NULL
+		? lun_state_name(lun_projection_report(wait->entry->p).state)
+		: "run elsewhere, if at all",
+	    (long long)timeout_ms, target);
+}
+
+enum lun_code
+lun_engine_wait(struct lun_engine *engine, const char *projection,
+    const char *after, int64_t timeout_ms, struct lun_err *err)
+{
+	struct wait wait = {
+	    .engine = engine,
+	    .projection = projection,
+	    .entry = lun_engine_find(engine, projection),
+	    .deadline_ns = lun_clock_mono_ns() + timeout_ms * NS_PER_MS,
+	};
+	enum lun_code code = find_target(&wait, after, err);
+
+	if (code != LUN_OK)
+		return code;
+	code = LUN_HELD;
+	if (wait.entry != NULL)
+		code = follow_here(&wait, err);
+	if (code == LUN_HELD)
+		code = follow_checkpoint(&wait, err);
+	return code == LUN_TIMEOUT ? say_timeout(&wait, timeout_ms, err) : code;
+}

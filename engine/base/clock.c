@@ -1,0 +1,232 @@
+/* clock.c - the clocks the engine reads, and the one text form of time. */
+
+#define _POSIX_C_SOURCE 200809L
+
+#include "base/clock.h"
+
+#include <time.h>
+
+#define NS_PER_S  1000000000LL
+#define US_PER_S  1000000LL
+#define S_PER_DAY 86400LL
+
+static int64_t
+read_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
+}
+
+int64_t
+lun_clock_wall_us(void)
+{
+	return read_ns(CLOCK_REALTIME) / 1000;
+}
+
+int64_t
+lun_clock_mono_ns(void)
+{
+	return read_ns(CLOCK_MONOTONIC);
+}
+
+int64_t
+lun_clock_thread_ns(void)
+{
+	return read_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
+/*
+ * Days since 1970-01-01 in the proleptic Gregorian calendar, counting years
+ * from March so that the leap day is the last of its year.
+ */
+static int64_t
+days_of(int64_t year, int month, int day)
+{
+	int64_t y = month <= 2 ? year - 1 : year;
+	int64_t era = (y >= 0 ? y : y - 399) / 400;
+	int64_t year_of_era = y - era * 400;
+	int64_t day_of_year =
+	    (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
+	int64_t day_of_era = year_of_era * 365 + year_of_era / 4 -
+			     year_of_era / 100 + day_of_year;
+
+	return era * 146097 + day_of_era - 719468;
+}
+
+static void
+date_of(int64_t days, int *year, int *month, int *day)
+{
+	int64_t z = days + 719468;
+	int64_t era = (z >= 0 ? z : z - 146096) / 146097;
+	int64_t day_of_era = z - era * 146097;
+	int64_t year_of_era = (day_of_era - day_of_era / 1460 +
+				  day_of_era / 36524 - day_of_era / 146096) /
+			      365;
+	int64_t day_of_year =
+	    day_of_era -
+	    (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+	int64_t shifted = (5 * day_of_year + 2) / 153;
+
+	*day = (int)(day_of_year - (153 * shifted + 2) / 5 + 1);
+	*month = (int)(shifted < 10 ? shifted + 3 : shifted - 9);
+	*year = (int)(year_of_era + era * 400 + (*month <= 2));
+}
+
+/* Decimal digits of value, right-aligned in width characters. */
+static char *
+put_digits(char *at, int width, int64_t value)
+{
+	for (int i = width - 1; i >= 0; i--) {
+		at[i] = (char)('0' + value % 10);
+		value /= 10;
+	}
+	return at + width;
+}
+
+void
+lun_timestamp_format(int64_t us, char text[LUN_TIMESTAMP_LENGTH + 1])
+{
+	int64_t seconds = us / US_PER_S;
+	int64_t fraction = us % US_PER_S;
+	int64_t days, rest;
+	int year, month, day;
+	char *p = text;
+
+	if (fraction < 0) {
+		fraction += US_PER_S;
+		seconds--;
+	}
+	days = seconds / S_PER_DAY;
+	rest = seconds % S_PER_DAY;
+	if (rest < 0) {
+		rest += S_PER_DAY;
+		days--;
+	}
+	date_of(days, &year, &month, &day);
+	p = put_digits(p, 4, year);
+	*p++ = '-';
+	p = put_digits(p, 2, month);
+	*p++ = '-';
+	p = put_digits(p, 2, day);
+	*p++ = 'T';
+	p = put_digits(p, 2, rest / 3600);
+	*p++ = ':';
+	p = put_digits(p, 2, rest / 60 % 60);
+	*p++ = ':';
+	p = put_digits(p, 2, rest % 60);
+	*p++ = '.';
+	p = put_digits(p, 6, fraction);
+	*p++ = 'Z';
+	*p = '\0';
+}
+
+/* Reads exactly width digits; false if they are not there. */
+static bool
+take_digits(struct lun_text *text, int width, int *value)
+{
+	int sum = 0;
+
+	if (text->length < (size_t)width)
+		return false;
+	for (int i = 0; i < width; i++) {
+		char c = text->bytes[i];
+
+		if (c < '0' || c > '9')
+			return false;
+		sum = sum * 10 + (c - '0');
+	}
+	text->bytes += width;
+	text->length -= (size_t)width;
+	*value = sum;
+	return true;
+}
+
+static bool
+take_one_of(struct lun_text *text, const char *allowed, char *taken)
+{
+	if (text->length == 0 || strchr(allowed, text->bytes[0]) == NULL ||
+	    text->bytes[0] == '\0')
+		return false;
+	if (taken != NULL)
+		*taken = text->bytes[0];
+	text->bytes++;
+	text->length--;
+	return true;
+}
+
+static bool
+take_fraction(struct lun_text *text, int64_t *us)
+{
+	int64_t scale = US_PER_S / 10;
+	int digit;
+
+	*us = 0;
+	if (!take_one_of(text, ".,", NULL))
+		return true;
+	if (!take_digits(text, 1, &digit))
+		return false;
+	do {
+		*us += digit * scale;
+		scale /= 10;
+	} while (take_digits(text, 1, &digit));
+	return true;
+}
+
+static bool
+take_offset(struct lun_text *text, int64_t *seconds)
+{
+	char sign;
+	int hours, minutes;
+
+	*seconds = 0;
+	if (take_one_of(text, "Zz", NULL))
+		return true;
+	if (!take_one_of(text, "+-", &sign) || !take_digits(text, 2, &hours))
+		return false;
+	(void)take_one_of(text, ":", NULL);
+	if (!take_digits(text, 2, &minutes) || hours > 23 || minutes > 59)
+		return false;
+	*seconds = (sign == '-' ? -1 : 1) * (hours * 3600LL + minutes * 60LL);
+	return true;
+}
+
+static int
+days_in_month(int year, int month)
+{
+	static const int days[] = {
+	    31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+	bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+
+	return days[month - 1] + (month == 2 && leap);
+}
+
+bool
+lun_timestamp_parse(struct lun_text text, int64_t *us)
+{
+	int year, month, day, hour, minute, second;
+	int64_t fraction, offset, moment;
+
+	if (!take_digits(&text, 4, &year) || !take_one_of(&text, "-", NULL) ||
+	    !take_digits(&text, 2, &month) || !take_one_of(&text, "-", NULL) ||
+	    !take_digits(&text, 2, &day) || !take_one_of(&text, "Tt ", NULL) ||
+	    !take_digits(&text, 2, &hour) || !take_one_of(&text, ":", NULL) ||
+	    !take_digits(&text, 2, &minute) || !take_one_of(&text, ":", NULL) ||
+	    !take_digits(&text, 2, &second) ||
+	    !take_fraction(&text, &fraction) || !take_offset(&text, &offset) ||
+	    text.length != 0)
+		return false;
+	if (year < 1 || month < 1 || month > 12 || day < 1 ||
+	    day > days_in_month(year, month) || hour > 23 || minute > 59 ||
+	    second > 60)
+		return false;
+	moment = (days_of(year, month, day) * S_PER_DAY + hour * 3600LL +
+		     minute * 60LL + second - offset) *
+		     US_PER_S +
+		 fraction;
+	if (moment < LUN_TIMESTAMP_MIN || moment > LUN_TIMESTAMP_MAX)
+		return false;
+	*us = moment;
+	return true;
+}

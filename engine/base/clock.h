@@ -1,0 +1,35 @@
+/*
+ * clock.h - the four clocks the engine reads, and the one text form of time.
+ */
+
+#ifndef LUN_BASE_CLOCK_H
+#define LUN_BASE_CLOCK_H
+
+#include "base/text.h"
+#include "lunette.h"
+
+/* Microseconds since 1970 UTC; may jump when an operator sets the clock. */
+int64_t lun_clock_wall_us(void);
+
+/* Nanoseconds since some moment; never jumps. For time limits. */
+int64_t lun_clock_mono_ns(void);
+
+/* Nanoseconds of CPU the calling thread has used. For script budgets. */
+int64_t lun_clock_thread_ns(void);
+
+#define LUN_TIMESTAMP_LENGTH 27 /* 2026-11-23T05:32:58.123456Z */
+
+/* The earliest and latest moment with a four-digit year. */
+#define LUN_TIMESTAMP_MIN (-62135596800000000LL) /* 0001-01-01 */
+#define LUN_TIMESTAMP_MAX 253402300799999999LL   /* 9999-12-31 */
+
+/* Writes LUN_TIMESTAMP_LENGTH bytes and a NUL; us must lie in the range. */
+void lun_timestamp_format(int64_t us, char text[LUN_TIMESTAMP_LENGTH + 1]);
+
+/*
+ * RFC 3339: date, "T" or space, time, optional fraction (more than six digits
+ * are cut), "Z" or an offset. False if it is anything else.
+ */
+bool lun_timestamp_parse(struct lun_text text, int64_t *us) LUN_MUSTCHECK;
+
+#endif

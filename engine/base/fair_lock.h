@@ -1,0 +1,34 @@
+/*
+ * fair_lock.h - a lock that is had in the order in which it was asked for.
+ *
+ * Writers take turns, so that one with long transactions and no pauses cannot
+ * starve one with short ones, as it could with a mutex.
+ */
+
+#ifndef LUN_BASE_FAIR_LOCK_H
+#define LUN_BASE_FAIR_LOCK_H
+
+#include <pthread.h>
+
+#include "lunette.h"
+
+struct lun_turn_waiter;
+
+struct lun_turn {
+	pthread_mutex_t mutex;
+	pthread_cond_t moved_up;
+	bool taken;
+	struct lun_turn_waiter *first; /* of those who wait */
+};
+
+/* False when out of memory; nothing needs freeing then. */
+bool lun_turn_init(struct lun_turn *turn) LUN_MUSTCHECK;
+/* Nobody may have it or wait for it. */
+void lun_turn_fini(struct lun_turn *turn);
+
+/* False if the moment (of lun_clock_mono_ns) passed first. */
+bool lun_turn_take(struct lun_turn *turn, int64_t deadline_ns) LUN_MUSTCHECK;
+/* Hand it on; any thread may do so. */
+void lun_turn_pass(struct lun_turn *turn);
+
+#endif

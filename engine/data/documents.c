@@ -1,0 +1,193 @@
+/* documents.c - the members of a batch's JSON documents, each found once. */
+
+#include "data/documents.h"
+
+#include <stdlib.h>
+
+#include "base/error.h"
+
+#define FIRST_FOUND    64
+#define FIRST_MEMBERS  4096
+#define KEPT_MEMBERS   ((size_t)1 << 20)
+#define KEPT_DOCUMENTS ((size_t)1 << 18)
+#define LAZY_BYTES_MAX ((size_t)1 << 24) /* so that lengths fit their bits */
+
+bool
+lun_documents_begin(struct lun_documents *documents, size_t count)
+{
+	if (documents->count == count)
+		return true;
+	lun_documents_end(documents);
+	if (count > documents->capacity) {
+		struct lun_document *list =
+		    realloc(documents->list, count * sizeof *list);
+
+		if (list == NULL)
+			return false;
+		documents->list = list;
+		documents->capacity = count;
+	}
+	if (count > 0)
+		memset(documents->list, 0, count * sizeof *documents->list);
+	documents->count = count;
+	return true;
+}
+
+void
+lun_documents_end(struct lun_documents *documents)
+{
+	documents->count = 0;
+	documents->opened = 0;
+	documents->member_count = 0;
+	if (documents->member_capacity > KEPT_MEMBERS) {
+		free(documents->members);
+		documents->members = NULL;
+		documents->member_capacity = 0;
+	}
+	if (documents->capacity > KEPT_DOCUMENTS) {
+		free(documents->list);
+		documents->list = NULL;
+		documents->capacity = 0;
+	}
+}
+
+void
+lun_documents_free(struct lun_documents *documents)
+{
+	free(documents->list);
+	free(documents->members);
+	free(documents->found);
+	*documents = (struct lun_documents){0};
+}
+
+static bool
+reserve_found(struct lun_documents *documents, size_t count)
+{
+	struct lun_json_member *found;
+
+	if (count <= documents->found_capacity)
+		return true;
+	found = realloc(documents->found, count * sizeof *found);
+	if (found == NULL)
+		return false;
+	documents->found = found;
+	documents->found_capacity = count;
+	return true;
+}
+
+static bool
+reserve_members(struct lun_documents *documents, size_t more)
+{
+	size_t capacity = documents->member_capacity;
+	struct lun_member *members;
+
+	if (more <= capacity - documents->member_count)
+		return true;
+	if (capacity == 0)
+		capacity = FIRST_MEMBERS;
+	while (capacity - documents->member_count < more)
+		capacity *= 2;
+	members = realloc(documents->members, capacity * sizeof *members);
+	if (members == NULL)
+		return false;
+	documents->members = members;
+	documents->member_capacity = capacity;
+	return true;
+}
+
+static struct lun_member
+pack(const struct lun_json_member *found, const char *json)
+{
+	return (struct lun_member){
+	    .key_at = (uint32_t)(found->key.bytes - json),
+	    .value_at = (uint32_t)(found->value.bytes - json),
+	    .value_length = (uint32_t)found->value.length,
+	    .key_length = (uint32_t)found->key.length & 0xffffff,
+	    .kind = (uint32_t)found->kind & 0xf,
+	    .key_escaped = found->key_escaped,
+	    .value_escaped = found->value_escaped,
+	};
+}
+
+static enum lun_code
+skim(struct lun_documents *documents, struct lun_text json, size_t *count,
+    struct lun_err *err)
+{
+	enum lun_code code;
+
+	if (!reserve_found(documents, FIRST_FOUND))
+		return lun_fail(err, LUN_NOMEM, "out of memory");
+	*count = documents->found_capacity;
+	code = lun_json_members(json, documents->found, count, err);
+	if (code != LUN_NOMEM || *count <= documents->found_capacity)
+		return code;
+	if (!reserve_found(documents, *count))
+		return lun_fail(err, LUN_NOMEM, "out of memory");
+	return lun_json_members(json, documents->found, count, err);
+}
+
+enum lun_code
+lun_documents_open(struct lun_documents *documents, size_t place,
+    struct lun_text json, struct lun_err *err)
+{
+	struct lun_document *document = &documents->list[place];
+	enum lun_code code;
+	size_t count;
+
+	if (document->state != LUN_DOCUMENT_UNSEEN)
+		return LUN_OK;
+	if (json.length >= LAZY_BYTES_MAX)
+		code = LUN_NOTFOUND;
+	else
+		code = skim(documents, json, &count, err);
+	if (code == LUN_NOTFOUND) {
+		document->state = LUN_DOCUMENT_OTHER;
+		documents->opened++;
+		return LUN_OK;
+	}
+	if (code != LUN_OK)
+		return code;
+	if (!reserve_members(documents, count))
+		return lun_fail(err, LUN_NOMEM, "out of memory");
+	document->state = LUN_DOCUMENT_OBJECT;
+	documents->opened++;
+	document->first = documents->member_count;
+	document->count = (uint32_t)count;
+	for (size_t i = 0; i < count; i++)
+		documents->members[documents->member_count++] =
+		    pack(&documents->found[i], json.bytes);
+	return LUN_OK;
+}
+
+static bool
+means(
+    const struct lun_member *member, struct lun_text json, struct lun_text key)
+{
+	struct lun_json_member found = {
+	    .key = lun_member_key(member, json), .key_escaped = true};
+
+	return memchr(key.bytes, '\0', key.length) == NULL &&
+	       lun_json_find(&found, 1, key.bytes) != NULL;
+}
+
+const struct lun_member *
+lun_documents_find(const struct lun_documents *documents, size_t place,
+    struct lun_text json, struct lun_text key)
+{
+	const struct lun_document *document = &documents->list[place];
+	const struct lun_member *member = &documents->members[document->first];
+	const struct lun_member *end = member + document->count;
+
+	for (; member < end; member++) {
+		if (member->key_escaped) {
+			if (means(member, json, key))
+				return member;
+			continue;
+		}
+		if (member->key_length == key.length &&
+		    memcmp(json.bytes + member->key_at, key.bytes,
+			key.length) == 0)
+			return member;
+	}
+	return NULL;
+}

@@ -1,0 +1,100 @@
+/*
+ * documents.h - the members of a batch's JSON documents, each found once.
+ *
+ * An event's data is skimmed when a script first touches it, or before that by
+ * whoever fetched it; the places of its members are kept here as long as the
+ * batch, so that every handler of the event finds them ready. Two documents
+ * belong to the event at place n: its data is 2 n, its metadata 2 n + 1.
+ */
+
+#ifndef LUN_DATA_DOCUMENTS_H
+#define LUN_DATA_DOCUMENTS_H
+
+#include <stdint.h>
+
+#include "json/scan.h"
+
+struct lun_member {
+	uint32_t key_at; /* in the document */
+	uint32_t value_at;
+	uint32_t value_length;
+	uint32_t key_length : 24;
+	uint32_t kind : 4; /* enum lun_json_kind */
+	uint32_t key_escaped : 1;
+	uint32_t value_escaped : 1;
+};
+
+enum lun_document_state {
+	LUN_DOCUMENT_UNSEEN,
+	LUN_DOCUMENT_OBJECT,
+	LUN_DOCUMENT_OTHER, /* valid JSON, to be decoded as a whole */
+};
+
+struct lun_document {
+	uint16_t state;
+	bool lent; /* a script holds a table made of a part of it */
+	uint32_t count;
+	size_t first; /* among the members */
+};
+
+/* Zero is the empty state. */
+struct lun_documents {
+	struct lun_document *list;
+	size_t count; /* 0: not begun */
+	size_t capacity;
+	size_t opened; /* other than unseen */
+	struct lun_member *members;
+	size_t member_count;
+	size_t member_capacity;
+	struct lun_json_member *found; /* by one skimming */
+	size_t found_capacity;
+};
+
+/*
+ * Make room for `count` unseen documents, unless that was done since the last
+ * end. False when out of memory.
+ */
+bool lun_documents_begin(
+    struct lun_documents *documents, size_t count) LUN_MUSTCHECK;
+/* Forget all of them; some memory is kept. */
+void lun_documents_end(struct lun_documents *documents);
+void lun_documents_free(struct lun_documents *documents);
+
+/* Skim the document at a place unless that was done. LUN_INVALID, LUN_NOMEM. */
+enum lun_code lun_documents_open(struct lun_documents *documents, size_t place,
+    struct lun_text json, struct lun_err *err) LUN_MUSTCHECK;
+
+static inline const struct lun_document *
+lun_documents_at(const struct lun_documents *documents, size_t place)
+{
+	return &documents->list[place];
+}
+
+/* The n-th member of a document that is an object. */
+static inline const struct lun_member *
+lun_documents_member(const struct lun_documents *documents,
+    const struct lun_document *document, size_t n)
+{
+	return &documents->members[document->first + n];
+}
+
+static inline struct lun_text
+lun_member_key(const struct lun_member *member, struct lun_text json)
+{
+	return (struct lun_text){
+	    json.bytes + member->key_at, member->key_length};
+}
+
+static inline struct lun_text
+lun_member_value(const struct lun_member *member, struct lun_text json)
+{
+	return (struct lun_text){
+	    json.bytes + member->value_at, member->value_length};
+}
+
+/* The member with this (decoded) key, or NULL. */
+const struct lun_member *lun_documents_find(
+    const struct lun_documents *documents, size_t place, struct lun_text json,
+    struct lun_text key);
+
+#endif

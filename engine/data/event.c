@@ -1,0 +1,197 @@
+/* event.c - the batch that carries events to a projection. */
+
+#include "data/event.h"
+
+#include <stdlib.h>
+
+#include "data/documents.h"
+
+#include "json/scan.h"
+
+#define BLOCK_SIZE    ((size_t)1 << 18)
+#define KEPT_CAPACITY ((size_t)1 << 16)
+
+struct lun_batch_block {
+	struct lun_batch_block *next;
+	size_t used;
+	size_t size;
+	char bytes[];
+};
+
+struct lun_batch *
+lun_batch_new(void)
+{
+	struct lun_batch *batch = calloc(1, sizeof *batch);
+
+	if (batch == NULL)
+		return NULL;
+	batch->documents = calloc(1, sizeof *batch->documents);
+	if (batch->documents == NULL) {
+		free(batch);
+		return NULL;
+	}
+	return batch;
+}
+
+static void
+free_blocks(struct lun_batch_block *block)
+{
+	while (block != NULL) {
+		struct lun_batch_block *next = block->next;
+
+		free(block);
+		block = next;
+	}
+}
+
+void
+lun_batch_free(struct lun_batch *batch)
+{
+	if (batch == NULL)
+		return;
+	free_blocks(batch->blocks);
+	lun_buffer_free(&batch->source_state);
+	lun_documents_free(batch->documents);
+	free(batch->documents);
+	free(batch->events);
+	free(batch);
+}
+
+void
+lun_batch_clear(struct lun_batch *batch)
+{
+	if (batch->blocks != NULL) {
+		free_blocks(batch->blocks->next);
+		batch->blocks->next = NULL;
+		batch->blocks->used = 0;
+	}
+	if (batch->capacity > KEPT_CAPACITY) {
+		free(batch->events);
+		batch->events = NULL;
+		batch->capacity = 0;
+	}
+	batch->count = 0;
+	batch->bytes = 0;
+	batch->reached = LUN_POSITION_START;
+	batch->at_head = false;
+	batch->held = false;
+	lun_buffer_clear(&batch->source_state);
+	lun_documents_end(batch->documents);
+}
+
+static char *
+allocate(struct lun_batch *batch, size_t length)
+{
+	struct lun_batch_block *block = batch->blocks;
+
+	if (block == NULL || block->size - block->used < length) {
+		size_t size = length > BLOCK_SIZE ? length : BLOCK_SIZE;
+
+		block = malloc(sizeof *block + size);
+		if (block == NULL)
+			return NULL;
+		block->next = batch->blocks;
+		block->used = 0;
+		block->size = size;
+		batch->blocks = block;
+	}
+	block->used += length;
+	return block->bytes + block->used - length;
+}
+
+static bool
+reserve_event(struct lun_batch *batch)
+{
+	size_t capacity = batch->capacity > 0 ? batch->capacity * 2 : 64;
+	struct lun_event *events;
+
+	if (batch->count < batch->capacity)
+		return true;
+	events = realloc(batch->events, capacity * sizeof *events);
+	if (events == NULL)
+		return false;
+	batch->events = events;
+	batch->capacity = capacity;
+	return true;
+}
+
+static struct lun_text
+copy_text(char **at, struct lun_text text)
+{
+	struct lun_text copy = {NULL, 0};
+
+	if (text.bytes == NULL)
+		return copy;
+	if (text.length > 0)
+		memcpy(*at, text.bytes, text.length);
+	copy = (struct lun_text){*at, text.length};
+	*at += text.length;
+	return copy;
+}
+
+bool
+lun_batch_add(struct lun_batch *batch, const struct lun_event *event)
+{
+	size_t length = event->id.length + event->stream.length +
+			event->type.length + event->data.length +
+			event->metadata.length;
+	struct lun_event *copy;
+	char *at;
+
+	if (!reserve_event(batch))
+		return false;
+	at = allocate(batch, length + 1);
+	if (at == NULL)
+		return false;
+	copy = &batch->events[batch->count++];
+	*copy = *event;
+	copy->id = copy_text(&at, event->id);
+	copy->stream = copy_text(&at, event->stream);
+	copy->type = copy_text(&at, event->type);
+	copy->data = copy_text(&at, event->data);
+	copy->metadata = copy_text(&at, event->metadata);
+	batch->bytes += length + sizeof *copy;
+	return true;
+}
+
+bool
+lun_event_filter_wants(const struct lun_event_filter *filter,
+    struct lun_text stream, struct lun_text type)
+{
+	if (filter->stream.bytes != NULL &&
+	    !lun_text_equal(filter->stream, stream))
+		return false;
+	if (filter->type_count == 0)
+		return true;
+	for (size_t i = 0; i < filter->type_count; i++)
+		if (lun_text_equal(filter->types[i], type))
+			return true;
+	return false;
+}
+
+void
+lun_event_unwrap(struct lun_event *event, struct lun_buffer *name)
+{
+	struct lun_json_member member;
+	size_t count = 1;
+	struct lun_text literal = event->data;
+	bool plain = true;
+
+	if (lun_json_members(event->data, &member, &count, NULL) == LUN_OK &&
+	    count == 1) {
+		event->data = member.value;
+		literal = member.key;
+		plain = !member.key_escaped;
+	} else if (literal.length > 2 && literal.bytes[0] == '"') {
+		event->data = LUN_TEXT("null");
+		plain = false;
+	} else {
+		return;
+	}
+	lun_buffer_clear(name);
+	if (plain)
+		lun_buffer_add_text(name, literal);
+	else
+		lun_json_unescape(literal, name);
+	event->type = lun_buffer_text(name);
+}

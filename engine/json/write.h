@@ -1,0 +1,22 @@
+/*
+ * write.h - scalar values as JSON text.
+ */
+
+#ifndef LUN_JSON_WRITE_H
+#define LUN_JSON_WRITE_H
+
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/text.h"
+
+/* A string literal with quotes; text must be UTF-8. */
+void lun_json_write_string(struct lun_buffer *out, struct lun_text text);
+void lun_json_write_integer(struct lun_buffer *out, int64_t value);
+/*
+ * The fewest digits that read back equal, always with "." or an exponent,
+ * whatever the locale. value must be finite.
+ */
+void lun_json_write_number(struct lun_buffer *out, double value);
+
+#endif

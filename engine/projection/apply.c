@@ -1,0 +1,262 @@
+/* apply.c - a batch through the script, and what becomes of failures. */
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "projection/projection.h"
+
+#define NS_PER_MS   1000000LL
+#define SMALL_BATCH 16
+#define QUEUED      "waits behind an earlier parked event of this model"
+
+/*
+ * Nothing of the batch remains; the next one is cut to `events`. Batches then
+ * grow again from a small one: more failures may be near, and each of them
+ * costs a batch.
+ */
+static enum lun_code
+isolate(struct lun_projection *p, size_t events, struct lun_err *err)
+{
+	enum lun_code code = lun_projection_settle(p, err);
+
+	if (code != LUN_OK)
+		return code;
+	lun_projection_abandon_batch(p);
+	p->only = events > 0 ? events : 1;
+	if (p->batch_size > SMALL_BATCH)
+		p->batch_size = SMALL_BATCH;
+	return LUN_AGAIN;
+}
+
+/* Whether the failed event is to be tried again later, and when. */
+static bool
+retry_later(struct lun_projection *p, const struct lun_event *event,
+    const struct lun_err *err)
+{
+	const struct lun_settings *settings = p->around->settings;
+	int64_t pause_ms = settings->retry_ms;
+
+	if (lun_position_compare(p->suspect, event->position) != 0) {
+		p->suspect = event->position;
+		p->attempts = 0;
+	}
+	if (p->attempts >= lun_script_retries(p->script))
+		return false;
+	for (int i = 0; i < p->attempts && pause_ms < settings->retry_max_ms;
+	     i++)
+		pause_ms *= 2;
+	if (pause_ms > settings->retry_max_ms)
+		pause_ms = settings->retry_max_ms;
+	p->attempts++;
+	p->retry_at_ns = lun_clock_mono_ns() + pause_ms * NS_PER_MS;
+	lun_projection_wait_for(p, "the next try of an event that failed");
+	lun_log(p->around->log, LUN_LOG_WARNING,
+	    "%s; try %d of %d again in %lld ms", err->message, p->attempts,
+	    lun_script_retries(p->script), (long long)pause_ms);
+	return true;
+}
+
+static enum lun_code
+set_aside(struct lun_projection *p, struct lun_set_aside_list *list,
+    const struct lun_event *event, struct lun_text model_id,
+    const char *message, struct lun_err *err)
+{
+	if (!lun_set_aside_add(list, model_id, event, lun_text_of(message)))
+		return lun_fail(err, LUN_NOMEM, "%s: out of memory", p->name);
+	return LUN_OK;
+}
+
+static enum lun_code
+park(struct lun_projection *p, const struct lun_event *event,
+    struct lun_model *model, const char *message, struct lun_err *err)
+{
+	lun_uow_park(p->uow, model);
+	return set_aside(p, &p->parked, event, model->id, message, err);
+}
+
+void
+lun_projection_name_event(struct lun_projection *p,
+    const struct lun_event *event, struct lun_err *err)
+{
+	char position[LUN_POSITION_MAX];
+
+	lun_event_store_format_position(p->events, event->position, position);
+	(void)lun_wrap(err, err->code, "%s: event %s (%.*s on %.*s)", p->name,
+	    position, LUN_TEXT_ARG(event->type), LUN_TEXT_ARG(event->stream));
+}
+
+/*
+ * Whether the batch has to be cut and read again before the event is judged:
+ * one that stops the projection or is tried again later comes first in its
+ * batch, and one that spent a budget is alone in it, because the others may
+ * have filled the memory.
+ */
+static bool
+must_cut(const struct lun_projection *p, const struct lun_batch *batch,
+    size_t place, enum lun_on_error policy, enum lun_code code)
+{
+	if (code == LUN_BUDGET)
+		return batch->count > 1;
+	return place > 0 && (policy == LUN_ON_ERROR_STOP ||
+				lun_script_retries(p->script) > 0);
+}
+
+/*
+ * What becomes of an event that failed. model is NULL if it did so in
+ * extract_model_id: then there is nothing to park it under.
+ */
+static enum lun_code
+judge(struct lun_projection *p, const struct lun_batch *batch, size_t place,
+    struct lun_model *model, struct lun_err *err)
+{
+	const struct lun_event *event = &batch->events[place];
+	enum lun_on_error policy = lun_script_on_error(p->script);
+	enum lun_code code = err->code;
+
+	if (policy == LUN_ON_ERROR_PARK && model == NULL)
+		policy = LUN_ON_ERROR_STOP;
+	lun_projection_name_event(p, event, err);
+	if (code == LUN_BUDGET && lun_script_renew(p->script, err) != LUN_OK)
+		return err->code;
+	if (must_cut(p, batch, place, policy, code))
+		return isolate(p, place, err);
+	if (retry_later(p, event, err))
+		return isolate(p, 1, err);
+	lun_projection_note_error(p, err);
+	if (policy == LUN_ON_ERROR_STOP) {
+		p->attempts = 0; /* whoever starts it again has them all */
+		return code;
+	}
+	if (policy == LUN_ON_ERROR_PARK)
+		return park(p, event, model, err->message, err);
+	return set_aside(p, &p->skipped, event,
+	    model != NULL ? model->id : LUN_TEXT_NONE, err->message, err);
+}
+
+static bool
+is_script_failure(enum lun_code code)
+{
+	return code == LUN_SCRIPT || code == LUN_BUDGET;
+}
+
+static enum lun_code
+extract_all(struct lun_projection *p, const struct lun_batch *batch, size_t at,
+    size_t end, struct lun_err *err)
+{
+	for (;;) {
+		enum lun_code code =
+		    lun_script_extract(p->script, batch, p->uow, &at, end, err);
+
+		if (!is_script_failure(code) || atomic_load(&p->abandoned))
+			return code;
+		code = judge(p, batch, at, NULL, err);
+		if (code != LUN_OK)
+			return code;
+		at++;
+	}
+}
+
+static enum lun_code
+keep_loaded(
+    void *arg, struct lun_text id, struct lun_text row, struct lun_err *err)
+{
+	if (!lun_uow_loaded(arg, id, row))
+		return lun_fail(err, LUN_NOMEM, "out of memory");
+	return LUN_OK;
+}
+
+enum lun_code
+lun_projection_load_models(struct lun_projection *p, struct lun_err *err)
+{
+	const struct lun_text *ids;
+	size_t count;
+	enum lun_code code = lun_uow_missing(p->uow, &ids, &count, err);
+
+	if (code == LUN_OK && count > 0)
+		code = lun_model_store_load(p->models,
+		    lun_script_schema(p->script), ids, count, keep_loaded,
+		    p->uow, err);
+	if (code == LUN_OK)
+		lun_uow_missing_done(p->uow);
+	return code;
+}
+
+/* A touch the script host stopped at: its model has parked events. */
+static enum lun_code
+queue_behind(struct lun_projection *p, const struct lun_batch *batch, size_t at,
+    struct lun_err *err)
+{
+	size_t count;
+	struct lun_touch touch = lun_uow_touches(p->uow, &count)[at];
+
+	return park(p, &batch->events[touch.event],
+	    lun_uow_model(p->uow, touch.model), QUEUED, err);
+}
+
+static enum lun_code
+judge_touch(struct lun_projection *p, const struct lun_batch *batch, size_t at,
+    struct lun_err *err)
+{
+	size_t count;
+	struct lun_touch touch = lun_uow_touches(p->uow, &count)[at];
+
+	return judge(
+	    p, batch, touch.event, lun_uow_model(p->uow, touch.model), err);
+}
+
+static enum lun_code
+apply_all(struct lun_projection *p, const struct lun_batch *batch, size_t at,
+    struct lun_err *err)
+{
+	for (;;) {
+		enum lun_code code =
+		    lun_script_apply(p->script, batch, p->uow, &at, err);
+
+		if (atomic_load(&p->abandoned))
+			return code;
+		if (code == LUN_AGAIN)
+			code = queue_behind(p, batch, at, err);
+		else if (is_script_failure(code))
+			code = judge_touch(p, batch, at, err);
+		else
+			return code;
+		if (code != LUN_OK)
+			return code;
+		at++;
+	}
+}
+
+static enum lun_code
+apply_slice(struct lun_projection *p, const struct lun_batch *batch, size_t at,
+    size_t end, struct lun_err *err)
+{
+	enum lun_code code;
+	size_t touch;
+
+	(void)lun_uow_touches(p->uow, &touch);
+	code = extract_all(p, batch, at, end, err);
+	if (code == LUN_OK)
+		code = lun_projection_load_models(p, err);
+	if (code == LUN_OK)
+		code = apply_all(p, batch, touch, err);
+	return code;
+}
+
+/* In slices, so that an event is applied while it is still in the cache. */
+enum lun_code
+lun_projection_apply(struct lun_projection *p, const struct lun_batch *batch,
+    struct lun_err *err)
+{
+	enum lun_code code = LUN_OK;
+
+	lun_uow_begin(p->uow);
+	for (size_t at = 0, end; code == LUN_OK && at < batch->count;
+	     at = end) {
+		end = batch->count - at > LUN_SCRIPT_SLICE
+			  ? at + LUN_SCRIPT_SLICE
+			  : batch->count;
+		code = apply_slice(p, batch, at, end, err);
+	}
+	if (!atomic_load(&p->abandoned))
+		lun_script_end_batch(p->script);
+	return code;
+}

@@ -1,0 +1,177 @@
+/* commit.c - what a projection hands to its model store, and when. */
+
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "projection/projection.h"
+
+#define PAUSE_NS 20000000L /* between tries at a store that is away */
+
+static void
+pause_briefly(void)
+{
+	struct timespec pause = {0, PAUSE_NS};
+
+	nanosleep(&pause, NULL);
+}
+
+/* Runs on the commit lane or on the projection's own thread. */
+static enum lun_code
+write_commit(void *arg, struct lun_err *err)
+{
+	struct lun_projection *p = arg;
+	struct lun_err failure = {0};
+	bool waited = false;
+	enum lun_code code;
+
+	for (;;) {
+		int64_t began = lun_clock_mono_ns();
+
+		code = lun_model_store_commit(
+		    p->writer, &p->commit.write_set, &failure);
+		p->commit.took_ns = lun_clock_mono_ns() - began;
+		if (code != LUN_UNAVAILABLE || !p->running ||
+		    atomic_load(&p->stopping))
+			break;
+		waited = true;
+		lun_projection_wait_for_store(p, failure.message);
+		pause_briefly();
+	}
+	if (waited)
+		lun_projection_wait_for(p, "");
+	if (code != LUN_OK && err != NULL)
+		*err = failure;
+	return code;
+}
+
+static void
+finish_commit(struct lun_projection *p)
+{
+	p->committed = p->commit.write_set.position;
+	p->committed_ns = lun_clock_mono_ns();
+	p->commit_took_ns = p->commit.took_ns;
+	lun_uow_settled(p->uow);
+	lun_projection_note_position(p, p->committed);
+}
+
+static enum lun_code
+fail_commit(struct lun_projection *p, enum lun_code code, struct lun_err *err)
+{
+	p->ready = false;
+	if (code != LUN_TIMEOUT)
+		return code;
+	lun_projection_doubt(p);
+	if (err != NULL)
+		err->code = LUN_UNAVAILABLE;
+	return LUN_UNAVAILABLE;
+}
+
+enum lun_code
+lun_projection_settle(struct lun_projection *p, struct lun_err *err)
+{
+	enum lun_code code;
+
+	if (!p->commit.under_way)
+		return LUN_OK;
+	code = lun_lane_wait(p->commit_lane, err);
+	p->commit.under_way = false;
+	if (code != LUN_OK)
+		return fail_commit(p, code, err);
+	finish_commit(p);
+	return LUN_OK;
+}
+
+/* The lists change places: one is filled while the other is committed. */
+static void
+hand_over(struct lun_set_aside_list *from, struct lun_set_aside_list *to)
+{
+	struct lun_set_aside_list emptied = *to;
+
+	*to = *from;
+	*from = emptied;
+	lun_set_aside_clear(from);
+}
+
+static enum lun_code
+fill_commit(struct lun_projection *p, struct lun_position position,
+    struct lun_text source_state, struct lun_err *err)
+{
+	struct lun_pending_commit *commit = &p->commit;
+
+	hand_over(&p->parked, &commit->parked);
+	hand_over(&p->skipped, &commit->skipped);
+	lun_buffer_clear(&commit->source_state);
+	lun_buffer_add_text(&commit->source_state, source_state);
+	if (!lun_uow_collect(p->uow, &commit->collected) ||
+	    commit->source_state.failed)
+		return lun_fail(err, LUN_NOMEM, "%s: out of memory", p->name);
+	commit->write_set = (struct lun_write_set){
+	    .schema = lun_script_schema(p->script),
+	    .models = commit->collected.models,
+	    .model_count = commit->collected.model_count,
+	    .parked = lun_set_aside_items(&commit->parked),
+	    .parked_count = commit->parked.count,
+	    .skipped = lun_set_aside_items(&commit->skipped),
+	    .skipped_count = commit->skipped.count,
+	    .position = position,
+	    .source_state = lun_buffer_text(&commit->source_state),
+	    .identity = p->identity,
+	    .script_hash = lun_script_hash(p->script),
+	    .expected_revision = p->revision,
+	    .fence = p->fence,
+	};
+	return LUN_OK;
+}
+
+static void
+add_retried(struct lun_write_set *set, const struct lun_retried *retried)
+{
+	set->unparked = retried->done;
+	set->unparked_count = retried->done_count;
+	set->new_errors = retried->failed;
+	set->new_error_count = retried->failed_count;
+}
+
+enum lun_code
+lun_projection_commit(struct lun_projection *p, struct lun_position position,
+    struct lun_text source_state, const struct lun_retried *retried,
+    bool beside, struct lun_err *err)
+{
+	enum lun_code code = lun_projection_settle(p, err);
+
+	if (atomic_load(&p->abandoned))
+		return lun_fail(
+		    err, LUN_UNAVAILABLE, "%s was left behind", p->name);
+	if (code == LUN_OK)
+		code = fill_commit(p, position, source_state, err);
+	if (code != LUN_OK)
+		return code;
+	if (retried != NULL)
+		add_retried(&p->commit.write_set, retried);
+	p->revision++;
+	if (beside && p->commit_lane != NULL) {
+		p->commit.under_way = true;
+		lun_lane_submit(p->commit_lane, write_commit, p);
+		return LUN_OK;
+	}
+	code = write_commit(p, err);
+	if (code != LUN_OK)
+		return fail_commit(p, code, err);
+	finish_commit(p);
+	return LUN_OK;
+}
+
+enum lun_code
+lun_projection_flush(struct lun_projection *p, struct lun_err *err)
+{
+	enum lun_code code = lun_projection_settle(p, err);
+
+	if (code != LUN_OK || !p->ready ||
+	    (lun_position_compare(p->cursor, p->committed) == 0 &&
+		!p->batch->held))
+		return code;
+	lun_uow_begin(p->uow);
+	return lun_projection_commit(
+	    p, p->cursor, lun_buffer_text(&p->cursor_state), NULL, false, err);
+}

@@ -1,0 +1,101 @@
+/* indexes.c - a projection's indexes, made beside it when it has caught up. */
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "projection/projection.h"
+
+#define RETRY_NS 30000000000LL
+
+static enum lun_code
+copy_schema(struct lun_projection *p, struct lun_err *err)
+{
+	lun_schema_free(p->indexing.schema);
+	p->indexing.schema = NULL;
+	return lun_schema_copy(
+	    lun_script_schema(p->script), &p->indexing.schema, err);
+}
+
+/* Runs on a lane, or on the projection's own thread. */
+static enum lun_code
+make_indexes(void *arg, struct lun_err *err)
+{
+	struct lun_projection *p = arg;
+
+	/* Who steps by hand has nobody to stop it: it cannot take long. */
+	return lun_model_store_index(p->models, p->indexing.schema,
+	    p->running ? &p->indexing.stop : NULL, err);
+}
+
+static void
+take_outcome(
+    struct lun_projection *p, enum lun_code code, const struct lun_err *err)
+{
+	p->indexing.under_way = false;
+	p->indexing.done = code == LUN_OK;
+	p->indexing.retry_ns = lun_clock_mono_ns() + RETRY_NS;
+	if (code != LUN_OK && code != LUN_AGAIN && !p->indexing.told)
+		lun_log(p->around->log, LUN_LOG_WARNING,
+		    "%s: making its indexes: %s; this is tried again", p->name,
+		    err->message);
+	p->indexing.told = code != LUN_OK && code != LUN_AGAIN;
+}
+
+static void
+wait_for_lane(struct lun_projection *p)
+{
+	struct lun_err err = {0};
+	enum lun_code code = lun_lane_wait(p->indexing.lane, &err);
+
+	take_outcome(p, code, &err);
+}
+
+void
+lun_projection_index(struct lun_projection *p)
+{
+	struct lun_err err = {0};
+	enum lun_code code;
+
+	if (p->indexing.under_way && lun_lane_done(p->indexing.lane))
+		wait_for_lane(p);
+	if (p->indexing.done || p->indexing.under_way ||
+	    lun_clock_mono_ns() < p->indexing.retry_ns)
+		return;
+	atomic_store(&p->indexing.stop, false);
+	code = copy_schema(p, &err);
+	if (code == LUN_OK && p->indexing.schema->index_count > 0) {
+		if (p->running && p->indexing.lane == NULL)
+			p->indexing.lane = lun_lane_new("lunette-index");
+		if (p->running && p->indexing.lane != NULL) {
+			p->indexing.under_way = true;
+			lun_lane_submit(p->indexing.lane, make_indexes, p);
+			return;
+		}
+		code = make_indexes(p, &err);
+	}
+	take_outcome(p, code, &err);
+}
+
+void
+lun_projection_finish_indexing(struct lun_projection *p, bool give_up)
+{
+	if (give_up)
+		atomic_store(&p->indexing.stop, true);
+	if (p->indexing.under_way)
+		wait_for_lane(p);
+}
+
+void
+lun_projection_index_anew(struct lun_projection *p)
+{
+	lun_projection_finish_indexing(p, true);
+	p->indexing.done = false;
+	p->indexing.retry_ns = 0;
+}
+
+void
+lun_projection_free_indexing(struct lun_projection *p)
+{
+	lun_projection_finish_indexing(p, true);
+	lun_lane_free(p->indexing.lane);
+	lun_schema_free(p->indexing.schema);
+}

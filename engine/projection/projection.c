@@ -1,0 +1,556 @@
+/* projection.c - one projection: owning it, and its step(). */
+
+#include "projection/projection.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "data/documents.h"
+
+#define NS_PER_MS        1000000LL
+#define LONG_COMMIT_NS   1000000000LL
+#define POSITION_ONLY_NS 1000000000LL /* between commits that move it alone */
+
+static void
+count_events(struct lun_projection *p, size_t count)
+{
+	pthread_mutex_lock(&p->around->board->lock);
+	p->report.events_read += count;
+	pthread_mutex_unlock(&p->around->board->lock);
+}
+
+/* ---- life -------------------------------------------------------------- */
+
+static enum lun_code
+connect_stores(struct lun_projection *p, struct lun_err *err)
+{
+	const struct lun_surroundings *around = p->around;
+	enum lun_code code;
+
+	pthread_mutex_lock(around->stores_lock);
+	code = lun_event_store_connect(around->events, &p->events, err);
+	if (code == LUN_OK)
+		code = lun_model_store_connect(around->models, &p->models, err);
+	if (code == LUN_OK)
+		code =
+		    lun_model_store_connect_beside(p->models, &p->writer, err);
+	pthread_mutex_unlock(around->stores_lock);
+	return code;
+}
+
+enum lun_code
+lun_projection_new(const char *name, struct lun_script *script,
+    const struct lun_surroundings *around, struct lun_projection **out,
+    struct lun_err *err)
+{
+	struct lun_projection *p = calloc(1, sizeof *p);
+	enum lun_code code;
+
+	if (p == NULL) {
+		lun_script_free(script);
+		return lun_fail(err, LUN_NOMEM, "%s: out of memory", name);
+	}
+	snprintf(p->name, sizeof p->name, "%s", name);
+	p->around = around;
+	p->script = script;
+	if (script != NULL)
+		p->report.version = lun_script_schema(script)->version;
+	p->batch = lun_batch_new();
+	p->ahead = lun_batch_new();
+	p->uow = lun_uow_new((size_t)around->settings->cache_bytes);
+	if (p->batch == NULL || p->ahead == NULL || p->uow == NULL)
+		code = lun_fail(err, LUN_NOMEM, "%s: out of memory", name);
+	else
+		code = connect_stores(p, err);
+	if (code != LUN_OK) {
+		lun_projection_free(p);
+		return code;
+	}
+	if (script != NULL)
+		lun_script_use_positions_of(script, p->events);
+	*out = p;
+	return LUN_OK;
+}
+
+void
+lun_projection_free(struct lun_projection *p)
+{
+	if (p == NULL)
+		return;
+	lun_projection_disown(p);
+	lun_projection_free_indexing(p);
+	lun_lane_free(p->fetch_lane);
+	lun_lane_free(p->commit_lane);
+	lun_script_free(p->script);
+	lun_script_free(p->next_script);
+	lun_uow_free(p->uow);
+	lun_batch_free(p->batch);
+	lun_batch_free(p->ahead);
+	lun_set_aside_free(&p->parked);
+	lun_set_aside_free(&p->skipped);
+	lun_set_aside_free(&p->commit.parked);
+	lun_set_aside_free(&p->commit.skipped);
+	lun_collected_free(&p->commit.collected);
+	lun_buffer_free(&p->commit.source_state);
+	lun_buffer_free(&p->cursor_state);
+	lun_model_store_close(p->writer);
+	lun_model_store_close(p->models);
+	lun_event_store_close(p->events);
+	free(p);
+}
+
+void
+lun_projection_overlap(struct lun_projection *p)
+{
+	if (p->fetch_lane == NULL)
+		p->fetch_lane = lun_lane_new("lunette-fetch");
+	if (p->commit_lane == NULL)
+		p->commit_lane = lun_lane_new("lunette-commit");
+}
+
+/* ---- ownership and checkpoint ------------------------------------------ */
+
+static enum lun_code
+mark_parked(void *arg, struct lun_text id, struct lun_err *err)
+{
+	if (!lun_uow_mark_parked(arg, id, true))
+		return lun_fail(err, LUN_NOMEM, "out of memory");
+	return LUN_OK;
+}
+
+/* Of two identities, where a role may not know a part that another one may. */
+static const char *
+explain_identities(const char *one, const char *other)
+{
+	if ((strchr(one, '?') == NULL) == (strchr(other, '?') == NULL))
+		return "";
+	return "; where one has \"?\" its role may not ask for the server's "
+	       "identifier, see Rights in docs/event-stores.md";
+}
+
+/* A checkpoint belongs to one event store: its positions mean nothing else. */
+static enum lun_code
+check_identity(struct lun_projection *p,
+    const struct lun_checkpoint *checkpoint, struct lun_err *err)
+{
+	enum lun_code code =
+	    lun_event_store_identity(p->events, p->identity, err);
+
+	if (code != LUN_OK)
+		return code;
+	if (checkpoint->identity[0] == '\0' ||
+	    strcmp(checkpoint->identity, p->identity) == 0)
+		return LUN_OK;
+	return lun_fail(err, LUN_CONFLICT,
+	    "%s: its models were built from event store %s, but the one "
+	    "given is %s; give it the right event store, or run \"lunette "
+	    "rebuild %s\" to build them from this one%s",
+	    p->name, checkpoint->identity, p->identity, p->name,
+	    explain_identities(checkpoint->identity, p->identity));
+}
+
+static enum lun_code
+take_checkpoint(struct lun_projection *p,
+    const struct lun_checkpoint *checkpoint, struct lun_err *err)
+{
+	p->revision = checkpoint->revision;
+	p->paused = checkpoint->paused;
+	p->cursor = p->committed = checkpoint->position;
+	p->committed_ns = lun_clock_mono_ns();
+	lun_buffer_clear(&p->cursor_state);
+	lun_buffer_add_text(
+	    &p->cursor_state, lun_buffer_text(&checkpoint->source_state));
+	if (p->cursor_state.failed)
+		return lun_fail(err, LUN_NOMEM, "%s: out of memory", p->name);
+	lun_uow_clear(p->uow);
+	return lun_model_store_parked_ids(
+	    p->models, p->name, mark_parked, p->uow, err);
+}
+
+static void
+set_owned(struct lun_projection *p, bool owned)
+{
+	p->owned = owned;
+	p->ready = false;
+	pthread_mutex_lock(&p->around->board->lock);
+	p->report.owned = owned;
+	p->report.lost = false;
+	p->report.fence = p->fence;
+	/* Somebody else may set it back meanwhile. */
+	p->report.has_position = false;
+	pthread_mutex_unlock(&p->around->board->lock);
+}
+
+/* Without a worker there is no monitor that renews the lease. */
+static enum lun_code
+renew_lease(struct lun_projection *p, struct lun_err *err)
+{
+	int64_t lease_ms = p->around->settings->lease_ms;
+	int64_t now = lun_clock_mono_ns();
+
+	if (p->running || now - p->renewed_ns < lease_ms * NS_PER_MS / 3)
+		return LUN_OK;
+	p->renewed_ns = now;
+	return lun_model_store_renew(
+	    p->models, p->name, p->fence, lease_ms, err);
+}
+
+void
+lun_projection_doubt(struct lun_projection *p)
+{
+	set_owned(p, false);
+}
+
+/* The old lock goes too, so that a new one counts the next time. */
+static void
+let_go(struct lun_projection *p)
+{
+	lun_model_store_release(p->models, p->name, p->fence);
+	set_owned(p, false);
+}
+
+enum lun_code
+lun_projection_own(struct lun_projection *p, struct lun_err *err)
+{
+	char holder[LUN_OWNER_SIZE];
+	enum lun_code code;
+
+	if (p->owned && lun_projection_report(p).lost)
+		let_go(p);
+	if (p->owned)
+		return renew_lease(p, err);
+	code = lun_model_store_acquire(p->models, p->name, p->around->owner,
+	    p->around->settings->lease_ms, &p->fence, holder, err);
+	if (code == LUN_HELD)
+		p->defined = false; /* its owner may rebuild it */
+	if (code != LUN_OK)
+		return code;
+	set_owned(p, true);
+	lun_projection_index_anew(p);
+	p->renewed_ns = lun_clock_mono_ns();
+	p->batch_size = (size_t)p->around->settings->live_events;
+	return LUN_OK;
+}
+
+enum lun_code
+lun_projection_prepare(struct lun_projection *p, struct lun_err *err)
+{
+	struct lun_checkpoint checkpoint = {0};
+	enum lun_code code = lun_projection_own(p, err);
+
+	if (code != LUN_OK || p->ready)
+		return code;
+	lun_projection_abandon_batch(p);
+	code = lun_model_store_define(
+	    p->models, lun_script_schema(p->script), p->fence, err);
+	p->defined = code == LUN_OK;
+	if (code == LUN_OK)
+		code = lun_model_store_checkpoint(
+		    p->models, p->name, &checkpoint, err);
+	if (code != LUN_OK)
+		return code;
+	code = check_identity(p, &checkpoint, err);
+	if (code == LUN_OK)
+		code = take_checkpoint(p, &checkpoint, err);
+	lun_checkpoint_free(&checkpoint);
+	p->ready = code == LUN_OK;
+	if (p->ready)
+		lun_projection_note_position(p, p->cursor);
+	return code;
+}
+
+void
+lun_projection_disown(struct lun_projection *p)
+{
+	if (!p->owned)
+		return;
+	if (p->ready)
+		(void)!lun_projection_flush(p, NULL);
+	lun_projection_abandon_batch(p);
+	lun_projection_finish_indexing(p, atomic_load(&p->stopping));
+	lun_model_store_release(p->models, p->name, p->fence);
+	set_owned(p, false);
+}
+
+/* ---- reading ----------------------------------------------------------- */
+
+static size_t
+next_batch_size(const struct lun_projection *p)
+{
+	return p->only > 0 ? p->only : p->batch_size;
+}
+
+static void
+fill_request(const struct lun_projection *p, struct lun_position after,
+    struct lun_text source_state, struct lun_read *request)
+{
+	*request = (struct lun_read){
+	    .after = after,
+	    .filter = *lun_script_filter(p->script),
+	    .source_state = source_state,
+	    .max_events = next_batch_size(p),
+	    .max_bytes = (size_t)p->around->settings->batch_bytes,
+	};
+}
+
+/* What is wrong with a document is found again by whoever needs it. */
+static void
+skim_data(struct lun_batch *batch)
+{
+	if (!lun_documents_begin(batch->documents, 2 * batch->count))
+		return;
+	for (size_t i = 0; i < batch->count; i++)
+		(void)!lun_documents_open(
+		    batch->documents, 2 * i, batch->events[i].data, NULL);
+}
+
+static enum lun_code
+fetch_ahead(void *arg, struct lun_err *err)
+{
+	struct lun_projection *p = arg;
+	enum lun_code code;
+
+	lun_batch_clear(p->ahead);
+	code =
+	    lun_event_store_read(p->events, &p->ahead_request, p->ahead, err);
+	if (code == LUN_OK && p->ahead_skimmed)
+		skim_data(p->ahead);
+	return code;
+}
+
+static void
+swap_batches(struct lun_projection *p)
+{
+	struct lun_batch *batch = p->batch;
+
+	p->batch = p->ahead;
+	p->ahead = batch;
+}
+
+/* Bring the next batch into p->batch, fetched ahead or read now. */
+static enum lun_code
+obtain_batch(struct lun_projection *p, struct lun_err *err)
+{
+	struct lun_read request;
+	enum lun_code code;
+
+	if (p->fetching) {
+		p->fetching = false;
+		code = lun_lane_wait(p->fetch_lane, err);
+		if (code == LUN_OK)
+			swap_batches(p);
+		return code;
+	}
+	fill_request(p, p->cursor, lun_buffer_text(&p->cursor_state), &request);
+	lun_batch_clear(p->batch);
+	return lun_event_store_read(p->events, &request, p->batch, err);
+}
+
+/*
+ * Catching up: batches double up to the limit, as long as a commit takes less
+ * than a second, for longer ones hold up others; live: they stay small.
+ */
+static void
+adapt_batch_size(struct lun_projection *p)
+{
+	const struct lun_settings *settings = p->around->settings;
+	size_t most = (size_t)settings->batch_events;
+	size_t live = (size_t)settings->live_events;
+
+	if (p->batch->at_head)
+		p->batch_size = live < most ? live : most;
+	else if (p->commit_took_ns > LONG_COMMIT_NS && p->batch_size > live)
+		p->batch_size = (p->batch_size + 1) / 2;
+	else if (p->commit_took_ns < LONG_COMMIT_NS / 2 &&
+		 p->batch->count >= p->batch_size)
+		p->batch_size =
+		    p->batch_size * 2 < most ? p->batch_size * 2 : most;
+}
+
+static void
+start_fetching(struct lun_projection *p)
+{
+	if (!p->running || p->fetch_lane == NULL || p->batch->at_head ||
+	    p->only > 0 || p->batch->count == 0)
+		return;
+	fill_request(p, p->batch->reached,
+	    lun_buffer_text(&p->batch->source_state), &p->ahead_request);
+	p->ahead_skimmed = p->looks_inside;
+	p->fetching = true;
+	lun_lane_submit(p->fetch_lane, fetch_ahead, p);
+}
+
+void
+lun_projection_abandon_batch(struct lun_projection *p)
+{
+	if (p->fetching) {
+		p->fetching = false;
+		(void)!lun_lane_wait(p->fetch_lane, NULL);
+	}
+	(void)!lun_projection_settle(p, NULL);
+	lun_uow_forget(p->uow);
+	if (p->script != NULL)
+		lun_script_end_batch(p->script);
+	lun_set_aside_clear(&p->parked);
+	lun_set_aside_clear(&p->skipped);
+}
+
+/* ---- the step ---------------------------------------------------------- */
+
+static enum lun_code
+note_cursor(struct lun_projection *p, struct lun_err *err)
+{
+	p->cursor = p->batch->reached;
+	lun_buffer_clear(&p->cursor_state);
+	lun_buffer_add_text(
+	    &p->cursor_state, lun_buffer_text(&p->batch->source_state));
+	if (p->cursor_state.failed)
+		return lun_fail(err, LUN_NOMEM, "%s: out of memory", p->name);
+	return LUN_OK;
+}
+
+/* Nothing in the batch was wanted: only the position moves, now and then. */
+static enum lun_code
+pass_over(struct lun_projection *p, struct lun_err *err)
+{
+	enum lun_code code = lun_projection_settle(p, err);
+
+	if (code == LUN_OK)
+		code = note_cursor(p, err);
+	if (code != LUN_OK)
+		return code;
+	if (lun_position_compare(p->cursor, p->report.position) != 0)
+		lun_projection_note_position(p, p->cursor);
+	if (lun_clock_mono_ns() - p->committed_ns < POSITION_ONLY_NS)
+		return LUN_OK;
+	return lun_projection_flush(p, err);
+}
+
+/* Apply it; see whether the script wants the data of most events. */
+static enum lun_code
+watch_apply(struct lun_projection *p, struct lun_err *err)
+{
+	const struct lun_documents *documents = p->batch->documents;
+	bool unseen = documents->opened == 0;
+	enum lun_code code = lun_projection_apply(p, p->batch, err);
+
+	if (code == LUN_OK && unseen)
+		p->looks_inside = documents->opened > p->batch->count / 2;
+	return code;
+}
+
+static enum lun_code
+apply_batch(struct lun_projection *p, size_t *applied, struct lun_err *err)
+{
+	enum lun_code code;
+
+	start_fetching(p);
+	code = watch_apply(p, err);
+	if (code != LUN_OK)
+		return code;
+	p->only = 0;
+	p->attempts = 0;
+	code = lun_projection_commit(p, p->batch->reached,
+	    lun_buffer_text(&p->batch->source_state), NULL, p->fetching, err);
+	if (code == LUN_OK)
+		code = note_cursor(p, err);
+	if (code != LUN_OK)
+		return code;
+	count_events(p, p->batch->count);
+	*applied = p->batch->count;
+	return LUN_OK;
+}
+
+static enum lun_code
+take_batch(struct lun_projection *p, size_t *applied, struct lun_err *err)
+{
+	adapt_batch_size(p);
+	if (p->batch->count > 0)
+		return apply_batch(p, applied, err);
+	return pass_over(p, err);
+}
+
+static enum lun_code
+try_step(struct lun_projection *p, size_t *applied, struct lun_err *err)
+{
+	enum lun_code code = lun_projection_prepare(p, err);
+
+	if (code != LUN_OK)
+		return code;
+	if (p->paused) {
+		lun_projection_enter(p, LUN_STATE_PAUSED, NULL);
+		return lun_fail(err, LUN_AGAIN, "%s is paused", p->name);
+	}
+	if (lun_clock_mono_ns() < p->retry_at_ns)
+		return lun_fail(
+		    err, LUN_AGAIN, "%s waits before it tries again", p->name);
+	code = obtain_batch(p, err);
+	if (code == LUN_OK)
+		code = take_batch(p, applied, err);
+	if (code == LUN_AGAIN && lun_clock_mono_ns() >= p->retry_at_ns)
+		return LUN_OK; /* the batch is read again, cut shorter */
+	if (code != LUN_OK)
+		return code;
+	p->failed = false;
+	p->caught_up = p->batch->at_head && p->batch->count == 0;
+	if (p->batch->at_head)
+		lun_projection_index(p);
+	lun_projection_enter(p,
+	    p->batch->at_head ? LUN_STATE_LIVE : LUN_STATE_CATCHING_UP, NULL);
+	if (p->caught_up)
+		return lun_fail(err, LUN_AGAIN, "%s has caught up", p->name);
+	return LUN_OK;
+}
+
+/*
+ * A commit was refused. If that is because somebody else owns the projection
+ * by now, as after a long stall of ours, this engine stands by.
+ */
+static bool
+has_lost(struct lun_projection *p)
+{
+	if (!p->owned ||
+	    lun_model_store_renew(p->models, p->name, p->fence,
+		p->around->settings->lease_ms, NULL) != LUN_CONFLICT)
+		return false;
+	let_go(p);
+	return true;
+}
+
+enum lun_code
+lun_projection_one_step(
+    struct lun_projection *p, size_t *applied, struct lun_err *err)
+{
+	struct lun_err failure = {0};
+	enum lun_code code;
+
+	*applied = 0;
+	p->caught_up = false;
+	code = try_step(p, applied, &failure);
+	if (code == LUN_OK)
+		return code;
+	if (code == LUN_TIMEOUT) {
+		lun_projection_doubt(p);
+		code = failure.code = LUN_UNAVAILABLE;
+	}
+	if (err != NULL)
+		*err = failure;
+	if (code == LUN_AGAIN || atomic_load(&p->abandoned))
+		return code;
+	lun_projection_abandon_batch(p);
+	p->ready = false;
+	if (code == LUN_CONFLICT && has_lost(p))
+		code = failure.code = LUN_HELD;
+	if (code == LUN_UNAVAILABLE) {
+		lun_projection_wait_for_store(p, failure.message);
+	} else if (code == LUN_HELD) {
+		lun_projection_enter(p, LUN_STATE_HELD, &failure);
+	} else {
+		/* Only an owner hears of a resume. */
+		p->failed = p->owned;
+		lun_projection_enter(p, LUN_STATE_FAILED, &failure);
+	}
+	return code;
+}

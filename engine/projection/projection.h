@@ -1,0 +1,282 @@
+/*
+ * projection.h - one projection: its states and its step().
+ *
+ * A projection is used by one thread at a time, its worker or whoever steps
+ * it, except for the report, which is guarded by the lock it is created with.
+ * It owns its connections, its script and its unit of work.
+ */
+
+#ifndef LUN_PROJECTION_PROJECTION_H
+#define LUN_PROJECTION_PROJECTION_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/background.h"
+#include "base/log.h"
+#include "projection/parked.h"
+#include "script/script.h"
+#include "settings/settings.h"
+#include "store/event_store.h"
+#include "store/model_store.h"
+#include "store/unit_of_work.h"
+
+enum lun_state {
+	LUN_STATE_NEW,
+	LUN_STATE_CATCHING_UP,
+	LUN_STATE_LIVE,
+	LUN_STATE_PAUSED,
+	LUN_STATE_HELD, /* another engine runs it */
+	LUN_STATE_FAILED,
+	LUN_STATE_DETACHED, /* its script file is gone */
+};
+
+const char *lun_state_name(enum lun_state state);
+
+/* What other threads may see of a projection. */
+struct lun_report {
+	enum lun_state state;
+	int version; /* of the script in force */
+	bool owned;
+	bool lost;     /* the store says that it belongs to another engine */
+	int64_t fence; /* of the ownership */
+	bool stuck;    /* its script does not come back from a library call */
+	bool has_position;
+	struct lun_position position; /* applied and durable */
+	uint64_t events_read;         /* by this process */
+	double events_per_second;
+	char waiting_for[128];
+	char last_error[512];
+};
+
+/* Shared by an engine's projections: the lock and bell of their reports. */
+struct lun_board {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	uint64_t
+	    turns; /* how often something ended, which is not in a report */
+};
+
+void lun_board_turn(struct lun_board *board);
+
+/* What a projection needs from its engine; outlives the projection. */
+struct lun_surroundings {
+	const struct lun_settings *settings;
+	const struct lun_log *log;
+	struct lun_board *board;
+	struct lun_event_store *events; /* connect from these only */
+	struct lun_model_store *models;
+	pthread_mutex_t *stores_lock; /* held while connecting */
+	const char *owner;            /* host and process, in words */
+};
+
+/* What became of parked events that were tried again, for a commit. */
+struct lun_retried {
+	const int64_t *done; /* numbers of those to remove */
+	size_t done_count;
+	const struct lun_new_error *failed;
+	size_t failed_count;
+};
+
+/* A commit on its way: what the write set points at. */
+struct lun_pending_commit {
+	struct lun_write_set write_set;
+	struct lun_collected collected;
+	struct lun_set_aside_list parked;
+	struct lun_set_aside_list skipped;
+	struct lun_buffer source_state;
+	bool under_way;
+	int64_t took_ns; /* in the store */
+};
+
+/* The making of indexes, beside everything else. */
+struct lun_indexing {
+	struct lun_lane *lane;
+	struct lun_schema *schema; /* of the one under way */
+	bool under_way;
+	bool done;
+	bool told;        /* why it failed */
+	int64_t retry_ns; /* not before */
+	atomic_bool stop; /* apart: compilers read neighbours in one go */
+};
+
+struct lun_projection {
+	char name[LUN_NAME_MAX + 1];
+	const struct lun_surroundings *around;
+	struct lun_event_store *events;
+	struct lun_model_store *models; /* loads, owns, administers */
+	struct lun_model_store *writer; /* commits */
+	struct lun_script *script;      /* changes under around->board->lock */
+	struct lun_script *next_script; /* raised version: waits for rebuild */
+	struct lun_unit_of_work *uow;
+
+	bool running;   /* has a worker: be patient with locked stores */
+	bool caught_up; /* the last step found nothing more to read */
+	bool failed;    /* until a reload, a resume or a rebuild */
+	bool owned;
+	bool defined; /* the stored models have the script's schema */
+	bool ready;   /* checkpoint read; else read it anew */
+	int64_t fence;
+	int64_t renewed_ns;
+	int64_t revision; /* as it will be once the commit under way is done */
+	bool paused;
+	char identity[LUN_IDENTITY_SIZE];
+
+	/* Reading. cursor is applied, though perhaps not committed yet. */
+	struct lun_position cursor;
+	struct lun_buffer cursor_state;
+	struct lun_position committed;
+	int64_t committed_ns;
+	int64_t commit_took_ns;  /* the last one */
+	struct lun_batch *batch; /* the one being applied */
+	struct lun_batch *ahead; /* the one being fetched */
+	struct lun_read ahead_request;
+	bool fetching;
+	bool looks_inside;  /* the script does, at the data of most events */
+	bool ahead_skimmed; /* so the next batch's data is skimmed ahead */
+	size_t batch_size;
+	size_t only; /* events in the next batch, to isolate one; 0: free */
+
+	int64_t requests_ns;       /* when to look for requests again */
+	int64_t requests_pause_ns; /* before that, where looking failed */
+
+	/* The event that failed last, and how often. */
+	struct lun_position suspect;
+	int attempts;
+	int64_t retry_at_ns;
+
+	struct lun_set_aside_list parked; /* by the batch being applied */
+	struct lun_set_aside_list skipped;
+	struct lun_pending_commit commit;
+	struct lun_lane *fetch_lane; /* NULL: everything on one thread */
+	struct lun_lane *commit_lane;
+	struct lun_indexing indexing;
+
+	atomic_bool stopping;  /* give up waiting for a locked store */
+	atomic_bool abandoned; /* its engine is gone: touch nothing */
+
+	struct lun_report report; /* guarded by around->board->lock */
+};
+
+/* script is taken over, also on failure; NULL: only for administration. */
+enum lun_code lun_projection_new(const char *name, struct lun_script *script,
+    const struct lun_surroundings *around, struct lun_projection **out,
+    struct lun_err *err) LUN_MUSTCHECK;
+/* Release ownership and free. NULL is allowed. */
+void lun_projection_free(struct lun_projection *p);
+
+/* Fetch and commit beside the applying thread from now on. */
+void lun_projection_overlap(struct lun_projection *p);
+
+/* Become the owner, if that has not been done. LUN_HELD names who is. */
+enum lun_code lun_projection_own(
+    struct lun_projection *p, struct lun_err *err) LUN_MUSTCHECK;
+/*
+ * Nobody knows whether the last change was made: the next one acquires it anew,
+ * under a fence that keeps older changes from landing late.
+ */
+void lun_projection_doubt(struct lun_projection *p);
+/* From any thread: the ownership with this fence has passed on. */
+void lun_projection_note_loss(struct lun_projection *p, int64_t fence);
+/* Own it, make its tables exist and read the checkpoint, if need be. */
+enum lun_code lun_projection_prepare(
+    struct lun_projection *p, struct lun_err *err) LUN_MUSTCHECK;
+/* Commit what is applied, hand the ownership back. */
+void lun_projection_disown(struct lun_projection *p);
+
+/*
+ * One batch: read, apply, commit. LUN_AGAIN: nothing to read, or paused, or
+ * waiting to retry. LUN_UNAVAILABLE: a store is away, try again later. Any
+ * other failure has put the projection into the state failed, where an owner
+ * stays (p->failed) and another one may try again.
+ */
+enum lun_code lun_projection_one_step(struct lun_projection *p, size_t *applied,
+    struct lun_err *err) LUN_MUSTCHECK;
+
+/* Wait for the commit under way and commit a position that moved alone. */
+enum lun_code lun_projection_flush(
+    struct lun_projection *p, struct lun_err *err) LUN_MUSTCHECK;
+
+/*
+ * Put a changed script in the old one's place; script is taken over. Refused
+ * (LUN_CONFIG) if fields or handles differ under the same version, or if the
+ * version is higher: the script then waits for a rebuild.
+ */
+enum lun_code lun_projection_swap(struct lun_projection *p,
+    struct lun_script *script, struct lun_err *err) LUN_MUSTCHECK;
+
+/*
+ * Execute an administrative request; the projection must be owned. A failed
+ * projection starts anew after a resume, a rebuild or a retry.
+ */
+enum lun_code lun_projection_administer(struct lun_projection *p,
+    enum lun_request_kind kind, const char *argument,
+    struct lun_err *err) LUN_MUSTCHECK;
+/* Execute the requests waiting in the model store; looks now and then. */
+void lun_projection_serve_requests(struct lun_projection *p);
+
+/* The only place where the state changes. error may be NULL. */
+void lun_projection_enter(struct lun_projection *p, enum lun_state state,
+    const struct lun_err *error);
+/* A failed projection has another go, with all its retries. */
+void lun_projection_begin_anew(struct lun_projection *p);
+/* In words for status; "" for nothing. */
+void lun_projection_wait_for(struct lun_projection *p, const char *what);
+/* A store is away; the log says so once, until it is back. */
+void lun_projection_wait_for_store(struct lun_projection *p, const char *why);
+/* NULL forgets the last error. */
+void lun_projection_note_error(
+    struct lun_projection *p, const struct lun_err *error);
+/* Everything up to here is applied and durable. */
+void lun_projection_note_position(
+    struct lun_projection *p, struct lun_position position);
+/* Until it is noted again, nobody's wait for a position is over. */
+void lun_projection_forget_position(struct lun_projection *p);
+struct lun_report lun_projection_report(struct lun_projection *p);
+/* The report in the form in which other processes get it. */
+void lun_projection_fill_heartbeat(
+    struct lun_projection *p, struct lun_heartbeat *heartbeat);
+
+/* Replace the script, under the lock: a watchdog may be looking at it. */
+void lun_projection_put_script(
+    struct lun_projection *p, struct lun_script *script);
+
+/* ---- between projection.c, apply.c, commit.c, administer.c, indexing.c -- */
+
+/*
+ * Run the script over the batch, setting aside what fails as the script
+ * wishes. LUN_AGAIN: the batch has to be read again, cut to p->only events, or
+ * after a pause; nothing of it remains.
+ */
+enum lun_code lun_projection_apply(struct lun_projection *p,
+    const struct lun_batch *batch, struct lun_err *err) LUN_MUSTCHECK;
+
+/* Say in err which event it was. */
+void lun_projection_name_event(struct lun_projection *p,
+    const struct lun_event *event, struct lun_err *err);
+
+/*
+ * Hand what the unit of work changed to a commit that moves to `position`.
+ * retried: of parked events; NULL if none were tried again.
+ */
+enum lun_code lun_projection_commit(struct lun_projection *p,
+    struct lun_position position, struct lun_text source_state,
+    const struct lun_retried *retried, bool beside,
+    struct lun_err *err) LUN_MUSTCHECK;
+/* Wait for the commit under way, if any. */
+enum lun_code lun_projection_settle(
+    struct lun_projection *p, struct lun_err *err) LUN_MUSTCHECK;
+/* Drop everything not committed: go on from the checkpoint. */
+void lun_projection_abandon_batch(struct lun_projection *p);
+/* Have the indexes made that are missing; does not wait if it has a worker. */
+void lun_projection_index(struct lun_projection *p);
+/* Wait for those under way; give_up: the store goes on with them alone. */
+void lun_projection_finish_indexing(struct lun_projection *p, bool give_up);
+/* The tables may be others from here on. */
+void lun_projection_index_anew(struct lun_projection *p);
+void lun_projection_free_indexing(struct lun_projection *p);
+/* Ask the store for the rows of the batch's models that are not known. */
+enum lun_code lun_projection_load_models(
+    struct lun_projection *p, struct lun_err *err) LUN_MUSTCHECK;
+
+#endif

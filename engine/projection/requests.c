@@ -1,0 +1,556 @@
+/* requests.c - what an operator asks of a projection, at a batch edge. */
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "projection/projection.h"
+
+#define CHUNK       5000         /* parked events taken up at once */
+#define REQUESTS_NS 100000000LL  /* between looks for requests */
+#define LONGEST_NS  5000000000LL /* the same while the store fails */
+
+/* ---- parked events ----------------------------------------------------- */
+
+/* A chunk of parked events, copied out of the store. */
+struct chunk {
+	struct lun_set_aside_list list;
+	int64_t numbers[CHUNK];
+	size_t count;
+	int64_t done[CHUNK]; /* the numbers to remove */
+	size_t done_count;
+	struct lun_new_error failed[CHUNK]; /* texts are the list's */
+	size_t failed_count;
+};
+
+static enum lun_code
+keep_item(void *arg, const struct lun_set_aside *item, struct lun_err *err)
+{
+	struct chunk *chunk = arg;
+
+	if (!lun_set_aside_add(
+		&chunk->list, item->model_id, &item->event, item->error))
+		return lun_fail(err, LUN_NOMEM, "out of memory");
+	chunk->numbers[chunk->count++] = item->number;
+	return LUN_OK;
+}
+
+static enum lun_code
+take_chunk(struct lun_projection *p, struct lun_text model_id, int64_t after,
+    struct chunk *chunk, struct lun_err *err)
+{
+	lun_set_aside_clear(&chunk->list);
+	chunk->count = chunk->done_count = chunk->failed_count = 0;
+	return lun_model_store_parked(
+	    p->models, p->name, model_id, after, CHUNK, keep_item, chunk, err);
+}
+
+/* Touch the models of the chunk's events as if none were parked. */
+static enum lun_code
+touch_chunk(struct lun_projection *p, struct chunk *chunk, struct lun_err *err)
+{
+	const struct lun_set_aside *items = lun_set_aside_items(&chunk->list);
+
+	lun_uow_begin(p->uow);
+	for (size_t i = 0; i < chunk->count; i++)
+		if (!lun_uow_touch(p->uow, (uint32_t)i, items[i].model_id))
+			return lun_fail(
+			    err, LUN_NOMEM, "%s: out of memory", p->name);
+	return lun_projection_load_models(p, err);
+}
+
+struct retry {
+	size_t parked; /* events that were there */
+	size_t still_failing;
+	struct lun_err first;
+};
+
+/* The chunk's events up to place `end` are applied. */
+static void
+note_done(struct chunk *chunk, size_t *next, size_t end)
+{
+	while (*next < end)
+		chunk->done[chunk->done_count++] = chunk->numbers[(*next)++];
+}
+
+/* Its model is parked again: the script host stops at its later events. */
+static enum lun_code
+note_failure(struct lun_projection *p, struct chunk *chunk, struct retry *retry,
+    size_t at, struct lun_err *err)
+{
+	size_t count;
+	struct lun_touch touch = lun_uow_touches(p->uow, &count)[at];
+
+	if (retry->still_failing++ == 0)
+		retry->first = *err;
+	lun_uow_park(p->uow, lun_uow_model(p->uow, touch.model));
+	lun_projection_name_event(
+	    p, &chunk->list.events->events[touch.event], err);
+	if (!lun_set_aside_set_error(
+		&chunk->list, touch.event, lun_text_of(err->message)))
+		return lun_fail(err, LUN_NOMEM, "%s: out of memory", p->name);
+	chunk->failed[chunk->failed_count++] = (struct lun_new_error){
+	    chunk->numbers[touch.event], chunk->list.items[touch.event].error};
+	return LUN_OK;
+}
+
+/*
+ * Apply the chunk's events in order. One that spends a budget has a second try
+ * in a fresh state: those before it may have filled the memory.
+ */
+static enum lun_code
+apply_chunk(struct lun_projection *p, struct chunk *chunk, struct retry *retry,
+    struct lun_err *err)
+{
+	size_t at = 0, next = 0, second_try = SIZE_MAX;
+
+	for (;;) {
+		enum lun_code code = lun_script_apply(
+		    p->script, chunk->list.events, p->uow, &at, err);
+
+		note_done(chunk, &next, code == LUN_OK ? chunk->count : at);
+		if (code == LUN_OK)
+			return LUN_OK;
+		if (code == LUN_BUDGET &&
+		    lun_script_renew(p->script, NULL) != LUN_OK)
+			return code;
+		if (code == LUN_BUDGET && at != second_try) {
+			second_try = at;
+			continue;
+		}
+		if (code == LUN_SCRIPT || code == LUN_BUDGET)
+			code = note_failure(p, chunk, retry, at, err);
+		if (code != LUN_OK && code != LUN_AGAIN)
+			return code;
+		next = ++at;
+	}
+}
+
+static enum lun_code
+clear_mark(void *arg, struct lun_text id, struct lun_err *err)
+{
+	if (!lun_uow_mark_parked(arg, id, false))
+		return lun_fail(err, LUN_NOMEM, "out of memory");
+	return LUN_OK;
+}
+
+static enum lun_code
+clear_marks(
+    struct lun_projection *p, struct lun_text model_id, struct lun_err *err)
+{
+	if (model_id.bytes != NULL)
+		return clear_mark(p->uow, model_id, err);
+	return lun_model_store_parked_ids(
+	    p->models, p->name, clear_mark, p->uow, err);
+}
+
+static enum lun_code
+commit_chunk(struct lun_projection *p, struct chunk *chunk, struct lun_err *err)
+{
+	struct lun_retried retried = {
+	    chunk->done, chunk->done_count, chunk->failed, chunk->failed_count};
+
+	return lun_projection_commit(p, p->cursor,
+	    lun_buffer_text(&p->cursor_state), &retried, false, err);
+}
+
+static enum lun_code
+retry_chunk(struct lun_projection *p, struct chunk *chunk, struct retry *retry,
+    struct lun_err *err)
+{
+	enum lun_code code = touch_chunk(p, chunk, err);
+
+	if (code == LUN_OK)
+		code = apply_chunk(p, chunk, retry, err);
+	lun_script_end_batch(p->script);
+	if (code == LUN_OK)
+		code = commit_chunk(p, chunk, err);
+	return code;
+}
+
+static enum lun_code
+discard_chunk(struct lun_projection *p, struct chunk *chunk,
+    struct retry *retry, struct lun_err *err)
+{
+	(void)retry;
+	lun_uow_begin(p->uow);
+	for (size_t i = 0; i < chunk->count; i++)
+		chunk->done[chunk->done_count++] = chunk->numbers[i];
+	return commit_chunk(p, chunk, err);
+}
+
+typedef enum lun_code chunk_fn(struct lun_projection *p, struct chunk *chunk,
+    struct retry *retry, struct lun_err *err);
+
+static enum lun_code
+each_chunk(struct lun_projection *p, struct lun_text model_id, chunk_fn *handle,
+    struct retry *retry, struct lun_err *err)
+{
+	struct chunk *chunk = calloc(1, sizeof *chunk);
+	enum lun_code code;
+	int64_t after = 0;
+
+	if (chunk == NULL)
+		return lun_fail(err, LUN_NOMEM, "%s: out of memory", p->name);
+	code = clear_marks(p, model_id, err);
+	while (code == LUN_OK) {
+		code = take_chunk(p, model_id, after, chunk, err);
+		if (code != LUN_OK || chunk->count == 0)
+			break;
+		after = chunk->numbers[chunk->count - 1];
+		retry->parked += chunk->count;
+		code = handle(p, chunk, retry, err);
+	}
+	lun_set_aside_free(&chunk->list);
+	free(chunk);
+	/* Marks and rows are read anew whatever happened. */
+	lun_projection_abandon_batch(p);
+	p->ready = false;
+	if (code == LUN_OK && retry->parked == 0 && model_id.bytes != NULL)
+		return lun_fail(err, LUN_NOTFOUND,
+		    "model \"%.*s\" of %s has no parked events",
+		    LUN_TEXT_ARG(model_id), p->name);
+	return code;
+}
+
+static struct lun_text
+model_of(const char *argument)
+{
+	return argument != NULL && argument[0] != '\0' ? lun_text_of(argument)
+						       : LUN_TEXT_NONE;
+}
+
+static enum lun_code
+retry_parked(
+    struct lun_projection *p, const char *argument, struct lun_err *err)
+{
+	struct retry retry = {0};
+	enum lun_code code =
+	    each_chunk(p, model_of(argument), retry_chunk, &retry, err);
+
+	if (code != LUN_OK || retry.still_failing == 0)
+		return code;
+	return lun_fail(err, LUN_SCRIPT,
+	    "%s: %zu of the parked events still fail; the first: %s", p->name,
+	    retry.still_failing, retry.first.message);
+}
+
+static enum lun_code
+discard_parked(
+    struct lun_projection *p, const char *argument, struct lun_err *err)
+{
+	struct retry discarded = {0};
+
+	return each_chunk(
+	    p, model_of(argument), discard_chunk, &discarded, err);
+}
+
+/* ---- the rest ---------------------------------------------------------- */
+
+/* A registered projection that has never run is made to exist. */
+static enum lun_code
+read_guard(
+    struct lun_projection *p, struct lun_guard *guard, struct lun_err *err)
+{
+	struct lun_checkpoint checkpoint = {0};
+	enum lun_code code =
+	    lun_model_store_checkpoint(p->models, p->name, &checkpoint, err);
+
+	if (code == LUN_NOTFOUND && p->script != NULL) {
+		code = lun_projection_prepare(p, err);
+		if (code == LUN_OK)
+			code = lun_model_store_checkpoint(
+			    p->models, p->name, &checkpoint, err);
+	}
+	if (code != LUN_OK)
+		return code;
+	*guard = (struct lun_guard){checkpoint.revision, p->fence};
+	lun_checkpoint_free(&checkpoint);
+	return LUN_OK;
+}
+
+static enum lun_code
+set_paused(struct lun_projection *p, bool paused, struct lun_err *err)
+{
+	struct lun_guard guard;
+	enum lun_code code = read_guard(p, &guard, err);
+
+	if (code == LUN_OK)
+		code = lun_model_store_set_paused(
+		    p->models, p->name, paused, guard, err);
+	if (code == LUN_OK)
+		p->paused = paused;
+	return code;
+}
+
+static enum lun_code
+pause_projection(
+    struct lun_projection *p, const char *argument, struct lun_err *err)
+{
+	(void)argument;
+	return set_paused(p, true, err);
+}
+
+static enum lun_code
+resume_projection(
+    struct lun_projection *p, const char *argument, struct lun_err *err)
+{
+	(void)argument;
+	return set_paused(p, false, err);
+}
+
+static enum lun_code
+rebuild_projection(
+    struct lun_projection *p, const char *argument, struct lun_err *err)
+{
+	struct lun_script *next = p->next_script;
+	struct lun_guard guard;
+	enum lun_code code = read_guard(p, &guard, err);
+
+	(void)argument;
+	if (code == LUN_OK)
+		code = lun_model_store_reset(p->models,
+		    lun_script_schema(next != NULL ? next : p->script), guard,
+		    err);
+	if (code != LUN_OK)
+		return code;
+	p->defined = true;
+	if (next != NULL) {
+		p->next_script = NULL;
+		lun_projection_put_script(p, next);
+	}
+	return LUN_OK;
+}
+
+static enum lun_code
+check_not_running(struct lun_projection *p, struct lun_err *err)
+{
+	if (!p->running || p->paused)
+		return LUN_OK;
+	return lun_fail(err, LUN_CONFIG,
+	    "%s is running: pause it before its checkpoint is changed",
+	    p->name);
+}
+
+/* A position that no event has had yet could never be read from. */
+static enum lun_code
+check_not_beyond(
+    struct lun_projection *p, struct lun_position position, struct lun_err *err)
+{
+	char wanted[LUN_POSITION_MAX], last[LUN_POSITION_MAX];
+	struct lun_position head;
+	enum lun_code code = lun_event_store_head(p->events, &head, err);
+
+	if (code != LUN_OK || lun_position_compare(position, head) <= 0)
+		return code;
+	lun_event_store_format_position(p->events, position, wanted);
+	lun_event_store_format_position(p->events, head, last);
+	return lun_fail(err, LUN_INVALID,
+	    "%s: position %s lies beyond the head of the event store, which "
+	    "is %s",
+	    p->name, wanted, last);
+}
+
+static enum lun_code
+set_checkpoint(
+    struct lun_projection *p, const char *argument, struct lun_err *err)
+{
+	struct lun_position position;
+	struct lun_guard guard;
+	enum lun_code code = check_not_running(p, err);
+
+	if (code == LUN_OK)
+		code = lun_event_store_parse_position(
+		    p->events, lun_text_of(argument), &position, err);
+	if (code == LUN_OK)
+		code = check_not_beyond(p, position, err);
+	if (code == LUN_OK)
+		code = read_guard(p, &guard, err);
+	if (code == LUN_OK)
+		code = lun_model_store_set_position(
+		    p->models, p->name, position, LUN_TEXT_NONE, guard, err);
+	return code;
+}
+
+static enum lun_code
+delete_checkpoint(
+    struct lun_projection *p, const char *argument, struct lun_err *err)
+{
+	struct lun_guard guard;
+	enum lun_code code = check_not_running(p, err);
+
+	(void)argument;
+	if (code == LUN_OK)
+		code = read_guard(p, &guard, err);
+	if (code == LUN_OK)
+		code = lun_model_store_drop(p->models, p->name, guard, err);
+	if (code == LUN_OK)
+		p->defined = false;
+	return code;
+}
+
+typedef enum lun_code request_fn(
+    struct lun_projection *p, const char *argument, struct lun_err *err);
+
+static const struct {
+	const char *words;
+	request_fn *execute;
+	bool needs_script;
+	bool needs_models; /* defined, and of this event store */
+	bool starts_anew;  /* a failed projection goes on afterwards */
+	bool moves;        /* the position may be another one afterwards */
+} requests[] = {
+    [LUN_REQUEST_PAUSE] =
+	{
+	    .words = "pause",
+	    .execute = pause_projection,
+	},
+    [LUN_REQUEST_RESUME] =
+	{
+	    .words = "resume",
+	    .execute = resume_projection,
+	    .starts_anew = true,
+	},
+    [LUN_REQUEST_REBUILD] =
+	{
+	    .words = "rebuild",
+	    .execute = rebuild_projection,
+	    .needs_script = true,
+	    .starts_anew = true,
+	    .moves = true,
+	},
+    [LUN_REQUEST_RETRY] =
+	{
+	    .words = "retry parked events",
+	    .execute = retry_parked,
+	    .needs_script = true,
+	    .needs_models = true,
+	    .starts_anew = true,
+	},
+    [LUN_REQUEST_DISCARD] =
+	{
+	    .words = "discard parked events",
+	    .execute = discard_parked,
+	    .needs_script = true,
+	    .needs_models = true,
+	},
+    [LUN_REQUEST_SET_CHECKPOINT] =
+	{
+	    .words = "set the checkpoint",
+	    .execute = set_checkpoint,
+	    .starts_anew = true,
+	    .moves = true,
+	},
+    [LUN_REQUEST_DELETE_CHECKPOINT] =
+	{
+	    .words = "delete the checkpoint",
+	    .execute = delete_checkpoint,
+	    .starts_anew = true,
+	    .moves = true,
+	},
+};
+
+static enum lun_code
+make_ready(
+    struct lun_projection *p, enum lun_request_kind kind, struct lun_err *err)
+{
+	if (requests[kind].needs_script && p->script == NULL)
+		return lun_fail(err, LUN_CONFIG,
+		    "cannot %s of %s: its script is not registered",
+		    requests[kind].words, p->name);
+	if (requests[kind].needs_models) {
+		enum lun_code code = lun_projection_prepare(p, err);
+
+		if (code != LUN_OK)
+			return code;
+	}
+	return p->ready ? lun_projection_flush(p, err) : LUN_OK;
+}
+
+enum lun_code
+lun_projection_administer(struct lun_projection *p, enum lun_request_kind kind,
+    const char *argument, struct lun_err *err)
+{
+	struct lun_err failure = {0};
+	enum lun_code code;
+
+	lun_projection_abandon_batch(p);
+	code = make_ready(p, kind, &failure);
+	if (requests[kind].moves)
+		lun_projection_index_anew(p);
+	if (code == LUN_OK)
+		code = requests[kind].execute(p, argument, &failure);
+	p->ready = false;
+	if (requests[kind].moves)
+		lun_projection_forget_position(p);
+	if (requests[kind].starts_anew &&
+	    (code == LUN_OK || code == LUN_SCRIPT)) {
+		lun_projection_begin_anew(p);
+		if (code != LUN_OK)
+			lun_projection_note_error(p, &failure);
+	}
+	lun_log(p->around->log, LUN_LOG_INFO, "%s: %s: %s", p->name,
+	    requests[kind].words, code == LUN_OK ? "done" : failure.message);
+	if (code != LUN_OK && err != NULL)
+		*err = failure;
+	return code;
+}
+
+/* Whoever asked may look at the status next. */
+static void
+publish(struct lun_projection *p)
+{
+	struct lun_heartbeat heartbeat;
+
+	if (!p->running)
+		return;
+	lun_projection_fill_heartbeat(p, &heartbeat);
+	(void)!lun_model_store_publish(p->models, &heartbeat, 1, NULL);
+}
+
+static enum lun_code
+serve_requests(struct lun_projection *p, struct lun_err *err)
+{
+	struct lun_request request;
+	enum lun_code code;
+
+	while ((code = lun_model_store_request_next(
+		    p->models, p->name, &request, err)) == LUN_OK) {
+		struct lun_err outcome = {0};
+
+		(void)!lun_projection_administer(
+		    p, request.kind, request.argument, &outcome);
+		if (atomic_load(&p->abandoned))
+			return LUN_NOTFOUND;
+		publish(p);
+		code = lun_model_store_request_finish(p->models, request.number,
+		    outcome.code, outcome.message, err);
+		if (code != LUN_OK)
+			return code;
+	}
+	return code;
+}
+
+void
+lun_projection_serve_requests(struct lun_projection *p)
+{
+	int64_t now = lun_clock_mono_ns();
+	struct lun_err err;
+
+	if (!p->owned || now < p->requests_ns)
+		return;
+	p->requests_ns = now + REQUESTS_NS;
+	if (serve_requests(p, &err) == LUN_NOTFOUND) {
+		p->requests_pause_ns = 0;
+		return;
+	}
+	if (p->requests_pause_ns == 0) {
+		p->requests_pause_ns = REQUESTS_NS;
+		lun_log(p->around->log, LUN_LOG_WARNING,
+		    "%s: looking for requests: %s", p->name, err.message);
+	}
+	p->requests_pause_ns *= 2;
+	if (p->requests_pause_ns > LONGEST_NS)
+		p->requests_pause_ns = LONGEST_NS;
+	p->requests_ns = lun_clock_mono_ns() + p->requests_pause_ns;
+}

@@ -1,0 +1,648 @@
+/* engine.c - an engine: settings in, projections out. */
+
+#include "runtime/engine.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/thread.h"
+
+#define NS_PER_MS   1000000LL
+#define PROGRESS_NS (100 * NS_PER_MS)
+#define HOST_MAX    64
+#define STUCK                                                                  \
+	"%s: its script is stuck in a library call (a string pattern?), "      \
+	"where no budget reaches it; restart the process to run it again"
+
+/* ---- opening and closing ----------------------------------------------- */
+
+static void
+name_owner(char owner[LUN_OWNER_SIZE])
+{
+	char host[HOST_MAX] = "";
+
+	if (gethostname(host, sizeof host - 1) != 0)
+		snprintf(host, sizeof host, "unknown host");
+	snprintf(
+	    owner, LUN_OWNER_SIZE, "process %ld on %s", (long)getpid(), host);
+}
+
+static enum lun_log_level
+level_of(const char *word)
+{
+	static const char *const words[] = {
+	    [LUN_LOG_ERROR] = "error",
+	    [LUN_LOG_WARNING] = "warning",
+	    [LUN_LOG_INFO] = "info",
+	    [LUN_LOG_DEBUG] = "debug",
+	};
+
+	for (int i = LUN_LOG_ERROR; i < LUN_LOG_DEBUG; i++)
+		if (strcmp(words[i], word) == 0)
+			return (enum lun_log_level)i;
+	return LUN_LOG_DEBUG;
+}
+
+static enum lun_code
+open_stores(struct lun_engine *engine, bool must_exist, struct lun_err *err)
+{
+	const struct lun_settings *settings = &engine->settings;
+	struct lun_store_options options = lun_settings_for_stores(settings);
+	enum lun_code code;
+
+	options.must_exist = must_exist;
+	if (settings->events == NULL || settings->models == NULL)
+		return lun_fail(err, LUN_CONFIG,
+		    "opening an engine: the setting \"%s\" is missing: give "
+		    "a URL such as sqlite:app.db",
+		    settings->events == NULL ? "events" : "models");
+	code = lun_event_store_open(
+	    settings->events, &options, &engine->events, err);
+	if (code == LUN_OK)
+		code = lun_model_store_open(
+		    settings->models, &options, &engine->models, err);
+	if (code == LUN_OK)
+		code = lun_event_store_connect(
+		    engine->events, &engine->event_reader, err);
+	if (code == LUN_OK)
+		code = lun_model_store_connect(
+		    engine->models, &engine->model_reader, err);
+	return code;
+}
+
+/* What an operator should know about the event store. */
+static void
+tell_remark(const struct lun_engine *engine)
+{
+	const char *remark = lun_event_store_remark(engine->events);
+
+	if (remark != NULL)
+		lun_log(&engine->log, LUN_LOG_INFO, "events: %s", remark);
+}
+
+static void
+init_locks(struct lun_engine *engine)
+{
+	pthread_mutex_init(&engine->run_lock, NULL);
+	pthread_mutex_init(&engine->register_lock, NULL);
+	pthread_mutex_init(&engine->lock, NULL);
+	pthread_mutex_init(&engine->stores_lock, NULL);
+	pthread_mutex_init(&engine->answer_lock, NULL);
+	pthread_mutex_init(&engine->append_lock, NULL);
+	pthread_mutex_init(&engine->board.lock, NULL);
+	lun_cond_init(&engine->board.changed);
+}
+
+static void
+free_engine(struct lun_engine *engine)
+{
+	for (size_t i = 0; i < engine->entry_count; i++)
+		lun_entry_free(engine->entries[i]);
+	free(engine->entries);
+	for (size_t i = 0; i < engine->folder_count; i++)
+		free(engine->folders[i]);
+	free(engine->folders);
+	lun_watch_free(engine->watch);
+	lun_model_store_close(engine->model_reader);
+	lun_event_store_close(engine->event_reader);
+	lun_event_store_close(engine->appender);
+	lun_model_store_close(engine->models);
+	lun_event_store_close(engine->events);
+	pthread_cond_destroy(&engine->board.changed);
+	pthread_mutex_destroy(&engine->board.lock);
+	pthread_mutex_destroy(&engine->append_lock);
+	pthread_mutex_destroy(&engine->answer_lock);
+	pthread_mutex_destroy(&engine->stores_lock);
+	pthread_mutex_destroy(&engine->lock);
+	pthread_mutex_destroy(&engine->register_lock);
+	pthread_mutex_destroy(&engine->run_lock);
+	lun_settings_free(&engine->settings);
+	free(engine);
+}
+
+enum lun_code
+lun_engine_open(const struct lun_engine_options *options,
+    struct lun_engine **out, struct lun_err *err)
+{
+	struct lun_engine *engine = calloc(1, sizeof *engine);
+	enum lun_code code;
+
+	if (engine == NULL)
+		return lun_fail(err, LUN_NOMEM, "opening an engine: no memory");
+	init_locks(engine);
+	name_owner(engine->owner);
+	code = lun_settings_make(
+	    options->settings, options->setting_count, &engine->settings, err);
+	if (code == LUN_OK) {
+		engine->log = (struct lun_log){options->log, options->log_arg,
+		    level_of(engine->settings.log_level)};
+		code = open_stores(engine, options->must_exist, err);
+	}
+	if (code != LUN_OK) {
+		free_engine(engine);
+		return code;
+	}
+	engine->around = (struct lun_surroundings){
+	    .settings = &engine->settings,
+	    .log = &engine->log,
+	    .board = &engine->board,
+	    .events = engine->events,
+	    .models = engine->models,
+	    .stores_lock = &engine->stores_lock,
+	    .owner = engine->owner,
+	};
+	*out = engine;
+	return LUN_OK;
+}
+
+/* Whether this is a call in a progress function. */
+static bool
+is_reporter(struct lun_engine *engine)
+{
+	bool reporter;
+
+	pthread_mutex_lock(&engine->lock);
+	reporter = engine->reporting &&
+		   pthread_equal(engine->reporter, pthread_self());
+	pthread_mutex_unlock(&engine->lock);
+	return reporter;
+}
+
+/*
+ * What a stuck thread may still look at is left behind with it: the engine,
+ * its stores and that projection.
+ */
+void
+lun_engine_close(struct lun_engine *engine)
+{
+	if (engine == NULL)
+		return;
+	if (is_reporter(engine)) {
+		atomic_store(&engine->closing, true);
+		atomic_store(&engine->stopping, true);
+		return;
+	}
+	if (lun_engine_stop(engine, NULL) == LUN_OK)
+		free_engine(engine);
+}
+
+/* ---- running ----------------------------------------------------------- */
+
+bool
+lun_engine_is_running(struct lun_engine *engine)
+{
+	bool running;
+
+	pthread_mutex_lock(&engine->lock);
+	running = engine->running;
+	pthread_mutex_unlock(&engine->lock);
+	return running;
+}
+
+enum lun_code
+lun_entry_take(
+    struct lun_engine *engine, struct lun_entry *entry, struct lun_err *err)
+{
+	bool working;
+
+	pthread_mutex_lock(&entry->step_lock);
+	pthread_mutex_lock(&engine->lock);
+	working = entry->worker != NULL;
+	pthread_mutex_unlock(&engine->lock);
+	if (!working && !atomic_load(&entry->p->abandoned))
+		return LUN_OK;
+	pthread_mutex_unlock(&entry->step_lock);
+	if (working)
+		return lun_fail(err, LUN_CONFIG,
+		    "%s: the engine is running and steps by itself",
+		    entry->name);
+	return lun_fail(err, LUN_BUDGET, STUCK, entry->name);
+}
+
+void
+lun_entry_give_back(struct lun_entry *entry)
+{
+	pthread_mutex_unlock(&entry->step_lock);
+}
+
+enum lun_code
+lun_entry_start(struct lun_engine *engine, struct lun_entry *entry,
+    const struct lun_position *until, struct lun_err *err)
+{
+	struct lun_worker *worker = NULL;
+	enum lun_code code = lun_entry_take(engine, entry, err);
+
+	if (code != LUN_OK)
+		return code;
+	if (lun_engine_is_running(engine))
+		code = lun_worker_start(entry->p, until, &worker, err);
+	if (worker != NULL) {
+		pthread_mutex_lock(&engine->lock);
+		entry->worker = worker;
+		pthread_mutex_unlock(&engine->lock);
+	}
+	lun_entry_give_back(entry);
+	return code;
+}
+
+/* False if it is stuck and was left behind, now or before. */
+static bool
+stop_entry(
+    struct lun_engine *engine, struct lun_entry *entry, int64_t deadline_ns)
+{
+	struct lun_worker *worker;
+	struct lun_err err;
+	bool ended = true;
+
+	pthread_mutex_lock(&entry->step_lock);
+	pthread_mutex_lock(&engine->lock);
+	worker = entry->worker;
+	entry->worker = NULL;
+	pthread_mutex_unlock(&engine->lock);
+	if (worker != NULL)
+		ended = lun_worker_free(worker, deadline_ns);
+	pthread_mutex_unlock(&entry->step_lock);
+	if (!ended) {
+		(void)lun_fail(&err, LUN_BUDGET, STUCK, entry->name);
+		err.detail[0] = '\0';
+		lun_projection_enter(entry->p, LUN_STATE_FAILED, &err);
+	}
+	return !atomic_load(&entry->p->abandoned);
+}
+
+/* What was left behind by an earlier run stays there; the others start. */
+static enum lun_code
+start_all(struct lun_engine *engine, const struct lun_position *until,
+    struct lun_err *err)
+{
+	enum lun_code code = LUN_OK;
+	struct lun_entry *entry;
+
+	for (size_t i = 0;
+	     code == LUN_OK && (entry = lun_engine_at(engine, i)) != NULL; i++)
+		if (!atomic_load(&entry->p->abandoned))
+			code = lun_entry_start(engine, entry, until, err);
+	if (code == LUN_OK)
+		code = lun_monitor_start(engine, &engine->monitor, err);
+	return code;
+}
+
+static void
+set_running(struct lun_engine *engine, bool running)
+{
+	pthread_mutex_lock(&engine->lock);
+	engine->running = running;
+	pthread_mutex_unlock(&engine->lock);
+}
+
+/* Takes run_lock. */
+static enum lun_code
+begin_running(struct lun_engine *engine, struct lun_err *err)
+{
+	bool busy = pthread_mutex_trylock(&engine->run_lock) != 0;
+
+	if (!busy && lun_engine_is_running(engine)) {
+		pthread_mutex_unlock(&engine->run_lock);
+		busy = true;
+	}
+	if (busy)
+		return lun_fail(
+		    err, LUN_CONFIG, "starting the engine: it is running");
+	set_running(engine, true);
+	return LUN_OK;
+}
+
+/* With run_lock held. */
+static enum lun_code
+stop_all(struct lun_engine *engine, struct lun_err *err)
+{
+	int64_t deadline_ns =
+	    lun_clock_mono_ns() + engine->settings.stop_ms * NS_PER_MS;
+	enum lun_code code = LUN_OK;
+	struct lun_entry *entry;
+
+	set_running(engine, false);
+	lun_monitor_halt(engine->monitor);
+	pthread_mutex_lock(&engine->lock);
+	for (size_t i = 0; i < engine->entry_count; i++)
+		if (engine->entries[i]->worker != NULL)
+			lun_worker_stop(engine->entries[i]->worker);
+	pthread_mutex_unlock(&engine->lock);
+	for (size_t i = 0; (entry = lun_engine_at(engine, i)) != NULL; i++)
+		if (!stop_entry(engine, entry, deadline_ns))
+			code = lun_fail(err, LUN_TIMEOUT,
+			    "stopping: %s is stuck in a library call; its "
+			    "thread is left behind",
+			    entry->name);
+	lun_monitor_free(engine->monitor);
+	engine->monitor = NULL;
+	atomic_store(&engine->stopping, false);
+	return code;
+}
+
+enum lun_code
+lun_engine_start(struct lun_engine *engine, struct lun_err *err)
+{
+	enum lun_code code = begin_running(engine, err);
+
+	if (code != LUN_OK)
+		return code;
+	tell_remark(engine);
+	code = start_all(engine, NULL, err);
+	if (code != LUN_OK)
+		(void)stop_all(engine, NULL);
+	pthread_mutex_unlock(&engine->run_lock);
+	return code;
+}
+
+enum lun_code
+lun_engine_stop(struct lun_engine *engine, struct lun_err *err)
+{
+	enum lun_code code;
+
+	atomic_store(&engine->stopping, true);
+	if (is_reporter(engine))
+		return LUN_OK; /* who waits for the run would wait for itself */
+	lun_board_turn(&engine->board);
+	pthread_mutex_lock(&engine->run_lock);
+	code = stop_all(engine, err);
+	pthread_mutex_unlock(&engine->run_lock);
+	return code;
+}
+
+/* ---- a run to the head ------------------------------------------------- */
+
+/* A projection on its way to the head. */
+struct runner {
+	struct lun_entry *entry;
+	struct lun_position start;
+	struct lun_schema *schema; /* the script may be another one soon */
+	uint64_t began_at;         /* events read before */
+};
+
+/* What one call of lun_engine_run_once() follows. */
+struct run {
+	struct lun_engine *engine;
+	struct runner *runners;
+	struct lun_progress *progress;
+	size_t count;
+	struct lun_err first; /* failure */
+};
+
+/* Where the projection stands before the run. */
+static struct lun_position
+find_start(struct lun_engine *engine, const char *projection)
+{
+	struct lun_checkpoint checkpoint = {0};
+	struct lun_position start = LUN_POSITION_START;
+
+	pthread_mutex_lock(&engine->answer_lock);
+	if (lun_model_store_checkpoint(
+		engine->model_reader, projection, &checkpoint, NULL) == LUN_OK)
+		start = checkpoint.position;
+	pthread_mutex_unlock(&engine->answer_lock);
+	lun_checkpoint_free(&checkpoint);
+	return start;
+}
+
+static enum lun_code
+prepare_run(struct run *run, struct lun_err *err)
+{
+	struct lun_engine *engine = run->engine;
+	enum lun_code code = LUN_OK;
+	size_t count = engine->entry_count;
+
+	run->runners = calloc(count + 1, sizeof *run->runners);
+	run->progress = calloc(count + 1, sizeof *run->progress);
+	if (run->runners == NULL || run->progress == NULL)
+		return lun_fail(err, LUN_NOMEM, "running: out of memory");
+	run->count = count;
+	for (size_t i = 0; i < count && code == LUN_OK; i++) {
+		struct lun_entry *entry = lun_engine_at(engine, i);
+		struct runner *runner = &run->runners[i];
+
+		run->progress[i].projection = entry->name;
+		runner->entry = entry;
+		runner->start = find_start(engine, entry->name);
+		runner->began_at = lun_projection_report(entry->p).events_read;
+		code = lun_schema_copy(
+		    lun_script_schema(entry->p->script), &runner->schema, err);
+	}
+	return code;
+}
+
+/* That may take as long as reading a part of them, which goes on meanwhile. */
+static void
+count_totals(struct run *run)
+{
+	struct lun_engine *engine = run->engine;
+
+	for (size_t i = 0; i < run->count && !atomic_load(&engine->stopping);
+	     i++) {
+		const struct lun_schema *schema = run->runners[i].schema;
+		struct lun_event_filter filter = {
+		    .types = schema->types, .type_count = schema->type_count};
+		struct lun_lag lag = {0};
+
+		pthread_mutex_lock(&engine->answer_lock);
+		if (lun_event_store_lag(engine->event_reader,
+			run->runners[i].start, &filter, &lag, NULL) == LUN_OK)
+			run->progress[i].events_total = lag.events;
+		pthread_mutex_unlock(&engine->answer_lock);
+	}
+}
+
+static void
+free_run(struct run *run)
+{
+	for (size_t i = 0; i < run->count; i++)
+		lun_schema_free(run->runners[i].schema);
+	free(run->runners);
+	free(run->progress);
+}
+
+static void
+keep_first(struct run *run, const struct lun_err *err)
+{
+	if (run->first.code == LUN_OK)
+		run->first = *err;
+}
+
+/* Whether an entry's run is over; a stuck one is over and failed. */
+static bool
+is_over(struct run *run, struct lun_entry *entry)
+{
+	enum lun_code outcome;
+	struct lun_err err = {0};
+
+	if (entry->worker != NULL &&
+	    lun_worker_done(entry->worker, &outcome, &err)) {
+		if (outcome != LUN_OK)
+			keep_first(run, &err);
+		return true;
+	}
+	if (entry->worker != NULL && !lun_projection_report(entry->p).stuck)
+		return false;
+	(void)lun_fail(&err, LUN_BUDGET, STUCK, entry->name);
+	keep_first(run, &err);
+	return true;
+}
+
+static bool
+look_around(struct run *run)
+{
+	bool over = true;
+
+	for (size_t i = 0; i < run->count; i++) {
+		const struct runner *runner = &run->runners[i];
+
+		if (!is_over(run, runner->entry))
+			over = false;
+		run->progress[i].events_done =
+		    lun_projection_report(runner->entry->p).events_read -
+		    runner->began_at;
+	}
+	return over;
+}
+
+static uint64_t
+count_turns(struct lun_board *board)
+{
+	uint64_t turns;
+
+	pthread_mutex_lock(&board->lock);
+	turns = board->turns;
+	pthread_mutex_unlock(&board->lock);
+	return turns;
+}
+
+/* Since `turns` were counted. */
+static void
+wait_for_news(struct lun_board *board, uint64_t turns)
+{
+	int64_t until = lun_clock_mono_ns() + PROGRESS_NS;
+
+	pthread_mutex_lock(&board->lock);
+	if (board->turns == turns)
+		lun_cond_wait_until(&board->changed, &board->lock, until);
+	pthread_mutex_unlock(&board->lock);
+}
+
+static void
+set_reporting(struct lun_engine *engine, bool reporting)
+{
+	pthread_mutex_lock(&engine->lock);
+	engine->reporting = reporting;
+	engine->reporter = pthread_self();
+	pthread_mutex_unlock(&engine->lock);
+}
+
+/* False: stop early. */
+static bool
+report(struct run *run, lun_progress_fn *progress, void *arg)
+{
+	bool go_on;
+
+	set_reporting(run->engine, true);
+	go_on = progress(arg, run->progress, run->count);
+	set_reporting(run->engine, false);
+	return go_on;
+}
+
+/* False if the caller wanted to stop early. */
+static bool
+follow(struct run *run, lun_progress_fn *progress, void *arg)
+{
+	struct lun_board *board = &run->engine->board;
+	uint64_t turns = count_turns(board);
+	int64_t told = 0;
+
+	for (; !look_around(run); turns = count_turns(board)) {
+		int64_t now = lun_clock_mono_ns();
+
+		if (atomic_load(&run->engine->stopping))
+			return false;
+		if (progress != NULL && now - told >= PROGRESS_NS) {
+			told = now;
+			if (!report(run, progress, arg))
+				return false;
+		}
+		wait_for_news(board, turns);
+	}
+	if (progress != NULL)
+		(void)report(run, progress, arg);
+	return true;
+}
+
+static enum lun_code
+run_to(struct run *run, struct lun_position head, lun_progress_fn *progress,
+    void *arg, struct lun_err *err)
+{
+	struct lun_err stuck = {0};
+	enum lun_code code = prepare_run(run, err);
+
+	if (code == LUN_OK)
+		code = start_all(run->engine, &head, err);
+	if (code == LUN_OK)
+		count_totals(run);
+	if (code == LUN_OK && !follow(run, progress, arg))
+		code = lun_fail(err, LUN_TIMEOUT,
+		    "stopped before the head was reached; what is applied is "
+		    "kept");
+	free_run(run);
+	if (stop_all(run->engine, &stuck) != LUN_OK)
+		keep_first(run, &stuck);
+	if (code != LUN_OK || run->first.code == LUN_OK)
+		return code;
+	if (err != NULL)
+		*err = run->first;
+	return run->first.code;
+}
+
+enum lun_code
+lun_engine_run_once(struct lun_engine *engine, lun_progress_fn *progress,
+    void *arg, struct lun_err *err)
+{
+	struct run run = {.engine = engine};
+	struct lun_position head;
+	enum lun_code code = begin_running(engine, err);
+
+	if (code != LUN_OK)
+		return code;
+	pthread_mutex_lock(&engine->answer_lock);
+	code = lun_event_store_head(engine->event_reader, &head, err);
+	pthread_mutex_unlock(&engine->answer_lock);
+	if (code == LUN_OK)
+		code = run_to(&run, head, progress, arg, err);
+	else
+		set_running(engine, false);
+	pthread_mutex_unlock(&engine->run_lock);
+	if (atomic_load(&engine->closing))
+		lun_engine_close(engine);
+	return code;
+}
+
+enum lun_code
+lun_projection_step(struct lun_engine *engine, const char *projection,
+    size_t *applied, struct lun_err *err)
+{
+	struct lun_entry *entry = lun_engine_find(engine, projection);
+	enum lun_code code;
+	size_t count;
+
+	if (entry == NULL)
+		return lun_fail(err, LUN_NOTFOUND,
+		    "no projection %s is registered", projection);
+	code = lun_entry_take(engine, entry, err);
+	if (code != LUN_OK)
+		return code;
+	lun_projection_serve_requests(entry->p);
+	code = lun_projection_one_step(entry->p, &count, err);
+	lun_entry_give_back(entry);
+	if (applied != NULL && (code == LUN_OK || code == LUN_AGAIN))
+		*applied = count;
+	return code;
+}

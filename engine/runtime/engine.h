@@ -1,0 +1,123 @@
+/*
+ * engine.h - the inside of an engine, for the files that make up its public
+ * face: engine.c, registry.c, answers.c, administration.c, consistency.c,
+ * monitor.c.
+ *
+ * Locks, in the order in which they may be taken: run_lock, register_lock,
+ * entry->step_lock, append_lock, answer_lock, lock, stores_lock, board.lock.
+ * entries only grow while the engine lives.
+ */
+
+#ifndef LUN_RUNTIME_ENGINE_H
+#define LUN_RUNTIME_ENGINE_H
+
+#include "projection/projection.h"
+#include "runtime/watch.h"
+#include "runtime/worker.h"
+
+#define LUN_PATH_MAX 4096
+
+/* A registered projection. */
+struct lun_entry {
+	char name[LUN_NAME_MAX + 1];
+	char path[LUN_PATH_MAX]; /* "": from memory; changes under both the
+				    register_lock and the lock */
+	struct lun_projection *p;
+	/*
+	 * Whoever holds it while there is no worker may use the projection.
+	 * The worker comes and goes under this lock and engine->lock.
+	 */
+	pthread_mutex_t step_lock;
+	struct lun_worker *worker; /* NULL: not running */
+
+	/* Under answer_lock: the script's twin that answers queries. */
+	struct lun_script *answerer;
+
+	uint64_t counted_events;        /* the monitor's, for rates */
+	enum lun_state published_state; /* the monitor's */
+	int64_t counted_ns;
+};
+
+struct lun_engine {
+	struct lun_settings settings;
+	struct lun_log log;
+	struct lun_board board;
+	struct lun_surroundings around;
+	char owner[LUN_OWNER_SIZE];
+
+	struct lun_event_store *events; /* only to connect from */
+	struct lun_model_store *models;
+	pthread_mutex_t stores_lock;
+
+	pthread_mutex_t run_lock;      /* for a start, a stop, a whole run */
+	atomic_bool stopping;          /* a run to the head is to end early */
+	atomic_bool closing;           /* and the engine with it */
+	pthread_mutex_t register_lock; /* one script at a time */
+
+	pthread_mutex_t lock;
+	struct lun_entry **entries;
+	size_t entry_count;
+	size_t entry_capacity;
+	bool running;
+	bool reporting;     /* a progress function is called, ... */
+	pthread_t reporter; /* ... on this thread */
+
+	pthread_mutex_t answer_lock; /* guards the two connections below */
+	struct lun_event_store *event_reader;
+	struct lun_model_store *model_reader;
+
+	/* Apart from those: an append waits as long as its store is locked. */
+	pthread_mutex_t append_lock;
+	struct lun_event_store *appender; /* NULL: nothing was appended yet */
+
+	struct lun_monitor *monitor; /* NULL: not running */
+	char **folders;              /* registered from; under lock */
+	size_t folder_count;
+	struct lun_watch *watch; /* NULL: not watched; set once, under lock */
+};
+
+/* The entry of that name, or NULL. */
+struct lun_entry *lun_engine_find(struct lun_engine *engine, const char *name);
+/* The entry at a place, or NULL past the end. */
+struct lun_entry *lun_engine_at(struct lun_engine *engine, size_t place);
+bool lun_engine_is_running(struct lun_engine *engine);
+
+/*
+ * Start a worker for an entry, unless the engine has been stopped meanwhile;
+ * `until` as in worker.h.
+ */
+enum lun_code lun_entry_start(struct lun_engine *engine,
+    struct lun_entry *entry, const struct lun_position *until,
+    struct lun_err *err) LUN_MUSTCHECK;
+/*
+ * Take the entry's projection for the calling thread. LUN_CONFIG if it has a
+ * worker, LUN_BUDGET if it was left behind.
+ */
+enum lun_code lun_entry_take(struct lun_engine *engine, struct lun_entry *entry,
+    struct lun_err *err) LUN_MUSTCHECK;
+void lun_entry_give_back(struct lun_entry *entry);
+
+void lun_entry_free(struct lun_entry *entry);
+
+/* A script file changed, appeared or went away. */
+void lun_engine_file_changed(struct lun_engine *engine, const char *path);
+
+/*
+ * With engine->lock held: call back for every script file that is registered,
+ * be it there or not, and for those in the folders registered from.
+ */
+void lun_engine_each_script(
+    struct lun_engine *engine, lun_watch_fn *script, void *arg);
+
+/* ---- monitor.c: heartbeats, rates, the watchdog, changed files --------- */
+
+struct lun_monitor;
+
+enum lun_code lun_monitor_start(struct lun_engine *engine,
+    struct lun_monitor **out, struct lun_err *err) LUN_MUSTCHECK;
+/* From here on it changes nothing any more. NULL is allowed. */
+void lun_monitor_halt(struct lun_monitor *monitor);
+/* Publish how everything ended, and free. NULL is allowed. */
+void lun_monitor_free(struct lun_monitor *monitor);
+
+#endif

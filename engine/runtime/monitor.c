@@ -1,0 +1,402 @@
+/* monitor.c - heartbeats, rates, the watchdog, changed files, the store's
+ * upkeep. */
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/thread.h"
+#include "runtime/engine.h"
+
+#define NS_PER_MS 1000000LL
+#define NS_PER_S  1e9
+#define TICK_MS   100
+#define SETTLE_NS (50 * NS_PER_MS) /* an editor's several writes are one */
+#define HASTE_NS  (20 * SETTLE_NS) /* but nobody waits longer for their end */
+
+struct lun_monitor {
+	struct lun_engine *engine;
+	struct lun_model_store *store;
+	pthread_t thread;
+	int bell;
+	atomic_bool stop;
+	int64_t published_ns;
+	int64_t counted_ns;
+	int64_t renew_at_ns;
+
+	char **changed; /* paths of scripts, each once */
+	size_t changed_count;
+	int64_t changed_ns; /* the latest change */
+	int64_t first_ns;   /* the first of those not handled yet */
+};
+
+/* ---- what is published ------------------------------------------------- */
+
+/* What is said of a projection when its engine ends. */
+static void
+say_stopped(struct lun_heartbeat *heartbeat)
+{
+	if (strcmp(heartbeat->state, lun_state_name(LUN_STATE_FAILED)) != 0)
+		snprintf(heartbeat->state, sizeof heartbeat->state, "stopped");
+	heartbeat->events_per_second = 0;
+	heartbeat->owner[0] = '\0';
+	heartbeat->waiting_for[0] = '\0';
+}
+
+/* Only what this engine runs; what another one holds is its to publish. */
+static bool
+is_ours(struct lun_entry *entry)
+{
+	struct lun_report report = lun_projection_report(entry->p);
+
+	return !report.lost && report.state != LUN_STATE_HELD &&
+	       report.state != LUN_STATE_NEW;
+}
+
+static size_t
+collect(struct lun_engine *engine, bool ending,
+    struct lun_heartbeat *heartbeats, size_t room)
+{
+	struct lun_entry *entry;
+	size_t count = 0;
+
+	for (size_t i = 0;
+	     i < room && (entry = lun_engine_at(engine, i)) != NULL; i++) {
+		if (!is_ours(entry))
+			continue;
+		lun_projection_fill_heartbeat(entry->p, &heartbeats[count]);
+		if (ending)
+			say_stopped(&heartbeats[count]);
+		count++;
+	}
+	return count;
+}
+
+static void
+publish(struct lun_monitor *monitor, bool ending)
+{
+	struct lun_engine *engine = monitor->engine;
+	struct lun_heartbeat *heartbeats;
+	struct lun_err err;
+	size_t count, room;
+
+	pthread_mutex_lock(&engine->lock);
+	room = engine->entry_count;
+	pthread_mutex_unlock(&engine->lock);
+	heartbeats = calloc(room + 1, sizeof *heartbeats);
+	if (heartbeats == NULL)
+		return;
+	count = collect(engine, ending, heartbeats, room);
+	if (count > 0 && lun_model_store_publish(
+			     monitor->store, heartbeats, count, &err) != LUN_OK)
+		lun_log(&engine->log, LUN_LOG_DEBUG,
+		    "publishing the status: %s", err.message);
+	free(heartbeats);
+}
+
+/* Whether a state has changed since it was published last. */
+static bool
+has_news(struct lun_engine *engine)
+{
+	struct lun_entry *entry;
+	bool news = false;
+
+	for (size_t i = 0; (entry = lun_engine_at(engine, i)) != NULL; i++) {
+		enum lun_state state = lun_projection_report(entry->p).state;
+
+		news = news || state != entry->published_state;
+		entry->published_state = state;
+	}
+	return news;
+}
+
+/* ---- rates and the watchdog -------------------------------------------- */
+
+static void
+measure_rates(struct lun_monitor *monitor, int64_t now)
+{
+	struct lun_engine *engine = monitor->engine;
+	double seconds = (double)(now - monitor->counted_ns) / NS_PER_S;
+	struct lun_entry *entry;
+
+	for (size_t i = 0; (entry = lun_engine_at(engine, i)) != NULL; i++) {
+		struct lun_report *report = &entry->p->report;
+
+		pthread_mutex_lock(&engine->board.lock);
+		report->events_per_second =
+		    (double)(report->events_read - entry->counted_events) /
+		    seconds;
+		entry->counted_events = report->events_read;
+		pthread_mutex_unlock(&engine->board.lock);
+	}
+	monitor->counted_ns = now;
+}
+
+static void
+mark_stuck(struct lun_engine *engine, struct lun_entry *entry, bool stuck)
+{
+	struct lun_report *report = &entry->p->report;
+	bool changed;
+
+	pthread_mutex_lock(&engine->board.lock);
+	changed = report->stuck != stuck;
+	report->stuck = stuck;
+	if (changed)
+		snprintf(report->waiting_for, sizeof report->waiting_for, "%s",
+		    stuck ? "its script, stuck in a library call (a string "
+			    "pattern?) where no budget reaches it"
+			  : "");
+	pthread_cond_broadcast(&engine->board.changed);
+	pthread_mutex_unlock(&engine->board.lock);
+	if (changed && stuck)
+		lun_log(&engine->log, LUN_LOG_ERROR,
+		    "%s: its script is stuck in a library call", entry->name);
+}
+
+static void
+watch_scripts(struct lun_engine *engine)
+{
+	struct lun_entry *entry;
+
+	for (size_t i = 0; (entry = lun_engine_at(engine, i)) != NULL; i++) {
+		bool stuck = false;
+
+		pthread_mutex_lock(&engine->lock);
+		if (entry->worker != NULL)
+			stuck = lun_worker_stuck(
+			    entry->worker, engine->settings.stuck_ms);
+		pthread_mutex_unlock(&engine->lock);
+		mark_stuck(engine, entry, stuck);
+	}
+}
+
+static void
+wake_worker(struct lun_engine *engine, struct lun_entry *entry)
+{
+	pthread_mutex_lock(&engine->lock);
+	if (entry->worker != NULL)
+		lun_worker_wake(entry->worker);
+	pthread_mutex_unlock(&engine->lock);
+}
+
+/* A stuck script's lease is left to run out: somebody else may take over. */
+static bool
+renew_lease(struct lun_monitor *monitor, struct lun_entry *entry)
+{
+	struct lun_engine *engine = monitor->engine;
+	struct lun_report report = lun_projection_report(entry->p);
+	struct lun_err err;
+	enum lun_code code;
+
+	if (!report.owned || report.lost || report.stuck)
+		return true;
+	code = lun_model_store_renew(monitor->store, entry->name, report.fence,
+	    engine->settings.lease_ms, &err);
+	if (code == LUN_OK)
+		return true;
+	lun_log(&engine->log, LUN_LOG_WARNING, "%s: renewing the ownership: %s",
+	    entry->name, err.message);
+	if (code == LUN_CONFLICT) {
+		lun_projection_note_loss(entry->p, report.fence);
+		wake_worker(engine, entry);
+	}
+	return code == LUN_CONFLICT;
+}
+
+/* Where that failed it is tried again soon. */
+static void
+renew_leases(struct lun_monitor *monitor, int64_t now)
+{
+	struct lun_engine *engine = monitor->engine;
+	int64_t third_ns = engine->settings.lease_ms * NS_PER_MS / 3;
+	struct lun_entry *entry;
+	bool renewed = true;
+
+	if (now < monitor->renew_at_ns)
+		return;
+	for (size_t i = 0; (entry = lun_engine_at(engine, i)) != NULL; i++)
+		renewed = renew_lease(monitor, entry) && renewed;
+	monitor->renew_at_ns = now + (renewed ? third_ns : third_ns / 4);
+}
+
+/* ---- the store --------------------------------------------------------- */
+
+/* Those who catch up commit so much that a little less is no help. */
+static void
+tend_store(struct lun_monitor *monitor)
+{
+	struct lun_entry *entry;
+
+	for (size_t i = 0; (entry = lun_engine_at(monitor->engine, i)) != NULL;
+	     i++)
+		if (lun_projection_report(entry->p).state ==
+		    LUN_STATE_CATCHING_UP)
+			return;
+	lun_model_store_tend(monitor->store);
+}
+
+/* ---- changed files ----------------------------------------------------- */
+
+static void
+note_change(void *arg, const char *path)
+{
+	struct lun_monitor *monitor = arg;
+	char **grown;
+
+	monitor->changed_ns = lun_clock_mono_ns();
+	if (monitor->changed_count == 0)
+		monitor->first_ns = monitor->changed_ns;
+	for (size_t i = 0; i < monitor->changed_count; i++)
+		if (strcmp(monitor->changed[i], path) == 0)
+			return;
+	grown = realloc(
+	    monitor->changed, (monitor->changed_count + 1) * sizeof *grown);
+	if (grown == NULL)
+		return;
+	monitor->changed = grown;
+	grown[monitor->changed_count] = strdup(path);
+	if (grown[monitor->changed_count] != NULL)
+		monitor->changed_count++;
+}
+
+static void
+handle_changes(struct lun_monitor *monitor, int64_t now)
+{
+	if (monitor->changed_count == 0 ||
+	    (now - monitor->changed_ns < SETTLE_NS &&
+		now - monitor->first_ns < HASTE_NS))
+		return;
+	for (size_t i = 0; i < monitor->changed_count; i++) {
+		lun_engine_file_changed(monitor->engine, monitor->changed[i]);
+		free(monitor->changed[i]);
+	}
+	monitor->changed_count = 0;
+}
+
+/* ---- the loop ---------------------------------------------------------- */
+
+static struct lun_watch *
+watch_of(struct lun_engine *engine)
+{
+	struct lun_watch *watch;
+
+	pthread_mutex_lock(&engine->lock);
+	watch = engine->watch;
+	pthread_mutex_unlock(&engine->lock);
+	return watch;
+}
+
+static void
+wait_for_tick(struct lun_monitor *monitor, struct lun_watch *watch)
+{
+	struct pollfd sources[2] = {
+	    {.fd = monitor->bell, .events = POLLIN},
+	    {.fd = watch != NULL ? lun_watch_fd(watch) : -1, .events = POLLIN},
+	};
+	int timeout =
+	    monitor->changed_count > 0 ? SETTLE_NS / NS_PER_MS / 2 : TICK_MS;
+
+	if (poll(sources, 2, timeout) > 0 && watch != NULL &&
+	    sources[1].revents != 0) {
+		pthread_mutex_lock(&monitor->engine->lock);
+		if (!lun_watch_read(watch, note_change, monitor))
+			lun_engine_each_script(
+			    monitor->engine, note_change, monitor);
+		pthread_mutex_unlock(&monitor->engine->lock);
+	}
+}
+
+static void *
+run_monitor(void *arg)
+{
+	struct lun_monitor *monitor = arg;
+	struct lun_engine *engine = monitor->engine;
+	int64_t heartbeat_ns = engine->settings.heartbeat_ms * NS_PER_MS;
+
+	while (!atomic_load(&monitor->stop)) {
+		int64_t now;
+
+		wait_for_tick(monitor, watch_of(engine));
+		now = lun_clock_mono_ns();
+		watch_scripts(engine);
+		renew_leases(monitor, now);
+		handle_changes(monitor, now);
+		tend_store(monitor);
+		if (now - monitor->counted_ns >= heartbeat_ns)
+			measure_rates(monitor, now);
+		if (now - monitor->published_ns < heartbeat_ns &&
+		    !has_news(engine))
+			continue;
+		publish(monitor, false);
+		monitor->published_ns = now;
+	}
+	return NULL;
+}
+
+/* ---- life -------------------------------------------------------------- */
+
+static void
+destroy(struct lun_monitor *monitor)
+{
+	for (size_t i = 0; i < monitor->changed_count; i++)
+		free(monitor->changed[i]);
+	free(monitor->changed);
+	if (monitor->bell >= 0)
+		close(monitor->bell);
+	lun_model_store_close(monitor->store);
+	free(monitor);
+}
+
+enum lun_code
+lun_monitor_start(
+    struct lun_engine *engine, struct lun_monitor **out, struct lun_err *err)
+{
+	struct lun_monitor *monitor = calloc(1, sizeof *monitor);
+	enum lun_code code;
+
+	if (monitor == NULL)
+		return lun_fail(err, LUN_NOMEM, "monitor: out of memory");
+	monitor->engine = engine;
+	monitor->counted_ns = lun_clock_mono_ns();
+	monitor->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	pthread_mutex_lock(&engine->stores_lock);
+	code = lun_model_store_connect(engine->models, &monitor->store, err);
+	pthread_mutex_unlock(&engine->stores_lock);
+	if (code == LUN_OK && monitor->bell < 0)
+		code = lun_fail(err, LUN_IO, "monitor: %s", strerror(errno));
+	if (code == LUN_OK)
+		code = lun_thread_start(&monitor->thread, "lunette-monitor",
+		    run_monitor, monitor, err);
+	if (code != LUN_OK) {
+		destroy(monitor);
+		return code;
+	}
+	*out = monitor;
+	return LUN_OK;
+}
+
+void
+lun_monitor_halt(struct lun_monitor *monitor)
+{
+	uint64_t one = 1;
+
+	if (monitor == NULL)
+		return;
+	atomic_store(&monitor->stop, true);
+	(void)!write(monitor->bell, &one, sizeof one);
+	pthread_join(monitor->thread, NULL);
+}
+
+void
+lun_monitor_free(struct lun_monitor *monitor)
+{
+	if (monitor == NULL)
+		return;
+	publish(monitor, true);
+	destroy(monitor);
+}

@@ -1,0 +1,455 @@
+/* worker.c - a projection on a thread of its own. */
+
+#include "runtime/worker.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/thread.h"
+
+#define NS_PER_MS       1000000LL
+#define SLICE_NS        (20 * NS_PER_MS) /* between looks at a late script */
+#define FIRST_PAUSE_MS  1
+#define HELD_PAUSE_MS   500
+#define FAILED_PAUSE_MS 100
+
+struct lun_worker {
+	struct lun_projection *p;
+	pthread_t thread;
+	int bell; /* eventfd: something is in the mailbox */
+	bool bounded;
+	struct lun_position until;
+
+	pthread_mutex_t lock;
+	pthread_cond_t ended;
+	bool stop;
+	bool detach;
+	bool done;
+	struct lun_script *script; /* to be put in place */
+	enum lun_code outcome;
+	struct lun_err err;
+
+	/* the watchdog's */
+	clockid_t cpu_clock;
+	uint64_t seen_progress;
+	int64_t seen_cpu_ns;
+
+	/* the thread's own */
+	int pause_ms;
+	bool detached;
+};
+
+/* ---- the mailbox ------------------------------------------------------- */
+
+void
+lun_worker_wake(struct lun_worker *worker)
+{
+	uint64_t one = 1;
+
+	(void)!write(worker->bell, &one, sizeof one);
+}
+
+void
+lun_worker_stop(struct lun_worker *worker)
+{
+	pthread_mutex_lock(&worker->lock);
+	worker->stop = true;
+	pthread_mutex_unlock(&worker->lock);
+	atomic_store(&worker->p->stopping, true);
+	atomic_store(&worker->p->indexing.stop, true);
+	lun_worker_wake(worker);
+}
+
+void
+lun_worker_reload(struct lun_worker *worker, struct lun_script *script)
+{
+	struct lun_script *old;
+
+	pthread_mutex_lock(&worker->lock);
+	old = worker->script;
+	worker->script = script;
+	pthread_mutex_unlock(&worker->lock);
+	lun_script_free(old);
+	lun_worker_wake(worker);
+}
+
+void
+lun_worker_detach(struct lun_worker *worker, bool detached)
+{
+	pthread_mutex_lock(&worker->lock);
+	worker->detach = detached;
+	pthread_mutex_unlock(&worker->lock);
+	lun_worker_wake(worker);
+}
+
+static bool
+is_stopped(struct lun_worker *worker)
+{
+	bool stop;
+
+	pthread_mutex_lock(&worker->lock);
+	stop = worker->stop;
+	pthread_mutex_unlock(&worker->lock);
+	return stop;
+}
+
+static void
+take_script(struct lun_worker *worker)
+{
+	struct lun_script *script;
+	struct lun_err err;
+
+	pthread_mutex_lock(&worker->lock);
+	script = worker->script;
+	worker->script = NULL;
+	pthread_mutex_unlock(&worker->lock);
+	if (script == NULL)
+		return;
+	if (lun_projection_swap(worker->p, script, &err) != LUN_OK)
+		lun_log(
+		    worker->p->around->log, LUN_LOG_ERROR, "%s", err.message);
+	else
+		lun_log(worker->p->around->log, LUN_LOG_INFO,
+		    "%s: script reloaded", worker->p->name);
+}
+
+/* The models stay; somebody else may run the projection meanwhile. */
+static void
+take_detachment(struct lun_worker *worker)
+{
+	bool detach;
+
+	pthread_mutex_lock(&worker->lock);
+	detach = worker->detach;
+	pthread_mutex_unlock(&worker->lock);
+	if (detach == worker->detached)
+		return;
+	worker->detached = detach;
+	if (detach) {
+		atomic_store(&worker->p->indexing.stop, true);
+		lun_projection_disown(worker->p);
+	} else {
+		worker->p->failed = false;
+	}
+	lun_projection_enter(worker->p,
+	    detach ? LUN_STATE_DETACHED : LUN_STATE_CATCHING_UP, NULL);
+}
+
+/* ---- waiting ----------------------------------------------------------- */
+
+static void
+empty_bell(struct lun_worker *worker)
+{
+	uint64_t count;
+
+	(void)!read(worker->bell, &count, sizeof count);
+}
+
+/* Until the bell rings, the event store hints at news, or the time is up. */
+static void
+wait_for_news(struct lun_worker *worker, int timeout_ms, bool listen)
+{
+	struct lun_event_store *events = worker->p->events;
+	int hint = listen ? lun_event_store_wake_fd(events) : -1;
+	struct pollfd sources[2] = {
+	    {.fd = worker->bell, .events = POLLIN},
+	    {.fd = hint, .events = POLLIN},
+	};
+
+	if (poll(sources, 2, timeout_ms) <= 0)
+		return;
+	if (sources[0].revents != 0)
+		empty_bell(worker);
+	if (hint >= 0 && sources[1].revents != 0)
+		lun_event_store_drain(events);
+	worker->pause_ms = FIRST_PAUSE_MS;
+}
+
+/* Pauses double while nothing happens. */
+static void
+wait_idle(struct lun_worker *worker)
+{
+	int64_t most = worker->p->around->settings->poll_ms;
+
+	wait_for_news(worker, worker->pause_ms, true);
+	worker->pause_ms *= 2;
+	if (worker->pause_ms > most)
+		worker->pause_ms = (int)most;
+}
+
+/* ---- the loop ---------------------------------------------------------- */
+
+static void
+end_with(
+    struct lun_worker *worker, enum lun_code code, const struct lun_err *err)
+{
+	pthread_mutex_lock(&worker->lock);
+	worker->outcome = code;
+	if (code != LUN_OK)
+		worker->err = *err;
+	worker->stop = true;
+	pthread_mutex_unlock(&worker->lock);
+}
+
+static bool
+is_at_the_end(const struct lun_worker *worker)
+{
+	const struct lun_projection *p = worker->p;
+
+	return (p->caught_up && !p->batch->held) ||
+	       lun_position_compare(p->cursor, worker->until) >= 0;
+}
+
+static bool
+has_arrived(const struct lun_worker *worker)
+{
+	return worker->p->ready && (worker->p->paused || is_at_the_end(worker));
+}
+
+/* A bounded run ends where it was to get, or at what keeps it from there. */
+static bool
+end_if_bounded(
+    struct lun_worker *worker, enum lun_code code, struct lun_err *err)
+{
+	if (!worker->bounded || code == LUN_UNAVAILABLE)
+		return false;
+	if (code == LUN_OK || code == LUN_AGAIN) {
+		if (!has_arrived(worker))
+			return false;
+		if (!is_at_the_end(worker))
+			lun_log(worker->p->around->log, LUN_LOG_WARNING,
+			    "%s: paused, so it stays where it is; \"lunette "
+			    "resume %s\" ends that",
+			    worker->p->name, worker->p->name);
+		code = lun_projection_flush(worker->p, err);
+		if (code == LUN_UNAVAILABLE)
+			return false;
+		if (is_at_the_end(worker))
+			lun_projection_index(worker->p);
+	}
+	end_with(worker, code, err);
+	return true;
+}
+
+static void
+work_once(struct lun_worker *worker)
+{
+	struct lun_projection *p = worker->p;
+	struct lun_err err = {0};
+	enum lun_code code;
+	size_t applied;
+
+	if (p->failed || worker->detached) {
+		wait_for_news(worker, FAILED_PAUSE_MS, false);
+		return;
+	}
+	code = lun_projection_one_step(p, &applied, &err);
+	if (atomic_load(&p->abandoned) || end_if_bounded(worker, code, &err))
+		return;
+	if (code == LUN_OK)
+		worker->pause_ms = FIRST_PAUSE_MS;
+	else if (code == LUN_AGAIN || code == LUN_UNAVAILABLE)
+		wait_idle(worker);
+	else
+		wait_for_news(worker, HELD_PAUSE_MS, false);
+}
+
+static void *
+run_worker(void *arg)
+{
+	struct lun_worker *worker = arg;
+	struct lun_projection *p = worker->p;
+
+	while (!is_stopped(worker) && !atomic_load(&p->abandoned)) {
+		take_script(worker);
+		take_detachment(worker);
+		lun_projection_serve_requests(p);
+		work_once(worker);
+	}
+	if (!atomic_load(&p->abandoned))
+		lun_projection_disown(p);
+	pthread_mutex_lock(&worker->lock);
+	worker->done = true;
+	pthread_cond_broadcast(&worker->ended);
+	pthread_mutex_unlock(&worker->lock);
+	if (!atomic_load(&p->abandoned))
+		lun_board_turn(p->around->board);
+	return NULL;
+}
+
+/* ---- life -------------------------------------------------------------- */
+
+static void
+destroy(struct lun_worker *worker)
+{
+	if (worker->bell >= 0)
+		close(worker->bell);
+	lun_script_free(worker->script);
+	pthread_cond_destroy(&worker->ended);
+	pthread_mutex_destroy(&worker->lock);
+	free(worker);
+}
+
+static void
+set_limits(struct lun_worker *worker, const struct lun_position *until)
+{
+	worker->pause_ms = FIRST_PAUSE_MS;
+	worker->bounded = until != NULL;
+	if (until != NULL)
+		worker->until = *until;
+	worker->p->running = true;
+	lun_projection_begin_anew(worker->p);
+	atomic_store(&worker->p->stopping, false);
+}
+
+enum lun_code
+lun_worker_start(struct lun_projection *p, const struct lun_position *until,
+    struct lun_worker **out, struct lun_err *err)
+{
+	struct lun_worker *worker = calloc(1, sizeof *worker);
+	enum lun_code code;
+
+	if (worker == NULL)
+		return lun_fail(err, LUN_NOMEM, "%s: out of memory", p->name);
+	pthread_mutex_init(&worker->lock, NULL);
+	lun_cond_init(&worker->ended);
+	worker->p = p;
+	worker->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (worker->bell < 0) {
+		code = lun_fail(err, LUN_IO, "%s: no event descriptor: %s",
+		    p->name, strerror(errno));
+		destroy(worker);
+		return code;
+	}
+	set_limits(worker, until);
+	lun_projection_overlap(p);
+	code =
+	    lun_thread_start(&worker->thread, p->name, run_worker, worker, err);
+	if (code != LUN_OK) {
+		p->running = false;
+		destroy(worker);
+		return code;
+	}
+	if (pthread_getcpuclockid(worker->thread, &worker->cpu_clock) != 0)
+		worker->cpu_clock = CLOCK_MONOTONIC;
+	*out = worker;
+	return LUN_OK;
+}
+
+bool
+lun_worker_done(
+    struct lun_worker *worker, enum lun_code *outcome, struct lun_err *err)
+{
+	bool done;
+
+	pthread_mutex_lock(&worker->lock);
+	done = worker->done;
+	if (done) {
+		*outcome = worker->outcome;
+		if (worker->outcome != LUN_OK && err != NULL)
+			*err = worker->err;
+	}
+	pthread_mutex_unlock(&worker->lock);
+	return done;
+}
+
+static int64_t
+cpu_ns(const struct lun_worker *worker)
+{
+	struct timespec now;
+
+	if (clock_gettime(worker->cpu_clock, &now) != 0)
+		return 0;
+	return (int64_t)now.tv_sec * 1000 * NS_PER_MS + now.tv_nsec;
+}
+
+bool
+lun_worker_stuck(struct lun_worker *worker, int64_t limit_ms)
+{
+	pthread_mutex_t *lock = &worker->p->around->board->lock;
+	int64_t now = cpu_ns(worker);
+	uint64_t progress;
+
+	pthread_mutex_lock(lock);
+	progress = lun_script_progress(worker->p->script);
+	pthread_mutex_unlock(lock);
+
+	if (progress % 2 == 0 || progress != worker->seen_progress) {
+		worker->seen_progress = progress;
+		worker->seen_cpu_ns = now;
+		return false;
+	}
+	return now - worker->seen_cpu_ns > limit_ms * NS_PER_MS;
+}
+
+static bool
+wait_for_end(struct lun_worker *worker, int64_t until_ns)
+{
+	bool done;
+
+	pthread_mutex_lock(&worker->lock);
+	while (!worker->done && lun_clock_mono_ns() < until_ns)
+		lun_cond_wait_until(&worker->ended, &worker->lock, until_ns);
+	done = worker->done;
+	pthread_mutex_unlock(&worker->lock);
+	return done;
+}
+
+/* Ask the script to stop; how far it has come. */
+static uint64_t
+interrupt(struct lun_projection *p)
+{
+	uint64_t progress;
+
+	pthread_mutex_lock(&p->around->board->lock);
+	lun_script_interrupt(p->script);
+	progress = lun_script_progress(p->script);
+	pthread_mutex_unlock(&p->around->board->lock);
+	return progress;
+}
+
+/*
+ * Whoever is not inside the script, or gets on with it, will come to an end:
+ * only a call that nothing reaches is given up.
+ */
+static bool
+is_left_at(struct lun_projection *p, uint64_t *progress)
+{
+	uint64_t before = *progress;
+
+	*progress = interrupt(p);
+	return *progress % 2 != 0 && *progress == before;
+}
+
+bool
+lun_worker_free(struct lun_worker *worker, int64_t deadline_ns)
+{
+	struct lun_projection *p = worker->p;
+	int64_t now = lun_clock_mono_ns();
+	uint64_t progress;
+
+	lun_worker_stop(worker);
+	if (!wait_for_end(worker, deadline_ns - (deadline_ns - now) / 5)) {
+		progress = interrupt(p);
+		while (!wait_for_end(worker, deadline_ns)) {
+			if (is_left_at(p, &progress)) {
+				atomic_store(&p->abandoned, true);
+				pthread_detach(worker->thread);
+				return false;
+			}
+			deadline_ns = lun_clock_mono_ns() + SLICE_NS;
+		}
+	}
+	pthread_join(worker->thread, NULL);
+	take_script(worker); /* that came too late for the thread */
+	p->running = false;
+	destroy(worker);
+	return true;
+}

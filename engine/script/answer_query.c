@@ -1,0 +1,306 @@
+/* answer_query.c - a query answered, by handle_query or as it stands. */
+
+#include <lauxlib.h>
+
+#include "base/error.h"
+#include "script/query_object.h"
+#include "script/script_state.h"
+#include "store/rows_as_json.h"
+#include "json/decode.h"
+
+struct answer {
+	struct lun_script *script;
+	struct lun_buffer *out;
+	bool in_handler;
+};
+
+/* ---- the store in the script's hands ----------------------------------- */
+
+static struct lun_query_run *
+check_run(lua_State *L)
+{
+	struct lun_query_run *run = lun_script_of(L)->query;
+
+	if (run == NULL)
+		luaL_error(
+		    L, "the store can be asked only inside handle_query");
+	return run;
+}
+
+/*
+ * Raise what the store said. A script may catch its own mistakes in a query,
+ * but not a store that is away: its answer would lack rows.
+ */
+static void
+raise_on(lua_State *L, struct lun_query_run *run, const struct lun_err *err)
+{
+	if (!run->failed) {
+		run->failed = err->code != LUN_INVALID;
+		run->failure = *err;
+	}
+	luaL_where(L, 1);
+	lua_pushstring(L, err->message);
+	lua_concat(L, 2);
+	lua_error(L);
+}
+
+/* The terms of the builder at index, which keeps their bytes (+1). */
+static struct lun_text *
+push_terms(lua_State *L, int index, size_t *count)
+{
+	struct lun_text *terms;
+
+	*count = lua_rawlen(L, index);
+	terms = lua_newuserdatauv(L, (*count + 1) * sizeof *terms, 0);
+	for (size_t i = 0; i < *count; i++) {
+		if (lua_rawgeti(L, index, (lua_Integer)i + 1) != LUA_TSTRING)
+			luaL_error(L, "a query holds a term that is no text");
+		terms[i].bytes = lua_tolstring(L, -1, &terms[i].length);
+		lua_pop(L, 1);
+	}
+	return terms;
+}
+
+static enum lun_code
+ask(const struct lun_query_run *run, struct lun_script *script,
+    const struct lun_text *terms, size_t count, struct lun_buffer *out,
+    struct lun_err *err)
+{
+	const struct lun_schema *schema = script->about.schema;
+	struct lun_query *query;
+	enum lun_code code = lun_query_parse(schema, terms, count,
+	    run->default_limit, run->max_limit, &query, err);
+
+	if (code != LUN_OK)
+		return code;
+	code = lun_result_query(run->models, schema, query, out, err);
+	lun_query_free(query);
+	return code;
+}
+
+/* store:query(query): a list of plain tables; times as RFC 3339 text */
+static int
+store_query(lua_State *L)
+{
+	struct lun_script *script = lun_script_of(L);
+	struct lun_query_run *run = check_run(L);
+	const struct lun_text *terms;
+	struct lun_err err;
+	size_t count;
+
+	if (!lun_query_object_is(L, 2))
+		luaL_error(L, "store:query expects a query, got %s",
+		    luaL_typename(L, 2));
+	terms = push_terms(L, 2, &count);
+	lun_buffer_clear(&script->json);
+	if (ask(run, script, terms, count, &script->json, &err) != LUN_OK)
+		raise_on(L, run, &err);
+	lun_json_push_answer(L, lun_buffer_text(&script->json));
+	return 1;
+}
+
+struct found {
+	struct lun_script *script;
+	bool any;
+};
+
+static enum lun_code
+take_model(
+    void *arg, struct lun_text id, struct lun_text row, struct lun_err *err)
+{
+	struct found *found = arg;
+	struct lun_script *script = found->script;
+
+	(void)err;
+	found->any = true;
+	lun_result_model(&script->json, script->about.schema, id, row);
+	return LUN_OK;
+}
+
+/* store:get(id): the model as a plain table, or nil */
+static int
+store_get(lua_State *L)
+{
+	struct lun_script *script = lun_script_of(L);
+	struct lun_query_run *run = check_run(L);
+	struct found found = {.script = script};
+	struct lun_text id;
+	struct lun_err err;
+
+	id.bytes = luaL_checklstring(L, 2, &id.length);
+	lun_buffer_clear(&script->json);
+	if (lun_model_store_load(run->models, script->about.schema, &id, 1,
+		take_model, &found, &err) != LUN_OK)
+		raise_on(L, run, &err);
+	if (script->json.failed)
+		lun_vm_raise_no_memory(L);
+	if (!found.any)
+		return 0;
+	lun_json_push_answer(L, lun_buffer_text(&script->json));
+	return 1;
+}
+
+static const luaL_Reg store_methods[] = {
+    {"query", store_query},
+    {"get", store_get},
+    {NULL, NULL},
+};
+
+/* ---- the query in the script's hands ----------------------------------- */
+
+static struct lun_text
+name_of(struct lun_text term)
+{
+	const char *end =
+	    term.length > 0 ? memchr(term.bytes, '=', term.length) : NULL;
+
+	if (end != NULL)
+		term.length = (size_t)(end - term.bytes);
+	return term;
+}
+
+/* params[name] = value, or a list of values if the name came before. */
+static void
+add_param(lua_State *L, int params, struct lun_text term)
+{
+	struct lun_text name = name_of(term);
+	size_t skipped = name.length + (name.length < term.length);
+
+	lua_pushlstring(L, name.bytes, name.length);
+	lua_pushvalue(L, -1);
+	switch (lua_rawget(L, params)) {
+	case LUA_TNIL:
+		lua_pop(L, 1);
+		lua_pushlstring(L, term.bytes + skipped, term.length - skipped);
+		break;
+	case LUA_TSTRING:
+		lua_createtable(L, 2, 0);
+		lua_insert(L, -2);
+		lua_rawseti(L, -2, 1);
+		/* fall through */
+	default:
+		lua_pushlstring(L, term.bytes + skipped, term.length - skipped);
+		lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+	}
+	lua_rawset(L, params);
+}
+
+/* Push (+1) a builder with the request's terms, also raw as `params`. */
+static void
+push_request(lua_State *L, const struct lun_query_run *run)
+{
+	int params;
+
+	lun_query_object_push_builder(L);
+	lua_newtable(L);
+	params = lua_gettop(L);
+	for (size_t i = 0; i < run->term_count; i++) {
+		struct lun_text term = run->terms[i];
+
+		lua_pushlstring(L, term.bytes, term.length);
+		lua_rawseti(L, params - 1, (lua_Integer)i + 1);
+		add_param(L, params, term);
+	}
+	lua_setfield(L, params - 1, "params");
+}
+
+/* ---- the answer -------------------------------------------------------- */
+
+/* The rows on top, as a JSON array into out. */
+static void
+write_rows(lua_State *L, struct lun_buffer *out)
+{
+	size_t start = out->length;
+
+	if (!lua_istable(L, -1))
+		luaL_error(L, "expected a list of rows, got a %s",
+		    luaL_typename(L, -1));
+	lua_pushnil(L);
+	if (lua_next(L, -2) == 0)
+		lun_json_mark_array(L, -1);
+	else
+		lua_pop(L, 2);
+	lun_json_encode(L, -1, out);
+	if (!out->failed && out->bytes[start] != '[')
+		luaL_error(L, "expected a list of rows, got one table");
+}
+
+static int
+query_protected(lua_State *L)
+{
+	struct answer *answer = lua_touserdata(L, 1);
+	struct lun_script *script = answer->script;
+
+	lua_rawgeti(L, LUA_REGISTRYINDEX, script->functions.query.reference);
+	luaL_newlib(L, store_methods);
+	push_request(L, script->query);
+	answer->in_handler = true;
+	lun_vm_enter(script->vm);
+	lua_call(L, 2, 1);
+	lun_vm_leave(script->vm);
+	answer->in_handler = false;
+	write_rows(L, answer->out);
+	return 0;
+}
+
+static enum lun_code
+judge(const struct answer *answer, const struct lun_query_run *run,
+    enum lun_code code, struct lun_err *err)
+{
+	const struct lun_script *script = answer->script;
+
+	if (run->failed || (code == LUN_SCRIPT && answer->in_handler &&
+			       run->failure.code != LUN_OK)) {
+		if (err != NULL)
+			*err = run->failure;
+		return run->failure.code;
+	}
+	if (lun_vm_starved(script->vm) ||
+	    (code == LUN_SCRIPT && !answer->in_handler))
+		return lun_script_blame(script, &script->functions.query,
+		    "handle_query", code, err);
+	return code;
+}
+
+static enum lun_code
+call_handle_query(struct lun_script *script, struct lun_query_run *run,
+    struct lun_buffer *out, struct lun_err *err)
+{
+	struct answer answer = {.script = script, .out = out};
+	size_t start = out->length;
+	enum lun_code code;
+
+	if (lun_vm_spent(script->vm)) {
+		code = lun_script_renew(script, err);
+		if (code != LUN_OK)
+			return code;
+	}
+	script->query = run;
+	code = lun_vm_protect(script->vm, query_protected, &answer, err);
+	script->query = NULL;
+	code = judge(&answer, run, code, err);
+	if (code != LUN_OK)
+		out->length = start;
+	return code;
+}
+
+enum lun_code
+lun_script_query(struct lun_script *script, struct lun_model_store *models,
+    const struct lun_text *terms, size_t count, uint64_t default_limit,
+    uint64_t max_limit, struct lun_buffer *out, struct lun_err *err)
+{
+	struct lun_query_run run = {.models = models,
+	    .terms = terms,
+	    .term_count = count,
+	    .default_limit = default_limit,
+	    .max_limit = max_limit};
+	enum lun_code code;
+
+	if (script->about.has_query)
+		code = call_handle_query(script, &run, out, err);
+	else
+		code = ask(&run, script, terms, count, out, err);
+	if (code == LUN_OK && out->failed)
+		return lun_fail(err, LUN_NOMEM, "answering: out of memory");
+	return code;
+}

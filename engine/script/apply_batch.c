@@ -1,0 +1,470 @@
+/* apply_batch.c - a batch through the script: which models, and what becomes of them. */
+
+#include <lauxlib.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "script/event_object.h"
+#include "script/model_object.h"
+#include "script/script_state.h"
+#include "json/decode.h"
+#include "json/scan.h"
+
+/* One call of extract or apply; what the protected loops leave behind. */
+struct run {
+	struct lun_script *script;
+	const struct lun_batch *batch;
+	struct lun_unit_of_work *uow;
+	size_t at;
+	size_t end;         /* extract: the event to stop before */
+	enum lun_code code; /* other than what the script did */
+	bool in_handler;
+	const struct lun_handler *handler; /* the last one called */
+	size_t touch_count; /* extract: before the event under way */
+	int names;          /* apply: the field names on the stack */
+	int objects;        /* the list of event objects on the stack */
+};
+
+/* ---- the batch --------------------------------------------------------- */
+
+static bool
+begin_batch(struct lun_script *script, const struct lun_batch *batch)
+{
+	if (script->batch == batch)
+		return true;
+	lun_script_end_batch(script);
+	if (!lun_documents_begin(batch->documents, 2 * batch->count))
+		return false;
+	script->batch = batch;
+	lun_vm_tune(script->vm);
+	return true;
+}
+
+void
+lun_script_end_batch(struct lun_script *script)
+{
+	script->stamp++;
+	script->batch = NULL;
+}
+
+/* Ready to run: a fresh state if the last one is spent. */
+static enum lun_code
+begin_run(struct run *run, struct lun_err *err)
+{
+	struct lun_script *script = run->script;
+
+	if (lun_vm_spent(script->vm)) {
+		enum lun_code code = lun_script_renew(script, err);
+
+		if (code != LUN_OK)
+			return code;
+	}
+	if (!begin_batch(script, run->batch))
+		return lun_fail(err, LUN_NOMEM, "out of memory");
+	return LUN_OK;
+}
+
+/* ---- calling ----------------------------------------------------------- */
+
+/* A script that swallowed the error of its budget must leave nothing behind. */
+static void
+call_handler(lua_State *L, struct run *run, int arguments)
+{
+	struct lun_vm *vm = run->script->vm;
+
+	run->in_handler = true;
+	lun_vm_enter(vm);
+	lua_call(L, arguments, 1);
+	if (lun_vm_spent(vm))
+		luaL_error(L, "budget spent");
+	lun_vm_leave(vm);
+	run->in_handler = false;
+}
+
+/* Place of the event's type among those the script handles, or -1. */
+static int
+find_type(const struct lun_script *script, struct lun_text type)
+{
+	const struct lun_event_filter *filter = &script->about.filter;
+
+	for (size_t i = 0; i < filter->type_count; i++)
+		if (lun_text_equal(filter->types[i], type))
+			return (int)i;
+	return filter->type_count == 0 ? 0 : -1;
+}
+
+static enum lun_code
+fail_memory(struct lun_err *err)
+{
+	return lun_fail(err, LUN_NOMEM, "applying events: out of memory");
+}
+
+/* After a protected loop: what it ended with, and whom to blame. */
+static enum lun_code
+finish_run(
+    struct run *run, enum lun_code code, const char *what, struct lun_err *err)
+{
+	struct lun_script *script = run->script;
+
+	script->starved = lun_vm_starved(script->vm);
+	if (code == LUN_OK)
+		return run->code;
+	if (script->starved ||
+	    (code == LUN_SCRIPT && !run->in_handler && run->handler != NULL))
+		return lun_script_blame(script, run->handler, what, code, err);
+	return code;
+}
+
+/* ---- extract ----------------------------------------------------------- */
+
+static bool
+is_good_id(struct lun_text id)
+{
+	return id.length > 0 && id.length <= LUN_MODEL_ID_MAX &&
+	       memchr(id.bytes, '\0', id.length) == NULL && lun_utf8_valid(id);
+}
+
+static void
+refuse_id(lua_State *L, struct lun_text id)
+{
+	if (id.length == 0)
+		luaL_error(L, "a model id must not be empty");
+	if (id.length > LUN_MODEL_ID_MAX)
+		luaL_error(L, "a model id has %d bytes; at most %d are allowed",
+		    (int)id.length, LUN_MODEL_ID_MAX);
+	luaL_error(L, "a model id must be UTF-8 text without NUL bytes");
+}
+
+/* The id at index: text, or an integer by its decimal text. */
+static struct lun_text
+check_id(lua_State *L, int index)
+{
+	struct lun_text id = LUN_TEXT_NONE;
+
+	if (lua_type(L, index) != LUA_TSTRING && !lua_isinteger(L, index))
+		luaL_error(L,
+		    "expected a model id (text or an integer), got %s",
+		    luaL_typename(L, index));
+	id.bytes = lua_tolstring(L, index, &id.length);
+	if (!is_good_id(id))
+		refuse_id(L, id);
+	return id;
+}
+
+static bool
+touch(struct run *run, struct lun_text id)
+{
+	if (lun_uow_touch(run->uow, (uint32_t)run->at, id))
+		return true;
+	run->code = LUN_NOMEM;
+	return false;
+}
+
+static bool
+reserve_listed(struct lun_script *script, size_t place)
+{
+	size_t capacity = script->listed_capacity;
+	uint32_t *listed;
+
+	if (place < capacity)
+		return true;
+	while (capacity <= place)
+		capacity = capacity > 0 ? capacity * 2 : 256;
+	listed = realloc(script->listed, capacity * sizeof *listed);
+	if (listed == NULL)
+		return false;
+	memset(listed + script->listed_capacity, 0,
+	    (capacity - script->listed_capacity) * sizeof *listed);
+	script->listed = listed;
+	script->listed_capacity = capacity;
+	return true;
+}
+
+/* An id that a list names twice is one touch. */
+static bool
+touch_listed(struct run *run, struct lun_text id)
+{
+	struct lun_script *script = run->script;
+	size_t count, place;
+
+	if (!touch(run, id))
+		return false;
+	place = lun_uow_touches(run->uow, &count)[count - 1].model;
+	count--;
+	if (!reserve_listed(script, place)) {
+		run->code = LUN_NOMEM;
+		return false;
+	}
+	if (script->listed[place] == script->list_number)
+		lun_uow_cut(run->uow, count);
+	script->listed[place] = script->list_number;
+	return true;
+}
+
+/* Numbers of lists start again at 1 only together with the marks. */
+static void
+next_list(struct lun_script *script)
+{
+	if (++script->list_number != 0)
+		return;
+	memset(script->listed, 0,
+	    script->listed_capacity * sizeof *script->listed);
+	script->list_number = 1;
+}
+
+static bool
+touch_list(lua_State *L, struct run *run)
+{
+	int list = lua_gettop(L);
+	lua_Integer count = (lua_Integer)lua_rawlen(L, list);
+
+	if (count == 0 && (lua_pushnil(L), lua_next(L, list) != 0))
+		luaL_error(L, "expected a list of model ids, got a table "
+			      "without the key 1");
+	next_list(run->script);
+	for (lua_Integer i = 1; i <= count; i++) {
+		lua_rawgeti(L, list, i);
+		if (!touch_listed(run, check_id(L, -1)))
+			return false;
+		lua_pop(L, 1);
+	}
+	return true;
+}
+
+/* What extract_model_id returned is on top. False: see run->code. */
+static bool
+note_models(lua_State *L, struct run *run)
+{
+	switch (lua_type(L, -1)) {
+	case LUA_TNIL:
+		return true;
+	case LUA_TTABLE:
+		return touch_list(L, run);
+	case LUA_TSTRING:
+	case LUA_TNUMBER:
+		return touch(run, check_id(L, -1));
+	default:
+		luaL_error(L,
+		    "expected a model id, a list of model ids or nil, got %s",
+		    luaL_typename(L, -1));
+		return false;
+	}
+}
+
+/* Keep the event's object, on top, for apply_to_model; popped (-1). */
+static void
+keep_event(lua_State *L, struct run *run)
+{
+	uint32_t place = (uint32_t)run->at;
+
+	if (lun_event_object_is_clean(L, -1, place))
+		lua_rawseti(L, run->objects, place % LUN_SCRIPT_SLICE + 1);
+	else
+		lua_pop(L, 1);
+}
+
+static int
+extract_protected(lua_State *L)
+{
+	struct run *run = lua_touserdata(L, 1);
+	struct lun_script *script = run->script;
+
+	run->handler = &script->functions.extract;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, run->handler->reference);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, script->functions.objects);
+	run->objects = 3;
+	for (; run->at < run->end; run->at++) {
+		if (find_type(script, run->batch->events[run->at].type) < 0)
+			continue;
+		lun_uow_touches(run->uow, &run->touch_count);
+		lun_event_object_push(L, (uint32_t)run->at);
+		lua_pushvalue(L, 2);
+		lua_pushvalue(L, -2);
+		call_handler(L, run, 1);
+		if (!note_models(L, run))
+			return 0;
+		lua_settop(L, 4);
+		keep_event(L, run);
+	}
+	return 0;
+}
+
+enum lun_code
+lun_script_extract(struct lun_script *script, const struct lun_batch *batch,
+    struct lun_unit_of_work *uow, size_t *at, size_t end, struct lun_err *err)
+{
+	struct run run = {.script = script,
+	    .batch = batch,
+	    .uow = uow,
+	    .at = *at,
+	    .end = end};
+	enum lun_code code = begin_run(&run, err);
+
+	if (code != LUN_OK)
+		return code;
+	lun_uow_touches(uow, &run.touch_count);
+	code = lun_vm_protect(script->vm, extract_protected, &run, err);
+	code = finish_run(&run, code, "extract_model_id", err);
+	*at = run.at;
+	if (code != LUN_OK)
+		lun_uow_cut(uow, run.touch_count);
+	return run.code == LUN_NOMEM ? fail_memory(err) : code;
+}
+
+/* ---- apply ------------------------------------------------------------- */
+
+static const struct lun_handler *
+find_handler(const struct lun_script *script, struct lun_text type)
+{
+	int place;
+
+	if (!script->about.by_type)
+		return &script->functions.apply;
+	place = find_type(script, type);
+	return place >= 0 ? &script->functions.on[place] : NULL;
+}
+
+/* Push (+1) the model's table or nil. */
+static void
+push_model(lua_State *L, const struct run *run, const struct lun_model *model)
+{
+	struct lun_text row = {model->row, model->row_length};
+
+	if (model->row == NULL)
+		lua_pushnil(L);
+	else
+		lun_model_object_unpack(L, run->script, run->names, row);
+}
+
+/*
+ * Push (+1) an event: the object that extract_model_id had, unless a handler
+ * may have changed what hangs on it.
+ */
+static void
+push_event(lua_State *L, struct run *run, uint32_t place)
+{
+	lua_rawgeti(L, run->objects, place % LUN_SCRIPT_SLICE + 1);
+	if (lun_event_object_is_clean(L, -1, place))
+		return;
+	lua_pop(L, 1);
+	lun_event_object_push(L, place);
+}
+
+static bool
+put_row(struct run *run, struct lun_model *model, struct lun_text row)
+{
+	if (row.length == model->row_length &&
+	    (row.bytes == NULL) == (model->row == NULL) &&
+	    (row.bytes == NULL ||
+		memcmp(row.bytes, model->row, row.length) == 0))
+		return true;
+	if (lun_uow_put(run->uow, model, row))
+		return true;
+	run->code = LUN_NOMEM;
+	return false;
+}
+
+/* A table with a metatable would read otherwise after the batch. */
+static void
+check_result(lua_State *L)
+{
+	if (lua_isuserdata(L, -1) && lun_event_object_is(L, -1)) {
+		lun_event_object_push_plain(L, -1);
+		lua_replace(L, -2);
+	}
+	if (!lua_istable(L, -1))
+		luaL_error(L, "expected the model (a table) or nil, got a %s",
+		    luaL_typename(L, -1));
+	if (!lua_getmetatable(L, -1))
+		return;
+	lua_rawgetp(L, LUA_REGISTRYINDEX, lun_json_array_key());
+	if (!lua_rawequal(L, -1, -2))
+		luaL_error(
+		    L, "a model must be a plain table without a metatable");
+	lua_pop(L, 2);
+}
+
+/* What the handler returned is on top. False: see run->code. */
+static bool
+keep_result(lua_State *L, struct run *run, struct lun_model *model)
+{
+	struct lun_script *script = run->script;
+
+	if (lua_isnil(L, -1))
+		return put_row(run, model, LUN_TEXT_NONE);
+	check_result(L);
+	if (!lun_model_object_pack(L, script, run->names, -1)) {
+		run->code = LUN_NOMEM;
+		return false;
+	}
+	return put_row(run, model, lun_buffer_text(&script->row));
+}
+
+static bool
+apply_touch(lua_State *L, struct run *run, struct lun_touch touch)
+{
+	const struct lun_event *event = &run->batch->events[touch.event];
+	struct lun_model *model = lun_uow_model(run->uow, touch.model);
+	const struct lun_handler *handler;
+
+	if (model->parked) {
+		run->code = LUN_AGAIN;
+		return false;
+	}
+	handler = find_handler(run->script, event->type);
+	if (handler == NULL)
+		return true;
+	run->handler = handler;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, handler->reference);
+	push_model(L, run, model);
+	if (handler->arguments >= 2)
+		push_event(L, run, touch.event);
+	if (handler->arguments >= 3)
+		lua_pushlstring(L, model->id.bytes, model->id.length);
+	call_handler(L, run, handler->arguments);
+	return keep_result(L, run, model);
+}
+
+static int
+apply_protected(lua_State *L)
+{
+	struct run *run = lua_touserdata(L, 1);
+	size_t count;
+	const struct lun_touch *touches = lun_uow_touches(run->uow, &count);
+	int top;
+
+	lua_rawgeti(L, LUA_REGISTRYINDEX, run->script->functions.objects);
+	run->objects = lua_gettop(L);
+	run->names = run->objects + 1;
+	lun_model_object_push_names(L, run->script);
+	top = lua_gettop(L);
+	for (; run->at < count; run->at++) {
+		if (!apply_touch(L, run, touches[run->at]))
+			return 0;
+		lua_settop(L, top);
+	}
+	return 0;
+}
+
+static const char *
+handler_name(const struct run *run)
+{
+	return run->script->about.by_type ? "on" : "apply_to_model";
+}
+
+enum lun_code
+lun_script_apply(struct lun_script *script, const struct lun_batch *batch,
+    struct lun_unit_of_work *uow, size_t *at, struct lun_err *err)
+{
+	struct run run = {
+	    .script = script, .batch = batch, .uow = uow, .at = *at};
+	enum lun_code code = begin_run(&run, err);
+
+	if (code != LUN_OK)
+		return code;
+	code = lun_vm_protect(script->vm, apply_protected, &run, err);
+	code = finish_run(&run, code, handler_name(&run), err);
+	*at = run.at;
+	return run.code == LUN_NOMEM ? fail_memory(err) : code;
+}

@@ -1,0 +1,507 @@
+/* settings.c - every setting in one table. */
+
+#include "settings/settings.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/suggest.h"
+#include "base/text.h"
+#include "store/event_store.h"
+
+#define KIB      ((int64_t)1 << 10)
+#define MIB      ((int64_t)1 << 20)
+#define GIB      ((int64_t)1 << 30)
+#define HOUR_MS  ((int64_t)3600 * 1000)
+#define PLACE(f) offsetof(struct lun_settings, f)
+
+const struct lun_setting_entry lun_setting_entries[] = {
+    {
+	.name = "events",
+	.type = LUN_SETTING_TEXT,
+	.argument = "URL",
+	.help = "Where events come from: sqlite:PATH, postgres://... "
+		"(?layout= for tables of others) or memory: (one that "
+		"lives and dies with the process).",
+	.offset = PLACE(events),
+    },
+    {
+	.name = "models",
+	.type = LUN_SETTING_TEXT,
+	.argument = "URL",
+	.help = "Where models and checkpoints live: postgres://..., "
+		"sqlite:PATH (the file of "
+		"the events will do) or memory:.",
+	.offset = PLACE(models),
+    },
+    {
+	.name = "synchronous",
+	.type = LUN_SETTING_CHOICE,
+	.initial = "normal",
+	.choices = "off|normal|full",
+	.argument = "WORD",
+	.help = "When SQLite waits for the disk: full, and every commit "
+		"survives a power loss; normal, and a power loss may take "
+		"back the last commits, each whole with its checkpoint, so "
+		"projections just catch up again but events appended last "
+		"may be gone; off, and it may damage the file. A process "
+		"that is killed loses nothing in any of them.",
+	.offset = PLACE(synchronous),
+    },
+    {
+	.name = "log_level",
+	.type = LUN_SETTING_CHOICE,
+	.initial = "info",
+	.choices = "error|warning|info|debug",
+	.argument = "WORD",
+	.help = "The least important messages that are still logged.",
+	.offset = PLACE(log_level),
+    },
+    {
+	.name = "batch_events",
+	.type = LUN_SETTING_NUMBER,
+	.initial = "50000",
+	.least = 1,
+	.most = 1000000,
+	.argument = "N",
+	.help = "Most events in one batch, and so in one commit, while a "
+		"projection catches up.",
+	.offset = PLACE(batch_events),
+    },
+    {
+	.name = "batch_bytes",
+	.type = LUN_SETTING_NUMBER,
+	.initial = "33554432",
+	.least = 64 * KIB,
+	.most = 1 * GIB,
+	.argument = "BYTES",
+	.help = "Most bytes of events in one batch; the last event may pass "
+		"it.",
+	.offset = PLACE(batch_bytes),
+    },
+    {
+	.name = "live_events",
+	.type = LUN_SETTING_NUMBER,
+	.initial = "1000",
+	.least = 1,
+	.most = 1000000,
+	.argument = "N",
+	.help = "Most events in one batch once a projection has caught up; "
+		"never more than batch_events.",
+	.offset = PLACE(live_events),
+    },
+    {
+	.name = "poll_ms",
+	.type = LUN_SETTING_NUMBER,
+	.initial = "100",
+	.least = 1,
+	.most = 60000,
+	.argument = "MS",
+	.help = "Longest pause between two looks for new events; a hint from "
+		"the event store ends it early.",
+	.offset = PLACE(poll_ms),
+    },
+    {
+	.name = "cache_bytes",
+	.type = LUN_SETTING_NUMBER,
+	.initial = "67108864",
+	.least = 0,
+	.most = 64 * GIB,
+	.argument = "BYTES",
+	.help = "Memory in which each projection keeps its hot models from "
+		"one batch to the next.",
+	.offset = PLACE(cache_bytes),
+    },
+    {
+	.name = "script_instructions",
+	.type = LUN_SETTING_NUMBER,
+	.initial = "10000000",
+	.least = 1000,
+	.most = 1000000000000,
+	.argument = "N",
+	.help = "Lua instructions one call of a handler may use before it is "
+		"stopped.",
+	.offset = PLACE(script_instructions),
+    },
+    {
+	.name = "script_cpu_ms",
+	.type = LUN_SETTING_NUMBER,
+	.initial = "1000",
+	.least = 1,
+	.most = HOUR_MS,
+	.argument = "MS",
+	.help = "CPU time one call of a handler may use before it is stopped; "
+		"waiting does not count.",
+	.offset = PLACE(script_cpu_ms),
+    },
+    {
+	.name = "script_memory_bytes",
+	.type = LUN_SETTING_NUMBER,
+	.initial = "134217728",
+	.least = 1 * MIB,
+	.most = 64 * GIB,
+	.argument = "BYTES",
+	.help = "Memory the Lua state of one script may hold.",
+	.offset = PLACE(script_memory_bytes),
+    },
+    {
+	.name = "query_limit",
+	.type = LUN_SETTING_NUMBER,
+	.initial = "100",
+	.least = 1,
+	.most = 1000000,
+	.argument = "ROWS",
+	.help = "Rows a query returns when it names no limit; never more than "
+		"query_limit_max.",
+	.offset = PLACE(query_limit),
+    },
+    {
+	.name = "query_limit_max",
+	.type = LUN_SETTING_NUMBER,
+	.initial = "10000",
+	.least = 1,
+	.most = 10000000,
+	.argument = "ROWS",
+	.help = "The highest limit a query may name.",
+	.offset = PLACE(query_limit_max),
+    },
+    {
+	.name = "retry_ms",
+	.type = LUN_SETTING_NUMBER,
+	.initial = "100",
+	.least = 1,
+	.most = HOUR_MS,
+	.argument = "MS",
+	.help = "First pause before something that failed is tried again; each "
+		"further pause is twice as long, up to retry_max_ms.",
+	.offset = PLACE(retry_ms),
+    },
+    {
+	.name = "retry_max_ms",
+	.type = LUN_SETTING_NUMBER,
+	.initial = "30000",
+	.least = 1,
+	.most = HOUR_MS,
+	.argument = "MS",
+	.help = "Longest pause between two tries.",
+	.offset = PLACE(retry_max_ms),
+    },
+    {
+	.name = "busy_timeout_ms",
+	.type = LUN_SETTING_NUMBER,
+	.initial = "1000",
+	.least = 0,
+	.most = 60000,
+	.argument = "MS",
+	.help = "How long one SQLite call waits for another program's lock; "
+		"after that the engine tries the whole commit again, for as "
+		"long as it takes.",
+	.offset = PLACE(busy_timeout_ms),
+    },
+    {
+	.name = "call_timeout_ms",
+	.type = LUN_SETTING_NUMBER,
+	.initial = "30000",
+	.least = 100,
+	.most = HOUR_MS,
+	.argument = "MS",
+	.help = "How long one PostgreSQL call waits for the server's answer "
+		"before the connection counts as lost and is made anew.",
+	.offset = PLACE(call_timeout_ms),
+    },
+    {
+	.name = "wal_autocheckpoint_pages",
+	.type = LUN_SETTING_NUMBER,
+	.initial = "10000",
+	.least = 0,
+	.most = 10000000,
+	.argument = "PAGES",
+	.help = "Length of SQLite's write-ahead log at which it is copied back "
+		"into the file by the commit that finds it so; an engine "
+		"that is live copies it earlier, beside its commits. A "
+		"longer one writes faster, 0 leaves the copying to others.",
+	.offset = PLACE(wal_autocheckpoint_pages),
+    },
+    {
+	.name = "sqlite_cache_kib",
+	.type = LUN_SETTING_NUMBER,
+	.initial = "65536",
+	.least = 64,
+	.most = 64 * GIB / KIB,
+	.argument = "KIB",
+	.help = "Page cache of each SQLite connection; only pages in use take "
+		"memory.",
+	.offset = PLACE(sqlite_cache_kib),
+    },
+    {
+	.name = "heartbeat_ms",
+	.type = LUN_SETTING_NUMBER,
+	.initial = "1000",
+	.least = 10,
+	.most = 60000,
+	.argument = "MS",
+	.help = "How often a running engine writes down what its projections "
+		"are doing, for status to show.",
+	.offset = PLACE(heartbeat_ms),
+    },
+    {
+	.name = "lease_ms",
+	.type = LUN_SETTING_NUMBER,
+	.initial = "10000",
+	.least = 500,
+	.most = 600000,
+	.argument = "MS",
+	.help = "How long a projection stays with an engine that has stopped "
+		"answering, before another one may take it over; on SQLite "
+		"the owner's death frees it at once.",
+	.offset = PLACE(lease_ms),
+    },
+    {
+	.name = "stuck_ms",
+	.type = LUN_SETTING_NUMBER,
+	.initial = "3000",
+	.least = 10,
+	.most = HOUR_MS,
+	.argument = "MS",
+	.help =
+	    "CPU time without a sign of life after which a script counts as "
+	    "stuck inside one library call and is reported.",
+	.offset = PLACE(stuck_ms),
+    },
+    {
+	.name = "stop_ms",
+	.type = LUN_SETTING_NUMBER,
+	.initial = "5000",
+	.least = 0,
+	.most = HOUR_MS,
+	.argument = "MS",
+	.help =
+	    "How long a stop waits for a stuck script before it leaves that "
+	    "script's thread behind.",
+	.offset = PLACE(stop_ms),
+    },
+    {.name = NULL},
+};
+
+#define ENTRY_COUNT                                                            \
+	(sizeof lun_setting_entries / sizeof lun_setting_entries[0] - 1)
+
+const struct lun_setting_entry *
+lun_setting_find(const char *name)
+{
+	for (size_t i = 0; name != NULL && i < ENTRY_COUNT; i++)
+		if (strcmp(lun_setting_entries[i].name, name) == 0)
+			return &lun_setting_entries[i];
+	return NULL;
+}
+
+/* ---- values ------------------------------------------------------------ */
+
+/* Decimal digits with an optional minus; false beyond 64 bits. */
+static bool
+parse_number(const char *text, int64_t *value)
+{
+	bool negative = *text == '-';
+	int64_t sum = 0;
+
+	if (negative)
+		text++;
+	if (*text == '\0')
+		return false;
+	for (; *text != '\0'; text++) {
+		if (*text < '0' || *text > '9')
+			return false;
+		if (__builtin_mul_overflow(sum, 10, &sum) ||
+		    __builtin_sub_overflow(sum, *text - '0', &sum))
+			return false;
+	}
+	if (!negative && sum == INT64_MIN)
+		return false;
+	*value = negative ? sum : -sum;
+	return true;
+}
+
+static bool
+is_choice(const char *choices, const char *value)
+{
+	size_t length = strlen(value);
+
+	while (length > 0 && *choices != '\0') {
+		size_t word = strcspn(choices, "|");
+
+		if (word == length && memcmp(choices, value, word) == 0)
+			return true;
+		choices += word + (choices[word] == '|');
+	}
+	return false;
+}
+
+static enum lun_code
+check_number(const struct lun_setting_entry *entry, const char *value,
+    struct lun_err *err)
+{
+	int64_t number;
+
+	if (parse_number(value, &number) && number >= entry->least &&
+	    number <= entry->most)
+		return LUN_OK;
+	return lun_fail(err, LUN_CONFIG,
+	    "setting %s: \"%.100s\" is not a whole number from %lld to %lld",
+	    entry->name, value, (long long)entry->least,
+	    (long long)entry->most);
+}
+
+enum lun_code
+lun_setting_check(const struct lun_setting_entry *entry, const char *value,
+    struct lun_err *err)
+{
+	switch (entry->type) {
+	case LUN_SETTING_NUMBER:
+		return check_number(entry, value, err);
+	case LUN_SETTING_CHOICE:
+		if (is_choice(entry->choices, value))
+			return LUN_OK;
+		return lun_fail(err, LUN_CONFIG,
+		    "setting %s: \"%.100s\" is not one of %s", entry->name,
+		    value, entry->choices);
+	case LUN_SETTING_TEXT:
+		break;
+	}
+	if (*value == '\0')
+		return lun_fail(
+		    err, LUN_CONFIG, "setting %s is empty", entry->name);
+	return LUN_OK;
+}
+
+/* ---- making ------------------------------------------------------------ */
+
+static enum lun_code
+fail_unknown(const char *name, struct lun_err *err)
+{
+	struct lun_nearest nearest = {0};
+
+	for (size_t i = 0; i < ENTRY_COUNT; i++)
+		lun_nearest_consider(&nearest, lun_text_of(name),
+		    lun_text_of(lun_setting_entries[i].name));
+	if (nearest.word.bytes != NULL)
+		return lun_fail(err, LUN_CONFIG,
+		    "there is no setting \"%.100s\"; did you mean \"%.*s\"?",
+		    name, LUN_TEXT_ARG(nearest.word));
+	return lun_fail(err, LUN_CONFIG,
+	    "there is no setting \"%.100s\"; docs/settings.md lists them all",
+	    name);
+}
+
+static enum lun_code
+check_given(const struct lun_setting *given, struct lun_err *err)
+{
+	const struct lun_setting_entry *entry = lun_setting_find(given->name);
+
+	if (given->name == NULL)
+		return lun_fail(err, LUN_CONFIG, "a setting has no name");
+	if (entry == NULL)
+		return fail_unknown(given->name, err);
+	if (given->value == NULL)
+		return lun_fail(
+		    err, LUN_CONFIG, "setting %s has no value", given->name);
+	return lun_setting_check(entry, given->value, err);
+}
+
+static size_t
+memory_needed(const struct lun_setting *given, size_t count)
+{
+	size_t bytes = 1;
+
+	for (size_t i = 0; i < count; i++)
+		bytes += strlen(given[i].value) + 1;
+	return bytes;
+}
+
+/* Put a checked value in its place; text is copied to *memory. */
+static void
+set_value(struct lun_settings *settings, const struct lun_setting_entry *entry,
+    const char *value, char **memory)
+{
+	void *place = (char *)settings + entry->offset;
+	size_t size;
+
+	if (entry->type == LUN_SETTING_NUMBER) {
+		(void)parse_number(value, place);
+		return;
+	}
+	size = strlen(value) + 1;
+	memcpy(*memory, value, size);
+	memcpy(place, memory, sizeof *memory);
+	*memory += size;
+}
+
+static void
+set_defaults(struct lun_settings *settings)
+{
+	*settings = (struct lun_settings){0};
+	for (size_t i = 0; i < ENTRY_COUNT; i++) {
+		const struct lun_setting_entry *entry = &lun_setting_entries[i];
+		void *place = (char *)settings + entry->offset;
+
+		if (entry->type == LUN_SETTING_NUMBER)
+			(void)parse_number(entry->initial, place);
+		else
+			memcpy(place, &entry->initial, sizeof entry->initial);
+	}
+}
+
+static void
+lower_to(int64_t *value, int64_t bound)
+{
+	if (*value > bound)
+		*value = bound;
+}
+
+enum lun_code
+lun_settings_make(const struct lun_setting *given, size_t count,
+    struct lun_settings *out, struct lun_err *err)
+{
+	struct lun_settings settings;
+	char *memory;
+
+	for (size_t i = 0; i < count; i++)
+		if (check_given(&given[i], err) != LUN_OK)
+			return LUN_CONFIG;
+	set_defaults(&settings);
+	memory = malloc(memory_needed(given, count));
+	if (memory == NULL)
+		return lun_fail(
+		    err, LUN_NOMEM, "reading the settings: out of memory");
+	settings.memory = memory;
+	for (size_t i = 0; i < count; i++)
+		set_value(&settings, lun_setting_find(given[i].name),
+		    given[i].value, &memory);
+	lower_to(&settings.live_events, settings.batch_events);
+	lower_to(&settings.query_limit, settings.query_limit_max);
+	lower_to(&settings.retry_ms, settings.retry_max_ms);
+	*out = settings;
+	return LUN_OK;
+}
+
+void
+lun_settings_free(struct lun_settings *settings)
+{
+	if (settings == NULL)
+		return;
+	free(settings->memory);
+	*settings = (struct lun_settings){0};
+}
+
+struct lun_store_options
+lun_settings_for_stores(const struct lun_settings *settings)
+{
+	return (struct lun_store_options){
+	    .busy_timeout_ms = settings->busy_timeout_ms,
+	    .call_timeout_ms = settings->call_timeout_ms,
+	    .synchronous = settings->synchronous,
+	    .wal_autocheckpoint_pages = settings->wal_autocheckpoint_pages,
+	    .cache_kib = settings->sqlite_cache_kib,
+	};
+}

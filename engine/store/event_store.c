@@ -1,0 +1,364 @@
+/* event_store.c - how the engine calls an event store. */
+
+#include "store/event_store.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <uuid/uuid.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "json/scan.h"
+
+#define UUID_SIZE 37 /* with its NUL */
+
+static const struct lun_event_store_ops *const drivers[] = {
+    &lun_sqlite_events,
+    &lun_postgres_events,
+    &lun_memory_events,
+    &lun_faulty_events,
+};
+
+/* ---- opening and closing ----------------------------------------------- */
+
+static bool
+is_scheme(const char *scheme, const char *url, size_t length)
+{
+	return scheme != NULL && strlen(scheme) == length &&
+	       strncmp(scheme, url, length) == 0;
+}
+
+/*
+ * "sqlite:PATH" is for sqlite with the rest PATH; "faulty+sqlite:PATH" is for
+ * faulty with the rest "sqlite:PATH".
+ */
+static const struct lun_event_store_ops *
+find_driver(const char *url, const char **rest)
+{
+	size_t length = strcspn(url, "+:");
+
+	if (url[length] == '\0')
+		return NULL;
+	for (size_t i = 0; i < sizeof drivers / sizeof drivers[0]; i++) {
+		if (!is_scheme(drivers[i]->scheme, url, length) &&
+		    !is_scheme(drivers[i]->alias, url, length))
+			continue;
+		assert(drivers[i]->abi == LUN_EVENT_STORE_ABI);
+		*rest = url + length + 1;
+		return drivers[i];
+	}
+	return NULL;
+}
+
+enum lun_code
+lun_event_store_open(const char *url, const struct lun_store_options *options,
+    struct lun_event_store **out, struct lun_err *err)
+{
+	const struct lun_event_store_ops *driver;
+	const char *rest;
+
+	driver = find_driver(url, &rest);
+	if (driver == NULL)
+		return lun_fail(err, LUN_CONFIG,
+		    "event store %.*s: no such kind of store; write "
+		    "sqlite:PATH or memory:, or "
+		    "postgres://USER@HOST/DATABASE",
+		    (int)strcspn(url, ": =/@"), url);
+	return driver->open(rest, options, out, err);
+}
+
+enum lun_code
+lun_event_store_connect(struct lun_event_store *store,
+    struct lun_event_store **out, struct lun_err *err)
+{
+	return store->ops->connect(store, out, err);
+}
+
+void
+lun_event_store_close(struct lun_event_store *store)
+{
+	if (store == NULL)
+		return;
+	lun_event_store_rollback(store);
+	store->ops->close(store);
+}
+
+/* ---- reading ----------------------------------------------------------- */
+
+enum lun_code
+lun_event_store_identity(struct lun_event_store *store,
+    char identity[LUN_IDENTITY_SIZE], struct lun_err *err)
+{
+	return store->ops->identity(store, identity, err);
+}
+
+enum lun_code
+lun_event_store_read(struct lun_event_store *store,
+    const struct lun_read *request, struct lun_batch *batch,
+    struct lun_err *err)
+{
+	assert(request->max_events > 0);
+	lun_batch_clear(batch);
+	return store->ops->read(store, request, batch, err);
+}
+
+enum lun_code
+lun_event_store_head(struct lun_event_store *store, struct lun_position *head,
+    struct lun_err *err)
+{
+	return store->ops->head(store, head, err);
+}
+
+enum lun_code
+lun_event_store_lag(struct lun_event_store *store, struct lun_position after,
+    const struct lun_event_filter *filter, struct lun_lag *lag,
+    struct lun_err *err)
+{
+	return store->ops->lag(store, after, filter, lag, err);
+}
+
+enum lun_code
+lun_event_store_find(struct lun_event_store *store, struct lun_text id,
+    struct lun_position *position, struct lun_err *err)
+{
+	return store->ops->find(store, id, position, err);
+}
+
+int
+lun_event_store_wake_fd(struct lun_event_store *store)
+{
+	return store->ops->wake_fd != NULL ? store->ops->wake_fd(store) : -1;
+}
+
+void
+lun_event_store_drain(struct lun_event_store *store)
+{
+	if (store->ops->drain != NULL)
+		store->ops->drain(store);
+}
+
+void
+lun_event_store_format_position(struct lun_event_store *store,
+    struct lun_position position, char text[LUN_POSITION_MAX])
+{
+	store->ops->format_position(store, position, text);
+}
+
+enum lun_code
+lun_event_store_parse_position(struct lun_event_store *store,
+    struct lun_text text, struct lun_position *position, struct lun_err *err)
+{
+	if (text.bytes != NULL &&
+	    store->ops->parse_position(store, text, position))
+		return LUN_OK;
+	return lun_fail(err, LUN_INVALID,
+	    "\"%.*s\" is not a position of a %s event store",
+	    LUN_TEXT_ARG(text), store->ops->scheme);
+}
+
+const char *
+lun_event_store_remark(struct lun_event_store *store)
+{
+	return store->ops->remark != NULL ? store->ops->remark(store) : NULL;
+}
+
+enum lun_code
+lun_event_store_gaps(struct lun_event_store *store,
+    struct lun_text source_state, struct lun_buffer *json, struct lun_err *err)
+{
+	if (store->ops->gaps != NULL)
+		return store->ops->gaps(store, source_state, json, err);
+	lun_buffer_add_text(json, LUN_TEXT("[]"));
+	return LUN_OK;
+}
+
+/* ---- appending --------------------------------------------------------- */
+
+static enum lun_code
+check_name(const char *what, struct lun_text name, struct lun_err *err)
+{
+	if (name.length == 0)
+		return lun_fail(err, LUN_INVALID, "%s is empty", what);
+	if (name.length > LUN_EVENT_NAME_MAX)
+		return lun_fail(err, LUN_INVALID, "%s is longer than %d bytes",
+		    what, LUN_EVENT_NAME_MAX);
+	if (memchr(name.bytes, '\0', name.length) != NULL)
+		return lun_fail(
+		    err, LUN_INVALID, "%s contains a NUL byte", what);
+	if (!lun_utf8_valid(name))
+		return lun_fail(err, LUN_INVALID, "%s is not UTF-8", what);
+	return LUN_OK;
+}
+
+static enum lun_code
+check_json(const char *what, struct lun_text json, struct lun_err *err)
+{
+	if (json.length > LUN_EVENT_BYTES_MAX)
+		return lun_fail(err, LUN_INVALID, "%s is longer than %zu bytes",
+		    what, LUN_EVENT_BYTES_MAX);
+	if (lun_json_check(json, err) != LUN_OK)
+		return lun_wrap(err, LUN_INVALID, "%s", what);
+	return LUN_OK;
+}
+
+static enum lun_code
+check_event(const struct lun_append *append, struct lun_err *err)
+{
+	const struct lun_event *event = &append->event;
+	enum lun_code code = check_name("stream", event->stream, err);
+
+	if (code == LUN_OK)
+		code = check_name("type", event->type, err);
+	if (code == LUN_OK && event->id.length > 0)
+		code = check_name("id", event->id, err);
+	if (code == LUN_OK && event->data.bytes == NULL)
+		code = lun_fail(err, LUN_INVALID, "data is missing");
+	if (code == LUN_OK)
+		code = check_json("data", event->data, err);
+	if (code == LUN_OK && event->metadata.bytes != NULL)
+		code = check_json("metadata", event->metadata, err);
+	if (code != LUN_OK)
+		return code;
+	if (append->expected_version < LUN_ANY_VERSION)
+		return lun_fail(err, LUN_INVALID,
+		    "the expected version is negative; 0 means a new stream");
+	if (event->recorded_at < LUN_TIMESTAMP_MIN ||
+	    event->recorded_at > LUN_TIMESTAMP_MAX)
+		return lun_fail(
+		    err, LUN_INVALID, "its time is not in the years 1 to 9999");
+	return LUN_OK;
+}
+
+static enum lun_code
+check_events(const struct lun_append *events, size_t count, struct lun_err *err)
+{
+	for (size_t i = 0; i < count; i++) {
+		enum lun_code code = check_event(&events[i], err);
+
+		if (code != LUN_OK && count == 1)
+			return lun_wrap(err, code, "append");
+		if (code != LUN_OK)
+			return lun_wrap(
+			    err, code, "append event %zu of %zu", i + 1, count);
+	}
+	return LUN_OK;
+}
+
+/* The events as the driver gets them, and what they need to live on. */
+struct append_call {
+	struct lun_append *events;
+	struct lun_append_result *results;
+	char (*ids)[UUID_SIZE];
+};
+
+static void
+free_call(struct append_call *call)
+{
+	free(call->events);
+	free(call->results);
+	free(call->ids);
+}
+
+static bool
+make_call(
+    struct append_call *call, const struct lun_append *events, size_t count)
+{
+	call->events = calloc(count, sizeof *call->events);
+	call->results = calloc(count, sizeof *call->results);
+	call->ids = calloc(count, sizeof *call->ids);
+	if (call->events == NULL || call->results == NULL || call->ids == NULL)
+		return false;
+	memcpy(call->events, events, count * sizeof *events);
+	return true;
+}
+
+static void
+fill_in(struct append_call *call, size_t count)
+{
+	int64_t now = lun_clock_wall_us();
+
+	for (size_t i = 0; i < count; i++) {
+		struct lun_event *event = &call->events[i].event;
+		uuid_t uuid;
+
+		if (event->recorded_at == 0)
+			event->recorded_at = now;
+		if (event->id.length > 0)
+			continue;
+		uuid_generate_random(uuid);
+		uuid_unparse_lower(uuid, call->ids[i]);
+		event->id = (struct lun_text){call->ids[i], UUID_SIZE - 1};
+	}
+}
+
+static enum lun_code
+not_supported(struct lun_event_store *store, struct lun_err *err)
+{
+	return lun_fail(err, LUN_CONFIG,
+	    "a %s event store cannot be appended to", store->ops->scheme);
+}
+
+enum lun_code
+lun_event_store_append(struct lun_event_store *store,
+    const struct lun_append *events, size_t count,
+    struct lun_append_result *results, struct lun_err *err)
+{
+	struct append_call call = {0};
+	enum lun_code code;
+
+	if (store->ops->append == NULL)
+		return not_supported(store, err);
+	if (count == 0)
+		return LUN_OK;
+	code = check_events(events, count, err);
+	if (code != LUN_OK)
+		return code;
+	if (make_call(&call, events, count)) {
+		fill_in(&call, count);
+		code = store->ops->append(
+		    store, call.events, count, call.results, err);
+	} else {
+		code = lun_fail(
+		    err, LUN_NOMEM, "append %zu events: out of memory", count);
+		lun_event_store_rollback(store);
+	}
+	if (code == LUN_OK && results != NULL)
+		memcpy(results, call.results, count * sizeof *results);
+	free_call(&call);
+	if (code != LUN_OK && code != LUN_CONFLICT && code != LUN_INVALID)
+		store->in_transaction = false;
+	return code;
+}
+
+enum lun_code
+lun_event_store_begin(struct lun_event_store *store, struct lun_err *err)
+{
+	enum lun_code code;
+
+	assert(!store->in_transaction);
+	if (store->ops->begin == NULL)
+		return not_supported(store, err);
+	code = store->ops->begin(store, err);
+	store->in_transaction = code == LUN_OK;
+	return code;
+}
+
+enum lun_code
+lun_event_store_commit(struct lun_event_store *store, struct lun_err *err)
+{
+	if (!store->in_transaction)
+		return lun_fail(err, LUN_INVALID,
+		    "commit: the transaction was rolled back before, by the "
+		    "failure of an append");
+	store->in_transaction = false;
+	return store->ops->commit(store, err);
+}
+
+void
+lun_event_store_rollback(struct lun_event_store *store)
+{
+	if (!store->in_transaction)
+		return;
+	store->in_transaction = false;
+	store->ops->rollback(store);
+}

@@ -1,0 +1,223 @@
+/*
+ * event_store.h - the contract of an event store, and how the engine calls it.
+ *
+ * A struct lun_event_store is one connection: used by one thread at a time.
+ * lun_event_store_connect() makes another one to the same place, for another
+ * thread. A store never calls the engine.
+ *
+ * LUN_UNAVAILABLE means "try again later, nothing was lost"; LUN_IO means that
+ * trying again will not help; LUN_CONFIG that the operator has to act.
+ */
+
+#ifndef LUN_STORE_EVENT_STORE_H
+#define LUN_STORE_EVENT_STORE_H
+
+#include "base/text.h"
+#include "data/event.h"
+#include "data/position.h"
+#include "lunette.h"
+
+#define LUN_EVENT_STORE_ABI 1
+#define LUN_IDENTITY_SIZE   128
+#define LUN_POSITION_MAX    LUN_POSITION_TEXT_MAX
+#define LUN_EVENT_BYTES_MAX ((size_t)16 << 20) /* of data or metadata */
+#define LUN_EVENT_NAME_MAX  1000 /* bytes of a stream, type or id */
+
+struct lun_store_options {
+	int64_t busy_timeout_ms; /* how long one call waits for a lock */
+	int64_t call_timeout_ms; /* postgres: for an answer; 0: 30 s */
+	const char *synchronous; /* sqlite: "off", "normal" or "full" */
+	int64_t wal_autocheckpoint_pages;
+	int64_t cache_kib; /* of pages, each connection */
+	bool must_exist;   /* nothing is made: an absent store is LUN_CONFIG */
+};
+
+struct lun_read {
+	struct lun_position after;
+	struct lun_event_filter filter;
+	struct lun_text source_state; /* from the checkpoint or the last read */
+	size_t max_events;
+	size_t max_bytes; /* a batch may pass it by one event */
+};
+
+struct lun_lag {
+	uint64_t events;
+	bool exact; /* else an estimate */
+	/* Of the first event not applied; 0: none. */
+	int64_t oldest_recorded_at;
+};
+
+struct lun_append {
+	struct lun_event event; /* position and version are set by the store */
+	int64_t expected_version; /* or LUN_ANY_VERSION */
+};
+
+struct lun_append_result {
+	struct lun_position position;
+	int64_t version;
+	bool existed; /* the id was there before; nothing was written */
+};
+
+/* The base every driver's own struct starts with. */
+struct lun_event_store {
+	const struct lun_event_store_ops *ops;
+	bool in_transaction;
+};
+
+struct lun_event_store_ops {
+	const char *scheme; /* of the URL: "sqlite", "memory" */
+	const char *alias;  /* another scheme for it, or NULL */
+	unsigned abi;       /* the LUN_EVENT_STORE_ABI it was built for */
+
+	/*
+	 * rest is the URL without "scheme:". An absent store is created,
+	 * unless the options say that it must exist. On failure *out is left
+	 * alone and nothing needs closing.
+	 */
+	enum lun_code (*open)(const char *rest,
+	    const struct lun_store_options *options,
+	    struct lun_event_store **out, struct lun_err *err);
+	/* Another connection to the same place. */
+	enum lun_code (*connect)(struct lun_event_store *store,
+	    struct lun_event_store **out, struct lun_err *err);
+	/* Never fails; an open transaction is rolled back. */
+	void (*close)(struct lun_event_store *store);
+
+	/* Text that no other event store has; NUL-terminated. */
+	enum lun_code (*identity)(struct lun_event_store *store,
+	    char identity[LUN_IDENTITY_SIZE], struct lun_err *err);
+
+	/*
+	 * Add the wanted events after request->after to the (cleared) batch,
+	 * in order, never past the safe head, and set reached, source_state
+	 * and at_head. LUN_CONFIG if the store was replaced or cut back behind
+	 * request->after; the message says what to do.
+	 */
+	enum lun_code (*read)(struct lun_event_store *store,
+	    const struct lun_read *request, struct lun_batch *batch,
+	    struct lun_err *err);
+
+	/* The position of the last event that is safe to read. */
+	enum lun_code (*head)(struct lun_event_store *store,
+	    struct lun_position *head, struct lun_err *err);
+
+	/* What a reader at `after` has not seen; looks at 10^6 rows at most. */
+	enum lun_code (*lag)(struct lun_event_store *store,
+	    struct lun_position after, const struct lun_event_filter *filter,
+	    struct lun_lag *lag, struct lun_err *err);
+
+	/*
+	 * Append all or nothing; NULL if the store is read-only. Outside
+	 * begin it is a transaction of its own. results has room for count.
+	 * LUN_CONFLICT names stream, expected and actual version.
+	 */
+	enum lun_code (*append)(struct lun_event_store *store,
+	    const struct lun_append *events, size_t count,
+	    struct lun_append_result *results, struct lun_err *err);
+	/*
+	 * A transaction over several appends, for imports. An append that
+	 * fails with LUN_CONFLICT or LUN_INVALID leaves it as it was before;
+	 * after any other failure, also of commit, it is rolled back. LUN_AGAIN
+	 * from an append: all of it has to be done anew, another writer's
+	 * transaction came between.
+	 */
+	enum lun_code (*begin)(
+	    struct lun_event_store *store, struct lun_err *err);
+	enum lun_code (*commit)(
+	    struct lun_event_store *store, struct lun_err *err);
+	void (*rollback)(struct lun_event_store *store);
+
+	/* LUN_NOTFOUND. */
+	enum lun_code (*find)(struct lun_event_store *store, struct lun_text id,
+	    struct lun_position *position, struct lun_err *err);
+
+	/*
+	 * A descriptor that becomes readable when there may be news, or -1.
+	 * Only a hint: polling must carry everything alone. drain empties it.
+	 * Optional.
+	 */
+	int (*wake_fd)(struct lun_event_store *store);
+	void (*drain)(struct lun_event_store *store);
+
+	/* The text form of a position. */
+	void (*format_position)(struct lun_event_store *store,
+	    struct lun_position position, char text[LUN_POSITION_MAX]);
+	bool (*parse_position)(struct lun_event_store *store,
+	    struct lun_text text, struct lun_position *position);
+
+	/*
+	 * One sentence an operator should know about how this store is read,
+	 * or NULL; constant. Optional.
+	 */
+	const char *(*remark)(struct lun_event_store *store);
+
+	/*
+	 * What a source state says of positions without an event: a JSON array
+	 * of objects with state ("open": reading stops there, or "skipped"),
+	 * from, to, numbers, at and reason. Optional.
+	 */
+	enum lun_code (*gaps)(struct lun_event_store *store,
+	    struct lun_text source_state, struct lun_buffer *json,
+	    struct lun_err *err);
+};
+
+/* The drivers there are. */
+extern const struct lun_event_store_ops lun_memory_events;
+extern const struct lun_event_store_ops lun_sqlite_events;
+extern const struct lun_event_store_ops lun_postgres_events;
+/* faulty+URL?fail=KIND:N wraps the store of URL; see stores/README.md. */
+extern const struct lun_event_store_ops lun_faulty_events;
+
+/*
+ * The engine calls drivers only through these; each does what the method of
+ * its name promises, checks the order of calls and the limits above, and says
+ * "not supported" for an absent optional method.
+ */
+/* options may be NULL: those of the driver. */
+enum lun_code lun_event_store_open(const char *url,
+    const struct lun_store_options *options, struct lun_event_store **out,
+    struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_event_store_connect(struct lun_event_store *store,
+    struct lun_event_store **out, struct lun_err *err) LUN_MUSTCHECK;
+/* NULL is allowed. */
+void lun_event_store_close(struct lun_event_store *store);
+enum lun_code lun_event_store_identity(struct lun_event_store *store,
+    char identity[LUN_IDENTITY_SIZE], struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_event_store_read(struct lun_event_store *store,
+    const struct lun_read *request, struct lun_batch *batch,
+    struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_event_store_head(struct lun_event_store *store,
+    struct lun_position *head, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_event_store_lag(struct lun_event_store *store,
+    struct lun_position after, const struct lun_event_filter *filter,
+    struct lun_lag *lag, struct lun_err *err) LUN_MUSTCHECK;
+/*
+ * Events without an id get a new UUID (version 4), without recorded_at the
+ * time now. Data and metadata must be valid JSON (LUN_INVALID). results may be
+ * NULL.
+ */
+enum lun_code lun_event_store_append(struct lun_event_store *store,
+    const struct lun_append *events, size_t count,
+    struct lun_append_result *results, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_event_store_begin(
+    struct lun_event_store *store, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_event_store_commit(
+    struct lun_event_store *store, struct lun_err *err) LUN_MUSTCHECK;
+void lun_event_store_rollback(struct lun_event_store *store);
+enum lun_code lun_event_store_find(struct lun_event_store *store,
+    struct lun_text id, struct lun_position *position,
+    struct lun_err *err) LUN_MUSTCHECK;
+int lun_event_store_wake_fd(struct lun_event_store *store);
+void lun_event_store_drain(struct lun_event_store *store);
+void lun_event_store_format_position(struct lun_event_store *store,
+    struct lun_position position, char text[LUN_POSITION_MAX]);
+/* LUN_INVALID quotes the text. */
+enum lun_code lun_event_store_parse_position(struct lun_event_store *store,
+    struct lun_text text, struct lun_position *position,
+    struct lun_err *err) LUN_MUSTCHECK;
+const char *lun_event_store_remark(struct lun_event_store *store);
+enum lun_code lun_event_store_gaps(struct lun_event_store *store,
+    struct lun_text source_state, struct lun_buffer *json,
+    struct lun_err *err) LUN_MUSTCHECK;
+
+#endif

@@ -1,0 +1,452 @@
+/* model_store.c - the registry of model stores, and the way to call them. */
+
+#include "store/model_store.h"
+
+#include <assert.h>
+#include <inttypes.h>
+
+#include "base/error.h"
+
+static const struct lun_model_store_ops *const drivers[] = {
+    &lun_sqlite_models,
+    &lun_postgres_models,
+    &lun_memory_models,
+    &lun_faulty_models,
+};
+
+/* ---- opening and closing ----------------------------------------------- */
+
+static bool
+is_scheme(const char *scheme, const char *url, size_t length)
+{
+	return scheme != NULL && strlen(scheme) == length &&
+	       strncmp(scheme, url, length) == 0;
+}
+
+/*
+ * "sqlite:PATH" is for sqlite with the rest PATH; "faulty+sqlite:PATH" is for
+ * faulty with the rest "sqlite:PATH".
+ */
+static const struct lun_model_store_ops *
+find_driver(const char *url, const char **rest)
+{
+	size_t length = strcspn(url, "+:");
+
+	if (url[length] == '\0')
+		return NULL;
+	for (size_t i = 0; i < sizeof drivers / sizeof drivers[0]; i++) {
+		if (!is_scheme(drivers[i]->scheme, url, length) &&
+		    !is_scheme(drivers[i]->alias, url, length))
+			continue;
+		assert(drivers[i]->abi == LUN_MODEL_STORE_ABI);
+		*rest = url + length + 1;
+		return drivers[i];
+	}
+	return NULL;
+}
+
+enum lun_code
+lun_model_store_open(const char *url, const struct lun_store_options *options,
+    struct lun_model_store **out, struct lun_err *err)
+{
+	const struct lun_model_store_ops *driver;
+	const char *rest;
+
+	driver = find_driver(url, &rest);
+	if (driver == NULL)
+		return lun_fail(err, LUN_CONFIG,
+		    "model store %.*s: no such kind of store; write "
+		    "sqlite:PATH, postgres://... or memory:",
+		    (int)strcspn(url, ": =/@"), url);
+	return driver->open(rest, options, out, err);
+}
+
+enum lun_code
+lun_model_store_connect(struct lun_model_store *store,
+    struct lun_model_store **out, struct lun_err *err)
+{
+	return store->ops->connect(store, out, err);
+}
+
+enum lun_code
+lun_model_store_connect_beside(struct lun_model_store *store,
+    struct lun_model_store **out, struct lun_err *err)
+{
+	if (store->ops->connect_beside == NULL)
+		return store->ops->connect(store, out, err);
+	return store->ops->connect_beside(store, out, err);
+}
+
+void
+lun_model_store_close(struct lun_model_store *store)
+{
+	if (store != NULL)
+		store->ops->close(store);
+}
+
+/* ---- what drivers share ------------------------------------------------ */
+
+enum lun_code
+lun_model_store_check_fence(
+    const char *projection, int64_t fence, int64_t stored, struct lun_err *err)
+{
+	if (fence > 0 && fence == stored)
+		return LUN_OK;
+	return lun_fail(err, LUN_CONFLICT,
+	    "projection \"%s\": its ownership has passed on (fence %" PRId64
+	    ", stored %" PRId64 "); another engine runs it",
+	    projection, fence, stored);
+}
+
+enum lun_code
+lun_model_store_check_guard(const char *projection, struct lun_guard guard,
+    int64_t revision, int64_t fence, struct lun_err *err)
+{
+	enum lun_code code;
+
+	code = lun_model_store_check_fence(projection, guard.fence, fence, err);
+	if (code != LUN_OK || guard.expected_revision == revision)
+		return code;
+	return lun_fail(err, LUN_CONFLICT,
+	    "projection \"%s\": expected revision %" PRId64 ", stored %" PRId64
+	    "; somebody else changed it",
+	    projection, guard.expected_revision, revision);
+}
+
+static struct lun_text
+take_line(struct lun_text *rest)
+{
+	struct lun_text line = *rest;
+	const char *end =
+	    rest->length > 0 ? memchr(rest->bytes, '\n', rest->length) : NULL;
+
+	if (end == NULL) {
+		*rest = LUN_TEXT("");
+		return line;
+	}
+	line.length = (size_t)(end - line.bytes);
+	rest->bytes += line.length + 1;
+	rest->length -= line.length + 1;
+	return line;
+}
+
+static enum lun_code
+describe_difference(const struct lun_schema *schema, struct lun_text stored,
+    struct lun_text wanted, struct lun_err *err)
+{
+	struct lun_text was, is;
+
+	do {
+		was = take_line(&stored);
+		is = take_line(&wanted);
+	} while (lun_text_equal(was, is) && was.length > 0);
+	if (was.length == 0)
+		was = LUN_TEXT("nothing");
+	if (is.length == 0)
+		is = LUN_TEXT("nothing");
+	return lun_fail(err, LUN_CONFIG,
+	    "projection \"%s\" version %d: the models were built with "
+	    "another declaration: \"%.*s\" is now \"%.*s\"; raise the version "
+	    "in the "
+	    "script and run \"lunette rebuild %s\"",
+	    schema->projection, schema->version, LUN_TEXT_ARG(was),
+	    LUN_TEXT_ARG(is), schema->projection);
+}
+
+enum lun_code
+lun_model_store_check_schema(const struct lun_schema *schema, int version,
+    struct lun_text described, struct lun_err *err)
+{
+	struct lun_buffer wanted = {0};
+	enum lun_code code = LUN_OK;
+
+	if (version != schema->version)
+		return lun_fail(err, LUN_CONFIG,
+		    "projection \"%s\": the models are of version %d, the "
+		    "script says %d; run \"lunette rebuild %s\"",
+		    schema->projection, version, schema->version,
+		    schema->projection);
+	lun_schema_describe(schema, &wanted);
+	if (wanted.failed)
+		code = lun_fail(err, LUN_NOMEM, "define \"%s\": out of memory",
+		    schema->projection);
+	else if (!lun_text_equal(described, lun_buffer_text(&wanted)))
+		code = describe_difference(
+		    schema, described, lun_buffer_text(&wanted), err);
+	lun_buffer_free(&wanted);
+	return code;
+}
+
+/* ---- ownership --------------------------------------------------------- */
+
+enum lun_code
+lun_model_store_acquire(struct lun_model_store *store, const char *projection,
+    const char *owner, int64_t time_to_live_ms, int64_t *fence,
+    char holder[LUN_OWNER_SIZE], struct lun_err *err)
+{
+	enum lun_code code;
+
+	code = lun_schema_check_projection_name(lun_text_of(projection), err);
+	if (code != LUN_OK)
+		return code;
+	return store->ops->acquire(
+	    store, projection, owner, time_to_live_ms, fence, holder, err);
+}
+
+enum lun_code
+lun_model_store_renew(struct lun_model_store *store, const char *projection,
+    int64_t fence, int64_t time_to_live_ms, struct lun_err *err)
+{
+	return store->ops->renew(
+	    store, projection, fence, time_to_live_ms, err);
+}
+
+void
+lun_model_store_release(
+    struct lun_model_store *store, const char *projection, int64_t fence)
+{
+	store->ops->release(store, projection, fence);
+}
+
+/* ---- projections ------------------------------------------------------- */
+
+/* Its names become part of SQL. */
+static enum lun_code
+check_schema(const struct lun_schema *schema, struct lun_err *err)
+{
+	enum lun_code code;
+
+	code = lun_schema_check_projection_name(
+	    lun_text_of(schema->projection), err);
+	if (code == LUN_OK)
+		code = lun_schema_check(schema, err);
+	if (code != LUN_OK)
+		return lun_wrap(err, code, "define \"%s\"", schema->projection);
+	return LUN_OK;
+}
+
+enum lun_code
+lun_model_store_define(struct lun_model_store *store,
+    const struct lun_schema *schema, int64_t fence, struct lun_err *err)
+{
+	enum lun_code code = check_schema(schema, err);
+
+	if (code != LUN_OK)
+		return code;
+	return store->ops->define(store, schema, fence, err);
+}
+
+enum lun_code
+lun_model_store_reset(struct lun_model_store *store,
+    const struct lun_schema *schema, struct lun_guard guard,
+    struct lun_err *err)
+{
+	enum lun_code code = check_schema(schema, err);
+
+	if (code != LUN_OK)
+		return code;
+	return store->ops->reset(store, schema, guard, err);
+}
+
+enum lun_code
+lun_model_store_index(struct lun_model_store *store,
+    const struct lun_schema *schema, const atomic_bool *stop,
+    struct lun_err *err)
+{
+	if (store->ops->index == NULL)
+		return LUN_OK;
+	return store->ops->index(store, schema, stop, err);
+}
+
+enum lun_code
+lun_model_store_drop(struct lun_model_store *store, const char *projection,
+    struct lun_guard guard, struct lun_err *err)
+{
+	return store->ops->drop(store, projection, guard, err);
+}
+
+void
+lun_checkpoint_free(struct lun_checkpoint *checkpoint)
+{
+	lun_buffer_free(&checkpoint->source_state);
+	lun_buffer_free(&checkpoint->schema);
+}
+
+enum lun_code
+lun_model_store_checkpoint(struct lun_model_store *store,
+    const char *projection, struct lun_checkpoint *checkpoint,
+    struct lun_err *err)
+{
+	return store->ops->checkpoint(store, projection, checkpoint, err);
+}
+
+enum lun_code
+lun_model_store_set_position(struct lun_model_store *store,
+    const char *projection, struct lun_position position,
+    struct lun_text source_state, struct lun_guard guard, struct lun_err *err)
+{
+	return store->ops->set_position(
+	    store, projection, position, source_state, guard, err);
+}
+
+enum lun_code
+lun_model_store_set_paused(struct lun_model_store *store,
+    const char *projection, bool paused, struct lun_guard guard,
+    struct lun_err *err)
+{
+	return store->ops->set_paused(store, projection, paused, guard, err);
+}
+
+enum lun_code
+lun_model_store_list(struct lun_model_store *store, lun_name_fn *name,
+    void *arg, struct lun_err *err)
+{
+	return store->ops->list(store, name, arg, err);
+}
+
+/* ---- models ------------------------------------------------------------ */
+
+static enum lun_code
+check_id(struct lun_text id, struct lun_err *err)
+{
+	if (id.length == 0)
+		return lun_fail(err, LUN_INVALID, "the model id is empty");
+	if (id.length > LUN_MODEL_ID_MAX)
+		return lun_fail(err, LUN_INVALID,
+		    "model id \"%.40s...\" has %zu bytes; at most %d are "
+		    "allowed",
+		    id.bytes, id.length, LUN_MODEL_ID_MAX);
+	if (memchr(id.bytes, '\0', id.length) != NULL)
+		return lun_fail(err, LUN_INVALID,
+		    "model id \"%.40s\" holds a NUL byte", id.bytes);
+	return LUN_OK;
+}
+
+enum lun_code
+lun_model_store_load(struct lun_model_store *store,
+    const struct lun_schema *schema, const struct lun_text *ids, size_t count,
+    lun_model_fn *model, void *arg, struct lun_err *err)
+{
+	for (size_t i = 0; i < count; i++) {
+		enum lun_code code = check_id(ids[i], err);
+
+		if (code != LUN_OK)
+			return lun_wrap(
+			    err, code, "load \"%s\"", schema->projection);
+	}
+	if (count == 0)
+		return LUN_OK;
+	return store->ops->load(store, schema, ids, count, model, arg, err);
+}
+
+enum lun_code
+lun_model_store_query(struct lun_model_store *store,
+    const struct lun_schema *schema, const struct lun_query *query,
+    lun_result_fn *result, void *arg, struct lun_err *err)
+{
+	return store->ops->query(store, schema, query, result, arg, err);
+}
+
+static enum lun_code
+check_write_set(const struct lun_write_set *set, struct lun_err *err)
+{
+	enum lun_code code = LUN_OK;
+
+	for (size_t i = 0; code == LUN_OK && i < set->model_count; i++)
+		code = check_id(set->models[i].id, err);
+	for (size_t i = 0; code == LUN_OK && i < set->parked_count; i++)
+		code = check_id(set->parked[i].model_id, err);
+	if (code == LUN_OK && strlen(set->identity) >= LUN_IDENTITY_SIZE)
+		code = lun_fail(err, LUN_INVALID,
+		    "the identity of the event store is too long");
+	if (code == LUN_OK && strlen(set->script_hash) >= LUN_SCRIPT_HASH_SIZE)
+		code =
+		    lun_fail(err, LUN_INVALID, "the script's hash is too long");
+	return code;
+}
+
+enum lun_code
+lun_model_store_commit(struct lun_model_store *store,
+    const struct lun_write_set *write_set, struct lun_err *err)
+{
+	enum lun_code code = check_write_set(write_set, err);
+
+	if (code != LUN_OK)
+		return lun_wrap(
+		    err, code, "commit \"%s\"", write_set->schema->projection);
+	return store->ops->commit(store, write_set, err);
+}
+
+enum lun_code
+lun_model_store_parked(struct lun_model_store *store, const char *projection,
+    struct lun_text model_id, int64_t after, size_t limit,
+    lun_set_aside_fn *item, void *arg, struct lun_err *err)
+{
+	return store->ops->parked(
+	    store, projection, model_id, after, limit, item, arg, err);
+}
+
+enum lun_code
+lun_model_store_parked_ids(struct lun_model_store *store,
+    const char *projection, lun_text_fn *id, void *arg, struct lun_err *err)
+{
+	return store->ops->parked_ids(store, projection, id, arg, err);
+}
+
+enum lun_code
+lun_model_store_skipped(struct lun_model_store *store, const char *projection,
+    size_t limit, lun_set_aside_fn *item, void *arg, struct lun_err *err)
+{
+	return store->ops->skipped(store, projection, limit, item, arg, err);
+}
+
+/* ---- administration ---------------------------------------------------- */
+
+enum lun_code
+lun_model_store_request_post(struct lun_model_store *store,
+    const struct lun_request *request, int64_t *number, struct lun_err *err)
+{
+	return store->ops->request_post(store, request, number, err);
+}
+
+enum lun_code
+lun_model_store_request_next(struct lun_model_store *store,
+    const char *projection, struct lun_request *request, struct lun_err *err)
+{
+	return store->ops->request_next(store, projection, request, err);
+}
+
+enum lun_code
+lun_model_store_request_finish(struct lun_model_store *store, int64_t number,
+    enum lun_code outcome, const char *message, struct lun_err *err)
+{
+	return store->ops->request_finish(store, number, outcome, message, err);
+}
+
+enum lun_code
+lun_model_store_request_result(struct lun_model_store *store, int64_t number,
+    bool withdraw, struct lun_err *err)
+{
+	return store->ops->request_result(store, number, withdraw, err);
+}
+
+enum lun_code
+lun_model_store_publish(struct lun_model_store *store,
+    const struct lun_heartbeat *heartbeats, size_t count, struct lun_err *err)
+{
+	return store->ops->publish(store, heartbeats, count, err);
+}
+
+enum lun_code
+lun_model_store_heartbeat(struct lun_model_store *store, const char *projection,
+    struct lun_heartbeat *heartbeat, struct lun_err *err)
+{
+	return store->ops->heartbeat(store, projection, heartbeat, err);
+}
+
+void
+lun_model_store_tend(struct lun_model_store *store)
+{
+	if (store->ops->tend != NULL)
+		store->ops->tend(store);
+}

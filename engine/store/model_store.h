@@ -1,0 +1,402 @@
+/*
+ * model_store.h - the contract of a model store, and how the engine calls it.
+ *
+ * A struct lun_model_store is one connection: used by one thread at a time.
+ * Ownership of a projection belongs to the connection that acquired it; the
+ * fence it was given is what other connections of the same engine commit with.
+ *
+ * There is one call that moves a checkpoint, lun_model_store_commit(), and it
+ * takes everything that moves with it. Every commit and every administrative
+ * change is checked against the expected revision and the fence and raises the
+ * revision by one.
+ *
+ * LUN_UNAVAILABLE means "locked or away, nothing was written, try again";
+ * LUN_TIMEOUT "lost on the way, whether it was written is not known".
+ */
+
+#ifndef LUN_STORE_MODEL_STORE_H
+#define LUN_STORE_MODEL_STORE_H
+
+#include <stdatomic.h>
+
+#include "base/text.h"
+#include "data/event.h"
+#include "data/position.h"
+#include "data/row.h"
+#include "data/schema.h"
+#include "lunette.h"
+#include "query/query.h"
+#include "store/event_store.h"
+
+#define LUN_MODEL_STORE_ABI  1
+#define LUN_MODEL_ID_MAX     1000 /* bytes */
+#define LUN_SCRIPT_HASH_SIZE 33   /* 32 hexadecimal digits */
+#define LUN_OWNER_SIZE       128
+
+/* What the store knows of a projection. */
+struct lun_checkpoint {
+	int version; /* of the projection that the models belong to */
+	struct lun_position position;
+	int64_t revision;
+	int64_t fence;
+	bool paused;
+	char identity[LUN_IDENTITY_SIZE]; /* event store; "" before the first */
+	char script_hash[LUN_SCRIPT_HASH_SIZE]; /* of the last commit */
+	int64_t script_count; /* scripts that built the models */
+	int64_t committed_at; /* microseconds; 0: never */
+	uint64_t parked_count;
+	uint64_t skipped_count;
+	struct lun_buffer
+	    source_state;         /* owned; free with the function below */
+	struct lun_buffer schema; /* as lun_schema_describe() gives it */
+};
+
+void lun_checkpoint_free(struct lun_checkpoint *checkpoint);
+
+struct lun_model_write {
+	struct lun_text id;
+	struct lun_text row; /* packed; bytes NULL: delete the model */
+	bool is_new;         /* a hint: the store has no model of this id */
+};
+
+/* An event set aside: parked to be retried, or skipped for good. */
+struct lun_set_aside {
+	int64_t number; /* given by the store; rises with every event parked */
+	struct lun_text model_id; /* may be absent for a skipped event */
+	struct lun_event event;
+	struct lun_text error;
+	int64_t at; /* microseconds since 1970 UTC */
+};
+
+/* A parked event that failed again, and how. */
+struct lun_new_error {
+	int64_t number;
+	struct lun_text error;
+};
+
+/* Everything that one commit changes. */
+struct lun_write_set {
+	const struct lun_schema *schema;
+	const struct lun_model_write *models; /* each id at most once */
+	size_t model_count;
+	const struct lun_set_aside *parked;
+	size_t parked_count;
+	const struct lun_set_aside *skipped;
+	size_t skipped_count;
+	const int64_t *unparked; /* numbers of parked events to remove */
+	size_t unparked_count;
+	const struct lun_new_error *new_errors; /* of parked events that stay */
+	size_t new_error_count;
+
+	struct lun_position position;
+	struct lun_text source_state;
+	const char *identity;
+	const char *script_hash;
+	int64_t expected_revision;
+	int64_t fence;
+};
+
+/* Says which version of a projection an administrative change expects. */
+struct lun_guard {
+	int64_t expected_revision;
+	int64_t fence;
+};
+
+/* A message from another process to the engine that runs a projection. */
+struct lun_request {
+	int64_t number;
+	char projection[LUN_NAME_MAX + 1];
+	enum lun_request_kind kind;
+	char argument[LUN_MODEL_ID_MAX + 1]; /* "" for none */
+};
+
+/* What a running engine publishes about a projection. */
+struct lun_heartbeat {
+	char projection[LUN_NAME_MAX + 1];
+	char owner[LUN_OWNER_SIZE]; /* who runs it: host, process */
+	char state[24];
+	char waiting_for[128]; /* "" or what it waits for, in words */
+	char last_error[512];
+	double events_per_second;
+	int64_t at; /* microseconds since 1970 UTC */
+};
+
+/* The base every driver's own struct starts with. */
+struct lun_model_store {
+	const struct lun_model_store_ops *ops;
+};
+
+/* row is packed in the schema's order and borrowed for the call. */
+typedef enum lun_code lun_model_fn(
+    void *arg, struct lun_text id, struct lun_text row, struct lun_err *err);
+/*
+ * A row of a query: count values, one for each selected column (or id and
+ * every field). At a place inside json a value has the kind that it has there;
+ * objects and arrays come as LUN_VALUE_JSON.
+ */
+typedef enum lun_code lun_result_fn(void *arg, const struct lun_value *values,
+    size_t count, struct lun_err *err);
+typedef enum lun_code lun_name_fn(
+    void *arg, const char *projection, struct lun_err *err);
+typedef enum lun_code lun_set_aside_fn(
+    void *arg, const struct lun_set_aside *item, struct lun_err *err);
+typedef enum lun_code lun_text_fn(
+    void *arg, struct lun_text text, struct lun_err *err);
+
+struct lun_model_store_ops {
+	const char *scheme;
+	const char *alias; /* another scheme for it, or NULL */
+	unsigned abi;
+
+	/* rest is the URL without "scheme:". An absent store is created. */
+	enum lun_code (*open)(const char *rest,
+	    const struct lun_store_options *options,
+	    struct lun_model_store **out, struct lun_err *err);
+	enum lun_code (*connect)(struct lun_model_store *store,
+	    struct lun_model_store **out, struct lun_err *err);
+	/*
+	 * The same for a second thread of one owner, where connections are
+	 * dear: it may wait for calls of the first. NULL: as connect.
+	 */
+	enum lun_code (*connect_beside)(struct lun_model_store *store,
+	    struct lun_model_store **out, struct lun_err *err);
+	/* Never fails; releases what this connection owns. */
+	void (*close)(struct lun_model_store *store);
+
+	/*
+	 * Become the owner. LUN_HELD if another connection is; holder then has
+	 * its words. The fence is higher than any before. The projection need
+	 * not exist yet. time_to_live_ms matters to stores with leases only.
+	 */
+	enum lun_code (*acquire)(struct lun_model_store *store,
+	    const char *projection, const char *owner, int64_t time_to_live_ms,
+	    int64_t *fence, char holder[LUN_OWNER_SIZE], struct lun_err *err);
+	/* From any connection. LUN_CONFLICT if the fence is another's now. */
+	enum lun_code (*renew)(struct lun_model_store *store,
+	    const char *projection, int64_t fence, int64_t time_to_live_ms,
+	    struct lun_err *err);
+	void (*release)(struct lun_model_store *store, const char *projection,
+	    int64_t fence);
+
+	/*
+	 * Make the projection exist: table <projection>__v<version>, view
+	 * <projection>, indexes (or see index below), checkpoint at the start.
+	 * Called by the owner.
+	 * Does nothing if it is there with the same version and schema text.
+	 * LUN_CONFIG if the version or the schema differs; the message says
+	 * which and to run "lunette rebuild NAME" (higher version) or to raise
+	 * the version (same version, other schema; name the first difference).
+	 */
+	enum lun_code (*define)(struct lun_model_store *store,
+	    const struct lun_schema *schema, int64_t fence,
+	    struct lun_err *err);
+	/*
+	 * In one transaction drop the projection's tables of any version, its
+	 * parked and skipped events, and define it anew with this schema, not
+	 * paused.
+	 */
+	enum lun_code (*reset)(struct lun_model_store *store,
+	    const struct lun_schema *schema, struct lun_guard guard,
+	    struct lun_err *err);
+	/*
+	 * Make the declared indexes that are missing, once the projection has
+	 * caught up: beside its commits, from any thread, beside another call.
+	 * That may take long; it ends with LUN_AGAIN soon after stop was set.
+	 * stop NULL: it takes no longer than other calls may, or fails.
+	 * Without this method define has made them.
+	 */
+	enum lun_code (*index)(struct lun_model_store *store,
+	    const struct lun_schema *schema, const atomic_bool *stop,
+	    struct lun_err *err);
+	/* Forget everything about it. */
+	enum lun_code (*drop)(struct lun_model_store *store,
+	    const char *projection, struct lun_guard guard,
+	    struct lun_err *err);
+
+	/* LUN_NOTFOUND for a projection that was never defined. */
+	enum lun_code (*checkpoint)(struct lun_model_store *store,
+	    const char *projection, struct lun_checkpoint *checkpoint,
+	    struct lun_err *err);
+	enum lun_code (*set_position)(struct lun_model_store *store,
+	    const char *projection, struct lun_position position,
+	    struct lun_text source_state, struct lun_guard guard,
+	    struct lun_err *err);
+	enum lun_code (*set_paused)(struct lun_model_store *store,
+	    const char *projection, bool paused, struct lun_guard guard,
+	    struct lun_err *err);
+	/* Names of all projections, in order. */
+	enum lun_code (*list)(struct lun_model_store *store, lun_name_fn *name,
+	    void *arg, struct lun_err *err);
+
+	/* Calls back for each of the ids that has a model, in any order. */
+	enum lun_code (*load)(struct lun_model_store *store,
+	    const struct lun_schema *schema, const struct lun_text *ids,
+	    size_t count, lun_model_fn *model, void *arg, struct lun_err *err);
+	enum lun_code (*query)(struct lun_model_store *store,
+	    const struct lun_schema *schema, const struct lun_query *query,
+	    lun_result_fn *result, void *arg, struct lun_err *err);
+
+	/*
+	 * Write all of it and the checkpoint, or nothing. LUN_CONFLICT if the
+	 * stored revision or fence is another. LUN_TIMEOUT: the store was lost
+	 * while it committed, and may even commit later; whoever acquires the
+	 * projection anew puts an end to that, and the checkpoint then tells.
+	 */
+	enum lun_code (*commit)(struct lun_model_store *store,
+	    const struct lun_write_set *write_set, struct lun_err *err);
+
+	/* Parked events by number, above after; absent id: of all models. */
+	enum lun_code (*parked)(struct lun_model_store *store,
+	    const char *projection, struct lun_text model_id, int64_t after,
+	    size_t limit, lun_set_aside_fn *item, void *arg,
+	    struct lun_err *err);
+	/* The model ids that have parked events, each once. */
+	enum lun_code (*parked_ids)(struct lun_model_store *store,
+	    const char *projection, lun_text_fn *id, void *arg,
+	    struct lun_err *err);
+	/* The latest skipped events, latest first. */
+	enum lun_code (*skipped)(struct lun_model_store *store,
+	    const char *projection, size_t limit, lun_set_aside_fn *item,
+	    void *arg, struct lun_err *err);
+
+	/* Leave a request for the owner. */
+	enum lun_code (*request_post)(struct lun_model_store *store,
+	    const struct lun_request *request, int64_t *number,
+	    struct lun_err *err);
+	/* The oldest waiting one for a projection. LUN_NOTFOUND. */
+	enum lun_code (*request_next)(struct lun_model_store *store,
+	    const char *projection, struct lun_request *request,
+	    struct lun_err *err);
+	/* Answer it; outcome LUN_OK or a failure with its message. */
+	enum lun_code (*request_finish)(struct lun_model_store *store,
+	    int64_t number, enum lun_code outcome, const char *message,
+	    struct lun_err *err);
+	/*
+	 * LUN_AGAIN while it waits; else the outcome, described in err, and
+	 * the request is forgotten. withdraw: forget it even while it waits.
+	 */
+	enum lun_code (*request_result)(struct lun_model_store *store,
+	    int64_t number, bool withdraw, struct lun_err *err);
+
+	/* Replace the heartbeats of these projections. */
+	enum lun_code (*publish)(struct lun_model_store *store,
+	    const struct lun_heartbeat *heartbeats, size_t count,
+	    struct lun_err *err);
+	/* LUN_NOTFOUND. */
+	enum lun_code (*heartbeat)(struct lun_model_store *store,
+	    const char *projection, struct lun_heartbeat *heartbeat,
+	    struct lun_err *err);
+
+	/*
+	 * Do now what a commit would have to do for the store one day, so that
+	 * none has to. Called ten times a second while nobody is catching up,
+	 * over a connection of its own. NULL: there is nothing of that kind.
+	 */
+	void (*tend)(struct lun_model_store *store);
+};
+
+/*
+ * What every driver answers alike. A projection that is not there has
+ * revision 0, a new one 1; a fence that was never handed out owns nothing.
+ */
+enum lun_code lun_model_store_check_fence(const char *projection, int64_t fence,
+    int64_t stored, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_model_store_check_guard(const char *projection,
+    struct lun_guard guard, int64_t revision, int64_t fence,
+    struct lun_err *err) LUN_MUSTCHECK;
+/* For define: the stored version and schema text against the wanted ones. */
+enum lun_code lun_model_store_check_schema(const struct lun_schema *schema,
+    int version, struct lun_text described, struct lun_err *err) LUN_MUSTCHECK;
+
+/* The drivers there are. */
+extern const struct lun_model_store_ops lun_memory_models;
+extern const struct lun_model_store_ops lun_sqlite_models;
+extern const struct lun_model_store_ops lun_postgres_models;
+/* faulty+URL?fail=KIND:N wraps the store of URL; see stores/README.md. */
+extern const struct lun_model_store_ops lun_faulty_models;
+
+/*
+ * The engine calls drivers only through these; each does what the method of
+ * its name promises. They check what callers hand in: a model id is 1 to
+ * LUN_MODEL_ID_MAX bytes without NUL (LUN_INVALID).
+ */
+enum lun_code lun_model_store_open(const char *url,
+    const struct lun_store_options *options, struct lun_model_store **out,
+    struct lun_err *err) LUN_MUSTCHECK;
+/* NULL is allowed. */
+enum lun_code lun_model_store_connect(struct lun_model_store *store,
+    struct lun_model_store **out, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_model_store_connect_beside(struct lun_model_store *store,
+    struct lun_model_store **out, struct lun_err *err) LUN_MUSTCHECK;
+void lun_model_store_close(struct lun_model_store *store);
+enum lun_code lun_model_store_acquire(struct lun_model_store *store,
+    const char *projection, const char *owner, int64_t time_to_live_ms,
+    int64_t *fence, char holder[LUN_OWNER_SIZE],
+    struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_model_store_renew(struct lun_model_store *store,
+    const char *projection, int64_t fence, int64_t time_to_live_ms,
+    struct lun_err *err) LUN_MUSTCHECK;
+void lun_model_store_release(
+    struct lun_model_store *store, const char *projection, int64_t fence);
+enum lun_code lun_model_store_define(struct lun_model_store *store,
+    const struct lun_schema *schema, int64_t fence,
+    struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_model_store_reset(struct lun_model_store *store,
+    const struct lun_schema *schema, struct lun_guard guard,
+    struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_model_store_index(struct lun_model_store *store,
+    const struct lun_schema *schema, const atomic_bool *stop,
+    struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_model_store_drop(struct lun_model_store *store,
+    const char *projection, struct lun_guard guard,
+    struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_model_store_checkpoint(struct lun_model_store *store,
+    const char *projection, struct lun_checkpoint *checkpoint,
+    struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_model_store_set_position(struct lun_model_store *store,
+    const char *projection, struct lun_position position,
+    struct lun_text source_state, struct lun_guard guard,
+    struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_model_store_set_paused(struct lun_model_store *store,
+    const char *projection, bool paused, struct lun_guard guard,
+    struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_model_store_list(struct lun_model_store *store,
+    lun_name_fn *name, void *arg, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_model_store_load(struct lun_model_store *store,
+    const struct lun_schema *schema, const struct lun_text *ids, size_t count,
+    lun_model_fn *model, void *arg, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_model_store_query(struct lun_model_store *store,
+    const struct lun_schema *schema, const struct lun_query *query,
+    lun_result_fn *result, void *arg, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_model_store_commit(struct lun_model_store *store,
+    const struct lun_write_set *write_set, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_model_store_parked(struct lun_model_store *store,
+    const char *projection, struct lun_text model_id, int64_t after,
+    size_t limit, lun_set_aside_fn *item, void *arg,
+    struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_model_store_parked_ids(struct lun_model_store *store,
+    const char *projection, lun_text_fn *id, void *arg,
+    struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_model_store_skipped(struct lun_model_store *store,
+    const char *projection, size_t limit, lun_set_aside_fn *item, void *arg,
+    struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_model_store_request_post(struct lun_model_store *store,
+    const struct lun_request *request, int64_t *number,
+    struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_model_store_request_next(struct lun_model_store *store,
+    const char *projection, struct lun_request *request,
+    struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_model_store_request_finish(struct lun_model_store *store,
+    int64_t number, enum lun_code outcome, const char *message,
+    struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_model_store_request_result(struct lun_model_store *store,
+    int64_t number, bool withdraw, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_model_store_publish(struct lun_model_store *store,
+    const struct lun_heartbeat *heartbeats, size_t count,
+    struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_model_store_heartbeat(struct lun_model_store *store,
+    const char *projection, struct lun_heartbeat *heartbeat,
+    struct lun_err *err) LUN_MUSTCHECK;
+void lun_model_store_tend(struct lun_model_store *store);
+
+#endif

@@ -1,0 +1,190 @@
+/* rows_as_json.c - rows of a model store as JSON. */
+
+#include "store/rows_as_json.h"
+
+#include <assert.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "store/model_store.h"
+#include "json/scan.h"
+#include "json/write.h"
+
+void
+lun_result_value(struct lun_buffer *out, const struct lun_value *value)
+{
+	char timestamp[LUN_TIMESTAMP_LENGTH + 1];
+
+	switch (value->kind) {
+	case LUN_VALUE_NULL:
+		lun_buffer_add_text(out, LUN_TEXT("null"));
+		break;
+	case LUN_VALUE_TEXT:
+		lun_json_write_string(out, value->text);
+		break;
+	case LUN_VALUE_INTEGER:
+		lun_json_write_integer(out, value->integer);
+		break;
+	case LUN_VALUE_NUMBER:
+		lun_json_write_number(out, value->number);
+		break;
+	case LUN_VALUE_BOOLEAN:
+		lun_buffer_add_text(
+		    out, value->integer ? LUN_TEXT("true") : LUN_TEXT("false"));
+		break;
+	case LUN_VALUE_TIMESTAMP:
+		lun_timestamp_format(value->integer, timestamp);
+		lun_json_write_string(out, lun_text_of(timestamp));
+		break;
+	case LUN_VALUE_JSON:
+		lun_buffer_add_text(out, value->text);
+		break;
+	}
+}
+
+static void
+add_name(struct lun_buffer *out, struct lun_text name)
+{
+	lun_json_write_string(out, name);
+	lun_buffer_add_byte(out, ':');
+}
+
+static void
+add_member(
+    struct lun_buffer *out, struct lun_text name, const struct lun_value *value)
+{
+	lun_buffer_add_byte(out, ',');
+	add_name(out, name);
+	lun_result_value(out, value);
+}
+
+static void
+begin_model(struct lun_buffer *out, const struct lun_value *id)
+{
+	lun_buffer_add_byte(out, '{');
+	add_name(out, LUN_TEXT("id"));
+	lun_result_value(out, id);
+}
+
+/* The members of a model, but for one that would be a second "id". */
+static void
+add_own_members(struct lun_buffer *out, struct lun_text model)
+{
+	struct lun_json_member member;
+
+	while (lun_json_next_member(&model, &member)) {
+		if (lun_json_find(&member, 1, "id") != NULL)
+			continue;
+		lun_buffer_add_text(out, LUN_TEXT(",\""));
+		lun_buffer_add_text(out, member.key);
+		lun_buffer_add_text(out, LUN_TEXT("\":"));
+		lun_buffer_add_text(out, member.value);
+	}
+}
+
+static void
+add_whole_model(struct lun_buffer *out, const struct lun_value *model)
+{
+	if (model->kind == LUN_VALUE_JSON && model->text.length > 0 &&
+	    model->text.bytes[0] == '{')
+		add_own_members(out, model->text);
+	else
+		add_member(out, LUN_TEXT("model"), model);
+}
+
+static void
+add_field(struct lun_buffer *out, const struct lun_schema *schema, size_t field,
+    const struct lun_value *value)
+{
+	if (schema->whole_json)
+		add_whole_model(out, value);
+	else
+		add_member(out, lun_text_of(schema->fields[field].name), value);
+}
+
+void
+lun_result_model(struct lun_buffer *out, const struct lun_schema *schema,
+    struct lun_text id, struct lun_text row)
+{
+	struct lun_value value = {.kind = LUN_VALUE_TEXT, .text = id};
+
+	begin_model(out, &value);
+	for (size_t i = 0; i < schema->field_count; i++)
+		if (lun_row_next(&row, &value))
+			add_field(out, schema, i, &value);
+	lun_buffer_add_byte(out, '}');
+}
+
+/* ---- queries ----------------------------------------------------------- */
+
+struct listing {
+	struct lun_buffer *out;
+	const struct lun_schema *schema;
+	const struct lun_query *query;
+	bool begun;
+};
+
+static void
+add_selected(struct lun_buffer *out, const struct lun_query *query,
+    const struct lun_value *values)
+{
+	for (size_t i = 0; i < query->select_count; i++) {
+		lun_buffer_add_byte(out, i == 0 ? '{' : ',');
+		add_name(out, query->select[i].name);
+		lun_result_value(out, &values[i]);
+	}
+	lun_buffer_add_byte(out, '}');
+}
+
+static void
+add_every_field(struct lun_buffer *out, const struct lun_schema *schema,
+    const struct lun_value *values)
+{
+	begin_model(out, &values[0]);
+	for (size_t i = 0; i < schema->field_count; i++)
+		add_field(out, schema, i, &values[i + 1]);
+	lun_buffer_add_byte(out, '}');
+}
+
+static enum lun_code
+add_row(void *arg, const struct lun_value *values, size_t count,
+    struct lun_err *err)
+{
+	struct listing *listing = arg;
+	const struct lun_query *query = listing->query;
+
+	if (listing->begun)
+		lun_buffer_add_byte(listing->out, ',');
+	listing->begun = true;
+	if (query->select_count > 0) {
+		assert(count == query->select_count);
+		add_selected(listing->out, query, values);
+	} else {
+		assert(count == listing->schema->field_count + 1);
+		add_every_field(listing->out, listing->schema, values);
+	}
+	(void)count;
+	if (listing->out->failed)
+		return lun_fail(
+		    err, LUN_NOMEM, "listing models: out of memory");
+	return LUN_OK;
+}
+
+enum lun_code
+lun_result_query(struct lun_model_store *store, const struct lun_schema *schema,
+    const struct lun_query *query, struct lun_buffer *out, struct lun_err *err)
+{
+	struct listing listing = {.out = out, .schema = schema, .query = query};
+	enum lun_code code;
+
+	lun_buffer_add_byte(out, '[');
+	code =
+	    lun_model_store_query(store, schema, query, add_row, &listing, err);
+	if (code != LUN_OK)
+		return code;
+	lun_buffer_add_byte(out, ']');
+	if (out->failed)
+		return lun_fail(
+		    err, LUN_NOMEM, "listing models: out of memory");
+	return LUN_OK;
+}

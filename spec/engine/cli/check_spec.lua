@@ -1,0 +1,75 @@
+local workplace = require "spec.engine.cli.workplace"
+
+describe("lunette check", function()
+  local place
+
+  before_each(function()
+    place = workplace.new()
+    place.env.LUNETTE_EVENTS = "sqlite:/no/such/folder/x.db"
+    place:counter()
+  end)
+
+  it("says what a script is, and opens no store", function()
+    assert.equal("projections/counter.lua: counter version 1: "
+      .. "note text, total integer\n",
+      place:done { "check", "projections/counter.lua" })
+  end)
+
+  it("checks a folder, by default the one of the scripts", function()
+    local one = place:done { "check", "projections" }
+    assert.equal(one, place:done { "check" })
+    place:write("projections/counter_spec.lua", "not a script")
+    assert.equal(one, place:done { "check" })
+  end)
+
+  it("describes scripts to programs", function()
+    local out = place:done { "check", "--json" }
+    assert.matches('^%[\n{"name":"counter","version":1,"fields":'
+      .. '{"note":"text","total":"integer"},"handles":%["Counted"%],', out)
+  end)
+
+  it("names file, line and field of a mistake, for every file", function()
+    place:write("projections/a.lua", "\nreturn {")
+    place:write("projections/b.lua",
+      "return {\n  name = 'b',\n  version = 0,\n}")
+    local code, out, err = place:run { "check" }
+    assert.equal(1, code)
+    assert.matches("projections/counter.lua: counter", out, 1, true)
+    assert.matches("projections/a.lua:2: ", err, 1, true)
+    assert.matches("projections/b.lua:3: version: ", err, 1, true)
+  end)
+
+  it("shows where a script raised an error", function()
+    place:write("projections/a.lua", "local function deep()\n"
+      .. "  error 'no good'\nend\ndeep()\n")
+    local code, _, err = place:run { "check", "projections/a.lua" }
+    assert.equal(1, code)
+    assert.matches("projections/a.lua:2: no good\n", err, 1, true)
+    assert.matches("    [^\n]*projections/a.lua:4", err)
+  end)
+
+  it("refuses one name twice, unless the files are named", function()
+    place:write("projections/other.lua", place:read "projections/counter.lua")
+    local code, out, err = place:run { "check" }
+    assert.equal(1, code)
+    assert.matches("projections/counter.lua: counter", out, 1, true)
+    assert.equal("projections/other.lua: its name is taken by "
+      .. "projections/counter.lua: give one of them another name\n", err)
+    place:done { "check", "projections/counter.lua", "projections/other.lua" }
+  end)
+
+  it("says that there is no script", function()
+    os.remove(place:path "projections/counter.lua")
+    local code, out, err = place:run { "check" }
+    assert.same({ 1, "" }, { code, out })
+    assert.matches("there is no script in projections;", err, 1, true)
+    code, out = place:run { "check", "projections", "--json" }
+    assert.same({ 1, "[]\n" }, { code, out })
+  end)
+
+  it("says which file is missing", function()
+    local code, _, err = place:run { "check", "absent.lua" }
+    assert.equal(1, code)
+    assert.equal("absent.lua: No such file or directory\n", err)
+  end)
+end)

@@ -1,0 +1,76 @@
+local workplace = require "spec.engine.cli.workplace"
+
+describe("lunette events", function()
+  local place
+
+  setup(function()
+    place = workplace.new()
+    place.env.LUNETTE_MODELS = false
+    for i = 1, 3 do
+      place:done { "append", "--stream", "s" .. i % 2, "--type", "T" .. i,
+        "--data", tostring(i) }
+    end
+  end)
+
+  local function positions(...)
+    local list = {}
+    for line in place:done({ "events", "--json", ... }):gmatch "[^\n]+" do
+      list[#list + 1] = line:match '"position":"(%d+)"'
+    end
+    return table.concat(list, " ")
+  end
+
+  it("prints a table, without a model store", function()
+    local out = place:done { "events", "--limit", "1" }
+    assert.matches("^position +recorded_at +stream +version +type +data", out)
+    assert.matches("\n1 +%S+Z +s1 +1 +T1 +1 ", out)
+  end)
+
+  it("prints an object a line for programs", function()
+    local out = place:done { "events", "--json" }
+    assert.matches('^{"position":"1","id":"%x+%-[%x-]+","stream":"s1",'
+      .. '"version":1,"type":"T1","recorded_at":"[^"]+Z","data":1,'
+      .. '"metadata":null}\n', out)
+  end)
+
+  it("keeps to a line where the data has several", function()
+    local other = workplace.new()
+    other.env.LUNETTE_MODELS = false
+    other:done { "append", "--stream", "s", "--type", "T", "--data",
+      '{\n  "a": "b\\n",\r\n  "c": [1,\n2]\n}' }
+    local out = other:done { "events", "--json" }
+    assert.matches('"data":{   "a": "b\\n",    "c": [1, 2] },', out, 1, true)
+    assert.matches("^[^\n]+\n$", out)
+  end)
+
+  it("selects by stream, type, position and number", function()
+    assert.equal("1 2 3", positions())
+    assert.equal("1 3", positions("--stream", "s1"))
+    assert.equal("2", positions("--type", "T2"))
+    assert.equal("2 3", positions("--after", "1"))
+    assert.equal("2", positions("--after", "1", "--limit", "1"))
+    assert.equal("1 2 3", positions("--limit", "0"))
+    assert.equal("", positions("--stream", "none"))
+  end)
+
+  it("has nothing to print past the end", function()
+    assert.equal("", positions("--after", "3"))
+    assert.equal("", positions("--after", "999"))
+    assert.matches("^position[^\n]*\n$", place:done { "events", "--after",
+      "999" })
+  end)
+
+  it("shows what is nested as deeply as may be", function()
+    local deepest = ("["):rep(100) .. ("]"):rep(100)
+    place:done { "append", "--stream", "deep", "--type", "T",
+      "--data", deepest }
+    assert.matches(deepest, place:done { "events", "--stream", "deep" }, 1,
+      true)
+  end)
+
+  it("refuses what is no position", function()
+    local code, _, err = place:run { "events", "--after", "here" }
+    assert.equal(1, code)
+    assert.matches('"here"', err, 1, true)
+  end)
+end)

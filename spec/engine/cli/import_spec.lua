@@ -1,0 +1,229 @@
+local helper = require "spec.helper"
+local workplace = require "spec.engine.cli.workplace"
+
+local function line(n, more)
+  return ('{"stream":"s","type":"T","data":{"n":%d}%s}\n'):format(n,
+    more or "")
+end
+
+describe("lunette import", function()
+  local place
+
+  before_each(function()
+    place = workplace.new()
+  end)
+
+  local function stored(what, where)
+    if not io.open(place:path "bank.db") then
+      return "0"
+    end
+    return place:sql("bank.db", ("SELECT %s FROM events WHERE %s"):format(
+      what or "count(*)", where or "true"))
+  end
+
+  it("appends every line of a file", function()
+    place:write("a.jsonl", line(1) .. "\n" .. line(2) .. line(3):sub(1, -2))
+    local code, out, err = place:run { "import", "a.jsonl" }
+    assert.same({ 0, "a.jsonl: 3 events added\n", "" }, { code, out, err })
+    assert.equal('{"n":3}', stored("data", "version = 3"))
+  end)
+
+  it("reads standard input, plain or gzip, in several members", function()
+    place:write("a.jsonl", line(1))
+    place:write("b.jsonl", line(2))
+    local code = helper.run(("cd %s && (gzip -c a.jsonl; gzip -c b.jsonl) | "
+      .. "%s import -e sqlite:bank.db -"):format(place.folder, helper.lunette))
+    assert.equal(0, code)
+    place:done({ "import", "-" }, { stdin = line(3) })
+    assert.equal("3", stored())
+  end)
+
+  it("takes all that an event may have", function()
+    place:write("a.jsonl", '{"stream":"caf\\u00e9 \\"x\\"","type":"T",'
+      .. '"data":null,"metadata":{"by":"me"},"id":"e1","version":1,'
+      .. '"at":"2020-01-01T02:00:00.5+02:00"}\n'
+      .. '{"stream":"t","type":"T","data":1,"at":1600000000000000}\n')
+    place:done { "import", "a.jsonl" }
+    assert.equal('e1|café "x"|1|null|{"by":"me"}|1577836800500000',
+      stored("id, stream, version, data, metadata, recorded_at",
+        "position = 1"))
+    assert.equal("1600000000000000", stored("recorded_at", "position = 2"))
+  end)
+
+  it("adds lines with ids once", function()
+    place:write("a.jsonl", line(1, ',"id":"e1"') .. line(2, ',"id":"e2"'))
+    place:done { "import", "a.jsonl" }
+    place:write("a.jsonl", line(1, ',"id":"e1"') .. line(3, ',"id":"e3"'))
+    assert.equal("a.jsonl: 1 events added, 1 there already\n",
+      place:done { "import", "a.jsonl" })
+    assert.equal("3", stored())
+  end)
+
+  local bad = {
+    ["it is not JSON"] = { "nonsense", "invalid JSON at byte 1" },
+    ["it is no object"] = { "[1]", "it is not a JSON object" },
+    ["a member is missing"] = {
+      '{"stream":"s","data":1}', '"type" is missing' },
+    ["a member is unknown"] = {
+      line(1, ',"tpye":1'), 'there is no member "tpye"' },
+    ["a member is of another type"] = {
+      '{"stream":5,"type":"T","data":1}', '"stream" must be a string' },
+    ["its time is none"] = { line(1, ',"at":"noon"'), '"at" must be a time' },
+    ["its version is none"] = {
+      line(1, ',"version":0'), '"version" must be' },
+    ["a member comes twice"] = {
+      '{"stream":"s","stream":"t","type":"T","data":1}', "duplicate" },
+    ["its version does not fit"] = {
+      line(9, ',"version":9'), "stream s is at version 1, expected 8" },
+    ["a name is empty"] = {
+      '{"stream":"","type":"T","data":1}', "stream is empty" },
+  }
+
+  for what, case in pairs(bad) do
+    it("lands nothing of a file if of a line " .. what, function()
+      place:write("a.jsonl", line(1) .. case[1]:gsub("\n", "") .. "\n")
+      local code, out, err = place:run { "import", "a.jsonl" }
+      assert.same({ 1, "" }, { code, out })
+      assert.matches("^lunette import: a.jsonl: line 2: [^\n]+\n$", err)
+      assert.matches(case[2], err, 1, true)
+      assert.equal("0", stored())
+    end)
+  end
+
+  it("leaves bad lines out and goes on if asked to", function()
+    place:write("a.jsonl", line(1) .. "nonsense\n" .. line(2)
+      .. line(9, ',"version":9') .. line(3))
+    local code, out, err = place:run { "import", "--keep-going", "a.jsonl" }
+    assert.equal(1, code)
+    assert.equal("a.jsonl: 3 events added, 2 bad lines left out\n", out)
+    assert.matches("a.jsonl: line 2: ", err, 1, true)
+    assert.matches("a.jsonl: line 4: ", err, 1, true)
+    assert.matches("2 bad lines were left out", err, 1, true)
+    assert.equal("3", stored())
+  end)
+
+  it("tells of bad lines in their order", function()
+    local conflict = line(9, ',"version":9')
+    local order = { conflict, "nonsense\n", conflict, line(1), "nonsense\n",
+      conflict, conflict, "nonsense\n", line(2), "nonsense\n" }
+    place:write("a.jsonl", table.concat(order))
+    local _, _, err = place:run { "import", "--keep-going", "a.jsonl" }
+    local told = {}
+    for number in err:gmatch "a.jsonl: line (%d+): " do
+      told[#told + 1] = number
+    end
+    assert.equal("1 2 3 5 6 7 8 10", table.concat(told, " "))
+    assert.equal("2", stored())
+    _, _, err = place:run { "import", "a.jsonl" }
+    assert.matches("a.jsonl: line 1: ", err, 1, true)
+  end)
+
+  it("tells of any number of bad lines", function()
+    place:write("a.jsonl", line(1) .. ("nonsense\n"):rep(2500) .. line(2))
+    local code, out, err = place:run { "import", "--keep-going", "a.jsonl" }
+    assert.same({ 1, "a.jsonl: 2 events added, 2,500 bad lines left out\n" },
+      { code, out })
+    assert.equal(2500, select(2, err:gsub("a.jsonl: line %d+: ", "")))
+  end)
+
+  it("names the line to blame in a batch of many", function()
+    local lines = {}
+    for i = 1, 7000 do
+      lines[i] = line(i, ',"version":' .. (i == 6123 and 9 or i))
+    end
+    place:write("a.jsonl", table.concat(lines))
+    local code, _, err = place:run { "import", "a.jsonl" }
+    assert.equal(1, code)
+    assert.matches("a.jsonl: line 6123: stream s is at version 6122", err, 1,
+      true)
+    assert.equal("0", stored())
+  end)
+
+  it("keeps whole files before the one that is bad", function()
+    place:write("a.jsonl", line(1))
+    place:write("b.jsonl", line(2) .. "nonsense\n")
+    local code, out = place:run { "import", "a.jsonl", "b.jsonl" }
+    assert.same({ 1, "a.jsonl: 1 events added\n" }, { code, out })
+    assert.equal("1", stored())
+  end)
+
+  describe("given damaged input", function()
+    local packed
+
+    before_each(function()
+      local lines = {}
+      for i = 1, 20000 do
+        lines[i] = line(i * 7919 % 100003)
+      end
+      place:write("a.jsonl", table.concat(lines))
+      assert(helper.run { "gzip", place:path "a.jsonl" } == 0)
+      packed = place:read "a.jsonl.gz"
+    end)
+
+    it("refuses gzip data that ends too early", function()
+      place:write("a.jsonl.gz", packed:sub(1, #packed // 2))
+      local code, _, err = place:run { "import", "a.jsonl.gz" }
+      assert.equal(1, code)
+      assert.matches("a.jsonl.gz: it ends in the middle", err, 1, true)
+      assert.equal("0", stored())
+    end)
+
+    it("refuses gzip data without its checksum", function()
+      place:write("a.jsonl.gz", packed:sub(1, -5))
+      assert.equal(1, (place:run { "import", "--keep-going", "a.jsonl.gz" }))
+      assert.equal("0", stored())
+    end)
+
+    it("refuses gzip data with another checksum", function()
+      local sum = packed:byte(-8)
+      place:write("a.jsonl.gz", packed:sub(1, -9) .. string.char(sum ~ 1)
+        .. packed:sub(-7))
+      local code, _, err = place:run { "import", "a.jsonl.gz" }
+      assert.equal(1, code)
+      assert.matches("incorrect data check", err, 1, true)
+      assert.equal("0", stored())
+    end)
+  end)
+
+  it("passes over a line that is too long", function()
+    place:write("a.jsonl", '{"stream":"' .. ("x"):rep(34 << 20) .. '"}\n'
+      .. line(1))
+    local code, out, err = place:run { "import", "--keep-going", "a.jsonl" }
+    assert.same({ 1, "a.jsonl: 1 events added, 1 bad lines left out\n" },
+      { code, out })
+    assert.matches("line 1: the line is longer than", err, 1, true)
+  end)
+
+  it("rolls back and says so when it is interrupted", function()
+    local folder = place.folder
+    assert(helper.run { "mkfifo", folder .. "/pipe" } == 0)
+    local child = place:spawn { "import", "pipe" }
+    local pipe <close> = assert(io.open(folder .. "/pipe", "w"))
+    local lines = {}
+    for i = 1, 6000 do
+      lines[i] = line(i)
+    end
+    assert(pipe:write(table.concat(lines)))
+    pipe:flush()
+    child:kill "INT"
+    assert.equal(1, (child:wait()))
+    assert.matches("SIGINT .*nothing of this file was kept", child:stderr())
+    assert.equal("0", stored())
+  end)
+
+  it("says what it cannot read", function()
+    local code, _, err = place:run { "import", "absent.jsonl" }
+    assert.equal(1, code)
+    assert.matches("absent.jsonl: No such file", err, 1, true)
+    code, _, err = place:run { "import", "projections" }
+    assert.equal(1, code)
+    assert.matches("projections: it is a folder", err, 1, true)
+    assert.equal(2, (place:run { "import" }))
+  end)
+
+  it("counts for programs", function()
+    place:write("a.jsonl", line(1))
+    assert.equal('{"file":"a.jsonl","added":1,"existed":0,"bad":0}\n',
+      place:done { "import", "--json", "a.jsonl" })
+  end)
+end)

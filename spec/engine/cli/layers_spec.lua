@@ -1,0 +1,132 @@
+local workplace = require "spec.engine.cli.workplace"
+
+local append = { "append", "--stream", "s", "--type", "T", "--data", "1" }
+
+local function with(...)
+  local words = { table.unpack(append) }
+  for _, word in ipairs { ... } do
+    words[#words + 1] = word
+  end
+  return words
+end
+
+describe("settings", function()
+  local place
+
+  before_each(function()
+    place = workplace.new()
+    place.env = {}
+  end)
+
+  local function written(name)
+    local file = io.open(place:path(name))
+    if file then
+      file:close()
+    end
+    return file ~= nil
+  end
+
+  it("come from lunette.lua in the folder", function()
+    place:write("lunette.lua", 'return { events = "sqlite:file.db" }')
+    place:done(append)
+    assert.is_true(written "file.db")
+  end)
+
+  it("come from the environment before the file", function()
+    place:write("lunette.lua", 'return { events = "sqlite:file.db" }')
+    place.env.LUNETTE_EVENTS = "sqlite:environment.db"
+    place:done(append)
+    assert.is_true(written "environment.db")
+    assert.is_false(written "file.db")
+  end)
+
+  it("come from flags before the environment", function()
+    place.env.LUNETTE_EVENTS = "sqlite:environment.db"
+    place:done(with("--events", "sqlite:flag.db"))
+    assert.is_true(written "flag.db")
+    assert.is_false(written "environment.db")
+  end)
+
+  it("come from the file that is named", function()
+    place:write("lunette.lua", 'return { events = "sqlite:file.db" }')
+    place:write("other.lua", 'return { events = "sqlite:other.db" }')
+    place:done(with("-c", "other.lua"))
+    place.env.LUNETTE_CONFIG = "other.lua"
+    place:done(append)
+    assert.is_true(written "other.db")
+    assert.is_false(written "file.db")
+  end)
+
+  it("name the places of scripts", function()
+    place.env.LUNETTE_EVENTS = "memory:"
+    place:counter()
+    place:write("more.lua", "return { version = 1 }")
+    place:write("lunette.lua",
+      'return { projections = { "projections", "more.lua" } }')
+    local code, out, err = place:run { "check" }
+    assert.equal(1, code)
+    assert.matches("counter version 1", out, 1, true)
+    assert.matches("more.lua:1: name", err, 1, true)
+    assert.equal(0, (place:run { "check", "-p", "projections" }))
+    place.env.LUNETTE_PROJECTIONS = "projections:projections/counter.lua"
+    assert.equal(2, select(2,
+      place:done({ "check" }):gsub("counter version 1", "")))
+  end)
+
+  it("say where a wrong one is", function()
+    local code, _, err = place:run(with("-c", "absent.lua"))
+    assert.equal(1, code)
+    assert.matches("absent.lua", err, 1, true)
+    place:write("lunette.lua", 'return { evnts = "sqlite:file.db" }')
+    code, _, err = place:run(append)
+    assert.equal(1, code)
+    assert.matches('lunette.lua: there is no setting "evnts"', err, 1, true)
+    place:write("lunette.lua", "return { busy_timeout_ms = -1 }")
+    code, _, err = place:run(append)
+    assert.equal(1, code)
+    assert.matches("lunette.lua: setting busy_timeout_ms", err, 1, true)
+    place:write("lunette.lua", "return {")
+    code, _, err = place:run(append)
+    assert.equal(1, code)
+    assert.matches("lunette.lua:1: ", err, 1, true)
+    place:write("lunette.lua", "return {}")
+    place.env.LUNETTE_SYNCHRONOUS = "perhaps"
+    code, _, err = place:run(append)
+    assert.equal(1, code)
+    assert.matches("LUNETTE_SYNCHRONOUS: ", err, 1, true)
+  end)
+
+  it("are warned of in the environment if they are none", function()
+    place.env.LUNETTE_EVENTS = "memory:"
+    place.env.LUNETTE_PROJECTIONS = "projections"
+    place.env.LUNETTE_BATCH_EVENT = "5"
+    place.env.LUNETTE_PROJECTION = "projections"
+    place.env.LUNETTE_WHATEVER = "5"
+    place.env.LUNETTE_EMPTY = ""
+    local code, out, err = place:run(append)
+    assert.same({ 0, "1\n" }, { code, out })
+    local lines = {}
+    for line in err:gmatch "[^\n]+" do
+      lines[#lines + 1] = line
+    end
+    table.sort(lines)
+    assert.same({
+      "lunette: LUNETTE_BATCH_EVENT in the environment is no setting; did you "
+        .. "mean LUNETTE_BATCH_EVENTS?",
+      "lunette: LUNETTE_PROJECTION in the environment is no setting; did you "
+        .. "mean LUNETTE_PROJECTIONS?",
+      "lunette: LUNETTE_WHATEVER in the environment is no setting: "
+        .. '"lunette --help" lists them all',
+    }, lines)
+    assert.equal("", select(3, place:run(with("--log-level", "error"))))
+  end)
+
+  it("do not show passwords", function()
+    local url = "sql://ada:secret@host/db"
+    local code, _, err = place:run { "run", "-p", url, "-e", "memory:", "-m",
+      "memory:" }
+    assert.equal(1, code)
+    assert.is_nil(err:find("secret", 1, true))
+    assert.matches("sql://ada:***@host/db: No such file", err, 1, true)
+  end)
+end)

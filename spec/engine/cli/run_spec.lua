@@ -1,0 +1,185 @@
+local helper = require "spec.helper"
+local workplace = require "spec.engine.cli.workplace"
+
+describe("lunette run", function()
+  local place, engine
+
+  before_each(function()
+    place = workplace.new()
+    place:counter()
+  end)
+
+  after_each(function()
+    if engine then
+      engine:kill "KILL"
+      engine:wait()
+      engine = nil
+    end
+  end)
+
+  local function total(id)
+    return place:sql("bank.db",
+      "SELECT total FROM counter WHERE id = '" .. id .. "'")
+  end
+
+  describe("--once", function()
+    it("brings every projection to the head", function()
+      place:count("a", 2)
+      place:count("a", 3)
+      local code, out, err = place:run { "run", "--once" }
+      assert.same({ 0, "" }, { code, out })
+      assert.matches("counter: 2 events in", err, 1, true)
+      assert.equal("5", total "a")
+    end)
+
+    it("fails if a projection fails, after the others are done", function()
+      place:count("a", 2)
+      place:write("projections/broken.lua", [[
+        return {
+          name = "broken",
+          version = 1,
+          extract_model_id = function(event) return event.data.missing.id end,
+          apply_to_model = function(model) return model end,
+        }
+      ]])
+      local code, _, err = place:run { "run", "--once" }
+      assert.equal(1, code)
+      assert.matches("lunette run: broken", err, 1, true)
+      assert.matches("broken.lua:4", err, 1, true)
+      assert.equal("2", total "a")
+    end)
+
+    it("fails if a script cannot be loaded, after the others", function()
+      place:count("a", 2)
+      place:write("projections/broken.lua", "return {")
+      local code, _, err = place:run { "run", "--once" }
+      assert.equal(1, code)
+      assert.matches("projections/broken.lua:1:", err, 1, true)
+      assert.equal("2", total "a")
+    end)
+
+    it("fails if there is no script, and says what to do", function()
+      os.remove(place:path "projections/counter.lua")
+      place:write("projections/counter_spec.lua", "")
+      local code, out, err = place:run { "run", "--once" }
+      assert.same({ 1, "" }, { code, out })
+      assert.equal("lunette run: there is no script in projections; "
+        .. "`lunette new NAME' writes one\n", err)
+    end)
+
+    it("takes one script", function()
+      place:write("projections/broken.lua", "return {")
+      place:count("a", 2)
+      local code = place:run { "run", "--once", "-p",
+        "projections/counter.lua" }
+      assert.equal(0, code)
+    end)
+  end)
+
+  it("goes on live until SIGTERM, and then ends well", function()
+    engine = place:start "counter"
+    place:count("a", 4)
+    helper.wait(function()
+      return total "a" == "4"
+    end)
+    engine:kill "TERM"
+    assert.equal(0, (engine:wait()))
+    assert.equal("", engine:stdout())
+    assert.matches("SIGTERM: finishing", engine:stderr(), 1, true)
+    engine = nil
+  end)
+
+  it("logs with time and level", function()
+    engine = place:start "counter"
+    assert.matches("%d+%-%d+%-%d+T[%d:.]+Z info +counter: ", engine:stderr())
+    engine:kill "INT"
+    assert.equal(0, (engine:wait()))
+    engine = place:spawn { "run", "--log-level", "error" }
+    place:count("a", 4)
+    helper.wait(function()
+      return total "a" == "4"
+    end)
+    assert.equal("", engine:stderr())
+  end)
+
+  it("ends at once at the second signal", function()
+    place:write("projections/counter.lua", [[
+      return {
+        name = "counter",
+        version = 1,
+        extract_model_id = function()
+          for _ = 1, 1000000 do end
+          return "x"
+        end,
+        apply_to_model = function(model) return model end,
+      }
+    ]])
+    place:write("many.jsonl",
+      ('{"stream":"s","type":"T","data":1}\n'):rep(20000))
+    place:done { "import", "many.jsonl" }
+    engine = place:spawn { "run", "--stop-ms", "60000" }
+    helper.wait(function()
+      return engine:stderr():find("counter: catching_up", 1, true)
+    end)
+    engine:kill "INT"
+    helper.wait(function()
+      return engine:stderr():find("once more to stop", 1, true)
+    end)
+    engine:kill "INT"
+    assert.equal(130, (engine:wait()))
+    engine = nil
+  end)
+
+  it("uses a script as it was edited last", function()
+    engine = place:start "counter"
+    place:count("a", 1)
+    helper.wait(function()
+      return total "a" == "1"
+    end)
+    place:counter("+ event.data.n", "+ 100 * event.data.n")
+    helper.wait(function()
+      return engine:stderr():find("counter: script reloaded", 1, true)
+    end)
+    place:count("a", 1)
+    helper.wait(function()
+      return total "a" == "101"
+    end)
+  end)
+
+  it("does so in the folder in which it runs, too", function()
+    local script = place:read "projections/counter.lua"
+    local other = script:gsub('"counter"', '"other"')
+    place:write("counter.lua", script)
+    place:write("projections/other.lua", other)
+    engine = place:start("counter",
+      { "-p", ".", "-p", "projections/other.lua" })
+    place:write("counter.lua", script .. "-- edited\n")
+    place:write("projections/other.lua", other .. "-- edited\n")
+    for _, name in ipairs { "counter", "other" } do
+      helper.wait(function()
+        return engine:stderr():find(name .. ": script reloaded", 1, true)
+      end)
+    end
+  end)
+
+  it("warns that there is no script, and takes up the first one", function()
+    os.remove(place:path "projections/counter.lua")
+    place:count("a", 4)
+    engine = place:spawn { "run" }
+    helper.wait(function()
+      return engine:stderr():find("warning there is no script in projections; "
+        .. "`lunette new NAME' writes one", 1, true)
+    end)
+    helper.wait(function()
+      place:counter()
+      return engine:stderr():find("counter: live", 1, true)
+    end)
+    assert.equal("4", total "a")
+  end)
+
+  it("names a folder that cannot be read", function()
+    local code, _, err = place:run { "run", "--once", "-p", "absent" }
+    assert.equal(1, code)
+    assert.matches("^lunette run: absent: No such file", err)
+  end)
+end)

@@ -1,0 +1,119 @@
+local helper = require "spec.helper"
+local postgres = require "spec.postgres_server"
+local proxies = require "proxy_test"
+local workplace = require "spec.engine.cli.workplace"
+
+local server, why = postgres.start()
+
+local looks = {
+  { "status" },
+  { "get", "counter", "a" },
+  { "query", "counter" },
+  { "gaps" },
+  { "parked", "list" },
+  { "checkpoint", "show", "counter" },
+}
+
+describe("a command that only looks", function()
+  local place
+
+  before_each(function()
+    place = workplace.new()
+    place.env.LUNETTE_EVENTS = "sqlite:events.db"
+    place.env.LUNETTE_MODELS = "sqlite:models.db"
+    place:counter()
+  end)
+
+  local function exists(name)
+    local file = io.open(place:path(name))
+    return file ~= nil and file:close()
+  end
+
+  -- One line, with these words.
+  local function refuses(words, command)
+    local code, out, err = place:run(command)
+    assert.same({ 1, "" }, { code, out })
+    assert.equal("lunette " .. command[1] .. ": " .. words .. "\n", err)
+  end
+
+  it("makes no event store", function()
+    local words = "events.db does not exist: check the name, or append an "
+      .. "event, which makes it"
+    refuses(words, { "events" })
+    refuses(words, { "status" })
+    assert.is_false(exists "events.db")
+  end)
+
+  it("makes no event store in a file of something else", function()
+    place:sql("events.db", "CREATE TABLE other (x)")
+    refuses('events.db holds no events, as it has no table "events": check '
+      .. "the name, or append an event, which makes it", { "events" })
+    assert.equal("other", place:sql("events.db", ".tables"))
+  end)
+
+  for _, command in ipairs(looks) do
+    it("makes no model store: " .. table.concat(command, " "), function()
+      place:count("a", 1)
+      refuses("no models yet: models.db does not exist: check the name, or "
+        .. 'let "lunette run" make it', command)
+      assert.is_false(exists "models.db")
+      place:sql("models.db", "CREATE TABLE other (x)")
+      refuses('no models yet: models.db holds none: "lunette run" makes them',
+        command)
+      assert.equal("other", place:sql("models.db", ".tables"))
+    end)
+  end
+
+  it("needs nothing more than a run before it", function()
+    place:count("a", 1)
+    place:done { "run", "--once" }
+    for _, command in ipairs(looks) do
+      place:done(command)
+    end
+  end)
+end)
+
+describe("a command that changes something", function()
+  it("makes what it needs", function()
+    for _, command in ipairs {
+      { "run", "--once" },
+      { "pause", "counter" },
+      { "rebuild", "counter" },
+      { "checkpoint", "set", "counter", "0" },
+    } do
+      local place = workplace.new()
+      place:counter()
+      place:done(command)
+      place:done { "status" }
+    end
+  end)
+end)
+
+describe("a command that only writes events #postgres", function()
+  if not server then
+    pending(why)
+    return
+  end
+
+  it("waits for the server as long as call_timeout_ms says", function()
+    local place = workplace.new()
+    local dir = helper.tmpdir()
+    local proxy = proxies.start(dir .. "/.s.PGSQL.5432",
+      server.dir .. "/.s.PGSQL.5432")
+    place.env.LUNETTE_EVENTS =
+      server:new_database().url:gsub("host=[^&]*", "host=" .. dir)
+    place.env.LUNETTE_CALL_TIMEOUT_MS = "200"
+    place:write("a.jsonl", '{"stream":"s","type":"T","data":1}\n')
+    proxy:stall()
+    for _, command in ipairs {
+      { "append", "--stream", "s", "--type", "T", "--data", "1" },
+      { "import", "a.jsonl" },
+    } do
+      local code, _, err = place:run(command)
+      assert.equal(1, code)
+      assert.matches("did not answer within 200 ms (call_timeout_ms)", err, 1,
+        true)
+    end
+    proxy:close()
+  end)
+end)

@@ -1,0 +1,136 @@
+/*
+ * connection.h - one PostgreSQL connection.
+ *
+ * Used by one thread at a time. Every call has a deadline, call_timeout_ms
+ * after it began. Where the connection is lost, or the deadline passes, the
+ * call fails with LUN_UNAVAILABLE and a transaction under way is gone (every
+ * call says so until lun_pg_rollback()); else the next call connects anew by
+ * itself. Nothing depends on the session: no
+ * prepared statements, no temporary tables, SET LOCAL only; so a pooler in
+ * transaction mode may stand between.
+ *
+ * Messages begin with the name of the place, which holds no password.
+ */
+
+#ifndef LUN_POSTGRES_CLIENT_CONNECTION_H
+#define LUN_POSTGRES_CLIENT_CONNECTION_H
+
+#include <libpq-fe.h>
+
+#include "lunette.h"
+#include "postgres/client/url.h"
+#include "postgres/client/values.h"
+#include "store/event_store.h"
+
+/* Zero is the closed state. */
+struct lun_pg {
+	PGconn *conn; /* NULL: not connected now */
+	struct lun_pg_place *place;
+	bool in_transaction;
+	bool sent;        /* a statement whose result was not received */
+	char sqlstate[6]; /* of the last failure; "": none was told */
+	int64_t deadline_ns;
+	const atomic_bool *stop; /* LUN_AGAIN soon after it was set, or NULL */
+	bool patient;            /* wait as long as it takes, or until stop */
+	size_t run_length;       /* statements sent in a run */
+};
+
+/* rest is the URL without its scheme. Connects. */
+enum lun_code lun_pg_open(struct lun_pg *c, const char *rest,
+    const struct lun_store_options *options, struct lun_err *err) LUN_MUSTCHECK;
+/* Another connection to the same place, made at its first call. */
+void lun_pg_connect(struct lun_pg *c, const struct lun_pg *from);
+/* The server rolls back. Closed is allowed. */
+void lun_pg_close(struct lun_pg *c);
+
+const char *lun_pg_name(const struct lun_pg *c);
+
+/* Connect now if there is no connection; every call does it by itself. */
+enum lun_code lun_pg_ensure(
+    struct lun_pg *c, struct lun_err *err) LUN_MUSTCHECK;
+
+/*
+ * Run one statement; params may be NULL. *out is to be freed with PQclear();
+ * out may be NULL.
+ */
+enum lun_code lun_pg_query(struct lun_pg *c, const char *sql,
+    const struct lun_pg_params *params, PGresult **out,
+    struct lun_err *err) LUN_MUSTCHECK;
+
+/* The two halves of it: another statement can only be sent after receive. */
+enum lun_code lun_pg_send(struct lun_pg *c, const char *sql,
+    const struct lun_pg_params *params, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_pg_receive(
+    struct lun_pg *c, PGresult **out, struct lun_err *err) LUN_MUSTCHECK;
+
+/*
+ * Run one statement and see its rows as they come, each a result of one row,
+ * so that memory does not grow with them. LUN_AGAIN from row ends it early:
+ * the rest is thrown away, and with it the connection if there is much of it.
+ * The deadline counts from the last row.
+ */
+typedef enum lun_code lun_pg_row_fn(
+    void *arg, const PGresult *row, struct lun_err *err);
+enum lun_code lun_pg_stream(struct lun_pg *c, const char *sql,
+    const struct lun_pg_params *params, lun_pg_row_fn *row, void *arg,
+    struct lun_err *err) LUN_MUSTCHECK;
+
+/*
+ * A run: statements sent one after the other without waiting for answers. They
+ * give no rows. Where sending one fails the run still has to be ended. The end
+ * gives the failure of the first that failed and how many succeeded before it;
+ * later ones are executed all the same, so a run belongs into a transaction,
+ * of which COMMIT may be the last statement. Nothing else may be called between
+ * begin and end, and no end is due where begin failed.
+ */
+enum lun_code lun_pg_run_begin(
+    struct lun_pg *c, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_pg_run_send(struct lun_pg *c, const char *sql,
+    const struct lun_pg_params *params, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_pg_run_end(
+    struct lun_pg *c, size_t *succeeded, struct lun_err *err) LUN_MUSTCHECK;
+
+/*
+ * COPY ... FROM STDIN: begin, any number of pieces, end, which is due unless
+ * begin failed and then gives the outcome of it all; complete: false gives up.
+ */
+enum lun_code lun_pg_copy_begin(
+    struct lun_pg *c, const char *sql, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_pg_copy_send(
+    struct lun_pg *c, struct lun_text piece, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_pg_copy_end(
+    struct lun_pg *c, bool complete, struct lun_err *err) LUN_MUSTCHECK;
+
+/* Run statements without parameters that give no rows, in one round trip. */
+enum lun_code lun_pg_exec(
+    struct lun_pg *c, const char *sql, struct lun_err *err) LUN_MUSTCHECK;
+
+/*
+ * A transaction at READ COMMITTED. A lock is waited for busy_timeout_ms, and
+ * the server ends it if this process says nothing for call_timeout_ms. more:
+ * further statements (SET LOCAL) in the same round trip, or NULL. A commit
+ * that fails is rolled back, unless the connection was lost: then it is not
+ * known whether it was done.
+ */
+enum lun_code lun_pg_begin(
+    struct lun_pg *c, const char *more, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_pg_commit(
+    struct lun_pg *c, struct lun_err *err) LUN_MUSTCHECK;
+/* Outside a transaction it does nothing. The last failure stays known. */
+void lun_pg_rollback(struct lun_pg *c);
+
+/* The last failure had this SQLSTATE, or one of this class (two letters). */
+bool lun_pg_failed_with(const struct lun_pg *c, const char *sqlstate);
+
+/*
+ * cancel.c: close a connection, and have the server end what it is at, without
+ * waiting for either. A transaction is ended by its statement_timeout.
+ */
+void lun_pg_hang_up(struct lun_pg_place *place, PGconn *conn);
+
+/* failure.c: describe what the server refused, or how the connection ended. */
+enum lun_code lun_pg_fail(
+    struct lun_pg *c, const PGresult *result, struct lun_err *err);
+enum lun_code lun_pg_fail_to_connect(struct lun_pg *c, struct lun_err *err);
+
+#endif

@@ -1,0 +1,312 @@
+/* url.c - where a PostgreSQL store is, taken out of its URL. */
+
+#include "postgres/client/url.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <stdlib.h>
+
+#include <libpq-fe.h>
+
+#include "base/error.h"
+
+static const char *const own_keys[] = {
+    "schema",
+    "layout",
+    "listen",
+    "table",
+    "position",
+    "transaction_id",
+    "id",
+    "stream",
+    "version",
+    "type",
+    "data",
+    "metadata",
+    "recorded_at",
+    "safe_head",
+    "unwrap",
+    "category",
+    "grace_ms",
+    "window_ms",
+    "holes",
+};
+
+#define OWN_KEYS (sizeof own_keys / sizeof own_keys[0])
+
+/* What a store that is opened without options gets. */
+static const struct lun_store_options default_options = {
+    .busy_timeout_ms = 5000,
+    .call_timeout_ms = 30000,
+};
+
+/* ---- our own keys ------------------------------------------------------ */
+
+static int
+find_key(struct lun_text key)
+{
+	for (size_t i = 0; i < OWN_KEYS; i++)
+		if (lun_text_equal(key, lun_text_of(own_keys[i])))
+			return (int)i;
+	return -1;
+}
+
+static int
+hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = (char)tolower((unsigned char)c);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* NULL when out of memory; a "%" that begins nothing stays as it is. */
+static char *
+decode(struct lun_text text)
+{
+	struct lun_buffer out = {0};
+
+	for (size_t i = 0; i < text.length; i++) {
+		const char *at = text.bytes + i;
+		bool escaped = *at == '%' && i + 2 < text.length &&
+			       hex_digit(at[1]) >= 0 && hex_digit(at[2]) >= 0;
+
+		if (escaped) {
+			lun_buffer_add_byte(&out,
+			    (char)(hex_digit(at[1]) * 16 + hex_digit(at[2])));
+			i += 2;
+		} else {
+			lun_buffer_add_byte(&out, *at);
+		}
+	}
+	return lun_buffer_take(&out);
+}
+
+static struct lun_text
+take_until(struct lun_text *rest, char end)
+{
+	const char *found =
+	    rest->length > 0 ? memchr(rest->bytes, end, rest->length) : NULL;
+	struct lun_text taken = *rest;
+
+	if (found == NULL) {
+		*rest = LUN_TEXT_NONE;
+		return taken;
+	}
+	taken.length = (size_t)(found - rest->bytes);
+	rest->bytes += taken.length + 1;
+	rest->length -= taken.length + 1;
+	return taken;
+}
+
+/* One "key=value" of the query: ours is kept here, others go on to libpq. */
+static void
+sort_pair(struct lun_pg_place *place, struct lun_text pair,
+    struct lun_buffer *conninfo, char *separator)
+{
+	struct lun_text value = pair;
+	struct lun_text key = take_until(&value, '=');
+	int found = find_key(key);
+
+	if (found >= 0) {
+		char *decoded = decode(value);
+
+		free(place->values[found]);
+		place->values[found] = decoded;
+		conninfo->failed |= decoded == NULL;
+		return;
+	}
+	lun_buffer_add_byte(conninfo, *separator);
+	lun_buffer_add_text(conninfo, pair);
+	*separator = '&';
+}
+
+static bool
+split(struct lun_pg_place *place, const char *rest)
+{
+	struct lun_text query = lun_text_of(rest);
+	struct lun_text before = take_until(&query, '?');
+	struct lun_buffer conninfo = {0};
+	char separator = '?';
+
+	lun_buffer_printf(&conninfo, "postgres:%.*s", LUN_TEXT_ARG(before));
+	while (query.length > 0)
+		sort_pair(
+		    place, take_until(&query, '&'), &conninfo, &separator);
+	place->conninfo = lun_buffer_take(&conninfo);
+	return place->conninfo != NULL;
+}
+
+/* ---- the name in messages ---------------------------------------------- */
+
+static const char *
+find_option(const PQconninfoOption *options, const char *keyword)
+{
+	for (; options->keyword != NULL; options++)
+		if (strcmp(options->keyword, keyword) == 0)
+			return options->val;
+	return NULL;
+}
+
+static bool
+make_name(struct lun_pg_place *place, const PQconninfoOption *options)
+{
+	const char *user = find_option(options, "user");
+	const char *host = find_option(options, "host");
+	const char *port = find_option(options, "port");
+	const char *database = find_option(options, "dbname");
+	const char *service = find_option(options, "service");
+	const char *layout = lun_pg_place_value(place, "layout");
+	struct lun_buffer name = {0};
+
+	lun_buffer_printf(&name, "postgres://%s%s", user != NULL ? user : "",
+	    user != NULL ? "@" : "");
+	if (host != NULL && host[0] != '/')
+		lun_buffer_printf(&name, "%s%s%s", host,
+		    port != NULL ? ":" : "", port != NULL ? port : "");
+	lun_buffer_printf(&name, "/%s", database != NULL ? database : "");
+	if (service != NULL)
+		lun_buffer_printf(&name, "?service=%s", service);
+	if (layout != NULL)
+		lun_buffer_printf(
+		    &name, "%clayout=%s", service != NULL ? '&' : '?', layout);
+	place->name = lun_buffer_take(&name);
+	return place->name != NULL;
+}
+
+/* libpq quotes the part it stumbled over, which may be a password. */
+static enum lun_code
+refuse_url(const struct lun_pg_place *place, char *message, struct lun_err *err)
+{
+	bool secret = strchr(place->conninfo, '@') != NULL ||
+		      strstr(place->conninfo, "password") != NULL;
+
+	lun_fail(err, LUN_CONFIG, "the postgres URL is not valid: %s",
+	    secret || message == NULL
+		? "look for an unknown key after \"?\", or a character that "
+		  "must be written as % and two digits"
+		: message);
+	PQfreemem(message);
+	return LUN_CONFIG;
+}
+
+static enum lun_code
+parse_place(struct lun_pg_place *place, struct lun_err *err)
+{
+	PQconninfoOption *options;
+	char *message = NULL;
+	bool named;
+
+	options = PQconninfoParse(place->conninfo, &message);
+	if (options == NULL)
+		return refuse_url(place, message, err);
+	named = make_name(place, options);
+	PQconninfoFree(options);
+	if (!named)
+		return lun_fail(err, LUN_NOMEM, "postgres URL: out of memory");
+	return LUN_OK;
+}
+
+/* ---- its life ---------------------------------------------------------- */
+
+static void
+set_options(struct lun_pg_place *place, const struct lun_store_options *options)
+{
+	place->options = options != NULL ? *options : default_options;
+	place->options.synchronous = NULL; /* borrowed for the open only */
+	if (place->options.call_timeout_ms <= 0)
+		place->options.call_timeout_ms =
+		    default_options.call_timeout_ms;
+}
+
+enum lun_code
+lun_pg_place_new(const char *rest, const struct lun_store_options *options,
+    struct lun_pg_place **out, struct lun_err *err)
+{
+	struct lun_pg_place *place = calloc(1, sizeof *place);
+	enum lun_code code = LUN_OK;
+
+	if (place == NULL)
+		return lun_fail(err, LUN_NOMEM, "postgres URL: out of memory");
+	atomic_init(&place->users, 1);
+	atomic_init(&place->cancelling, 0);
+	set_options(place, options);
+	place->values = calloc(OWN_KEYS, sizeof *place->values);
+	if (place->values == NULL || !split(place, rest))
+		code = lun_fail(err, LUN_NOMEM, "postgres URL: out of memory");
+	else if (strncmp(rest, "//", 2) != 0)
+		code = lun_fail(err, LUN_CONFIG,
+		    "the postgres URL is not valid: write "
+		    "postgres://USER@HOST/DATABASE");
+	else
+		code = parse_place(place, err);
+	if (code == LUN_OK && lun_pg_place_value(place, "schema") != NULL)
+		code = lun_pg_check_name(
+		    "schema", lun_pg_place_value(place, "schema"), err);
+	if (code == LUN_OK)
+		*out = place;
+	else
+		lun_pg_place_release(place);
+	return code;
+}
+
+struct lun_pg_place *
+lun_pg_place_share(struct lun_pg_place *place)
+{
+	atomic_fetch_add(&place->users, 1);
+	return place;
+}
+
+void
+lun_pg_place_release(struct lun_pg_place *place)
+{
+	if (place == NULL || atomic_fetch_sub(&place->users, 1) > 1)
+		return;
+	for (size_t i = 0; place->values != NULL && i < OWN_KEYS; i++)
+		free(place->values[i]);
+	free(place->values);
+	free(place->conninfo);
+	free(place->name);
+	free(place);
+}
+
+const char *
+lun_pg_place_value(const struct lun_pg_place *place, const char *key)
+{
+	int found = find_key(lun_text_of(key));
+
+	assert(found >= 0);
+	return place->values[found];
+}
+
+/* ---- identifiers ------------------------------------------------------- */
+
+static bool
+may_name(unsigned char c)
+{
+	return isalnum(c) || c == '_' || c == '$' || c == '-' || c >= 0x80;
+}
+
+enum lun_code
+lun_pg_check_name(const char *what, const char *name, struct lun_err *err)
+{
+	size_t length = strlen(name);
+	bool fits = length > 0 && length <= LUN_PG_NAME_MAX;
+
+	for (size_t i = 0; i < length; i++)
+		fits = fits && may_name((unsigned char)name[i]);
+	if (fits)
+		return LUN_OK;
+	return lun_fail(err, LUN_CONFIG,
+	    "%s=%.100s: a name has 1 to %d letters, digits, \"_\", \"$\" and "
+	    "\"-\"",
+	    what, name, LUN_PG_NAME_MAX);
+}
+
+void
+lun_pg_quote(struct lun_buffer *sql, const char *name)
+{
+	lun_buffer_add_byte(sql, '"');
+	lun_buffer_add(sql, name, strlen(name));
+	lun_buffer_add_byte(sql, '"');
+}

@@ -1,0 +1,270 @@
+/*
+ * events.c - an event store in a PostgreSQL database: Lunette's own table, or
+ * the tables of somebody else.
+ */
+
+#include "postgres/events/events.h"
+
+#include <stdlib.h>
+
+#include "base/error.h"
+
+enum lun_code
+lun_pg_events_no_memory(struct lun_pg_events *s, struct lun_err *err)
+{
+	return lun_fail(
+	    err, LUN_NOMEM, "%s: out of memory", lun_pg_name(&s->c));
+}
+
+enum lun_code
+lun_pg_events_run(struct lun_pg_events *s, PGresult **out, struct lun_err *err)
+{
+	lun_buffer_add_byte(&s->sql, '\0');
+	if (s->sql.failed)
+		return lun_pg_events_no_memory(s, err);
+	return lun_pg_query(&s->c, s->sql.bytes, &s->params, out, err);
+}
+
+/* ---- what connections share -------------------------------------------- */
+
+static void
+release_source(struct lun_pg_source *source)
+{
+	if (source == NULL || atomic_fetch_sub(&source->users, 1) > 1)
+		return;
+	lun_pg_listener_free(source->listener);
+	lun_pg_mapping_free(source->mapping);
+	free(source);
+}
+
+static enum lun_code
+find_mapping(struct lun_pg_events *s, struct lun_err *err)
+{
+	struct lun_pg_mapping **mapping = &s->source->mapping;
+	enum lun_code code = lun_pg_mapping_new(&s->c, mapping, err);
+
+	if (code != LUN_NOTFOUND)
+		return code;
+	code = lun_pg_events_make(&s->c, err);
+	if (code == LUN_OK)
+		code = lun_pg_mapping_new(&s->c, mapping, err);
+	return code == LUN_NOTFOUND ? lun_wrap(err, LUN_CONFIG, "open") : code;
+}
+
+/* A pooler gives out process ids of its own. */
+static enum lun_code
+find_pooler(struct lun_pg_events *s, struct lun_err *err)
+{
+	PGresult *result = NULL;
+	enum lun_code code = lun_pg_query(
+	    &s->c, "SELECT pg_catalog.pg_backend_pid()", NULL, &result, err);
+
+	if (code == LUN_OK)
+		s->source->pooled =
+		    lun_pg_int8(result, 0, 0) != PQbackendPID(s->c.conn);
+	PQclear(result);
+	return code;
+}
+
+/* Bytes that no encoding is known of cannot be taken for UTF-8. */
+static enum lun_code
+check_encoding(struct lun_pg_events *s, struct lun_err *err)
+{
+	const char *encoding = PQparameterStatus(s->c.conn, "server_encoding");
+
+	if (encoding == NULL || strcmp(encoding, "SQL_ASCII") != 0)
+		return LUN_OK;
+	return lun_fail(err, LUN_CONFIG,
+	    "%s: the database has the encoding SQL_ASCII; it must be one that "
+	    "PostgreSQL can convert to UTF-8",
+	    lun_pg_name(&s->c));
+}
+
+/* Through a pooler LISTEN needs a URL that goes past it. */
+static enum lun_code
+make_listener(struct lun_pg_events *s, struct lun_err *err)
+{
+	struct lun_pg_source *source = s->source;
+	const char *direct = lun_pg_place_value(s->c.place, "listen");
+
+	if (source->mapping->channel == NULL ||
+	    (direct == NULL && source->pooled))
+		return LUN_OK;
+	source->listener =
+	    lun_pg_listener_new(direct != NULL ? direct : s->c.place->conninfo,
+		source->mapping->channel);
+	return source->listener != NULL ? LUN_OK
+					: lun_pg_events_no_memory(s, err);
+}
+
+static enum lun_code
+make_source(struct lun_pg_events *s, struct lun_err *err)
+{
+	enum lun_code code;
+
+	s->source = calloc(1, sizeof *s->source);
+	if (s->source == NULL)
+		return lun_pg_events_no_memory(s, err);
+	atomic_init(&s->source->users, 1);
+	code = check_encoding(s, err);
+	if (code == LUN_OK)
+		code = find_mapping(s, err);
+	if (code == LUN_OK)
+		code = lun_pg_events_identify(
+		    &s->c, s->source->mapping, s->source->identity, err);
+	if (code == LUN_OK)
+		code = find_pooler(s, err);
+	if (code == LUN_OK)
+		code = make_listener(s, err);
+	return code;
+}
+
+/* ---- opening and closing ----------------------------------------------- */
+
+static void
+postgres_close(struct lun_event_store *store)
+{
+	struct lun_pg_events *s = lun_pg_events_of(store);
+	struct lun_pg_place *place =
+	    s->c.place != NULL ? lun_pg_place_share(s->c.place) : NULL;
+
+	lun_pg_waker_close(&s->waker);
+	lun_pg_close(&s->c);
+	release_source(s->source); /* its listener borrows from the place */
+	lun_pg_place_release(place);
+	lun_pg_params_free(&s->params);
+	lun_buffer_free(&s->sql);
+	lun_pg_look_free(&s->look);
+	lun_pg_sight_free(&s->sight);
+	lun_pg_state_free(&s->state);
+	lun_pg_versions_free(s->versions);
+	lun_buffer_free(&s->versions_of);
+	lun_buffer_free(&s->settled_anchor);
+	free(s);
+}
+
+static struct lun_pg_events *
+new_store(void)
+{
+	struct lun_pg_events *s = calloc(1, sizeof *s);
+
+	if (s == NULL)
+		return NULL;
+	s->base.ops = &lun_postgres_events;
+	s->row_bytes = 512;
+	return s;
+}
+
+static enum lun_code
+postgres_open(const char *rest, const struct lun_store_options *options,
+    struct lun_event_store **out, struct lun_err *err)
+{
+	struct lun_pg_events *s = new_store();
+	enum lun_code code;
+
+	if (s == NULL)
+		return lun_fail(err, LUN_NOMEM, "postgres: out of memory");
+	code = lun_pg_open(&s->c, rest, options, err);
+	if (code == LUN_OK)
+		code = make_source(s, err);
+	if (code == LUN_OK)
+		*out = &s->base;
+	else
+		postgres_close(&s->base);
+	return code;
+}
+
+static enum lun_code
+postgres_connect(struct lun_event_store *store, struct lun_event_store **out,
+    struct lun_err *err)
+{
+	struct lun_pg_events *from = lun_pg_events_of(store);
+	struct lun_pg_events *s = new_store();
+
+	if (s == NULL)
+		return lun_pg_events_no_memory(from, err);
+	lun_pg_connect(&s->c, &from->c);
+	atomic_fetch_add(&from->source->users, 1);
+	s->source = from->source;
+	*out = &s->base;
+	return LUN_OK;
+}
+
+/* ---- small methods ----------------------------------------------------- */
+
+static enum lun_code
+postgres_identity(struct lun_event_store *store,
+    char identity[LUN_IDENTITY_SIZE], struct lun_err *err)
+{
+	(void)err;
+	memcpy(identity, lun_pg_events_of(store)->source->identity,
+	    LUN_IDENTITY_SIZE);
+	return LUN_OK;
+}
+
+static const char *
+postgres_remark(struct lun_event_store *store)
+{
+	const struct lun_pg_source *source = lun_pg_events_of(store)->source;
+
+	if (source->listener != NULL || !source->pooled ||
+	    source->mapping->channel == NULL)
+		return NULL;
+	return "a pooler stands before the server, so new events are found by "
+	       "polling alone; with listen=URL of a direct connection the "
+	       "server can tell of them";
+}
+
+static int
+postgres_wake_fd(struct lun_event_store *store)
+{
+	struct lun_pg_events *s = lun_pg_events_of(store);
+
+	return lun_pg_waker_fd(&s->waker, s->source->listener);
+}
+
+static void
+postgres_drain(struct lun_event_store *store)
+{
+	lun_pg_waker_drain(&lun_pg_events_of(store)->waker);
+}
+
+static void
+postgres_format_position(struct lun_event_store *store,
+    struct lun_position position, char text[LUN_POSITION_MAX])
+{
+	lun_pg_format_position(
+	    lun_pg_events_of(store)->source->mapping, position, text);
+}
+
+static bool
+postgres_parse_position(struct lun_event_store *store, struct lun_text text,
+    struct lun_position *position)
+{
+	return lun_pg_parse_position(
+	    lun_pg_events_of(store)->source->mapping, text, position);
+}
+
+const struct lun_event_store_ops lun_postgres_events = {
+    .scheme = "postgres",
+    .alias = "postgresql",
+    .abi = LUN_EVENT_STORE_ABI,
+    .open = postgres_open,
+    .connect = postgres_connect,
+    .close = postgres_close,
+    .identity = postgres_identity,
+    .read = lun_pg_events_read,
+    .head = lun_pg_events_head,
+    .lag = lun_pg_events_lag,
+    .append = lun_pg_events_append,
+    .begin = lun_pg_events_begin,
+    .commit = lun_pg_events_commit,
+    .rollback = lun_pg_events_rollback,
+    .find = lun_pg_events_find,
+    .wake_fd = postgres_wake_fd,
+    .drain = postgres_drain,
+    .format_position = postgres_format_position,
+    .parse_position = postgres_parse_position,
+    .remark = postgres_remark,
+    .gaps = lun_pg_events_gaps,
+};

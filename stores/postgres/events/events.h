@@ -1,0 +1,99 @@
+/*
+ * events.h - what the files of the PostgreSQL event store share.
+ */
+
+#ifndef LUN_POSTGRES_EVENTS_EVENTS_H
+#define LUN_POSTGRES_EVENTS_EVENTS_H
+
+#include "postgres/client/connection.h"
+#include "postgres/client/listen.h"
+#include "postgres/events/mappings.h"
+#include "postgres/events/pending_writers.h"
+#include "postgres/events/safe_head.h"
+#include "postgres/events/source_state.h"
+#include "postgres/events/versions.h"
+#include "store/event_store.h"
+
+/* What the connections to one event store share; constant but the listener. */
+struct lun_pg_source {
+	atomic_uint users;
+	struct lun_pg_mapping *mapping;
+	struct lun_pg_listener *listener; /* NULL: no hints */
+	char identity[LUN_IDENTITY_SIZE];
+	bool pooled; /* a pooler stands between: LISTEN does not work */
+};
+
+struct lun_pg_events {
+	struct lun_event_store base; /* stays first */
+	struct lun_pg c;
+	struct lun_pg_source *source;
+	struct lun_pg_waker waker;
+
+	/* Of the call under way. */
+	struct lun_pg_params params;
+	struct lun_buffer sql;
+	struct lun_pg_look look;
+	struct lun_pg_sight sight;
+	struct lun_pg_state state;
+
+	/* What was read of the streams up to here, without the wanted only. */
+	struct lun_pg_versions *versions;
+	struct lun_position versions_at;
+	struct lun_buffer versions_of; /* the stream of the filter */
+	bool versions_known;
+
+	/* A bound found for a filter, good for readers on the way to it. */
+	struct lun_position settled;
+	struct lun_position settled_from;
+	struct lun_buffer settled_anchor;
+
+	size_t row_bytes;     /* of a usual event, for limits */
+	uint64_t transaction; /* of the appends under way; 0: none */
+};
+
+/* events_make.c */
+enum lun_code lun_pg_events_make(
+    struct lun_pg *c, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_pg_events_identify(struct lun_pg *c,
+    const struct lun_pg_mapping *mapping, char identity[LUN_IDENTITY_SIZE],
+    struct lun_err *err) LUN_MUSTCHECK;
+
+/* events_read.c */
+enum lun_code lun_pg_events_read(struct lun_event_store *store,
+    const struct lun_read *request, struct lun_batch *batch,
+    struct lun_err *err);
+enum lun_code lun_pg_events_head(struct lun_event_store *store,
+    struct lun_position *head, struct lun_err *err);
+enum lun_code lun_pg_events_lag(struct lun_event_store *store,
+    struct lun_position after, const struct lun_event_filter *filter,
+    struct lun_lag *lag, struct lun_err *err);
+enum lun_code lun_pg_events_find(struct lun_event_store *store,
+    struct lun_text id, struct lun_position *position, struct lun_err *err);
+
+/* gaps.c */
+enum lun_code lun_pg_events_gaps(struct lun_event_store *store,
+    struct lun_text source_state, struct lun_buffer *json, struct lun_err *err);
+
+/* events_append.c */
+enum lun_code lun_pg_events_append(struct lun_event_store *store,
+    const struct lun_append *events, size_t count,
+    struct lun_append_result *results, struct lun_err *err);
+enum lun_code lun_pg_events_begin(
+    struct lun_event_store *store, struct lun_err *err);
+enum lun_code lun_pg_events_commit(
+    struct lun_event_store *store, struct lun_err *err);
+void lun_pg_events_rollback(struct lun_event_store *store);
+
+enum lun_code lun_pg_events_no_memory(
+    struct lun_pg_events *s, struct lun_err *err);
+/* Run what stands in s->sql with s->params. */
+enum lun_code lun_pg_events_run(
+    struct lun_pg_events *s, PGresult **out, struct lun_err *err) LUN_MUSTCHECK;
+
+static inline struct lun_pg_events *
+lun_pg_events_of(struct lun_event_store *store)
+{
+	return (struct lun_pg_events *)store;
+}
+
+#endif

@@ -1,0 +1,170 @@
+/*
+ * mappings.h - where other people's tables keep what an event has.
+ *
+ * A layout is a row of a table: a relation, what is joined to it, a column or
+ * expression for each part of an event, and how far it is safe to read. A
+ * mapping is a layout as it was found in a database: the types of its columns
+ * as the server tells them, and the statements made of them. It is constant
+ * once it is made, and shared by the connections of a store.
+ */
+
+#ifndef LUN_POSTGRES_EVENTS_MAPPINGS_H
+#define LUN_POSTGRES_EVENTS_MAPPINGS_H
+
+#include "postgres/client/connection.h"
+#include "store/event_store.h"
+
+#define LUN_PG_SKIPS 2
+
+/* What a position is made of. */
+enum lun_pg_key {
+	LUN_PG_NUMBER,
+	LUN_PG_PAIR, /* a transaction id and a number */
+	LUN_PG_UUID_KEY,
+};
+
+/* How far it is safe to read; horizon.h has the ways. */
+enum lun_pg_safety {
+	LUN_PG_TRANSACTIONS, /* below the oldest transaction that still runs */
+	LUN_PG_SERIALISED,   /* writers take turns: all that can be seen */
+	LUN_PG_GAPS,         /* up to the first number that may still appear */
+	LUN_PG_WINDOW,       /* ids of the clients: after a grace time */
+	LUN_PG_SAFETIES,
+};
+
+/*
+ * The relation has the alias e; %S stands for the schema, quoted, with its
+ * dot. A column that begins with "?" is used if the relation has it. NULL: not
+ * there.
+ */
+struct lun_pg_layout {
+	const char *name;   /* in the URL; variants of one have the same */
+	const char *schema; /* where the URL names none */
+	const char *table;  /* where the URL names none; NULL: it must */
+	const char *joins;
+	const char *scope; /* which rows of the relation are events */
+	const char *skip[LUN_PG_SKIPS]; /* flags of events nobody is to see */
+
+	const char *position;
+	const char *transaction_id; /* of a pair */
+	const char *id;
+	const char *stream;
+	const char *realm; /* in which a stream's name is its own, or NULL */
+	const char *version;
+	const char *type;
+	const char *data;
+	const char *metadata;
+	const char *recorded_at; /* without a zone: UTC */
+
+	enum lun_pg_safety safety;
+	/* By a promise about the writers, ?safe_head=serialised in the URL. */
+	bool may_be_serialised;
+	/* Only by category, which the URL names; an expression, or NULL. */
+	const char *category;
+	bool starts_at_zero; /* the first position; else it is above 0 */
+	bool unwrap; /* {"Type": data} and "Type" in place of type and data */
+	const char *rivals; /* sequences beside the one: no common order */
+	bool loose;         /* versions may have holes, or do not exist */
+	/*
+	 * How long a number may be known to a writer before its transaction
+	 * can be seen, and for how long late events are looked for after that.
+	 */
+	int64_t grace_ms;
+	int64_t window_ms;
+	const char *channel; /* of NOTIFY, or NULL */
+};
+
+/* Ends with one without a name. */
+extern const struct lun_pg_layout lun_pg_layouts[];
+
+/* Columns of the statement that reads events. */
+enum lun_pg_column {
+	LUN_PG_C_POSITION,
+	LUN_PG_C_TRANSACTION,
+	LUN_PG_C_VERSION,
+	LUN_PG_C_RECORDED_AT,
+	LUN_PG_C_ID,
+	LUN_PG_C_STREAM,
+	LUN_PG_C_TYPE,
+	LUN_PG_C_DATA,
+	LUN_PG_C_METADATA,
+	LUN_PG_COLUMNS,
+};
+
+struct lun_pg_mapping {
+	struct lun_pg_layout layout;
+	enum lun_pg_key key;
+	enum lun_pg_safety safety;
+	Oid types[LUN_PG_COLUMNS]; /* as the server tells them */
+	bool check_data; /* its type does not see to it that it is JSON */
+	bool check_metadata;
+	bool unwrap;
+	bool contiguous;   /* the versions of a stream have no holes */
+	bool ignore_holes; /* go on where they have one all the same */
+	int64_t grace_us;
+	int64_t window_us;
+	char *schema;
+	char *table;
+	char *channel;  /* NULL: none */
+	char *category; /* NULL: all of them; else it is parameter 1 */
+
+	/* Parts of statements. Missing columns are nulls. */
+	char *expressions[LUN_PG_COLUMNS];
+	char *columns;   /* all of enum lun_pg_column */
+	char *keys;      /* "position" or "transaction, position" */
+	char *keys_down; /* the same, each with DESC */
+	char *from;      /* the relation and its joins */
+	char *scope;     /* a condition: what is an event */
+	char *shown;     /* a condition: which of them is to be seen */
+	char *visible;   /* the same without events that are to be skipped */
+	char *own_texts[LUN_PG_COLUMNS]; /* of a layout given by the URL */
+};
+
+/*
+ * Find the layout the URL asks for, in the database. LUN_NOTFOUND: it is
+ * Lunette's own, and its table is not there. LUN_CONFIG says what is missing.
+ */
+enum lun_code lun_pg_mapping_new(struct lun_pg *c, struct lun_pg_mapping **out,
+    struct lun_err *err) LUN_MUSTCHECK;
+/* NULL is allowed. */
+void lun_pg_mapping_free(struct lun_pg_mapping *mapping);
+
+/* It is Lunette's own table, which can be appended to. */
+bool lun_pg_mapping_is_own(const struct lun_pg_mapping *mapping);
+
+/* Rows can appear between those that were seen: marks.h is needed. */
+static inline bool
+lun_pg_needs_marks(const struct lun_pg_mapping *mapping)
+{
+	return mapping->safety == LUN_PG_GAPS ||
+	       mapping->safety == LUN_PG_WINDOW;
+}
+
+/* ---- positions --------------------------------------------------------- */
+
+/* Begin the parameters of a statement that uses scope or visible. */
+void lun_pg_start_params(
+    const struct lun_pg_mapping *mapping, struct lun_pg_params *params);
+
+/*
+ * Add the condition that the keys of a row compare with this position, such
+ * as "e.position > $2", and its parameters; sign is "=", ">", "<=" ...
+ */
+void lun_pg_compare(const struct lun_pg_mapping *mapping,
+    struct lun_buffer *sql, const char *sign, struct lun_pg_params *params,
+    struct lun_position position);
+
+/* Of a row in which the keys stand at this column and the next ones. */
+struct lun_position lun_pg_keys_position(
+    const struct lun_pg_mapping *mapping, const PGresult *row, int column);
+int lun_pg_key_columns(const struct lun_pg_mapping *mapping);
+/* Of a row of the statement that reads events. */
+struct lun_position lun_pg_event_position(
+    const struct lun_pg_mapping *mapping, const PGresult *row);
+
+void lun_pg_format_position(const struct lun_pg_mapping *mapping,
+    struct lun_position position, char text[LUN_POSITION_MAX]);
+bool lun_pg_parse_position(const struct lun_pg_mapping *mapping,
+    struct lun_text text, struct lun_position *position) LUN_MUSTCHECK;
+
+#endif

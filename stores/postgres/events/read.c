@@ -1,0 +1,439 @@
+/*
+ * read.c - reading from an event store in PostgreSQL.
+ *
+ * A look (horizon.h) finds the bound, then one statement reads up to it, row
+ * by row as they come. Everything up to the bound is settled, so the two need
+ * no common snapshot.
+ *
+ * The source state holds the id of the event a reader has reached: the anchor.
+ * If the event at that position has another id, or is gone, the log is not
+ * the one that was read before. Where a bound cannot be told from the rows
+ * alone, it holds more (source_state.h).
+ */
+
+#include "postgres/events/reading.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "json/scan.h"
+
+/* Rows a filter looks at in one read, for each event asked for. */
+#define SCANNED_TIMES 4
+#define SCANNED_LEAST 10000
+#define LAG_ROWS      100000 /* counted one by one; estimated above */
+
+#define WHAT_TO_DO                                                             \
+	"the event store was replaced or cut back; restore it, or start the "  \
+	"projection anew with lunette rebuild NAME"
+
+/* ---- refusals ---------------------------------------------------------- */
+
+static enum lun_code
+refuse_position(struct lun_pg_events *s, const struct lun_read *request,
+    struct lun_err *err)
+{
+	char after[LUN_POSITION_MAX], bound[LUN_POSITION_MAX];
+	const char *name = lun_pg_name(&s->c);
+
+	lun_pg_format_position(s->source->mapping, request->after, after);
+	lun_pg_format_position(s->source->mapping, s->look.bound, bound);
+	if (s->look.has_anchor)
+		return lun_fail(err, LUN_CONFIG,
+		    "%s has another event at position %s than the one that "
+		    "was read last: " WHAT_TO_DO,
+		    name, after);
+	if (s->look.at_head &&
+	    lun_position_compare(request->after, s->look.bound) > 0)
+		return lun_fail(err, LUN_CONFIG,
+		    "%s ends at position %s, before position %s that was read "
+		    "last: " WHAT_TO_DO,
+		    name, bound, after);
+	return lun_fail(err, LUN_CONFIG,
+	    "%s no longer has the event at position %s that was read "
+	    "last: " WHAT_TO_DO,
+	    name, after);
+}
+
+static enum lun_code
+refuse_foreign(struct lun_pg_events *s, struct lun_err *err)
+{
+	const struct lun_pg_mapping *m = s->source->mapping;
+	const char *column = strchr(m->layout.transaction_id, '.') + 1;
+
+	return lun_fail(err, LUN_CONFIG,
+	    "%s: %s.%s holds transaction ids that this server has not given "
+	    "out: it comes from a dump of another server; run UPDATE %s.%s "
+	    "SET %s = pg_current_xact_id(), then lunette rebuild NAME",
+	    lun_pg_name(&s->c), m->schema, m->table, m->schema, m->table,
+	    column);
+}
+
+/* A position without an anchor was set by hand and may lie in a hole. */
+static enum lun_code
+check_look(struct lun_pg_events *s, const struct lun_read *request,
+    struct lun_err *err)
+{
+	const struct lun_pg_look *look = &s->look;
+
+	if (look->from_elsewhere)
+		return refuse_foreign(s, err);
+	if (lun_position_compare(request->after, LUN_POSITION_START) == 0)
+		return LUN_OK;
+	if (s->state.known)
+		return look->has_anchor &&
+			       lun_text_equal(lun_buffer_text(&s->state.anchor),
+				   lun_buffer_text(&look->anchor))
+			   ? LUN_OK
+			   : refuse_position(s, request, err);
+	if (!look->has_anchor && look->at_head &&
+	    lun_position_compare(request->after, look->bound) > 0)
+		return refuse_position(s, request, err);
+	return LUN_OK;
+}
+
+/* ---- reading ----------------------------------------------------------- */
+
+/* Rows to ask for: no more than will fit, as far as that can be known. */
+static size_t
+choose_limit(const struct lun_pg_events *s, const struct lun_read *request)
+{
+	size_t fit = request->max_bytes / s->row_bytes + 1;
+
+	return fit < request->max_events ? fit : request->max_events;
+}
+
+static enum lun_code
+take_row(void *arg, const PGresult *row, struct lun_err *err)
+{
+	struct lun_pg_reading *r = arg;
+	struct lun_pg_event event;
+	enum lun_code code = lun_pg_read_event(r, row, &event, err);
+
+	if (code == LUN_OK)
+		code = lun_pg_add_event(r, &event.event, err);
+	if (code != LUN_OK)
+		return code;
+	lun_pg_note_row(r, &event.event);
+	return lun_pg_is_full(r) ? LUN_AGAIN : LUN_OK;
+}
+
+static enum lun_code
+read_rows(
+    struct lun_pg_reading *r, struct lun_position bound, struct lun_err *err)
+{
+	struct lun_pg_events *s = r->s;
+	const struct lun_pg_mapping *mapping = s->source->mapping;
+
+	lun_buffer_clear(&s->sql);
+	lun_pg_start_params(mapping, &s->params);
+	lun_buffer_printf(&s->sql, "SELECT %s FROM %s WHERE %s AND ",
+	    mapping->columns, mapping->from, mapping->visible);
+	lun_pg_compare(mapping, &s->sql, ">", &s->params, r->request->after);
+	lun_buffer_add_text(&s->sql, LUN_TEXT(" AND "));
+	lun_pg_compare(mapping, &s->sql, "<=", &s->params, bound);
+	lun_pg_add_filter(s, &r->request->filter);
+	lun_buffer_printf(&s->sql, " ORDER BY %s LIMIT $%zu", mapping->keys,
+	    s->params.count + 1);
+	lun_pg_add_int8(&s->params, (int64_t)r->limit);
+	lun_buffer_add_byte(&s->sql, '\0');
+	if (s->sql.failed)
+		return lun_pg_events_no_memory(s, err);
+	return lun_pg_stream(&s->c, s->sql.bytes, &s->params, take_row, r, err);
+}
+
+/*
+ * A filter on types that few events have must not scan the whole log in one
+ * read, so its bound is near; once found it serves until it is reached.
+ */
+static enum lun_code
+look_ahead(struct lun_pg_events *s, const struct lun_read *request,
+    struct lun_err *err)
+{
+	struct lun_pg_look *look = &s->look;
+	bool bounded = request->filter.type_count > 0 &&
+		       request->filter.stream.bytes == NULL;
+	bool known = lun_position_compare(s->settled, request->after) > 0 &&
+		     lun_position_compare(s->settled_from, request->after) <= 0;
+	enum lun_code code;
+
+	look->after = request->after;
+	look->most = 0;
+	if (bounded && !known) {
+		look->most = SCANNED_LEAST;
+		if (request->max_events > SCANNED_LEAST / SCANNED_TIMES)
+			look->most = request->max_events * SCANNED_TIMES;
+	}
+	code = lun_pg_look(&s->c, s->source->mapping, look, err);
+	if (code != LUN_OK || !bounded)
+		return code;
+	if (known && lun_position_compare(s->settled, look->bound) < 0) {
+		look->bound = s->settled;
+		look->at_head = false;
+		lun_buffer_clear(&look->bound_anchor);
+		lun_buffer_add_text(
+		    &look->bound_anchor, lun_buffer_text(&s->settled_anchor));
+		return LUN_OK;
+	}
+	s->settled = look->bound;
+	s->settled_from = request->after;
+	lun_buffer_clear(&s->settled_anchor);
+	lun_buffer_add_text(
+	    &s->settled_anchor, lun_buffer_text(&look->bound_anchor));
+	return s->settled_anchor.failed ? lun_pg_events_no_memory(s, err)
+					: LUN_OK;
+}
+
+static void
+set_anchor(struct lun_pg_events *s, const struct lun_buffer *anchor)
+{
+	lun_buffer_clear(&s->state.anchor);
+	lun_buffer_add_text(&s->state.anchor, lun_buffer_text(anchor));
+}
+
+/* The rows that are wanted, and no others. */
+static enum lun_code
+read_wanted(struct lun_pg_reading *r, struct lun_err *err)
+{
+	const struct lun_pg_look *look = &r->s->look;
+	enum lun_code code = read_rows(r, look->bound, err);
+
+	if (code != LUN_OK)
+		return code;
+	if (r->rows < r->limit && !lun_pg_is_full(r)) {
+		r->batch->reached = look->bound;
+		r->batch->at_head = look->at_head;
+		set_anchor(r->s, &look->bound_anchor);
+	} else {
+		r->batch->at_head =
+		    look->at_head &&
+		    lun_position_compare(r->batch->reached, look->bound) == 0;
+	}
+	return LUN_OK;
+}
+
+/* Filters leave out rows of which only the horizon says that they are safe. */
+static bool
+reads_whole(const struct lun_pg_reading *r)
+{
+	const struct lun_pg_mapping *mapping = r->s->source->mapping;
+
+	return lun_pg_needs_marks(mapping) ||
+	       (mapping->contiguous && r->request->filter.type_count == 0);
+}
+
+static enum lun_code
+read_to_bound(struct lun_pg_reading *r, struct lun_err *err)
+{
+	struct lun_pg_events *s = r->s;
+	const struct lun_pg_mapping *mapping = s->source->mapping;
+	enum lun_code code = LUN_OK;
+
+	r->bound = s->look.bound;
+	r->batch->at_head = s->look.at_head;
+	if (lun_pg_needs_marks(mapping))
+		code = lun_pg_read_late(r, err);
+	if (code != LUN_OK)
+		return code;
+	if (lun_pg_is_full(r))
+		r->batch->at_head = false;
+	if (lun_pg_is_full(r) ||
+	    lun_position_compare(r->bound, r->request->after) <= 0)
+		set_anchor(s, &s->look.anchor);
+	else if (reads_whole(r))
+		code = lun_pg_read_whole(r, err);
+	else
+		code = read_wanted(r, err);
+	if (code == LUN_OK && r->rows > 0)
+		s->row_bytes = (s->row_bytes + r->bytes / r->rows) / 2 + 64;
+	return code;
+}
+
+/* As look_ahead(), where only the locks of the writers tell. */
+static enum lun_code
+look_for_writers(struct lun_pg_reading *r, struct lun_err *err)
+{
+	struct lun_pg_events *s = r->s;
+	struct lun_pg_sight *sight = &s->sight;
+	enum lun_code code = lun_pg_sight_take(
+	    &s->c, s->source->mapping, r->request->after, sight, err);
+
+	if (code != LUN_OK)
+		return code;
+	s->look.bound = sight->last;
+	s->look.at_head = true;
+	s->look.has_anchor = sight->has_anchor;
+	s->look.from_elsewhere = false;
+	lun_buffer_clear(&s->look.anchor);
+	lun_buffer_add_text(&s->look.anchor, lun_buffer_text(&sight->anchor));
+	r->now = sight->now;
+	lun_pg_marks_advance(&s->state, s->source->mapping, sight);
+	return LUN_OK;
+}
+
+static enum lun_code
+start_reading(struct lun_pg_reading *r, struct lun_err *err)
+{
+	struct lun_pg_events *s = r->s;
+	enum lun_code code;
+
+	if (!lun_pg_state_decode(&s->state, r->request->source_state))
+		return lun_fail(err, LUN_CONFIG,
+		    "%s: the checkpoint was not written by a reader of this "
+		    "event store: lunette rebuild NAME starts anew",
+		    lun_pg_name(&s->c));
+	if (!s->state.known && lun_pg_needs_marks(s->source->mapping))
+		s->state.ceiling = s->state.floor = r->request->after;
+	code = lun_pg_needs_marks(s->source->mapping)
+		   ? look_for_writers(r, err)
+		   : look_ahead(s, r->request, err);
+	return code == LUN_OK ? check_look(s, r->request, err) : code;
+}
+
+enum lun_code
+lun_pg_events_read(struct lun_event_store *store,
+    const struct lun_read *request, struct lun_batch *batch,
+    struct lun_err *err)
+{
+	struct lun_pg_events *s = lun_pg_events_of(store);
+	struct lun_pg_reading r = {
+	    .s = s,
+	    .request = request,
+	    .batch = batch,
+	    .limit = choose_limit(s, request),
+	};
+	enum lun_code code = start_reading(&r, err);
+
+	if (code != LUN_OK)
+		return code;
+	batch->reached = request->after;
+	code = read_to_bound(&r, err);
+	if (s->source->mapping->safety == LUN_PG_WINDOW &&
+	    lun_position_compare(s->sight.last, s->state.ceiling) > 0)
+		batch->held = true;
+	lun_buffer_free(&r.hole.stream);
+	lun_buffer_free(&r.hole.realm);
+	if (code != LUN_OK)
+		return code;
+	lun_pg_state_encode(&s->state, &batch->source_state);
+	return batch->source_state.failed ? lun_pg_events_no_memory(s, err)
+					  : LUN_OK;
+}
+
+/* ---- looking things up ------------------------------------------------- */
+
+enum lun_code
+lun_pg_events_head(struct lun_event_store *store, struct lun_position *head,
+    struct lun_err *err)
+{
+	struct lun_pg_events *s = lun_pg_events_of(store);
+	enum lun_code code;
+
+	s->look.after = LUN_POSITION_START;
+	s->look.most = 0;
+	code = lun_pg_look(&s->c, s->source->mapping, &s->look, err);
+	if (code == LUN_OK && s->look.from_elsewhere)
+		code = refuse_foreign(s, err);
+	if (code == LUN_OK)
+		*head = s->look.bound;
+	return code;
+}
+
+enum lun_code
+lun_pg_events_find(struct lun_event_store *store, struct lun_text id,
+    struct lun_position *position, struct lun_err *err)
+{
+	struct lun_pg_events *s = lun_pg_events_of(store);
+	const struct lun_pg_mapping *mapping = s->source->mapping;
+	PGresult *result = NULL;
+	enum lun_code code;
+
+	lun_buffer_clear(&s->sql);
+	lun_pg_start_params(mapping, &s->params);
+	lun_buffer_printf(&s->sql, "SELECT %s FROM %s WHERE %s", mapping->keys,
+	    mapping->from, mapping->scope);
+	lun_pg_add_equal(s, LUN_PG_C_ID, mapping->layout.id, id);
+	lun_buffer_add_text(&s->sql, LUN_TEXT(" LIMIT 1"));
+	code = lun_pg_events_run(s, &result, err);
+	if (code == LUN_OK && PQntuples(result) == 0)
+		code = lun_fail(err, LUN_NOTFOUND, "%s: there is no event %.*s",
+		    lun_pg_name(&s->c), LUN_TEXT_ARG(id));
+	if (code == LUN_OK)
+		*position = lun_pg_keys_position(mapping, result, 0);
+	PQclear(result);
+	return code;
+}
+
+/* ---- lag --------------------------------------------------------------- */
+
+/* Columns: rows seen, rows wanted, time of the first, keys of the last. */
+static enum lun_code
+count_rows(struct lun_pg_events *s, struct lun_position after,
+    const struct lun_event_filter *filter, PGresult **out, struct lun_err *err)
+{
+	const struct lun_pg_mapping *m = s->source->mapping;
+
+	lun_buffer_clear(&s->sql);
+	lun_pg_start_params(m, &s->params);
+	lun_buffer_printf(&s->sql,
+	    "WITH w AS (SELECT row_number() OVER (ORDER BY %s) AS n, %s AS "
+	    "moment, "
+	    "(true",
+	    m->keys, m->expressions[LUN_PG_C_RECORDED_AT]);
+	lun_pg_add_filter(s, filter);
+	lun_buffer_printf(&s->sql,
+	    ") AS wanted, (%s)::text AS last FROM %s WHERE %s AND ",
+	    m->layout.position, m->from, m->visible);
+	lun_pg_compare(m, &s->sql, ">", &s->params, after);
+	lun_buffer_printf(&s->sql,
+	    " ORDER BY %s LIMIT %d) SELECT count(*), "
+	    "count(*) FILTER (WHERE wanted), "
+	    "(SELECT moment FROM w WHERE wanted ORDER BY n LIMIT 1), "
+	    "(SELECT last FROM w ORDER BY n DESC LIMIT 1) FROM w",
+	    m->keys, LAG_ROWS);
+	return lun_pg_events_run(s, out, err);
+}
+
+/* Far behind, the rest is taken to be like the part that was counted. */
+static enum lun_code
+estimate(struct lun_pg_events *s, struct lun_position after,
+    struct lun_text last, struct lun_lag *lag, struct lun_err *err)
+{
+	struct lun_position end, head;
+	enum lun_code code = lun_pg_events_head(&s->base, &head, err);
+
+	if (code != LUN_OK || s->source->mapping->key == LUN_PG_UUID_KEY ||
+	    !lun_position_from_decimal(last, &end))
+		return code;
+	if (head.lo > end.lo && end.lo > after.lo)
+		lag->events = (uint64_t)((double)lag->events *
+					 (double)(head.lo - after.lo) /
+					 (double)(end.lo - after.lo));
+	return LUN_OK;
+}
+
+enum lun_code
+lun_pg_events_lag(struct lun_event_store *store, struct lun_position after,
+    const struct lun_event_filter *filter, struct lun_lag *lag,
+    struct lun_err *err)
+{
+	struct lun_pg_events *s = lun_pg_events_of(store);
+	struct lun_lag found = {0};
+	PGresult *result = NULL;
+	enum lun_code code = count_rows(s, after, filter, &result, err);
+
+	if (code == LUN_OK) {
+		found.exact =
+		    lun_pg_int8(result, 0, 0) < LAG_ROWS &&
+		    !(s->source->mapping->unwrap && filter->type_count > 0);
+		found.events = (uint64_t)lun_pg_int8(result, 0, 1);
+		if (!lun_pg_is_null(result, 0, 2))
+			found.oldest_recorded_at = lun_pg_time(result, 0, 2);
+	}
+	if (code == LUN_OK && lun_pg_int8(result, 0, 0) >= LAG_ROWS)
+		code =
+		    estimate(s, after, lun_pg_bytes(result, 0, 3), &found, err);
+	if (code == LUN_OK)
+		*lag = found;
+	PQclear(result);
+	return code;
+}

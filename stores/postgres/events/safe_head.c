@@ -1,0 +1,326 @@
+/* safe_head.c - how far it is safe to read, for each kind of event store. */
+
+#include "postgres/events/safe_head.h"
+
+#include "base/error.h"
+
+/* One way to find the bound. */
+struct strategy {
+	const char *word;
+	const char *needs; /* what the layout must have for it, in words */
+	bool (*fits)(const struct lun_pg_mapping *mapping);
+	/* Add the condition that a row is settled. */
+	void (*settled)(
+	    const struct lun_pg_mapping *mapping, struct lun_buffer *sql);
+	/* Add what is true of a table that comes from another server. */
+	void (*from_elsewhere)(
+	    const struct lun_pg_mapping *mapping, struct lun_buffer *sql);
+};
+
+/* ---- pairs of a transaction id and a number ---------------------------- */
+
+static bool
+is_pair(const struct lun_pg_mapping *mapping)
+{
+	return mapping->key == LUN_PG_PAIR;
+}
+
+static const char *
+bigint_cast(const struct lun_pg_mapping *mapping)
+{
+	return mapping->types[LUN_PG_C_TRANSACTION] == LUN_PG_XID8
+		   ? ""
+		   : "::text::int8";
+}
+
+/*
+ * Every transaction below the snapshot's xmin has ended, and a new one gets a
+ * higher id: with the pair as the order, nothing can appear below.
+ */
+static void
+has_ended(const struct lun_pg_mapping *mapping, struct lun_buffer *sql)
+{
+	lun_buffer_printf(sql,
+	    "%s < pg_catalog.pg_snapshot_xmin("
+	    "pg_catalog.pg_current_snapshot())%s",
+	    mapping->layout.transaction_id, bigint_cast(mapping));
+}
+
+/* Asked of a snapshot: pg_current_xact_id() would use up an id. */
+static void
+lies_in_future(const struct lun_pg_mapping *mapping, struct lun_buffer *sql)
+{
+	const char *transaction = mapping->layout.transaction_id;
+
+	lun_buffer_printf(sql,
+	    "(SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT 1) >= "
+	    "pg_catalog.pg_snapshot_xmax("
+	    "pg_catalog.pg_current_snapshot())%s",
+	    transaction, mapping->from, mapping->scope, mapping->keys_down,
+	    bigint_cast(mapping));
+}
+
+/* ---- writers that take turns ------------------------------------------- */
+
+static bool
+is_number(const struct lun_pg_mapping *mapping)
+{
+	return mapping->key == LUN_PG_NUMBER;
+}
+
+static bool
+is_uuid(const struct lun_pg_mapping *mapping)
+{
+	return mapping->key == LUN_PG_UUID_KEY;
+}
+
+/* Numbers become visible in their order: what is seen is settled. */
+static void
+is_seen(const struct lun_pg_mapping *mapping, struct lun_buffer *sql)
+{
+	(void)mapping;
+	lun_buffer_add_text(sql, LUN_TEXT("true"));
+}
+
+static void
+cannot_tell(const struct lun_pg_mapping *mapping, struct lun_buffer *sql)
+{
+	(void)mapping;
+	lun_buffer_add_text(sql, LUN_TEXT("false"));
+}
+
+/* ---- the table --------------------------------------------------------- */
+
+static const struct strategy strategies[LUN_PG_SAFETIES] = {
+    [LUN_PG_TRANSACTIONS] =
+	{
+	    .word = "transactions",
+	    .needs = "a transaction id of type xid8 or bigint",
+	    .fits = is_pair,
+	    .settled = has_ended,
+	    .from_elsewhere = lies_in_future,
+	},
+    [LUN_PG_SERIALISED] =
+	{
+	    .word = "serialised",
+	    .needs = "an integer as position, and no transaction id",
+	    .fits = is_number,
+	    .settled = is_seen,
+	    .from_elsewhere = cannot_tell,
+	},
+    /* The rest is in marks.h; a look only tells what can be seen. */
+    [LUN_PG_GAPS] =
+	{
+	    .word = "gaps",
+	    .needs = "an integer as position, and no transaction id",
+	    .fits = is_number,
+	    .settled = is_seen,
+	    .from_elsewhere = cannot_tell,
+	},
+    [LUN_PG_WINDOW] =
+	{
+	    .word = "window",
+	    .needs = "a UUID of version 7 as position",
+	    .fits = is_uuid,
+	    .settled = is_seen,
+	    .from_elsewhere = cannot_tell,
+	},
+};
+
+bool
+lun_pg_find_safety(const char *word, enum lun_pg_safety *safety)
+{
+	for (int i = 0; i < LUN_PG_SAFETIES; i++)
+		if (strcmp(word, strategies[i].word) == 0) {
+			*safety = (enum lun_pg_safety)i;
+			return true;
+		}
+	return false;
+}
+
+/*
+ * What a subscription brings has the numbers, ids and transactions of another
+ * server, and comes when that one's are long over: only the order of commits
+ * is kept.
+ */
+static enum lun_code
+judge_origin(const struct lun_pg_mapping *mapping, struct lun_pg *c,
+    const PGresult *row, struct lun_err *err)
+{
+	const char *kinds = lun_pg_needs_marks(mapping) ? "rp" : "rpv";
+
+	if (lun_pg_bool(row, 0, 0))
+		return lun_fail(err, LUN_CONFIG,
+		    "%s: \"%s\" is filled by a subscription, which does not "
+		    "bring what tells how far it is safe to read: read it "
+		    "where it is written",
+		    lun_pg_name(c), mapping->table);
+	if (strchr(kinds, *PQgetvalue(row, 0, 1)) == NULL)
+		return lun_fail(err, LUN_CONFIG,
+		    "%s: \"%s\" is no table, so those who write to it cannot "
+		    "be seen: name the table itself",
+		    lun_pg_name(c), mapping->table);
+	return LUN_OK;
+}
+
+static enum lun_code
+check_origin(
+    const struct lun_pg_mapping *mapping, struct lun_pg *c, struct lun_err *err)
+{
+	struct lun_buffer relation = {0};
+	struct lun_pg_params params = {0};
+	PGresult *result = NULL;
+	enum lun_code code;
+
+	lun_pg_quote(&relation, mapping->schema);
+	lun_buffer_add_byte(&relation, '.');
+	lun_pg_quote(&relation, mapping->table);
+	lun_pg_add_text(&params, LUN_PG_TEXT, lun_buffer_text(&relation));
+	if (relation.failed)
+		code = lun_fail(
+		    err, LUN_NOMEM, "%s: out of memory", lun_pg_name(c));
+	else
+		code = lun_pg_query(c,
+		    "SELECT EXISTS (SELECT FROM pg_catalog.pg_subscription_rel "
+		    "WHERE srrelid = t.oid OR srrelid IN (SELECT relid "
+		    "FROM pg_catalog.pg_partition_tree(t.oid))), "
+		    "t.relkind::text FROM pg_catalog.pg_class t "
+		    "WHERE t.oid = $1::text::regclass",
+		    &params, &result, err);
+	if (code == LUN_OK)
+		code = judge_origin(mapping, c, result, err);
+	PQclear(result);
+	lun_pg_params_free(&params);
+	lun_buffer_free(&relation);
+	return code;
+}
+
+enum lun_code
+lun_pg_check_safety(
+    const struct lun_pg_mapping *mapping, struct lun_pg *c, struct lun_err *err)
+{
+	const struct strategy *s = &strategies[mapping->safety];
+
+	if (!s->fits(mapping))
+		return lun_fail(err, LUN_CONFIG, "%s: safe_head=%s needs %s",
+		    lun_pg_name(c), s->word, s->needs);
+	return mapping->safety == LUN_PG_SERIALISED
+		   ? LUN_OK
+		   : check_origin(mapping, c, err);
+}
+
+/* ---- looking ----------------------------------------------------------- */
+
+/* The last settled event. */
+static void
+add_head(const struct lun_pg_mapping *mapping, struct lun_buffer *sql)
+{
+	lun_buffer_printf(sql,
+	    "SELECT %s, (%s)::text, true FROM %s WHERE %s AND ", mapping->keys,
+	    mapping->layout.id, mapping->from, mapping->visible);
+	strategies[mapping->safety].settled(mapping, sql);
+	lun_buffer_printf(sql, " ORDER BY %s LIMIT 1", mapping->keys_down);
+}
+
+/*
+ * The settled event that lies `most` events ahead, if there is one. Its keys
+ * are found first, in the index alone: the rows between are not touched.
+ */
+static void
+add_limited(const struct lun_pg_mapping *mapping,
+    const struct lun_pg_look *look, struct lun_buffer *sql,
+    struct lun_pg_params *params)
+{
+	lun_buffer_printf(sql,
+	    "SELECT %s, (%s)::text, false FROM %s WHERE %s AND (%s) = "
+	    "(SELECT %s FROM %s WHERE %s AND ",
+	    mapping->keys, mapping->layout.id, mapping->from, mapping->visible,
+	    mapping->keys, mapping->keys, mapping->from, mapping->visible);
+	strategies[mapping->safety].settled(mapping, sql);
+	lun_buffer_add_text(sql, LUN_TEXT(" AND "));
+	lun_pg_compare(mapping, sql, ">", params, look->after);
+	lun_buffer_printf(sql, " ORDER BY %s OFFSET $%zu LIMIT 1)",
+	    mapping->keys, params->count + 1);
+	lun_pg_add_int8(params, (int64_t)look->most);
+}
+
+/* One row: the bound and its id, whether it is the head, the anchor ... */
+static void
+add_statement(const struct lun_pg_mapping *mapping,
+    const struct lun_pg_look *look, struct lun_buffer *sql,
+    struct lun_pg_params *params)
+{
+	lun_buffer_add_text(sql, LUN_TEXT("SELECT b.*, (SELECT ("));
+	lun_buffer_printf(sql, "%s)::text FROM %s WHERE %s AND ",
+	    mapping->layout.id, mapping->from, mapping->scope);
+	lun_pg_compare(mapping, sql, "=", params, look->after);
+	lun_buffer_add_text(sql, LUN_TEXT(" LIMIT 1), "));
+	strategies[mapping->safety].from_elsewhere(mapping, sql);
+	lun_buffer_add_text(sql, LUN_TEXT(" FROM (VALUES (1)) v LEFT JOIN ("));
+	if (look->most > 0) {
+		lun_buffer_add_byte(sql, '(');
+		add_limited(mapping, look, sql, params);
+		lun_buffer_add_text(sql, LUN_TEXT(") UNION ALL ("));
+		add_head(mapping, sql);
+		lun_buffer_add_text(sql, LUN_TEXT(") LIMIT 1"));
+	} else {
+		add_head(mapping, sql);
+	}
+	lun_buffer_add_text(sql, LUN_TEXT(") b ON true"));
+	lun_buffer_add_byte(sql, '\0');
+}
+
+static void
+take_answer(const struct lun_pg_mapping *mapping, const PGresult *row,
+    struct lun_pg_look *look)
+{
+	int id = lun_pg_key_columns(mapping);
+	bool found = !lun_pg_is_null(row, 0, id);
+
+	lun_buffer_clear(&look->anchor);
+	lun_buffer_clear(&look->bound_anchor);
+	look->bound = LUN_POSITION_START;
+	look->at_head = !found || lun_pg_bool(row, 0, id + 1);
+	if (found) {
+		look->bound = lun_pg_keys_position(mapping, row, 0);
+		lun_buffer_add_text(
+		    &look->bound_anchor, lun_pg_bytes(row, 0, id));
+	}
+	look->has_anchor = !lun_pg_is_null(row, 0, id + 2);
+	lun_buffer_add_text(&look->anchor, lun_pg_bytes(row, 0, id + 2));
+	look->from_elsewhere = lun_pg_bool(row, 0, id + 3);
+}
+
+enum lun_code
+lun_pg_look(struct lun_pg *c, const struct lun_pg_mapping *mapping,
+    struct lun_pg_look *look, struct lun_err *err)
+{
+	struct lun_buffer sql = {0};
+	struct lun_pg_params params = {0};
+	PGresult *result = NULL;
+	enum lun_code code;
+
+	lun_pg_start_params(mapping, &params);
+	add_statement(mapping, look, &sql, &params);
+	if (sql.failed)
+		code = lun_fail(
+		    err, LUN_NOMEM, "%s: out of memory", lun_pg_name(c));
+	else
+		code = lun_pg_query(c, sql.bytes, &params, &result, err);
+	if (code == LUN_OK)
+		take_answer(mapping, result, look);
+	if (look->anchor.failed || look->bound_anchor.failed)
+		code = lun_fail(
+		    err, LUN_NOMEM, "%s: out of memory", lun_pg_name(c));
+	PQclear(result);
+	lun_buffer_free(&sql);
+	lun_pg_params_free(&params);
+	return code;
+}
+
+void
+lun_pg_look_free(struct lun_pg_look *look)
+{
+	lun_buffer_free(&look->anchor);
+	lun_buffer_free(&look->bound_anchor);
+}

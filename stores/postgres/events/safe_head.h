@@ -1,0 +1,42 @@
+/*
+ * safe_head.h - how far it is safe to read, for each kind of event store.
+ *
+ * An event whose number was drawn early and committed late must not be
+ * skipped. Before every read a store takes a look: one statement that says up
+ * to which position everything is settled, so that no later statement can
+ * find an event there which this one did not see. Reading stops at that bound.
+ */
+
+#ifndef LUN_POSTGRES_EVENTS_SAFE_HEAD_H
+#define LUN_POSTGRES_EVENTS_SAFE_HEAD_H
+
+#include "postgres/events/mappings.h"
+
+/* What a reader asks; what it must know before it reads on. */
+struct lun_pg_look {
+	struct lun_position after;
+	size_t most; /* rows the bound may lie ahead; 0: any number */
+
+	struct lun_position bound; /* START: nothing is settled */
+	struct lun_buffer anchor;  /* the id of the event at `after` */
+	bool has_anchor;
+	struct lun_buffer bound_anchor; /* the id of the event at the bound */
+	bool at_head;                   /* nothing above the bound is settled */
+	/* Transaction ids that this server has not given out yet. */
+	bool from_elsewhere;
+};
+
+void lun_pg_look_free(struct lun_pg_look *look);
+
+enum lun_code lun_pg_look(struct lun_pg *c,
+    const struct lun_pg_mapping *mapping, struct lun_pg_look *look,
+    struct lun_err *err) LUN_MUSTCHECK;
+
+/* The word of the URL for it. */
+bool lun_pg_find_safety(const char *word, enum lun_pg_safety *safety);
+
+/* LUN_CONFIG if a mapping cannot be read safely in the way it asks for. */
+enum lun_code lun_pg_check_safety(const struct lun_pg_mapping *mapping,
+    struct lun_pg *c, struct lun_err *err) LUN_MUSTCHECK;
+
+#endif

@@ -1,0 +1,165 @@
+/*
+ * commit.c - models, events set aside and checkpoint in one transaction.
+ *
+ * In two round trips: BEGIN, then all the rest, COMMIT included. Two more where
+ * many models are new and copied in.
+ */
+
+#include "postgres/models/models.h"
+
+void
+lun_pg_add_position(struct pg_models *m, struct lun_position position)
+{
+	char hex[LUN_POSITION_HEX_SIZE];
+
+	lun_position_to_hex(position, hex);
+	lun_pg_add_copy(&m->params, LUN_PG_TEXT, lun_text_of(hex));
+}
+
+void
+lun_pg_add_state(struct pg_models *m, struct lun_text state)
+{
+	lun_pg_add_text(
+	    &m->params, LUN_PG_BYTEA, state.length > 0 ? state : LUN_TEXT_NONE);
+}
+
+/*
+ * The last change, so that its row is locked for a moment only. Where the
+ * revision or the fence is another, it divides by zero, and what follows is a
+ * rollback: nobody has to look before COMMIT is sent.
+ */
+static enum lun_code
+move_checkpoint(
+    struct pg_models *m, const struct lun_write_set *set, struct lun_err *err)
+{
+	lun_pg_add_name(m, set->schema->projection);
+	lun_pg_add_position(m, set->position);
+	lun_pg_add_state(m, set->source_state);
+	lun_pg_add_words(m, lun_text_of(set->identity));
+	lun_pg_add_words(m, lun_text_of(set->script_hash));
+	lun_pg_add_int8(&m->params, (int64_t)set->skipped_count);
+	lun_pg_add_int8(&m->params, set->expected_revision);
+	lun_pg_add_int8(&m->params, set->fence);
+	lun_pg_begin_sql(m,
+	    "WITH moved AS (UPDATE @lunette_projections SET position = $2,"
+	    " source_state = $3, identity = $4,"
+	    " script_count = script_count + (script_hash <> $5)::int,"
+	    " script_hash = $5, committed_at = clock_timestamp(),"
+	    " skipped_count = skipped_count + $6, revision = revision + 1"
+	    " WHERE name = $1 AND revision = $7 AND fence = $8 RETURNING 1)"
+	    " SELECT 1 / count(*) FROM moved");
+	return lun_pg_send_sql(m, err);
+}
+
+/* A commit under way. */
+struct attempt {
+	const struct lun_write_set *set;
+	struct pg_writes writes;
+	size_t before;    /* statements before COMMIT */
+	size_t succeeded; /* of all of them, until one failed */
+	bool asked;       /* COMMIT may have reached the server */
+	bool lost;        /* the connection */
+};
+
+static enum lun_code
+send_all(struct pg_models *m, struct attempt *attempt, struct lun_err *err)
+{
+	const struct lun_write_set *set = attempt->set;
+	enum lun_code code = lun_pg_write_models(&attempt->writes, err);
+
+	if (code == LUN_OK)
+		code = lun_pg_write_aside(m, set, err);
+	if (code == LUN_OK)
+		code = move_checkpoint(m, set, err);
+	if (code != LUN_OK)
+		return code;
+	attempt->before = m->c->run_length;
+	attempt->asked = true;
+	lun_pg_begin_sql(m, "COMMIT");
+	return lun_pg_send_sql(m, err);
+}
+
+/* The server does them in order: one that it refused keeps COMMIT from it. */
+static bool
+is_unknown(const struct pg_models *m, const struct attempt *attempt)
+{
+	bool refused =
+	    m->c->sqlstate[0] != '\0' && attempt->succeeded < attempt->before;
+
+	return attempt->asked && attempt->lost && !refused;
+}
+
+static enum lun_code
+judge(struct pg_models *m, const struct attempt *attempt, enum lun_code code,
+    struct lun_err *err)
+{
+	const struct lun_write_set *set = attempt->set;
+	struct lun_guard guard = {set->expected_revision, set->fence};
+	enum lun_code why;
+
+	if (code == LUN_OK)
+		return code;
+	if (is_unknown(m, attempt))
+		return lun_pg_outcome_unknown(m, err);
+	if (!lun_pg_failed_with(m->c, "22012"))
+		return lun_pg_explain(m, set->schema, code, err);
+	why = lun_pg_check_guard(m, set->schema->projection, guard, err);
+	return why != LUN_OK ? why : code;
+}
+
+static enum lun_code
+run(struct pg_models *m, struct attempt *attempt, struct lun_err *err)
+{
+	enum lun_code code = lun_pg_copy_fresh(&attempt->writes, err);
+	enum lun_code outcome;
+
+	if (code == LUN_OK)
+		code = lun_pg_run_begin(m->c, err);
+	if (code != LUN_OK)
+		return code;
+	code = send_all(m, attempt, err);
+	outcome = lun_pg_run_end(
+	    m->c, &attempt->succeeded, code == LUN_OK ? err : NULL);
+	attempt->lost = m->c->conn == NULL;
+	return code != LUN_OK ? code : outcome;
+}
+
+static enum lun_code
+try_commit(struct pg_models *m, const struct lun_write_set *set, bool trust,
+    struct lun_err *err)
+{
+	struct attempt attempt = {.set = set};
+	enum lun_code code;
+
+	code = lun_pg_sort_writes(m, set, trust, &attempt.writes, err);
+	if (code == LUN_OK)
+		code = lun_pg_models_begin(m, set->schema->projection, err);
+	if (code == LUN_OK) {
+		code = run(m, &attempt, err);
+		lun_pg_rollback(m->c);
+		code = judge(m, &attempt, code, err);
+	}
+	lun_pg_free_writes(&attempt.writes);
+	return code;
+}
+
+/* A model that was said to be new may be there: somebody else put it in. */
+static enum lun_code
+commit(
+    struct pg_models *m, const struct lun_write_set *set, struct lun_err *err)
+{
+	enum lun_code code = try_commit(m, set, true, err);
+
+	if (code == LUN_IO && lun_pg_failed_with(m->c, "23505"))
+		code = try_commit(m, set, false, err);
+	return code;
+}
+
+enum lun_code
+lun_pg_commit_models(struct lun_model_store *store,
+    const struct lun_write_set *set, struct lun_err *err)
+{
+	struct pg_models *m = lun_pg_models_enter(store);
+
+	return lun_pg_models_leave(m, commit(m, set, err));
+}

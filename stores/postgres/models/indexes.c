@@ -1,0 +1,293 @@
+/*
+ * indexes.c - the indexes of a projection, made when it has caught up.
+ *
+ * A rebuild writes into tables that have none but the key. CREATE INDEX
+ * CONCURRENTLY, over a connection of its own, holds up neither the commits nor
+ * anybody's horizon. One that did not come to its end is left behind as
+ * invalid, and is made anew. Others may be making the same: whoever does holds
+ * a lock on the table to the end of it.
+ */
+
+#include <stdio.h>
+
+#include "postgres/models/models.h"
+
+enum state {
+	STATE_MISSING,
+	STATE_VALID,
+	STATE_UNDER_WAY,
+	STATE_LEFT_BEHIND,
+	STATE_FOREIGN
+};
+
+/* <table>__<field>__<field>, or <table>__index<n> where that is too long. */
+void
+lun_pg_name_index(const struct lun_schema *schema, size_t number,
+    char name[LUN_PG_INDEX_NAME_SIZE])
+{
+	const struct lun_index *index = &schema->indexes[number];
+	const size_t size = LUN_PG_INDEX_NAME_SIZE;
+	size_t length = (size_t)snprintf(
+	    name, size, "%s__v%d", schema->projection, schema->version);
+	size_t end = length;
+
+	for (size_t i = 0; i < index->count; i++)
+		end += (size_t)snprintf(name + end, size - end, "__%s",
+		    schema->fields[index->fields[i]].name);
+	if (end > LUN_PG_NAME_MAX)
+		snprintf(
+		    name + length, size - length, "__index%zu", number + 1);
+}
+
+/* Documents are searched by what they contain. */
+static bool
+is_document(const struct lun_schema *schema, const struct lun_index *index)
+{
+	return index->count == 1 &&
+	       schema->fields[index->fields[0]].type == LUN_FIELD_JSON;
+}
+
+static const char *
+method_of(const struct lun_schema *schema, const struct lun_index *index)
+{
+	return is_document(schema, index) ? "gin" : "btree";
+}
+
+static void
+add_create(struct pg_models *m, const struct lun_schema *schema,
+    const struct lun_index *index, const char *name)
+{
+	lun_pg_begin_sql(m, "CREATE INDEX CONCURRENTLY ");
+	lun_pg_quote(&m->sql, name);
+	lun_pg_add_sql(m, " ON ");
+	lun_pg_add_table(m, schema);
+	lun_pg_add_sql(m, " USING ");
+	lun_pg_add_sql(m, method_of(schema, index));
+	for (size_t i = 0; i < index->count; i++) {
+		lun_pg_add_sql(m, i == 0 ? " (" : ", ");
+		lun_pg_quote(&m->sql, schema->fields[index->fields[i]].name);
+	}
+	lun_pg_add_sql(m, ")");
+}
+
+static enum lun_code
+run_made(struct pg_models *m, struct lun_err *err)
+{
+	enum lun_code code;
+
+	lun_buffer_add_byte(&m->sql, '\0');
+	if (m->sql.failed)
+		return lun_fail(
+		    err, LUN_NOMEM, "%s: out of memory", lun_pg_name(m->c));
+	m->c->patient = m->c->stop != NULL;
+	code = lun_pg_exec(m->c, m->sql.bytes, err);
+	m->c->patient = false;
+	return code;
+}
+
+static enum lun_code
+drop_index(struct pg_models *m, const char *name, struct lun_err *err)
+{
+	lun_pg_begin_sql(m, "DROP INDEX CONCURRENTLY @");
+	lun_pg_quote(&m->sql, name);
+	return run_made(m, err);
+}
+
+static enum state
+read_state(const PGresult *r)
+{
+	if (PQntuples(r) == 0)
+		return STATE_MISSING;
+	if (!lun_pg_bool(r, 0, 0))
+		return STATE_FOREIGN;
+	if (lun_pg_bool(r, 0, 1))
+		return STATE_VALID;
+	return lun_pg_bool(r, 0, 2) ? STATE_UNDER_WAY : STATE_LEFT_BEHIND;
+}
+
+static void
+add_fields(struct pg_models *m, const struct lun_schema *schema,
+    const struct lun_index *index)
+{
+	lun_pg_begin_array(&m->params, LUN_PG_TEXT_ARRAY, index->count);
+	for (size_t i = 0; i < index->count; i++)
+		lun_pg_element_text(&m->params,
+		    lun_text_of(schema->fields[index->fields[i]].name));
+	lun_pg_end_array(&m->params);
+}
+
+static enum lun_code
+look(struct pg_models *m, const struct lun_schema *schema, size_t number,
+    const char *name, enum state *state, struct lun_err *err)
+{
+	const struct lun_index *index = &schema->indexes[number];
+	char table[LUN_NAME_MAX + 24];
+	PGresult *result = NULL;
+	enum lun_code code;
+
+	snprintf(table, sizeof table, "%s__v%d", schema->projection,
+	    schema->version);
+	lun_pg_add_name(m, m->schema);
+	lun_pg_add_name(m, name);
+	lun_pg_add_name(m, table);
+	lun_pg_add_name(m, method_of(schema, index));
+	add_fields(m, schema, index);
+	code = lun_pg_run(m,
+	    "SELECT coalesce(t.relname = $3 AND am.amname = $4"
+	    " AND NOT i.indisunique AND i.indpred IS NULL AND $5 = ARRAY("
+	    "  SELECT a.attname::text FROM pg_catalog.unnest(i.indkey::int2[])"
+	    "   WITH ORDINALITY k(number, place)"
+	    "  LEFT JOIN pg_catalog.pg_attribute a"
+	    "   ON a.attrelid = i.indrelid AND a.attnum = k.number"
+	    "  WHERE k.place <= i.indnkeyatts ORDER BY k.place), false),"
+	    " coalesce(i.indisvalid, false),"
+	    " EXISTS (SELECT FROM pg_catalog.pg_locks l"
+	    "  WHERE l.relation = t.oid AND l.granted AND l.database = (SELECT"
+	    "   d.oid FROM pg_catalog.pg_database d"
+	    "   WHERE d.datname = pg_catalog.current_database())"
+	    "  AND l.mode = 'ShareUpdateExclusiveLock')"
+	    " FROM pg_catalog.pg_namespace n"
+	    " JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid"
+	    " LEFT JOIN pg_catalog.pg_am am ON am.oid = c.relam"
+	    " LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid"
+	    " LEFT JOIN pg_catalog.pg_class t ON t.oid = i.indrelid"
+	    " WHERE n.nspname = $1 AND c.relname = $2",
+	    &result, err);
+	if (code == LUN_OK)
+		*state = read_state(result);
+	PQclear(result);
+	return code;
+}
+
+/*
+ * Where the session is this connection's own. Behind a pooler there is no way:
+ * CREATE INDEX CONCURRENTLY cannot share a transaction with a SET.
+ */
+static enum lun_code
+lift_timeouts(struct pg_models *m, bool *pooled, struct lun_err *err)
+{
+	PGresult *result = NULL;
+	enum lun_code code =
+	    lun_pg_run(m, "SELECT pg_catalog.pg_backend_pid()", &result, err);
+
+	if (code != LUN_OK)
+		return code;
+	*pooled = lun_pg_int8(result, 0, 0) != PQbackendPID(m->c->conn);
+	PQclear(result);
+	if (*pooled)
+		return LUN_OK;
+	return lun_pg_exec(
+	    m->c, "SET statement_timeout = 0; SET lock_timeout = 0", err);
+}
+
+/* What failed may have been done by somebody else in the meantime. */
+static enum lun_code
+take_failure(struct pg_models *m, const struct lun_schema *schema,
+    size_t number, const char *name, enum lun_code code)
+{
+	enum state state = STATE_MISSING;
+
+	if (m->c->conn == NULL ||
+	    look(m, schema, number, name, &state, NULL) != LUN_OK)
+		return code;
+	if (state == STATE_VALID)
+		return LUN_OK;
+	if (state == STATE_LEFT_BEHIND)
+		(void)!drop_index(m, name, NULL);
+	return code;
+}
+
+static enum lun_code
+create(struct pg_models *m, const struct lun_schema *schema, size_t number,
+    const char *name, struct lun_err *err)
+{
+	bool pooled = false;
+	enum lun_code code = lift_timeouts(m, &pooled, err);
+
+	if (code != LUN_OK)
+		return code;
+	add_create(m, schema, &schema->indexes[number], name);
+	code = run_made(m, err);
+	if (code == LUN_OK)
+		return code;
+	if (pooled && lun_pg_failed_with(m->c, "57014"))
+		code = lun_wrap(err, code,
+		    "index \"%s\": a pooler stands before the server, so this "
+		    "role's statement_timeout applies: ALTER ROLE ... SET "
+		    "statement_timeout = 0, or make the index by hand",
+		    name);
+	return take_failure(m, schema, number, name, code);
+}
+
+static enum lun_code
+make_index(struct pg_models *m, const struct lun_schema *schema, size_t number,
+    struct lun_err *err)
+{
+	char name[LUN_PG_INDEX_NAME_SIZE];
+	enum state state = STATE_VALID;
+	enum lun_code code;
+
+	lun_pg_name_index(schema, number, name);
+	code = look(m, schema, number, name, &state, err);
+	if (code != LUN_OK || state == STATE_VALID)
+		return code;
+	if (state == STATE_FOREIGN)
+		return lun_fail(err, LUN_CONFIG,
+		    "index \"%s\": schema \"%s\" has something of that name "
+		    "already that is not this projection's, or not this index: "
+		    "drop or rename it",
+		    name, m->schema);
+	if (state == STATE_UNDER_WAY)
+		return lun_fail(
+		    err, LUN_AGAIN, "index \"%s\" is being made", name);
+	if (state == STATE_LEFT_BEHIND)
+		code = drop_index(m, name, err);
+	return code == LUN_OK ? create(m, schema, number, name, err) : code;
+}
+
+enum lun_code
+lun_pg_index(struct lun_model_store *store, const struct lun_schema *schema,
+    const atomic_bool *stop, struct lun_err *err)
+{
+	struct lun_model_store *own;
+	struct pg_models *m;
+	enum lun_code code;
+
+	if (schema->index_count == 0)
+		return LUN_OK;
+	code = lun_model_store_connect(store, &own, err);
+	if (code != LUN_OK)
+		return code;
+	m = lun_pg_models_enter(own);
+	m->c->stop = stop;
+	for (size_t i = 0; code == LUN_OK && i < schema->index_count; i++)
+		code = make_index(m, schema, i, err);
+	(void)lun_pg_models_leave(m, code);
+	lun_model_store_close(own);
+	return code;
+}
+
+/*
+ * Nobody waits any more for what still runs in the server: it is in the way of
+ * whoever drops the table. Only what this very role has begun.
+ */
+void
+lun_pg_end_indexing(struct pg_models *m, const char *projection)
+{
+	lun_pg_add_name(m, m->schema);
+	lun_pg_add_name(m, projection);
+	(void)!lun_pg_run(m,
+	    "SELECT pg_catalog.pg_cancel_backend(l.pid)"
+	    " FROM pg_catalog.pg_locks l"
+	    " JOIN pg_catalog.pg_class c ON c.oid = l.relation"
+	    " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+	    " JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid"
+	    " WHERE n.nspname = $1"
+	    " AND c.relname ~ ('^' || $2 || '__v[0-9]+$')"
+	    " AND a.datname = pg_catalog.current_database()"
+	    " AND l.mode = 'ShareUpdateExclusiveLock'"
+	    " AND a.backend_type = 'client backend'"
+	    " AND a.usename = current_user"
+	    " AND a.query LIKE 'CREATE INDEX CONCURRENTLY %'",
+	    NULL, NULL);
+}

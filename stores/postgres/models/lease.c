@@ -1,0 +1,230 @@
+/*
+ * lease.c - ownership of a projection as a row with a fence.
+ *
+ * Time is the server's. A lease that has run out stays with its owner until
+ * somebody else takes it. Nothing hangs on a session, which a pooler may give
+ * to anybody: a handle knows its leases by a word of its own.
+ */
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "postgres/models/models.h"
+
+static enum lun_code
+read_holder(struct pg_models *m, const char *projection,
+    char holder[LUN_OWNER_SIZE], struct lun_err *err)
+{
+	PGresult *result = NULL;
+	enum lun_code code;
+
+	lun_pg_add_name(m, projection);
+	code = lun_pg_run(m,
+	    "SELECT owner FROM @lunette_owners WHERE projection = $1", &result,
+	    err);
+	if (code != LUN_OK)
+		return code;
+	snprintf(holder, LUN_OWNER_SIZE, "another engine");
+	if (PQntuples(result) > 0)
+		lun_pg_copy_text(result, 0, 0, holder, LUN_OWNER_SIZE);
+	PQclear(result);
+	return lun_fail(err, LUN_HELD, "projection \"%s\" is run by %s",
+	    projection, holder);
+}
+
+/* The fence is 0 if somebody else holds it. */
+static enum lun_code
+raise_fence(struct pg_models *m, const char *projection, const char *owner,
+    int64_t time_to_live_ms, int64_t *fence, struct lun_err *err)
+{
+	PGresult *result = NULL;
+	enum lun_code code;
+
+	lun_pg_add_name(m, projection);
+	lun_pg_add_words(m, lun_text_of(owner));
+	lun_pg_add_name(m, m->session);
+	lun_pg_add_int8(&m->params, time_to_live_ms);
+	code = lun_pg_run(m,
+	    "INSERT INTO @lunette_owners AS o (projection, fence, owner,"
+	    " session, acquired_at, expires_at)"
+	    " VALUES ($1, 1, $2, $3, clock_timestamp(),"
+	    "  clock_timestamp() + $4 * interval '1 millisecond')"
+	    " ON CONFLICT (projection) DO UPDATE SET fence = o.fence + 1,"
+	    "  owner = excluded.owner, session = excluded.session,"
+	    "  acquired_at = excluded.acquired_at,"
+	    "  expires_at = clock_timestamp() + $4 * interval '1 millisecond'"
+	    " WHERE o.session = excluded.session"
+	    "  OR o.expires_at <= clock_timestamp()"
+	    " RETURNING fence",
+	    &result, err);
+	if (code != LUN_OK)
+		return code;
+	*fence = PQntuples(result) > 0 ? lun_pg_int8(result, 0, 0) : 0;
+	PQclear(result);
+	return LUN_OK;
+}
+
+/* From here on a commit with an older fence is refused. */
+static enum lun_code
+shut_out(struct pg_models *m, const char *projection, int64_t fence,
+    struct lun_err *err)
+{
+	lun_pg_add_name(m, projection);
+	lun_pg_add_int8(&m->params, fence);
+	return lun_pg_run(m,
+	    "UPDATE @lunette_projections SET fence = $2 WHERE name = $1", NULL,
+	    err);
+}
+
+/* Two statements, so that the second sees what the first has waited for. */
+static enum lun_code
+take(struct pg_models *m, const char *projection, const char *owner,
+    int64_t time_to_live_ms, int64_t *fence, struct lun_err *err)
+{
+	enum lun_code code = lun_pg_begin(m->c, NULL, err);
+
+	if (code != LUN_OK)
+		return code;
+	code = raise_fence(m, projection, owner, time_to_live_ms, fence, err);
+	if (code == LUN_OK && *fence > 0)
+		code = shut_out(m, projection, *fence, err);
+	return lun_pg_models_end(m, code, err);
+}
+
+/*
+ * End what a former owner has begun and not finished. It could not commit any
+ * more, but might be frozen and hold its locks. Where this role may not do
+ * that, its own time limit ends it.
+ */
+static void
+end_old_commits(struct pg_models *m, const char *projection)
+{
+	lun_pg_add_int8(&m->params, LUN_PG_MARK_CLASS);
+	lun_pg_add_int8(&m->params, lun_pg_models_mark(m, projection));
+	(void)!lun_pg_run(m,
+	    "SELECT pg_catalog.pg_terminate_backend(l.pid)"
+	    " FROM pg_catalog.pg_locks l WHERE l.locktype = 'advisory'"
+	    " AND l.classid::bigint = $1 AND l.objid::bigint = $2"
+	    " AND l.objsubid = 2 AND l.pid <> pg_catalog.pg_backend_pid()"
+	    " AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d"
+	    "  WHERE d.datname = pg_catalog.current_database())",
+	    NULL, NULL);
+}
+
+static enum lun_code
+acquire(struct pg_models *m, const char *projection, const char *owner,
+    int64_t time_to_live_ms, int64_t *fence, char holder[LUN_OWNER_SIZE],
+    struct lun_err *err)
+{
+	int64_t given = 0;
+	enum lun_code code;
+
+	code = take(m, projection, owner, time_to_live_ms, &given, err);
+	if (code == LUN_UNAVAILABLE && given > 0 &&
+	    lun_pg_failed_with(m->c, "55P03")) {
+		end_old_commits(m, projection);
+		code = take(m, projection, owner, time_to_live_ms, &given, err);
+	}
+	if (code != LUN_OK)
+		return code;
+	if (given == 0)
+		return read_holder(m, projection, holder, err);
+	if (given > 1)
+		end_old_commits(m, projection);
+	m->owns = true;
+	m->line->lease_ms = time_to_live_ms;
+	*fence = given;
+	return LUN_OK;
+}
+
+enum lun_code
+lun_pg_acquire(struct lun_model_store *store, const char *projection,
+    const char *owner, int64_t time_to_live_ms, int64_t *fence,
+    char holder[LUN_OWNER_SIZE], struct lun_err *err)
+{
+	struct pg_models *m = lun_pg_models_enter(store);
+
+	return lun_pg_models_leave(m,
+	    acquire(m, projection, owner, time_to_live_ms, fence, holder, err));
+}
+
+/* ---- keeping it, and handing it back ----------------------------------- */
+
+static enum lun_code
+explain_loss(struct pg_models *m, const char *projection, int64_t fence,
+    struct lun_err *err)
+{
+	struct lun_guard stored;
+	enum lun_code code;
+	bool defined;
+
+	code = lun_pg_read_guard(m, projection, &stored, &defined, err);
+	if (code == LUN_OK)
+		code = lun_model_store_check_fence(
+		    projection, fence, stored.fence, err);
+	if (code != LUN_OK)
+		return code;
+	return lun_fail(err, LUN_CONFLICT,
+	    "projection \"%s\": its ownership was handed back", projection);
+}
+
+static enum lun_code
+renew(struct pg_models *m, const char *projection, int64_t fence,
+    int64_t time_to_live_ms, struct lun_err *err)
+{
+	PGresult *result = NULL;
+	enum lun_code code;
+	bool renewed;
+
+	lun_pg_add_name(m, projection);
+	lun_pg_add_int8(&m->params, fence);
+	lun_pg_add_int8(&m->params, time_to_live_ms);
+	code = lun_pg_run(m,
+	    "UPDATE @lunette_owners SET expires_at ="
+	    "  clock_timestamp() + $3 * interval '1 millisecond'"
+	    " WHERE projection = $1 AND fence = $2"
+	    " AND expires_at > '-infinity'",
+	    &result, err);
+	if (code != LUN_OK)
+		return code;
+	renewed = lun_pg_changed(result) > 0;
+	PQclear(result);
+	return renewed ? LUN_OK : explain_loss(m, projection, fence, err);
+}
+
+enum lun_code
+lun_pg_renew(struct lun_model_store *store, const char *projection,
+    int64_t fence, int64_t time_to_live_ms, struct lun_err *err)
+{
+	struct pg_models *m = lun_pg_models_enter(store);
+
+	return lun_pg_models_leave(
+	    m, renew(m, projection, fence, time_to_live_ms, err));
+}
+
+void
+lun_pg_release(
+    struct lun_model_store *store, const char *projection, int64_t fence)
+{
+	struct pg_models *m = lun_pg_models_enter(store);
+
+	lun_pg_add_name(m, projection);
+	lun_pg_add_int8(&m->params, fence);
+	(void)lun_pg_models_leave(
+	    m, lun_pg_run(m,
+		   "UPDATE @lunette_owners SET expires_at = '-infinity'"
+		   " WHERE projection = $1 AND fence = $2",
+		   NULL, NULL));
+}
+
+void
+lun_pg_release_all(struct pg_models *m)
+{
+	if (!m->owns || m->c->conn == NULL)
+		return;
+	lun_pg_add_name(m, m->session);
+	(void)!lun_pg_run(m,
+	    "UPDATE @lunette_owners SET expires_at = '-infinity'"
+	    " WHERE session = $1",
+	    NULL, NULL);
+}

@@ -1,0 +1,258 @@
+/*
+ * models.h - the insides of the PostgreSQL model store, shared by its files.
+ *
+ * What people read, in a schema of its own: a table <projection>__v<version>
+ * with a column for every field, and a view <projection> over it. What the
+ * engine keeps: the tables lunette_*, see models_make.c.
+ *
+ * In SQL handed to the functions below "@" stands for that schema, quoted and
+ * with its dot.
+ */
+
+#ifndef LUN_POSTGRES_MODELS_MODELS_H
+#define LUN_POSTGRES_MODELS_MODELS_H
+
+#include <pthread.h>
+
+#include "base/error.h"
+#include "postgres/client/connection.h"
+#include "store/model_store.h"
+
+#define LUN_PG_DEFAULT_SCHEMA "lunette"
+#define LUN_PG_SESSION_SIZE   37 /* a UUID */
+
+/* A connection to the server, and the handles that take turns at it. */
+struct pg_line {
+	pthread_mutex_t lock; /* held for the length of a call */
+	unsigned users;
+	struct lun_pg c;
+	int64_t lease_ms; /* of what is owned over this line; 0: nothing yet */
+};
+
+/* A handle. */
+struct pg_models {
+	struct lun_model_store base; /* stays first */
+	struct pg_line *line;
+	struct lun_pg *c; /* the line's */
+	const char *schema;
+	char session[LUN_PG_SESSION_SIZE]; /* whose ownerships are this one's */
+	bool owns;                         /* has acquired something */
+	bool is_first;                     /* made by open, not by connect */
+	struct lun_pg_params params;       /* of the next statement */
+	struct lun_buffer sql;
+};
+
+/* Take the line for one call, and give it back; leave gives its code back. */
+struct pg_models *lun_pg_models_enter(struct lun_model_store *store);
+enum lun_code lun_pg_models_leave(struct pg_models *m, enum lun_code code);
+
+/* ---- models_statement.c ------------------------------------------------ */
+
+/* m->sql is emptied and begun anew; the text is added to it. */
+void lun_pg_begin_sql(struct pg_models *m, const char *sql);
+void lun_pg_add_sql(struct pg_models *m, const char *sql);
+void lun_pg_add_table(struct pg_models *m, const struct lun_schema *schema);
+
+/* A text parameter. Words are for people: what is no UTF-8 in them is "?". */
+void lun_pg_add_name(struct pg_models *m, const char *name);
+void lun_pg_add_words(struct pg_models *m, struct lun_text words);
+void lun_pg_element_words(struct pg_models *m, struct lun_text words);
+
+/*
+ * Run m->sql, or the SQL given, with m->params, which are empty afterwards
+ * whatever happens. out may be NULL; else it is for PQclear().
+ */
+enum lun_code lun_pg_run_sql(
+    struct pg_models *m, PGresult **out, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_pg_run(struct pg_models *m, const char *sql, PGresult **out,
+    struct lun_err *err) LUN_MUSTCHECK;
+/* The same in a run of statements (connection.h). */
+enum lun_code lun_pg_send_sql(
+    struct pg_models *m, struct lun_err *err) LUN_MUSTCHECK;
+
+/* How many rows a statement has changed. */
+uint64_t lun_pg_changed(const PGresult *result);
+/* The text of a column, cut to the size of what it is copied to. */
+void lun_pg_copy_text(
+    const PGresult *result, int row, int column, char *copy, size_t size);
+
+/*
+ * A transaction that changes a projection: it is marked as the projection's,
+ * so that a later owner finds it, and it ends by itself, well within the lease,
+ * if this process says nothing more.
+ */
+enum lun_code lun_pg_models_begin(struct pg_models *m, const char *projection,
+    struct lun_err *err) LUN_MUSTCHECK;
+/*
+ * Commit if code is LUN_OK, else roll back; the code of it all. LUN_TIMEOUT:
+ * the answer to the commit was lost.
+ */
+enum lun_code lun_pg_models_end(
+    struct pg_models *m, enum lun_code code, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_pg_outcome_unknown(struct pg_models *m, struct lun_err *err);
+/* The number in pg_locks that marks transactions of a projection. */
+uint32_t lun_pg_models_mark(const struct pg_models *m, const char *projection);
+
+#define LUN_PG_MARK_CLASS 1819635301 /* "lune" */
+
+/* What is stored: 0 and 0 for a projection that is not there. */
+enum lun_code lun_pg_read_guard(struct pg_models *m, const char *projection,
+    struct lun_guard *stored, bool *defined, struct lun_err *err) LUN_MUSTCHECK;
+/* LUN_NOTFOUND, or LUN_CONFLICT if revision or fence is another. */
+enum lun_code lun_pg_check_guard(struct pg_models *m, const char *projection,
+    struct lun_guard guard, struct lun_err *err) LUN_MUSTCHECK;
+/* LUN_NOTFOUND unless the projection is defined. */
+enum lun_code lun_pg_check_defined(struct pg_models *m, const char *projection,
+    struct lun_err *err) LUN_MUSTCHECK;
+/* LUN_NOTFOUND, or LUN_CONFIG if its models were built with another schema. */
+enum lun_code lun_pg_check_schema(struct pg_models *m,
+    const struct lun_schema *schema, struct lun_err *err) LUN_MUSTCHECK;
+/*
+ * A statement over the models ended with this code. If it failed because the
+ * projection is not there or has another schema, say so instead.
+ */
+enum lun_code lun_pg_explain(struct pg_models *m,
+    const struct lun_schema *schema, enum lun_code code, struct lun_err *err);
+
+/* ---- models_json.c ----------------------------------------------------- */
+
+/*
+ * jsonb keeps numbers as decimals. What it would change is written so that it
+ * comes back: the text to send, borrowed from json or from scratch.
+ */
+struct lun_text lun_pg_json_to_send(
+    struct lun_text json, struct lun_buffer *scratch);
+/* What jsonb gave, in the one form: sorted keys, no spaces. */
+void lun_pg_json_received(struct lun_text json, struct lun_buffer *out);
+/* A number as a decimal that compares as the stored ones do. */
+void lun_pg_write_decimal(struct lun_buffer *out, double number);
+
+/* ---- models_make.c, models_define.c ------------------------------------ */
+
+enum lun_code lun_pg_make_tables(
+    struct pg_models *m, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_pg_define(struct lun_model_store *store,
+    const struct lun_schema *schema, int64_t fence, struct lun_err *err);
+enum lun_code lun_pg_reset(struct lun_model_store *store,
+    const struct lun_schema *schema, struct lun_guard guard,
+    struct lun_err *err);
+enum lun_code lun_pg_drop(struct lun_model_store *store, const char *projection,
+    struct lun_guard guard, struct lun_err *err);
+
+/* ---- models_index.c ---------------------------------------------------- */
+
+#define LUN_PG_INDEX_NAME_SIZE 512 /* until it is found too long */
+
+void lun_pg_name_index(const struct lun_schema *schema, size_t number,
+    char name[LUN_PG_INDEX_NAME_SIZE]);
+enum lun_code lun_pg_index(struct lun_model_store *store,
+    const struct lun_schema *schema, const atomic_bool *stop,
+    struct lun_err *err);
+/* Cancel what is being made, of any version. */
+void lun_pg_end_indexing(struct pg_models *m, const char *projection);
+
+/* ---- models_lease.c ---------------------------------------------------- */
+
+enum lun_code lun_pg_acquire(struct lun_model_store *store,
+    const char *projection, const char *owner, int64_t time_to_live_ms,
+    int64_t *fence, char holder[LUN_OWNER_SIZE], struct lun_err *err);
+enum lun_code lun_pg_renew(struct lun_model_store *store,
+    const char *projection, int64_t fence, int64_t time_to_live_ms,
+    struct lun_err *err);
+void lun_pg_release(
+    struct lun_model_store *store, const char *projection, int64_t fence);
+/* Whatever this handle owns, if the server is there. */
+void lun_pg_release_all(struct pg_models *m);
+
+/* ---- models_rows.c ----------------------------------------------------- */
+
+/* Add the columns of the models to m->sql: "id", "a", "b" */
+void lun_pg_add_columns(struct pg_models *m, const struct lun_schema *schema);
+/*
+ * Read a column of a model; text is borrowed from the result or, for json,
+ * from scratch. False if it holds something else.
+ */
+bool lun_pg_read_value(const PGresult *result, int row, int column,
+    enum lun_field_type type, struct lun_buffer *scratch,
+    struct lun_value *value) LUN_MUSTCHECK;
+/* For a false one: says which; the id is the result's first column. */
+enum lun_code lun_pg_wrong_value(const struct lun_schema *schema,
+    const PGresult *result, int row, int field, struct lun_err *err);
+enum lun_code lun_pg_load(struct lun_model_store *store,
+    const struct lun_schema *schema, const struct lun_text *ids, size_t count,
+    lun_model_fn *model, void *arg, struct lun_err *err);
+
+/* ---- models_write.c ---------------------------------------------------- */
+
+const char *lun_pg_column_type(enum lun_field_type type);
+
+/* The models of a write set, in the order in which they are written. */
+struct pg_writes {
+	struct pg_models *m;
+	const struct lun_schema *schema;
+	struct lun_model_write *sorted; /* deletions, fresh ones, the others */
+	size_t count;
+	size_t fresh_at;
+	size_t fresh_count;
+	struct lun_text *rows; /* what is left of each row of a statement */
+	struct lun_buffer scratch;
+};
+
+/* trust: what is said to be new may be copied in. Free it in any case. */
+enum lun_code lun_pg_sort_writes(struct pg_models *m,
+    const struct lun_write_set *set, bool trust, struct pg_writes *w,
+    struct lun_err *err) LUN_MUSTCHECK;
+void lun_pg_free_writes(struct pg_writes *w);
+/* Fails with SQLSTATE 23505 if one of the fresh ones is there after all. */
+enum lun_code lun_pg_copy_fresh(
+    struct pg_writes *w, struct lun_err *err) LUN_MUSTCHECK;
+/* The others, into a run of statements. */
+enum lun_code lun_pg_write_models(
+    struct pg_writes *w, struct lun_err *err) LUN_MUSTCHECK;
+
+/* ---- models_commit.c --------------------------------------------------- */
+
+enum lun_code lun_pg_commit_models(struct lun_model_store *store,
+    const struct lun_write_set *set, struct lun_err *err);
+/* $2 and $3 of an UPDATE of lunette_projections. */
+void lun_pg_add_position(struct pg_models *m, struct lun_position position);
+void lun_pg_add_state(struct pg_models *m, struct lun_text state);
+
+/* ---- models_query.c ---------------------------------------------------- */
+
+enum lun_code lun_pg_query_models(struct lun_model_store *store,
+    const struct lun_schema *schema, const struct lun_query *query,
+    lun_result_fn *result, void *arg, struct lun_err *err);
+
+/* ---- models_aside.c ---------------------------------------------------- */
+
+/* Into a run of statements. */
+enum lun_code lun_pg_write_aside(struct pg_models *m,
+    const struct lun_write_set *set, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_pg_parked(struct lun_model_store *store,
+    const char *projection, struct lun_text model_id, int64_t after,
+    size_t limit, lun_set_aside_fn *item, void *arg, struct lun_err *err);
+enum lun_code lun_pg_parked_ids(struct lun_model_store *store,
+    const char *projection, lun_text_fn *id, void *arg, struct lun_err *err);
+enum lun_code lun_pg_skipped(struct lun_model_store *store,
+    const char *projection, size_t limit, lun_set_aside_fn *item, void *arg,
+    struct lun_err *err);
+
+/* ---- models_admin.c ---------------------------------------------------- */
+
+enum lun_code lun_pg_request_post(struct lun_model_store *store,
+    const struct lun_request *request, int64_t *number, struct lun_err *err);
+enum lun_code lun_pg_request_next(struct lun_model_store *store,
+    const char *projection, struct lun_request *request, struct lun_err *err);
+enum lun_code lun_pg_request_finish(struct lun_model_store *store,
+    int64_t number, enum lun_code outcome, const char *message,
+    struct lun_err *err);
+enum lun_code lun_pg_request_result(struct lun_model_store *store,
+    int64_t number, bool withdraw, struct lun_err *err);
+enum lun_code lun_pg_publish(struct lun_model_store *store,
+    const struct lun_heartbeat *heartbeats, size_t count, struct lun_err *err);
+enum lun_code lun_pg_heartbeat(struct lun_model_store *store,
+    const char *projection, struct lun_heartbeat *heartbeat,
+    struct lun_err *err);
+
+#endif

@@ -1,0 +1,335 @@
+/* requests.c - requests and heartbeats in PostgreSQL. */
+
+#include "postgres/models/models.h"
+
+static const char *const kind_names[] = {
+    [LUN_REQUEST_PAUSE] = "pause",
+    [LUN_REQUEST_RESUME] = "resume",
+    [LUN_REQUEST_REBUILD] = "rebuild",
+    [LUN_REQUEST_RETRY] = "retry",
+    [LUN_REQUEST_DISCARD] = "discard",
+    [LUN_REQUEST_SET_CHECKPOINT] = "set_checkpoint",
+    [LUN_REQUEST_DELETE_CHECKPOINT] = "delete_checkpoint",
+};
+#define KIND_COUNT (sizeof kind_names / sizeof kind_names[0])
+
+/* ---- requests ---------------------------------------------------------- */
+
+/* An answer that nobody has fetched in a day will not be fetched. */
+static enum lun_code
+post(struct pg_models *m, const struct lun_request *request, int64_t *number,
+    struct lun_err *err)
+{
+	PGresult *result = NULL;
+	enum lun_code code;
+
+	lun_pg_add_name(m, request->projection);
+	lun_pg_add_name(m, kind_names[request->kind]);
+	lun_pg_add_words(m, lun_text_of(request->argument));
+	code = lun_pg_run(m,
+	    "WITH old AS (DELETE FROM @lunette_requests"
+	    "  WHERE finished_at < clock_timestamp() - interval '1 day')"
+	    " INSERT INTO @lunette_requests (projection, kind, argument)"
+	    " VALUES ($1, $2, $3) RETURNING number",
+	    &result, err);
+	if (code == LUN_OK)
+		*number = lun_pg_int8(result, 0, 0);
+	PQclear(result);
+	return code;
+}
+
+enum lun_code
+lun_pg_request_post(struct lun_model_store *store,
+    const struct lun_request *request, int64_t *number, struct lun_err *err)
+{
+	struct pg_models *m = lun_pg_models_enter(store);
+
+	return lun_pg_models_leave(m, post(m, request, number, err));
+}
+
+static enum lun_code
+read_request(struct pg_models *m, const PGresult *r,
+    struct lun_request *request, struct lun_err *err)
+{
+	struct lun_text kind = lun_pg_bytes(r, 0, 2);
+
+	*request = (struct lun_request){.number = lun_pg_int8(r, 0, 0)};
+	lun_pg_copy_text(
+	    r, 0, 1, request->projection, sizeof request->projection);
+	lun_pg_copy_text(r, 0, 3, request->argument, sizeof request->argument);
+	for (size_t i = 0; i < KIND_COUNT; i++)
+		if (lun_text_equal(kind, lun_text_of(kind_names[i]))) {
+			request->kind = (enum lun_request_kind)i;
+			return LUN_OK;
+		}
+	return lun_fail(err, LUN_IO, "%s: request %lld is of unknown kind",
+	    lun_pg_name(m->c), (long long)request->number);
+}
+
+static enum lun_code
+next(struct pg_models *m, const char *projection, struct lun_request *request,
+    struct lun_err *err)
+{
+	struct lun_request read;
+	PGresult *result = NULL;
+	enum lun_code code;
+
+	lun_pg_add_name(m, projection);
+	code = lun_pg_run(m,
+	    "SELECT number, projection, kind, argument FROM @lunette_requests"
+	    " WHERE projection = $1 AND finished_at IS NULL"
+	    " ORDER BY number LIMIT 1",
+	    &result, err);
+	if (code != LUN_OK)
+		return code;
+	if (PQntuples(result) == 0)
+		code = lun_fail(err, LUN_NOTFOUND,
+		    "no request waits for projection \"%s\"", projection);
+	else
+		code = read_request(m, result, &read, err);
+	PQclear(result);
+	if (code == LUN_OK)
+		*request = read;
+	return code;
+}
+
+enum lun_code
+lun_pg_request_next(struct lun_model_store *store, const char *projection,
+    struct lun_request *request, struct lun_err *err)
+{
+	struct pg_models *m = lun_pg_models_enter(store);
+
+	return lun_pg_models_leave(m, next(m, projection, request, err));
+}
+
+static enum lun_code
+no_request(int64_t number, struct lun_err *err)
+{
+	return lun_fail(err, LUN_NOTFOUND,
+	    "request %lld is not in the model store", (long long)number);
+}
+
+static enum lun_code
+finish(struct pg_models *m, int64_t number, const char *outcome,
+    const char *message, struct lun_err *err)
+{
+	PGresult *result = NULL;
+	enum lun_code code;
+
+	lun_pg_add_int8(&m->params, number);
+	lun_pg_add_name(m, outcome);
+	lun_pg_add_words(m, lun_text_of(message != NULL ? message : ""));
+	code = lun_pg_run(m,
+	    "UPDATE @lunette_requests SET finished_at = clock_timestamp(),"
+	    " outcome = $2, message = $3 WHERE number = $1",
+	    &result, err);
+	if (code == LUN_OK && lun_pg_changed(result) == 0)
+		code = no_request(number, err);
+	PQclear(result);
+	return code;
+}
+
+enum lun_code
+lun_pg_request_finish(struct lun_model_store *store, int64_t number,
+    enum lun_code outcome, const char *message, struct lun_err *err)
+{
+	struct pg_models *m = lun_pg_models_enter(store);
+
+	return lun_pg_models_leave(
+	    m, finish(m, number, lun_code_name(outcome), message, err));
+}
+
+static enum lun_code
+code_of(struct lun_text name)
+{
+	for (int i = LUN_OK; i <= LUN_NOMEM; i++)
+		if (lun_text_equal(
+			name, lun_text_of(lun_code_name((enum lun_code)i))))
+			return (enum lun_code)i;
+	return LUN_IO;
+}
+
+/* Row 0: whether it waits still, outcome, message. */
+static enum lun_code
+describe_result(const PGresult *r, int64_t number, struct lun_err *err)
+{
+	struct lun_err outcome;
+	enum lun_code code;
+
+	if (lun_pg_bool(r, 0, 0))
+		return lun_fail(err, LUN_AGAIN, "request %lld still waits",
+		    (long long)number);
+	code = code_of(lun_pg_bytes(r, 0, 1));
+	if (code == LUN_OK)
+		return LUN_OK;
+	lun_pg_copy_text(r, 0, 2, outcome.message, sizeof outcome.message);
+	return lun_fail(err, code, "%s", outcome.message);
+}
+
+static enum lun_code
+result_of(
+    struct pg_models *m, int64_t number, bool withdraw, struct lun_err *err)
+{
+	PGresult *result = NULL;
+	enum lun_code code;
+
+	lun_pg_add_int8(&m->params, number);
+	lun_pg_add_bool(&m->params, withdraw);
+	code = lun_pg_run(m,
+	    "WITH fetched AS (DELETE FROM @lunette_requests WHERE number = $1"
+	    "  AND ($2 OR finished_at IS NOT NULL) RETURNING number)"
+	    " SELECT finished_at IS NULL, outcome, message"
+	    " FROM @lunette_requests WHERE number = $1",
+	    &result, err);
+	if (code == LUN_OK && PQntuples(result) == 0)
+		code = no_request(number, err);
+	else if (code == LUN_OK)
+		code = describe_result(result, number, err);
+	PQclear(result);
+	return code;
+}
+
+enum lun_code
+lun_pg_request_result(struct lun_model_store *store, int64_t number,
+    bool withdraw, struct lun_err *err)
+{
+	struct pg_models *m = lun_pg_models_enter(store);
+
+	return lun_pg_models_leave(m, result_of(m, number, withdraw, err));
+}
+
+/* ---- heartbeats -------------------------------------------------------- */
+
+typedef const char *words_fn(const struct lun_heartbeat *h);
+
+static const char *
+projection_of(const struct lun_heartbeat *h)
+{
+	return h->projection;
+}
+
+static const char *
+owner_of(const struct lun_heartbeat *h)
+{
+	return h->owner;
+}
+
+static const char *
+state_of(const struct lun_heartbeat *h)
+{
+	return h->state;
+}
+
+static const char *
+waiting_for_of(const struct lun_heartbeat *h)
+{
+	return h->waiting_for;
+}
+
+static const char *
+last_error_of(const struct lun_heartbeat *h)
+{
+	return h->last_error;
+}
+
+static void
+add_heartbeats(
+    struct pg_models *m, const struct lun_heartbeat *heartbeats, size_t count)
+{
+	static words_fn *const words[] = {
+	    projection_of, owner_of, state_of, waiting_for_of, last_error_of};
+
+	for (size_t w = 0; w < sizeof words / sizeof words[0]; w++) {
+		lun_pg_begin_array(&m->params, LUN_PG_TEXT_ARRAY, count);
+		for (size_t i = 0; i < count; i++)
+			lun_pg_element_words(
+			    m, lun_text_of(words[w](&heartbeats[i])));
+		lun_pg_end_array(&m->params);
+	}
+	lun_pg_begin_array(&m->params, LUN_PG_FLOAT8_ARRAY, count);
+	for (size_t i = 0; i < count; i++)
+		lun_pg_element_number(
+		    &m->params, heartbeats[i].events_per_second);
+	lun_pg_end_array(&m->params);
+	lun_pg_begin_array(&m->params, LUN_PG_TIMESTAMPTZ_ARRAY, count);
+	for (size_t i = 0; i < count; i++)
+		lun_pg_element_time(&m->params, heartbeats[i].at);
+	lun_pg_end_array(&m->params);
+}
+
+/*
+ * In the order of names, so that two engines cannot wait for each other. One
+ * that has lost a projection, and may not know it yet, is not heard about it.
+ */
+static const char publish_sql[] =
+    "INSERT INTO @lunette_heartbeats AS h (projection, owner, state,"
+    " waiting_for, last_error, events_per_second, at)"
+    " SELECT n.* FROM unnest($1::text[], $2::text[], $3::text[], $4::text[],"
+    "  $5::text[], $6::float8[], $7::timestamptz[])"
+    "  AS n (projection, owner, a, b, c, d, e)"
+    " WHERE NOT EXISTS (SELECT FROM @lunette_owners o"
+    "  WHERE o.projection = n.projection AND o.owner <> n.owner"
+    "  AND o.expires_at > clock_timestamp())"
+    " ORDER BY n.projection"
+    " ON CONFLICT (projection) DO UPDATE SET owner = excluded.owner,"
+    " state = excluded.state, waiting_for = excluded.waiting_for,"
+    " last_error = excluded.last_error,"
+    " events_per_second = excluded.events_per_second, at = excluded.at";
+
+enum lun_code
+lun_pg_publish(struct lun_model_store *store,
+    const struct lun_heartbeat *heartbeats, size_t count, struct lun_err *err)
+{
+	struct pg_models *m = lun_pg_models_enter(store);
+
+	if (count == 0)
+		return lun_pg_models_leave(m, LUN_OK);
+	add_heartbeats(m, heartbeats, count);
+	return lun_pg_models_leave(m, lun_pg_run(m, publish_sql, NULL, err));
+}
+
+static void
+read_heartbeat(const PGresult *r, struct lun_heartbeat *h)
+{
+	*h = (struct lun_heartbeat){
+	    .events_per_second = lun_pg_number(r, 0, 5),
+	    .at = lun_pg_time(r, 0, 6),
+	};
+	lun_pg_copy_text(r, 0, 0, h->projection, sizeof h->projection);
+	lun_pg_copy_text(r, 0, 1, h->owner, sizeof h->owner);
+	lun_pg_copy_text(r, 0, 2, h->state, sizeof h->state);
+	lun_pg_copy_text(r, 0, 3, h->waiting_for, sizeof h->waiting_for);
+	lun_pg_copy_text(r, 0, 4, h->last_error, sizeof h->last_error);
+}
+
+static enum lun_code
+load_heartbeat(struct pg_models *m, const char *projection,
+    struct lun_heartbeat *heartbeat, struct lun_err *err)
+{
+	PGresult *result = NULL;
+	enum lun_code code;
+
+	lun_pg_add_name(m, projection);
+	code = lun_pg_run(m,
+	    "SELECT projection, owner, state, waiting_for, last_error,"
+	    " events_per_second, at FROM @lunette_heartbeats"
+	    " WHERE projection = $1",
+	    &result, err);
+	if (code == LUN_OK && PQntuples(result) > 0)
+		read_heartbeat(result, heartbeat);
+	else if (code == LUN_OK)
+		code = lun_fail(err, LUN_NOTFOUND,
+		    "projection \"%s\" has no heartbeat", projection);
+	PQclear(result);
+	return code;
+}
+
+enum lun_code
+lun_pg_heartbeat(struct lun_model_store *store, const char *projection,
+    struct lun_heartbeat *heartbeat, struct lun_err *err)
+{
+	struct pg_models *m = lun_pg_models_enter(store);
+
+	return lun_pg_models_leave(
+	    m, load_heartbeat(m, projection, heartbeat, err));
+}

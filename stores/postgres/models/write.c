@@ -1,0 +1,343 @@
+/*
+ * write.c - models as rows of a table: writing them.
+ *
+ * In order: deletions; models that were not there, by COPY where there are
+ * enough of them; the rest as arrays, by unnest and ON CONFLICT.
+ */
+
+#include <stdlib.h>
+
+#include "postgres/models/models.h"
+
+#define WRITE_ROWS  5000 /* of one statement: 50,000 are slower by half */
+#define WRITE_BYTES ((size_t)16 << 20)
+#define COPY_ROWS   500 /* fewer are not worth two more round trips */
+#define PIECE_BYTES ((size_t)256 << 10)
+
+const char *
+lun_pg_column_type(enum lun_field_type type)
+{
+	static const char *const types[] = {
+	    [LUN_FIELD_TEXT] = "text",
+	    [LUN_FIELD_INTEGER] = "bigint",
+	    [LUN_FIELD_NUMBER] = "double precision",
+	    [LUN_FIELD_BOOLEAN] = "boolean",
+	    [LUN_FIELD_TIMESTAMP] = "timestamptz",
+	    [LUN_FIELD_JSON] = "jsonb",
+	};
+
+	return types[type];
+}
+
+static enum lun_pg_type
+array_type(enum lun_field_type type)
+{
+	static const enum lun_pg_type arrays[] = {
+	    [LUN_FIELD_TEXT] = LUN_PG_TEXT_ARRAY,
+	    [LUN_FIELD_INTEGER] = LUN_PG_INT8_ARRAY,
+	    [LUN_FIELD_NUMBER] = LUN_PG_FLOAT8_ARRAY,
+	    [LUN_FIELD_BOOLEAN] = LUN_PG_BOOL_ARRAY,
+	    [LUN_FIELD_TIMESTAMP] = LUN_PG_TIMESTAMPTZ_ARRAY,
+	    [LUN_FIELD_JSON] = LUN_PG_JSONB_ARRAY,
+	};
+
+	return arrays[type];
+}
+
+static void
+add_element(struct pg_writes *w, const struct lun_value *value)
+{
+	struct lun_pg_params *params = &w->m->params;
+
+	switch (value->kind) {
+	case LUN_VALUE_NULL:
+		lun_pg_element_null(params);
+		break;
+	case LUN_VALUE_TEXT:
+		lun_pg_element_text(params, value->text);
+		break;
+	case LUN_VALUE_INTEGER:
+		lun_pg_element_int8(params, value->integer);
+		break;
+	case LUN_VALUE_NUMBER:
+		lun_pg_element_number(params, value->number);
+		break;
+	case LUN_VALUE_BOOLEAN:
+		lun_pg_element_bool(params, value->integer != 0);
+		break;
+	case LUN_VALUE_TIMESTAMP:
+		lun_pg_element_time(params, value->integer);
+		break;
+	case LUN_VALUE_JSON:
+		lun_pg_element_jsonb(
+		    params, lun_pg_json_to_send(value->text, &w->scratch));
+		params->failed |= w->scratch.failed;
+		break;
+	}
+}
+
+static enum lun_code
+misfit(const struct pg_writes *w, struct lun_err *err)
+{
+	return lun_fail(err, LUN_INVALID,
+	    "write \"%s\": a row does not fit the schema",
+	    w->schema->projection);
+}
+
+/* ---- sorting ----------------------------------------------------------- */
+
+static int
+rank(const struct lun_model_write *write)
+{
+	if (write->row.bytes == NULL)
+		return 0;
+	return write->is_new ? 1 : 2;
+}
+
+/* Neighbours in the index are written one after the other. */
+static int
+compare_writes(const void *a, const void *b)
+{
+	const struct lun_model_write *x = a, *y = b;
+	int order = rank(x) - rank(y);
+
+	return order != 0 ? order : lun_text_compare(x->id, y->id);
+}
+
+enum lun_code
+lun_pg_sort_writes(struct pg_models *m, const struct lun_write_set *set,
+    bool trust, struct pg_writes *w, struct lun_err *err)
+{
+	size_t fresh = 0;
+
+	*w = (struct pg_writes){.m = m, .schema = set->schema};
+	w->sorted = calloc(set->model_count + 1, sizeof *w->sorted);
+	w->rows = calloc(WRITE_ROWS, sizeof *w->rows);
+	if (w->sorted == NULL || w->rows == NULL)
+		return lun_fail(
+		    err, LUN_NOMEM, "%s: out of memory", lun_pg_name(m->c));
+	w->count = set->model_count;
+	for (size_t i = 0; i < w->count; i++) {
+		w->sorted[i] = set->models[i];
+		fresh += rank(&w->sorted[i]) == 1;
+	}
+	trust = trust && fresh >= COPY_ROWS;
+	for (size_t i = 0; i < w->count; i++)
+		w->sorted[i].is_new = trust && rank(&w->sorted[i]) == 1;
+	qsort(w->sorted, w->count, sizeof *w->sorted, compare_writes);
+	w->fresh_count = trust ? fresh : 0;
+	while (w->fresh_at < w->count && rank(&w->sorted[w->fresh_at]) < 1)
+		w->fresh_at++;
+	return LUN_OK;
+}
+
+void
+lun_pg_free_writes(struct pg_writes *w)
+{
+	lun_buffer_free(&w->scratch);
+	free(w->rows);
+	free(w->sorted);
+}
+
+/* ---- COPY -------------------------------------------------------------- */
+
+static void
+add_count(struct lun_buffer *out, size_t count)
+{
+	lun_buffer_add_byte(out, (char)(count >> 8 & 0xff));
+	lun_buffer_add_byte(out, (char)(count & 0xff));
+}
+
+/* A row in COPY's binary form is a count, and elements as those of arrays. */
+static enum lun_code
+add_row(struct pg_writes *w, const struct lun_model_write *write,
+    struct lun_err *err)
+{
+	struct lun_text rest = write->row;
+	size_t fields = w->schema->field_count, given = 0;
+	struct lun_value value;
+
+	add_count(&w->m->params.kept, fields + 1);
+	lun_pg_element_text(&w->m->params, write->id);
+	for (; given < fields && lun_row_next(&rest, &value); given++)
+		add_element(w, &value);
+	return given == fields && rest.length == 0 ? LUN_OK : misfit(w, err);
+}
+
+static enum lun_code
+send_piece(struct pg_models *m, struct lun_err *err)
+{
+	enum lun_code code;
+
+	if (m->params.failed || m->params.kept.failed)
+		return lun_fail(
+		    err, LUN_NOMEM, "%s: out of memory", lun_pg_name(m->c));
+	code = lun_pg_copy_send(m->c, lun_buffer_text(&m->params.kept), err);
+	lun_pg_params_clear(&m->params);
+	return code;
+}
+
+static enum lun_code
+send_rows(struct pg_writes *w, struct lun_err *err)
+{
+	static const char head[] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0";
+	struct lun_buffer *kept = &w->m->params.kept;
+	enum lun_code code = LUN_OK;
+
+	lun_buffer_add(kept, head, sizeof head);
+	for (size_t i = 0; code == LUN_OK && i < w->fresh_count; i++) {
+		code = add_row(w, &w->sorted[w->fresh_at + i], err);
+		if (code == LUN_OK && kept->length >= PIECE_BYTES)
+			code = send_piece(w->m, err);
+	}
+	add_count(kept, 0xffff);
+	return code == LUN_OK ? send_piece(w->m, err) : code;
+}
+
+enum lun_code
+lun_pg_copy_fresh(struct pg_writes *w, struct lun_err *err)
+{
+	struct pg_models *m = w->m;
+	enum lun_code code, outcome;
+
+	if (w->fresh_count == 0)
+		return LUN_OK;
+	lun_pg_begin_sql(m, "COPY ");
+	lun_pg_add_table(m, w->schema);
+	lun_pg_add_sql(m, " (");
+	lun_pg_add_columns(m, w->schema);
+	lun_pg_add_sql(m, ") FROM STDIN (FORMAT binary)");
+	lun_buffer_add_byte(&m->sql, '\0');
+	if (m->sql.failed)
+		return lun_fail(
+		    err, LUN_NOMEM, "%s: out of memory", lun_pg_name(m->c));
+	code = lun_pg_copy_begin(m->c, m->sql.bytes, err);
+	if (code != LUN_OK)
+		return code;
+	code = send_rows(w, err);
+	lun_pg_params_clear(&m->params);
+	outcome =
+	    lun_pg_copy_end(m->c, code == LUN_OK, code == LUN_OK ? err : NULL);
+	return code != LUN_OK ? code : outcome;
+}
+
+/* ---- arrays ------------------------------------------------------------ */
+
+/* Column after column, each an array; the rows are read side by side. */
+static enum lun_code
+add_arrays(struct pg_writes *w, const struct lun_model_write *writes,
+    size_t count, struct lun_err *err)
+{
+	struct lun_pg_params *params = &w->m->params;
+	struct lun_value value;
+
+	lun_pg_begin_array(params, LUN_PG_TEXT_ARRAY, count);
+	for (size_t i = 0; i < count; i++) {
+		lun_pg_element_text(params, writes[i].id);
+		w->rows[i] = writes[i].row;
+	}
+	lun_pg_end_array(params);
+	for (size_t f = 0; f < w->schema->field_count; f++) {
+		lun_pg_begin_array(
+		    params, array_type(w->schema->fields[f].type), count);
+		for (size_t i = 0; i < count; i++) {
+			if (!lun_row_next(&w->rows[i], &value))
+				return misfit(w, err);
+			add_element(w, &value);
+		}
+		lun_pg_end_array(params);
+	}
+	for (size_t i = 0; i < count; i++)
+		if (w->rows[i].length > 0)
+			return misfit(w, err);
+	return LUN_OK;
+}
+
+static void
+write_upsert(struct pg_models *m, const struct lun_schema *schema)
+{
+	lun_pg_begin_sql(m, "INSERT INTO ");
+	lun_pg_add_table(m, schema);
+	lun_pg_add_sql(m, " (");
+	lun_pg_add_columns(m, schema);
+	lun_pg_add_sql(m, ") SELECT * FROM unnest($1::text[]");
+	for (size_t i = 0; i < schema->field_count; i++)
+		lun_buffer_printf(&m->sql, ", $%zu::%s[]", i + 2,
+		    lun_pg_column_type(schema->fields[i].type));
+	lun_pg_add_sql(m, ") ON CONFLICT (\"id\") DO UPDATE SET ");
+	for (size_t i = 0; i < schema->field_count; i++) {
+		if (i > 0)
+			lun_pg_add_sql(m, ", ");
+		lun_pg_quote(&m->sql, schema->fields[i].name);
+		lun_pg_add_sql(m, " = excluded.");
+		lun_pg_quote(&m->sql, schema->fields[i].name);
+	}
+}
+
+static enum lun_code
+upsert(struct pg_writes *w, const struct lun_model_write *writes, size_t count,
+    struct lun_err *err)
+{
+	enum lun_code code = add_arrays(w, writes, count, err);
+
+	if (code != LUN_OK) {
+		lun_pg_params_clear(&w->m->params);
+		return code;
+	}
+	write_upsert(w->m, w->schema);
+	return lun_pg_send_sql(w->m, err);
+}
+
+static enum lun_code delete (struct pg_writes *w,
+    const struct lun_model_write *writes, size_t count, struct lun_err *err) {
+	struct lun_pg_params *params = &w->m->params;
+
+	    lun_pg_begin_array(params, LUN_PG_TEXT_ARRAY, count);
+	    for (size_t i = 0; i < count; i++)
+		lun_pg_element_text(params, writes[i].id);
+	    lun_pg_end_array(params); lun_pg_begin_sql(w->m, "DELETE FROM ");
+	    lun_pg_add_table(w->m, w->schema);
+	    lun_pg_add_sql(w->m, " WHERE \"id\" = ANY ($1)");
+	    return lun_pg_send_sql(w->m, err);
+}
+
+/* How many of the writes, all of one kind, make up one statement. */
+static size_t
+measure_chunk(const struct lun_model_write *writes, size_t count)
+{
+	size_t bytes = 0, n = 0;
+
+	while (n < count && n < WRITE_ROWS && bytes < WRITE_BYTES) {
+		bytes += writes[n].id.length + writes[n].row.length;
+		n++;
+	}
+	return n;
+}
+
+typedef enum lun_code write_fn(struct pg_writes *w,
+    const struct lun_model_write *writes, size_t count, struct lun_err *err);
+
+static enum lun_code
+write_chunks(struct pg_writes *w, size_t from, size_t to, write_fn *write,
+    struct lun_err *err)
+{
+	enum lun_code code = LUN_OK;
+	size_t n;
+
+	for (; code == LUN_OK && from < to; from += n) {
+		n = measure_chunk(w->sorted + from, to - from);
+		code = write(w, w->sorted + from, n, err);
+	}
+	return code;
+}
+
+enum lun_code
+lun_pg_write_models(struct pg_writes *w, struct lun_err *err)
+{
+	enum lun_code code = write_chunks(w, 0, w->fresh_at, delete, err);
+
+	if (code != LUN_OK)
+		return code;
+	return write_chunks(
+	    w, w->fresh_at + w->fresh_count, w->count, upsert, err);
+}
