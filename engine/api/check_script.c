@@ -9,14 +9,14 @@
 static void
 add_fields(struct lun_buffer *out, const struct lun_schema *schema)
 {
-	lun_object_key(out, "fields");
+	lun_answer_key(out, "fields");
 	if (schema->whole_json) {
 		lun_buffer_add_text(out, LUN_TEXT("null"));
 		return;
 	}
 	lun_buffer_add_byte(out, '{');
 	for (size_t i = 0; i < schema->field_count; i++)
-		lun_object_words(out, schema->fields[i].name,
+		lun_answer_words(out, schema->fields[i].name,
 		    lun_field_type_name(schema->fields[i].type));
 	lun_buffer_add_byte(out, '}');
 }
@@ -24,7 +24,7 @@ add_fields(struct lun_buffer *out, const struct lun_schema *schema)
 static void
 add_handles(struct lun_buffer *out, const struct lun_event_filter *filter)
 {
-	lun_object_key(out, "handles");
+	lun_answer_key(out, "handles");
 	if (filter->type_count == 0) {
 		lun_buffer_add_text(out, LUN_TEXT("null"));
 		return;
@@ -47,15 +47,15 @@ describe(struct lun_buffer *out, const struct lun_script *script)
 	const struct lun_schema *schema = lun_script_schema(script);
 
 	lun_buffer_add_byte(out, '{');
-	lun_object_words(out, "name", schema->projection);
-	lun_object_integer(out, "version", schema->version);
+	lun_answer_words(out, "name", schema->projection);
+	lun_answer_integer(out, "version", schema->version);
 	add_fields(out, schema);
 	add_handles(out, lun_script_filter(script));
-	lun_object_words(
+	lun_answer_words(
 	    out, "on_error", on_error[lun_script_on_error(script)]);
-	lun_object_integer(out, "retries", lun_script_retries(script));
-	lun_object_bool(out, "handle_query", lun_script_has_query(script));
-	lun_object_words(out, "hash", lun_script_hash(script));
+	lun_answer_integer(out, "retries", lun_script_retries(script));
+	lun_answer_bool(out, "handle_query", lun_script_has_query(script));
+	lun_answer_words(out, "hash", lun_script_hash(script));
 	lun_buffer_add_byte(out, '}');
 }
 
@@ -81,5 +81,5 @@ lun_script_check(const char *path, char **json, struct lun_err *err)
 		return code;
 	describe(&out, script);
 	lun_script_free(script);
-	return lun_object_give(&out, json, path, err);
+	return lun_answer_give(&out, json, path, err);
 }

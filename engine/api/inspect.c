@@ -20,22 +20,22 @@ lun_engine_checkpoint(struct lun_engine *engine, const char *projection,
 	    engine->model_reader, projection, &checkpoint, err);
 	if (code == LUN_OK) {
 		lun_buffer_add_byte(&out, '{');
-		lun_object_words(&out, "projection", projection);
-		lun_object_integer(&out, "version", checkpoint.version);
-		lun_object_position(&out, "position", engine->event_reader,
+		lun_answer_words(&out, "projection", projection);
+		lun_answer_integer(&out, "version", checkpoint.version);
+		lun_answer_position(&out, "position", engine->event_reader,
 		    checkpoint.position);
-		lun_object_integer(&out, "revision", checkpoint.revision);
-		lun_object_integer(&out, "fence", checkpoint.fence);
-		lun_object_bool(&out, "paused", checkpoint.paused);
-		lun_object_words(&out, "event_store", checkpoint.identity);
-		lun_object_words(&out, "script_hash", checkpoint.script_hash);
-		lun_object_integer(&out, "scripts", checkpoint.script_count);
-		lun_object_time(&out, "committed_at", checkpoint.committed_at);
+		lun_answer_integer(&out, "revision", checkpoint.revision);
+		lun_answer_integer(&out, "fence", checkpoint.fence);
+		lun_answer_bool(&out, "paused", checkpoint.paused);
+		lun_answer_words(&out, "event_store", checkpoint.identity);
+		lun_answer_words(&out, "script_hash", checkpoint.script_hash);
+		lun_answer_integer(&out, "scripts", checkpoint.script_count);
+		lun_answer_time(&out, "committed_at", checkpoint.committed_at);
 		lun_buffer_add_byte(&out, '}');
 	}
 	pthread_mutex_unlock(&engine->answer_lock);
 	lun_checkpoint_free(&checkpoint);
-	return code == LUN_OK ? lun_object_give(&out, json, projection, err)
+	return code == LUN_OK ? lun_answer_give(&out, json, projection, err)
 			      : code;
 }
 
@@ -56,7 +56,7 @@ lun_engine_gaps(struct lun_engine *engine, const char *projection, char **json,
 	pthread_mutex_unlock(&engine->answer_lock);
 	lun_checkpoint_free(&checkpoint);
 	if (code == LUN_OK)
-		return lun_object_give(&out, json, projection, err);
+		return lun_answer_give(&out, json, projection, err);
 	lun_buffer_free(&out);
 	return code;
 }
@@ -70,7 +70,7 @@ struct item_list {
 };
 
 static enum lun_code
-write_item(void *arg, const struct lun_set_aside *item, struct lun_err *err)
+write_item(void *arg, const struct lun_failed_event *item, struct lun_err *err)
 {
 	struct item_list *list = arg;
 	struct lun_buffer *out = list->out;
@@ -80,11 +80,11 @@ write_item(void *arg, const struct lun_set_aside *item, struct lun_err *err)
 		lun_buffer_add_byte(out, ',');
 	list->any = true;
 	lun_buffer_add_byte(out, '{');
-	lun_object_integer(out, "number", item->number);
-	lun_object_text(out, "model_id", item->model_id);
-	lun_object_text(out, "error", item->error);
-	lun_object_time(out, "at", item->at);
-	lun_object_event(out, list->engine->event_reader, &item->event);
+	lun_answer_integer(out, "number", item->number);
+	lun_answer_text(out, "model_id", item->model_id);
+	lun_answer_text(out, "error", item->error);
+	lun_answer_time(out, "at", item->at);
+	lun_answer_event(out, list->engine->event_reader, &item->event);
 	lun_buffer_add_byte(out, '}');
 	return LUN_OK;
 }
@@ -124,7 +124,7 @@ give_items(struct lun_engine *engine, const char *projection, bool parked,
 	pthread_mutex_unlock(&engine->answer_lock);
 	lun_checkpoint_free(&checkpoint);
 	if (code == LUN_OK)
-		return lun_object_give(&out, json, projection, err);
+		return lun_answer_give(&out, json, projection, err);
 	lun_buffer_free(&out);
 	return code;
 }
@@ -156,7 +156,7 @@ pass_events(struct lun_engine *engine, const struct lun_batch *batch,
 			return false;
 		lun_buffer_clear(out);
 		lun_buffer_add_byte(out, '{');
-		lun_object_event(out, engine->event_reader, &batch->events[i]);
+		lun_answer_event(out, engine->event_reader, &batch->events[i]);
 		lun_buffer_add_byte(out, '}');
 		lun_buffer_add_byte(out, '\0');
 		if (out->failed || !event(arg, out->bytes, out->length - 1))

@@ -8,7 +8,7 @@
 
 /* Hand a finished JSON text to the caller. */
 enum lun_code
-lun_object_give(
+lun_answer_give(
     struct lun_buffer *out, char **json, const char *what, struct lun_err *err)
 {
 	char *text = lun_buffer_take(out);
@@ -20,7 +20,7 @@ lun_object_give(
 }
 
 void
-lun_object_key(struct lun_buffer *out, const char *key)
+lun_answer_key(struct lun_buffer *out, const char *key)
 {
 	if (out->length > 0 && out->bytes[out->length - 1] != '{')
 		lun_buffer_add_byte(out, ',');
@@ -28,9 +28,9 @@ lun_object_key(struct lun_buffer *out, const char *key)
 }
 
 void
-lun_object_text(struct lun_buffer *out, const char *key, struct lun_text value)
+lun_answer_text(struct lun_buffer *out, const char *key, struct lun_text value)
 {
-	lun_object_key(out, key);
+	lun_answer_key(out, key);
 	if (value.bytes == NULL)
 		lun_buffer_add_text(out, LUN_TEXT("null"));
 	else
@@ -39,43 +39,43 @@ lun_object_text(struct lun_buffer *out, const char *key, struct lun_text value)
 
 /* "" means that there is nothing to say. */
 void
-lun_object_words(struct lun_buffer *out, const char *key, const char *value)
+lun_answer_words(struct lun_buffer *out, const char *key, const char *value)
 {
-	lun_object_text(
+	lun_answer_text(
 	    out, key, value[0] != '\0' ? lun_text_of(value) : LUN_TEXT_NONE);
 }
 
 void
-lun_object_integer(struct lun_buffer *out, const char *key, int64_t value)
+lun_answer_integer(struct lun_buffer *out, const char *key, int64_t value)
 {
-	lun_object_key(out, key);
+	lun_answer_key(out, key);
 	lun_json_write_integer(out, value);
 }
 
 void
-lun_object_bool(struct lun_buffer *out, const char *key, bool value)
+lun_answer_bool(struct lun_buffer *out, const char *key, bool value)
 {
-	lun_object_key(out, key);
+	lun_answer_key(out, key);
 	lun_buffer_add_text(out, value ? LUN_TEXT("true") : LUN_TEXT("false"));
 }
 
 /* 0 stands for never. */
 void
-lun_object_time(struct lun_buffer *out, const char *key, int64_t us)
+lun_answer_time(struct lun_buffer *out, const char *key, int64_t us)
 {
 	char text[LUN_TIMESTAMP_LENGTH + 1] = "";
 
 	if (us != 0 && us >= LUN_TIMESTAMP_MIN && us <= LUN_TIMESTAMP_MAX)
 		lun_timestamp_format(us, text);
-	lun_object_words(out, key, text);
+	lun_answer_words(out, key, text);
 }
 
 void
-lun_object_json(struct lun_buffer *out, const char *key, struct lun_text json)
+lun_answer_json(struct lun_buffer *out, const char *key, struct lun_text json)
 {
 	size_t start;
 
-	lun_object_key(out, key);
+	lun_answer_key(out, key);
 	start = out->length;
 	lun_buffer_add_text(out, json.bytes != NULL ? json : LUN_TEXT("null"));
 	if (out->failed)
@@ -86,13 +86,13 @@ lun_object_json(struct lun_buffer *out, const char *key, struct lun_text json)
 }
 
 void
-lun_object_position(struct lun_buffer *out, const char *key,
+lun_answer_position(struct lun_buffer *out, const char *key,
     struct lun_event_store *events, struct lun_position position)
 {
 	char text[LUN_POSITION_MAX];
 
 	lun_event_store_format_position(events, position, text);
-	lun_object_words(out, key, text);
+	lun_answer_words(out, key, text);
 }
 
 /* ---- events ------------------------------------------------------------ */
@@ -137,25 +137,25 @@ add_document(struct lun_buffer *out, const char *key, const char *error_key,
 	    json.bytes != NULL ? lun_json_check(json, &err) : LUN_OK;
 
 	if (code == LUN_OK) {
-		lun_object_json(out, key, json);
+		lun_answer_json(out, key, json);
 		return;
 	}
 	out->failed |= code == LUN_NOMEM;
-	lun_object_key(out, key);
+	lun_answer_key(out, key);
 	write_any_text(out, json);
-	lun_object_words(out, error_key, err.message);
+	lun_answer_words(out, error_key, err.message);
 }
 
 void
-lun_object_event(struct lun_buffer *out, struct lun_event_store *events,
+lun_answer_event(struct lun_buffer *out, struct lun_event_store *events,
     const struct lun_event *event)
 {
-	lun_object_position(out, "position", events, event->position);
-	lun_object_text(out, "id", event->id);
-	lun_object_text(out, "stream", event->stream);
-	lun_object_integer(out, "version", event->version);
-	lun_object_text(out, "type", event->type);
-	lun_object_time(out, "recorded_at", event->recorded_at);
+	lun_answer_position(out, "position", events, event->position);
+	lun_answer_text(out, "id", event->id);
+	lun_answer_text(out, "stream", event->stream);
+	lun_answer_integer(out, "version", event->version);
+	lun_answer_text(out, "type", event->type);
+	lun_answer_time(out, "recorded_at", event->recorded_at);
 	add_document(out, "data", "data_error", event->data);
 	add_document(out, "metadata", "metadata_error", event->metadata);
 }

@@ -125,7 +125,7 @@ write_model(
 
 	(void)err;
 	answer->found = true;
-	lun_result_model(answer->out, answer->schema, id, row);
+	lun_rows_write_model(answer->out, answer->schema, id, row);
 	return LUN_OK;
 }
 
@@ -160,7 +160,7 @@ lun_engine_get(struct lun_engine *engine, const char *projection,
 	pthread_mutex_unlock(&engine->answer_lock);
 	lun_schema_free(answer.stored);
 	if (code == LUN_OK)
-		return lun_object_give(&out, json, projection, err);
+		return lun_answer_give(&out, json, projection, err);
 	lun_buffer_free(&out);
 	return code;
 }
@@ -180,7 +180,7 @@ ask_store(struct lun_engine *engine, const struct answer *answer,
 	if (answer->empty)
 		lun_buffer_add_text(out, LUN_TEXT("[]"));
 	else
-		code = lun_result_query(
+		code = lun_rows_write_query(
 		    engine->model_reader, schema_of(answer), query, out, err);
 	lun_query_free(query);
 	return code;
@@ -227,7 +227,7 @@ lun_engine_query(struct lun_engine *engine, const char *projection,
 	lun_schema_free(answer.stored);
 	free(terms);
 	if (code == LUN_OK)
-		return lun_object_give(&out, json, projection, err);
+		return lun_answer_give(&out, json, projection, err);
 	lun_buffer_free(&out);
 	return code;
 }

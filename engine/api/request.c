@@ -169,7 +169,7 @@ execute(struct lun_projection *p, enum lun_request_kind kind,
 
 	if (code != LUN_OK)
 		return code;
-	code = lun_projection_administer(p, kind, argument, err);
+	code = lun_projection_execute(p, kind, argument, err);
 	if (!owned)
 		lun_projection_disown(p);
 	return code;

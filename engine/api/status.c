@@ -102,9 +102,9 @@ write_lag(const struct lun_lag *lag, struct lun_buffer *out)
 
 	if (lag->oldest_recorded_at != 0)
 		behind_us = lun_clock_wall_us() - lag->oldest_recorded_at;
-	lun_object_integer(out, "lag_events", (int64_t)lag->events);
-	lun_object_bool(out, "lag_exact", lag->exact);
-	lun_object_key(out, "lag_seconds");
+	lun_answer_integer(out, "lag_events", (int64_t)lag->events);
+	lun_answer_bool(out, "lag_exact", lag->exact);
+	lun_answer_key(out, "lag_seconds");
 	lun_buffer_printf(
 	    out, "%.1f", behind_us > 0 ? (double)behind_us / US_PER_S : 0.0);
 }
@@ -129,8 +129,8 @@ add_lag(struct lun_engine *engine, const struct known *known,
 		&filter, &lag, NULL) == LUN_OK) {
 		write_lag(&lag, out);
 	} else {
-		lun_object_json(out, "lag_events", LUN_TEXT_NONE);
-		lun_object_json(out, "lag_seconds", LUN_TEXT_NONE);
+		lun_answer_json(out, "lag_events", LUN_TEXT_NONE);
+		lun_answer_json(out, "lag_seconds", LUN_TEXT_NONE);
 	}
 	lun_schema_free(schema);
 }
@@ -146,17 +146,17 @@ add_activity(struct lun_engine *engine, const struct known *known,
 		      : fresh ? known->heartbeat.events_per_second
 			      : 0.0;
 
-	lun_object_key(out, "events_per_second");
+	lun_answer_key(out, "events_per_second");
 	lun_buffer_printf(out, "%.1f", rate);
-	lun_object_words(out, "owner",
+	lun_answer_words(out, "owner",
 	    here    ? engine->owner
 	    : fresh ? known->heartbeat.owner
 		    : "");
-	lun_object_words(out, "waiting_for",
+	lun_answer_words(out, "waiting_for",
 	    here    ? known->report.waiting_for
 	    : fresh ? known->heartbeat.waiting_for
 		    : "");
-	lun_object_words(out, "last_error",
+	lun_answer_words(out, "last_error",
 	    is_ours(known) || (!fresh && known->report.last_error[0] != '\0')
 		? known->report.last_error
 		: known->heartbeat.last_error);
@@ -169,18 +169,18 @@ write_status(struct lun_engine *engine, const struct known *known,
 	const struct lun_checkpoint *checkpoint = &known->checkpoint;
 
 	lun_buffer_add_byte(out, '{');
-	lun_object_words(out, "name", known->name);
-	lun_object_words(out, "state", state_of(engine, known));
-	lun_object_integer(out, "version",
+	lun_answer_words(out, "name", known->name);
+	lun_answer_words(out, "state", state_of(engine, known));
+	lun_answer_integer(out, "version",
 	    known->stored ? checkpoint->version : known->report.version);
-	lun_object_position(
+	lun_answer_position(
 	    out, "position", engine->event_reader, checkpoint->position);
 	add_lag(engine, known, out);
 	add_activity(engine, known, out);
-	lun_object_integer(out, "parked", (int64_t)checkpoint->parked_count);
-	lun_object_integer(out, "skipped", (int64_t)checkpoint->skipped_count);
-	lun_object_integer(out, "scripts", checkpoint->script_count);
-	lun_object_time(out, "committed_at", checkpoint->committed_at);
+	lun_answer_integer(out, "parked", (int64_t)checkpoint->parked_count);
+	lun_answer_integer(out, "skipped", (int64_t)checkpoint->skipped_count);
+	lun_answer_integer(out, "scripts", checkpoint->script_count);
+	lun_answer_time(out, "committed_at", checkpoint->committed_at);
 	lun_buffer_add_byte(out, '}');
 }
 
@@ -243,7 +243,7 @@ lun_engine_status(struct lun_engine *engine, char **json, struct lun_err *err)
 	pthread_mutex_unlock(&engine->answer_lock);
 	free(names.names);
 	if (code == LUN_OK)
-		return lun_object_give(&out, json, "status", err);
+		return lun_answer_give(&out, json, "status", err);
 	lun_buffer_free(&out);
 	return code;
 }

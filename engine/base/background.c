@@ -14,12 +14,12 @@ enum phase {
 	ENDING
 };
 
-struct lun_lane {
+struct lun_background {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	enum phase phase;
-	lun_lane_fn *job;
+	lun_background_fn *job;
 	void *arg;
 	enum lun_code code;
 	struct lun_err err;
@@ -28,101 +28,103 @@ struct lun_lane {
 static void *
 run_lane(void *arg)
 {
-	struct lun_lane *lane = arg;
+	struct lun_background *background = arg;
 
-	pthread_mutex_lock(&lane->lock);
-	while (lane->phase != ENDING) {
+	pthread_mutex_lock(&background->lock);
+	while (background->phase != ENDING) {
 		struct lun_err err = {0};
 		enum lun_code code;
 
-		if (lane->phase != SUBMITTED) {
-			pthread_cond_wait(&lane->changed, &lane->lock);
+		if (background->phase != SUBMITTED) {
+			pthread_cond_wait(
+			    &background->changed, &background->lock);
 			continue;
 		}
-		pthread_mutex_unlock(&lane->lock);
-		code = lane->job(lane->arg, &err);
-		pthread_mutex_lock(&lane->lock);
-		lane->code = code;
-		lane->err = err;
-		lane->phase = DONE;
-		pthread_cond_broadcast(&lane->changed);
+		pthread_mutex_unlock(&background->lock);
+		code = background->job(background->arg, &err);
+		pthread_mutex_lock(&background->lock);
+		background->code = code;
+		background->err = err;
+		background->phase = DONE;
+		pthread_cond_broadcast(&background->changed);
 	}
-	pthread_mutex_unlock(&lane->lock);
+	pthread_mutex_unlock(&background->lock);
 	return NULL;
 }
 
-struct lun_lane *
-lun_lane_new(const char *name)
+struct lun_background *
+lun_background_new(const char *name)
 {
-	struct lun_lane *lane = calloc(1, sizeof *lane);
+	struct lun_background *background = calloc(1, sizeof *background);
 
-	if (lane == NULL)
+	if (background == NULL)
 		return NULL;
-	pthread_mutex_init(&lane->lock, NULL);
-	lun_cond_init(&lane->changed);
-	if (lun_thread_start(&lane->thread, name, run_lane, lane, NULL) !=
-	    LUN_OK) {
-		pthread_cond_destroy(&lane->changed);
-		pthread_mutex_destroy(&lane->lock);
-		free(lane);
+	pthread_mutex_init(&background->lock, NULL);
+	lun_cond_init(&background->changed);
+	if (lun_thread_start(&background->thread, name, run_lane, background,
+		NULL) != LUN_OK) {
+		pthread_cond_destroy(&background->changed);
+		pthread_mutex_destroy(&background->lock);
+		free(background);
 		return NULL;
 	}
-	return lane;
+	return background;
 }
 
 void
-lun_lane_free(struct lun_lane *lane)
+lun_background_free(struct lun_background *background)
 {
-	if (lane == NULL)
+	if (background == NULL)
 		return;
-	pthread_mutex_lock(&lane->lock);
-	while (lane->phase == SUBMITTED)
-		pthread_cond_wait(&lane->changed, &lane->lock);
-	lane->phase = ENDING;
-	pthread_cond_broadcast(&lane->changed);
-	pthread_mutex_unlock(&lane->lock);
-	pthread_join(lane->thread, NULL);
-	pthread_cond_destroy(&lane->changed);
-	pthread_mutex_destroy(&lane->lock);
-	free(lane);
+	pthread_mutex_lock(&background->lock);
+	while (background->phase == SUBMITTED)
+		pthread_cond_wait(&background->changed, &background->lock);
+	background->phase = ENDING;
+	pthread_cond_broadcast(&background->changed);
+	pthread_mutex_unlock(&background->lock);
+	pthread_join(background->thread, NULL);
+	pthread_cond_destroy(&background->changed);
+	pthread_mutex_destroy(&background->lock);
+	free(background);
 }
 
 void
-lun_lane_submit(struct lun_lane *lane, lun_lane_fn *job, void *arg)
+lun_background_submit(
+    struct lun_background *background, lun_background_fn *job, void *arg)
 {
-	pthread_mutex_lock(&lane->lock);
-	assert(lane->phase == IDLE);
-	lane->job = job;
-	lane->arg = arg;
-	lane->phase = SUBMITTED;
-	pthread_cond_broadcast(&lane->changed);
-	pthread_mutex_unlock(&lane->lock);
+	pthread_mutex_lock(&background->lock);
+	assert(background->phase == IDLE);
+	background->job = job;
+	background->arg = arg;
+	background->phase = SUBMITTED;
+	pthread_cond_broadcast(&background->changed);
+	pthread_mutex_unlock(&background->lock);
 }
 
 enum lun_code
-lun_lane_wait(struct lun_lane *lane, struct lun_err *err)
+lun_background_wait(struct lun_background *background, struct lun_err *err)
 {
 	enum lun_code code;
 
-	pthread_mutex_lock(&lane->lock);
-	assert(lane->phase != IDLE);
-	while (lane->phase == SUBMITTED)
-		pthread_cond_wait(&lane->changed, &lane->lock);
-	lane->phase = IDLE;
-	code = lane->code;
+	pthread_mutex_lock(&background->lock);
+	assert(background->phase != IDLE);
+	while (background->phase == SUBMITTED)
+		pthread_cond_wait(&background->changed, &background->lock);
+	background->phase = IDLE;
+	code = background->code;
 	if (code != LUN_OK && err != NULL)
-		*err = lane->err;
-	pthread_mutex_unlock(&lane->lock);
+		*err = background->err;
+	pthread_mutex_unlock(&background->lock);
 	return code;
 }
 
 bool
-lun_lane_done(struct lun_lane *lane)
+lun_background_done(struct lun_background *background)
 {
 	bool done;
 
-	pthread_mutex_lock(&lane->lock);
-	done = lane->phase == DONE;
-	pthread_mutex_unlock(&lane->lock);
+	pthread_mutex_lock(&background->lock);
+	done = background->phase == DONE;
+	pthread_mutex_unlock(&background->lock);
 	return done;
 }

@@ -10,21 +10,22 @@
 
 #include "lunette.h"
 
-typedef enum lun_code lun_lane_fn(void *arg, struct lun_err *err);
+typedef enum lun_code lun_background_fn(void *arg, struct lun_err *err);
 
-struct lun_lane;
+struct lun_background;
 
 /* NULL when no thread can be had: the caller then works without. */
-struct lun_lane *lun_lane_new(const char *name);
+struct lun_background *lun_background_new(const char *name);
 /* Waits for the job under way. NULL is allowed. */
-void lun_lane_free(struct lun_lane *lane);
+void lun_background_free(struct lun_background *background);
 
 /* Begin a job; there must be none. */
-void lun_lane_submit(struct lun_lane *lane, lun_lane_fn *job, void *arg);
+void lun_background_submit(
+    struct lun_background *background, lun_background_fn *job, void *arg);
 /* Wait for the job and take its outcome. There must be one. */
-enum lun_code lun_lane_wait(
-    struct lun_lane *lane, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_background_wait(
+    struct lun_background *background, struct lun_err *err) LUN_MUSTCHECK;
 /* The job under way is over: waiting for it takes no time. */
-bool lun_lane_done(struct lun_lane *lane);
+bool lun_background_done(struct lun_background *background);
 
 #endif

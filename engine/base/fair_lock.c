@@ -9,18 +9,18 @@
 #define NS_IN_S 1000000000LL
 
 /* It lives on the stack of the thread that waits. */
-struct lun_turn_waiter {
-	struct lun_turn_waiter *next;
+struct lun_fair_lock_waiter {
+	struct lun_fair_lock_waiter *next;
 	bool called;
 };
 
 bool
-lun_turn_init(struct lun_turn *turn)
+lun_fair_lock_init(struct lun_fair_lock *turn)
 {
 	pthread_condattr_t attributes;
 	bool done;
 
-	*turn = (struct lun_turn){.taken = false};
+	*turn = (struct lun_fair_lock){.taken = false};
 	if (pthread_mutex_init(&turn->mutex, NULL) != 0)
 		return false;
 	done = pthread_condattr_init(&attributes) == 0;
@@ -35,7 +35,7 @@ lun_turn_init(struct lun_turn *turn)
 }
 
 void
-lun_turn_fini(struct lun_turn *turn)
+lun_fair_lock_fini(struct lun_fair_lock *turn)
 {
 	assert(!turn->taken && turn->first == NULL);
 	pthread_cond_destroy(&turn->moved_up);
@@ -43,9 +43,9 @@ lun_turn_fini(struct lun_turn *turn)
 }
 
 static void
-join_line(struct lun_turn *turn, struct lun_turn_waiter *me)
+join_line(struct lun_fair_lock *turn, struct lun_fair_lock_waiter *me)
 {
-	struct lun_turn_waiter **end = &turn->first;
+	struct lun_fair_lock_waiter **end = &turn->first;
 
 	while (*end != NULL)
 		end = &(*end)->next;
@@ -53,9 +53,9 @@ join_line(struct lun_turn *turn, struct lun_turn_waiter *me)
 }
 
 static void
-leave_line(struct lun_turn *turn, struct lun_turn_waiter *me)
+leave_line(struct lun_fair_lock *turn, struct lun_fair_lock_waiter *me)
 {
-	struct lun_turn_waiter **at = &turn->first;
+	struct lun_fair_lock_waiter **at = &turn->first;
 
 	while (*at != me)
 		at = &(*at)->next;
@@ -63,8 +63,8 @@ leave_line(struct lun_turn *turn, struct lun_turn_waiter *me)
 }
 
 static void
-wait_in_line(
-    struct lun_turn *turn, struct lun_turn_waiter *me, int64_t deadline_ns)
+wait_in_line(struct lun_fair_lock *turn, struct lun_fair_lock_waiter *me,
+    int64_t deadline_ns)
 {
 	struct timespec deadline = {
 	    .tv_sec = deadline_ns / NS_IN_S,
@@ -81,9 +81,9 @@ wait_in_line(
 }
 
 bool
-lun_turn_take(struct lun_turn *turn, int64_t deadline_ns)
+lun_fair_lock_take(struct lun_fair_lock *turn, int64_t deadline_ns)
 {
-	struct lun_turn_waiter me = {.called = false};
+	struct lun_fair_lock_waiter me = {.called = false};
 
 	pthread_mutex_lock(&turn->mutex);
 	if (turn->taken)
@@ -96,9 +96,9 @@ lun_turn_take(struct lun_turn *turn, int64_t deadline_ns)
 
 /* The turn stays taken when somebody waits, so nobody can jump the line. */
 void
-lun_turn_pass(struct lun_turn *turn)
+lun_fair_lock_pass(struct lun_fair_lock *turn)
 {
-	struct lun_turn_waiter *next;
+	struct lun_fair_lock_waiter *next;
 
 	pthread_mutex_lock(&turn->mutex);
 	assert(turn->taken);

@@ -12,23 +12,24 @@
 
 #include "lunette.h"
 
-struct lun_turn_waiter;
+struct lun_fair_lock_waiter;
 
-struct lun_turn {
+struct lun_fair_lock {
 	pthread_mutex_t mutex;
 	pthread_cond_t moved_up;
 	bool taken;
-	struct lun_turn_waiter *first; /* of those who wait */
+	struct lun_fair_lock_waiter *first; /* of those who wait */
 };
 
 /* False when out of memory; nothing needs freeing then. */
-bool lun_turn_init(struct lun_turn *turn) LUN_MUSTCHECK;
+bool lun_fair_lock_init(struct lun_fair_lock *turn) LUN_MUSTCHECK;
 /* Nobody may have it or wait for it. */
-void lun_turn_fini(struct lun_turn *turn);
+void lun_fair_lock_fini(struct lun_fair_lock *turn);
 
 /* False if the moment (of lun_clock_mono_ns) passed first. */
-bool lun_turn_take(struct lun_turn *turn, int64_t deadline_ns) LUN_MUSTCHECK;
+bool lun_fair_lock_take(
+    struct lun_fair_lock *turn, int64_t deadline_ns) LUN_MUSTCHECK;
 /* Hand it on; any thread may do so. */
-void lun_turn_pass(struct lun_turn *turn);
+void lun_fair_lock_pass(struct lun_fair_lock *turn);
 
 #endif

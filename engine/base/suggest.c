@@ -45,8 +45,8 @@ distance(struct lun_text a, struct lun_text b)
 }
 
 void
-lun_nearest_consider(struct lun_nearest *nearest, struct lun_text written,
-    struct lun_text candidate)
+lun_suggestion_consider(struct lun_suggestion *suggestion,
+    struct lun_text written, struct lun_text candidate)
 {
 	size_t d;
 
@@ -55,6 +55,6 @@ lun_nearest_consider(struct lun_nearest *nearest, struct lun_text written,
 	d = distance(written, candidate);
 	if (d > FARTHEST || d * 3 > candidate.length)
 		return;
-	if (nearest->word.bytes == NULL || d < nearest->distance)
-		*nearest = (struct lun_nearest){candidate, d};
+	if (suggestion->word.bytes == NULL || d < suggestion->distance)
+		*suggestion = (struct lun_suggestion){candidate, d};
 }

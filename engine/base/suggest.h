@@ -8,7 +8,7 @@
 #include "base/text.h"
 
 /* Zero is the state before the first candidate. */
-struct lun_nearest {
+struct lun_suggestion {
 	struct lun_text word; /* absent: nothing is near enough */
 	size_t distance;
 };
@@ -18,7 +18,7 @@ struct lun_nearest {
  * dropped or changed, whatever their case; a word is near if it differs in
  * at most a third of its letters, and in no more than three.
  */
-void lun_nearest_consider(struct lun_nearest *nearest, struct lun_text written,
-    struct lun_text candidate);
+void lun_suggestion_consider(struct lun_suggestion *suggestion,
+    struct lun_text written, struct lun_text candidate);
 
 #endif

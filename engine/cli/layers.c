@@ -190,7 +190,7 @@ struct variable {
 	const char *name;
 	size_t length;
 	bool known;
-	struct lun_nearest nearest; /* of the settings */
+	struct lun_suggestion suggestion; /* of the settings */
 };
 
 static void
@@ -204,7 +204,8 @@ compare_variable(struct variable *variable, const char *setting)
 	if (lun_text_equal(lun_text_of(name),
 		(struct lun_text){variable->name, variable->length}))
 		variable->known = true;
-	lun_nearest_consider(&variable->nearest, rest, lun_text_of(setting));
+	lun_suggestion_consider(
+	    &variable->suggestion, rest, lun_text_of(setting));
 }
 
 static void
@@ -213,14 +214,14 @@ warn_of_variable(const struct variable *variable, struct cli_screen *screen)
 	char nearest[CLI_VARIABLE_NAME_MAX];
 	int length = variable->length > 100 ? 100 : (int)variable->length;
 
-	if (variable->nearest.word.bytes == NULL) {
+	if (variable->suggestion.word.bytes == NULL) {
 		cli_screen_say(screen,
 		    "lunette: %.*s in the environment is no setting: "
 		    "\"lunette --help\" lists them all",
 		    length, variable->name);
 		return;
 	}
-	cli_variable_name(variable->nearest.word.bytes, nearest);
+	cli_variable_name(variable->suggestion.word.bytes, nearest);
 	cli_screen_say(screen,
 	    "lunette: %.*s in the environment is no setting; did you mean %s?",
 	    length, variable->name, nearest);

@@ -309,14 +309,14 @@ cli_arguments_text(const struct cli_command *command, struct lun_buffer *out)
 static void
 refuse_command(const char *word, const struct argp_state *state)
 {
-	struct lun_nearest nearest = {0};
+	struct lun_suggestion suggestion = {0};
 
 	for (size_t i = 0; cli_commands[i] != NULL; i++)
-		lun_nearest_consider(&nearest, lun_text_of(word),
+		lun_suggestion_consider(&suggestion, lun_text_of(word),
 		    lun_text_of(cli_commands[i]->name));
-	if (nearest.word.bytes != NULL)
+	if (suggestion.word.bytes != NULL)
 		argp_error(state, "there is no command \"%s\"; \"%.*s\"?", word,
-		    LUN_TEXT_ARG(nearest.word));
+		    LUN_TEXT_ARG(suggestion.word));
 	argp_error(state, "there is no command \"%s\"", word);
 }
 

@@ -19,7 +19,7 @@ struct lun_position {
 	uint64_t lo;
 };
 
-#define LUN_POSITION_START         ((struct lun_position){0, 0})
+#define LUN_POSITION_START    ((struct lun_position){0, 0})
 #define LUN_POSITION_HEX_SIZE 33
 
 static inline int

@@ -56,11 +56,11 @@ retry_later(struct lun_projection *p, const struct lun_event *event,
 }
 
 static enum lun_code
-set_aside(struct lun_projection *p, struct lun_set_aside_list *list,
+set_aside(struct lun_projection *p, struct lun_failed_events *list,
     const struct lun_event *event, struct lun_text model_id,
     const char *message, struct lun_err *err)
 {
-	if (!lun_set_aside_add(list, model_id, event, lun_text_of(message)))
+	if (!lun_failed_events_add(list, model_id, event, lun_text_of(message)))
 		return lun_fail(err, LUN_NOMEM, "%s: out of memory", p->name);
 	return LUN_OK;
 }

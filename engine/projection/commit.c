@@ -16,7 +16,7 @@ pause_briefly(void)
 	nanosleep(&pause, NULL);
 }
 
-/* Runs on the commit lane or on the projection's own thread. */
+/* Runs on the committer or on the projection's own thread. */
 static enum lun_code
 write_commit(void *arg, struct lun_err *err)
 {
@@ -74,7 +74,7 @@ lun_projection_settle(struct lun_projection *p, struct lun_err *err)
 
 	if (!p->commit.under_way)
 		return LUN_OK;
-	code = lun_lane_wait(p->commit_lane, err);
+	code = lun_background_wait(p->committer, err);
 	p->commit.under_way = false;
 	if (code != LUN_OK)
 		return fail_commit(p, code, err);
@@ -84,13 +84,13 @@ lun_projection_settle(struct lun_projection *p, struct lun_err *err)
 
 /* The lists change places: one is filled while the other is committed. */
 static void
-hand_over(struct lun_set_aside_list *from, struct lun_set_aside_list *to)
+hand_over(struct lun_failed_events *from, struct lun_failed_events *to)
 {
-	struct lun_set_aside_list emptied = *to;
+	struct lun_failed_events emptied = *to;
 
 	*to = *from;
 	*from = emptied;
-	lun_set_aside_clear(from);
+	lun_failed_events_clear(from);
 }
 
 static enum lun_code
@@ -110,9 +110,9 @@ fill_commit(struct lun_projection *p, struct lun_position position,
 	    .schema = lun_script_schema(p->script),
 	    .models = commit->collected.models,
 	    .model_count = commit->collected.model_count,
-	    .parked = lun_set_aside_items(&commit->parked),
+	    .parked = lun_failed_events_items(&commit->parked),
 	    .parked_count = commit->parked.count,
-	    .skipped = lun_set_aside_items(&commit->skipped),
+	    .skipped = lun_failed_events_items(&commit->skipped),
 	    .skipped_count = commit->skipped.count,
 	    .position = position,
 	    .source_state = lun_buffer_text(&commit->source_state),
@@ -150,9 +150,9 @@ lun_projection_commit(struct lun_projection *p, struct lun_position position,
 	if (retried != NULL)
 		add_retried(&p->commit.write_set, retried);
 	p->revision++;
-	if (beside && p->commit_lane != NULL) {
+	if (beside && p->committer != NULL) {
 		p->commit.under_way = true;
-		lun_lane_submit(p->commit_lane, write_commit, p);
+		lun_background_submit(p->committer, write_commit, p);
 		return LUN_OK;
 	}
 	code = write_commit(p, err);

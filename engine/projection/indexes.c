@@ -15,7 +15,7 @@ copy_schema(struct lun_projection *p, struct lun_err *err)
 	    lun_script_schema(p->script), &p->indexing.schema, err);
 }
 
-/* Runs on a lane, or on the projection's own thread. */
+/* Runs on a background thread, or on the projection's own thread. */
 static enum lun_code
 make_indexes(void *arg, struct lun_err *err)
 {
@@ -44,7 +44,7 @@ static void
 wait_for_lane(struct lun_projection *p)
 {
 	struct lun_err err = {0};
-	enum lun_code code = lun_lane_wait(p->indexing.lane, &err);
+	enum lun_code code = lun_background_wait(p->indexing.beside, &err);
 
 	take_outcome(p, code, &err);
 }
@@ -55,7 +55,7 @@ lun_projection_index(struct lun_projection *p)
 	struct lun_err err = {0};
 	enum lun_code code;
 
-	if (p->indexing.under_way && lun_lane_done(p->indexing.lane))
+	if (p->indexing.under_way && lun_background_done(p->indexing.beside))
 		wait_for_lane(p);
 	if (p->indexing.done || p->indexing.under_way ||
 	    lun_clock_mono_ns() < p->indexing.retry_ns)
@@ -63,11 +63,13 @@ lun_projection_index(struct lun_projection *p)
 	atomic_store(&p->indexing.stop, false);
 	code = copy_schema(p, &err);
 	if (code == LUN_OK && p->indexing.schema->index_count > 0) {
-		if (p->running && p->indexing.lane == NULL)
-			p->indexing.lane = lun_lane_new("lunette-index");
-		if (p->running && p->indexing.lane != NULL) {
+		if (p->running && p->indexing.beside == NULL)
+			p->indexing.beside =
+			    lun_background_new("lunette-index");
+		if (p->running && p->indexing.beside != NULL) {
 			p->indexing.under_way = true;
-			lun_lane_submit(p->indexing.lane, make_indexes, p);
+			lun_background_submit(
+			    p->indexing.beside, make_indexes, p);
 			return;
 		}
 		code = make_indexes(p, &err);
@@ -96,6 +98,6 @@ void
 lun_projection_free_indexing(struct lun_projection *p)
 {
 	lun_projection_finish_indexing(p, true);
-	lun_lane_free(p->indexing.lane);
+	lun_background_free(p->indexing.beside);
 	lun_schema_free(p->indexing.schema);
 }

@@ -7,10 +7,10 @@
 #include "base/clock.h"
 
 static bool
-reserve_item(struct lun_set_aside_list *list)
+reserve_item(struct lun_failed_events *list)
 {
 	size_t capacity = list->capacity > 0 ? list->capacity * 2 : 16;
-	struct lun_set_aside *grown;
+	struct lun_failed_event *grown;
 
 	if (list->events == NULL && (list->events = lun_batch_new()) == NULL)
 		return false;
@@ -48,10 +48,10 @@ free_text(struct lun_text text)
 }
 
 bool
-lun_set_aside_add(struct lun_set_aside_list *list, struct lun_text model_id,
+lun_failed_events_add(struct lun_failed_events *list, struct lun_text model_id,
     const struct lun_event *event, struct lun_text error)
 {
-	struct lun_set_aside item = {.at = lun_clock_wall_us()};
+	struct lun_failed_event item = {.at = lun_clock_wall_us()};
 
 	if (!reserve_item(list) || !copy_text(model_id, &item.model_id))
 		return false;
@@ -66,8 +66,8 @@ lun_set_aside_add(struct lun_set_aside_list *list, struct lun_text model_id,
 }
 
 bool
-lun_set_aside_set_error(
-    struct lun_set_aside_list *list, size_t at, struct lun_text error)
+lun_failed_events_set_error(
+    struct lun_failed_events *list, size_t at, struct lun_text error)
 {
 	struct lun_text copy;
 
@@ -78,8 +78,8 @@ lun_set_aside_set_error(
 	return true;
 }
 
-const struct lun_set_aside *
-lun_set_aside_items(struct lun_set_aside_list *list)
+const struct lun_failed_event *
+lun_failed_events_items(struct lun_failed_events *list)
 {
 	for (size_t i = 0; i < list->count; i++)
 		list->items[i].event = list->events->events[i];
@@ -87,7 +87,7 @@ lun_set_aside_items(struct lun_set_aside_list *list)
 }
 
 void
-lun_set_aside_clear(struct lun_set_aside_list *list)
+lun_failed_events_clear(struct lun_failed_events *list)
 {
 	for (size_t i = 0; i < list->count; i++) {
 		free_text(list->items[i].model_id);
@@ -99,10 +99,10 @@ lun_set_aside_clear(struct lun_set_aside_list *list)
 }
 
 void
-lun_set_aside_free(struct lun_set_aside_list *list)
+lun_failed_events_free(struct lun_failed_events *list)
 {
-	lun_set_aside_clear(list);
+	lun_failed_events_clear(list);
 	lun_batch_free(list->events);
 	free(list->items);
-	*list = (struct lun_set_aside_list){0};
+	*list = (struct lun_failed_events){0};
 }

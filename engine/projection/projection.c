@@ -81,17 +81,17 @@ lun_projection_free(struct lun_projection *p)
 		return;
 	lun_projection_disown(p);
 	lun_projection_free_indexing(p);
-	lun_lane_free(p->fetch_lane);
-	lun_lane_free(p->commit_lane);
+	lun_background_free(p->fetcher);
+	lun_background_free(p->committer);
 	lun_script_free(p->script);
 	lun_script_free(p->next_script);
 	lun_uow_free(p->uow);
 	lun_batch_free(p->batch);
 	lun_batch_free(p->ahead);
-	lun_set_aside_free(&p->parked);
-	lun_set_aside_free(&p->skipped);
-	lun_set_aside_free(&p->commit.parked);
-	lun_set_aside_free(&p->commit.skipped);
+	lun_failed_events_free(&p->parked);
+	lun_failed_events_free(&p->skipped);
+	lun_failed_events_free(&p->commit.parked);
+	lun_failed_events_free(&p->commit.skipped);
 	lun_collected_free(&p->commit.collected);
 	lun_buffer_free(&p->commit.source_state);
 	lun_buffer_free(&p->cursor_state);
@@ -104,10 +104,10 @@ lun_projection_free(struct lun_projection *p)
 void
 lun_projection_overlap(struct lun_projection *p)
 {
-	if (p->fetch_lane == NULL)
-		p->fetch_lane = lun_lane_new("lunette-fetch");
-	if (p->commit_lane == NULL)
-		p->commit_lane = lun_lane_new("lunette-commit");
+	if (p->fetcher == NULL)
+		p->fetcher = lun_background_new("lunette-fetch");
+	if (p->committer == NULL)
+		p->committer = lun_background_new("lunette-commit");
 }
 
 /* ---- ownership and checkpoint ------------------------------------------ */
@@ -338,7 +338,7 @@ obtain_batch(struct lun_projection *p, struct lun_err *err)
 
 	if (p->fetching) {
 		p->fetching = false;
-		code = lun_lane_wait(p->fetch_lane, err);
+		code = lun_background_wait(p->fetcher, err);
 		if (code == LUN_OK)
 			swap_batches(p);
 		return code;
@@ -372,14 +372,14 @@ adapt_batch_size(struct lun_projection *p)
 static void
 start_fetching(struct lun_projection *p)
 {
-	if (!p->running || p->fetch_lane == NULL || p->batch->at_head ||
+	if (!p->running || p->fetcher == NULL || p->batch->at_head ||
 	    p->only > 0 || p->batch->count == 0)
 		return;
 	fill_request(p, p->batch->reached,
 	    lun_buffer_text(&p->batch->source_state), &p->ahead_request);
 	p->ahead_skimmed = p->looks_inside;
 	p->fetching = true;
-	lun_lane_submit(p->fetch_lane, fetch_ahead, p);
+	lun_background_submit(p->fetcher, fetch_ahead, p);
 }
 
 void
@@ -387,14 +387,14 @@ lun_projection_abandon_batch(struct lun_projection *p)
 {
 	if (p->fetching) {
 		p->fetching = false;
-		(void)!lun_lane_wait(p->fetch_lane, NULL);
+		(void)!lun_background_wait(p->fetcher, NULL);
 	}
 	(void)!lun_projection_settle(p, NULL);
 	lun_uow_forget(p->uow);
 	if (p->script != NULL)
 		lun_script_end_batch(p->script);
-	lun_set_aside_clear(&p->parked);
-	lun_set_aside_clear(&p->skipped);
+	lun_failed_events_clear(&p->parked);
+	lun_failed_events_clear(&p->skipped);
 }
 
 /* ---- the step ---------------------------------------------------------- */

@@ -54,10 +54,10 @@ struct lun_board {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	uint64_t
-	    turns; /* how often something ended, which is not in a report */
+	    endings; /* how often something ended, which is not in a report */
 };
 
-void lun_board_turn(struct lun_board *board);
+void lun_board_ring(struct lun_board *board);
 
 /* What a projection needs from its engine; outlives the projection. */
 struct lun_surroundings {
@@ -82,8 +82,8 @@ struct lun_retried {
 struct lun_pending_commit {
 	struct lun_write_set write_set;
 	struct lun_collected collected;
-	struct lun_set_aside_list parked;
-	struct lun_set_aside_list skipped;
+	struct lun_failed_events parked;
+	struct lun_failed_events skipped;
 	struct lun_buffer source_state;
 	bool under_way;
 	int64_t took_ns; /* in the store */
@@ -91,7 +91,7 @@ struct lun_pending_commit {
 
 /* The making of indexes, beside everything else. */
 struct lun_indexing {
-	struct lun_lane *lane;
+	struct lun_background *beside;
 	struct lun_schema *schema; /* of the one under way */
 	bool under_way;
 	bool done;
@@ -145,11 +145,11 @@ struct lun_projection {
 	int attempts;
 	int64_t retry_at_ns;
 
-	struct lun_set_aside_list parked; /* by the batch being applied */
-	struct lun_set_aside_list skipped;
+	struct lun_failed_events parked; /* by the batch being applied */
+	struct lun_failed_events skipped;
 	struct lun_pending_commit commit;
-	struct lun_lane *fetch_lane; /* NULL: everything on one thread */
-	struct lun_lane *commit_lane;
+	struct lun_background *fetcher; /* NULL: everything on one thread */
+	struct lun_background *committer;
 	struct lun_indexing indexing;
 
 	atomic_bool stopping;  /* give up waiting for a locked store */
@@ -209,7 +209,7 @@ enum lun_code lun_projection_swap(struct lun_projection *p,
  * Execute an administrative request; the projection must be owned. A failed
  * projection starts anew after a resume, a rebuild or a retry.
  */
-enum lun_code lun_projection_administer(struct lun_projection *p,
+enum lun_code lun_projection_execute(struct lun_projection *p,
     enum lun_request_kind kind, const char *argument,
     struct lun_err *err) LUN_MUSTCHECK;
 /* Execute the requests waiting in the model store; looks now and then. */

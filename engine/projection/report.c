@@ -163,10 +163,10 @@ lun_projection_note_error(struct lun_projection *p, const struct lun_err *error)
 }
 
 void
-lun_board_turn(struct lun_board *board)
+lun_board_ring(struct lun_board *board)
 {
 	pthread_mutex_lock(&board->lock);
-	board->turns++;
+	board->endings++;
 	pthread_cond_broadcast(&board->changed);
 	pthread_mutex_unlock(&board->lock);
 }

@@ -14,7 +14,7 @@
 
 /* A chunk of parked events, copied out of the store. */
 struct chunk {
-	struct lun_set_aside_list list;
+	struct lun_failed_events list;
 	int64_t numbers[CHUNK];
 	size_t count;
 	int64_t done[CHUNK]; /* the numbers to remove */
@@ -24,11 +24,11 @@ struct chunk {
 };
 
 static enum lun_code
-keep_item(void *arg, const struct lun_set_aside *item, struct lun_err *err)
+keep_item(void *arg, const struct lun_failed_event *item, struct lun_err *err)
 {
 	struct chunk *chunk = arg;
 
-	if (!lun_set_aside_add(
+	if (!lun_failed_events_add(
 		&chunk->list, item->model_id, &item->event, item->error))
 		return lun_fail(err, LUN_NOMEM, "out of memory");
 	chunk->numbers[chunk->count++] = item->number;
@@ -39,7 +39,7 @@ static enum lun_code
 take_chunk(struct lun_projection *p, struct lun_text model_id, int64_t after,
     struct chunk *chunk, struct lun_err *err)
 {
-	lun_set_aside_clear(&chunk->list);
+	lun_failed_events_clear(&chunk->list);
 	chunk->count = chunk->done_count = chunk->failed_count = 0;
 	return lun_model_store_parked(
 	    p->models, p->name, model_id, after, CHUNK, keep_item, chunk, err);
@@ -49,7 +49,8 @@ take_chunk(struct lun_projection *p, struct lun_text model_id, int64_t after,
 static enum lun_code
 touch_chunk(struct lun_projection *p, struct chunk *chunk, struct lun_err *err)
 {
-	const struct lun_set_aside *items = lun_set_aside_items(&chunk->list);
+	const struct lun_failed_event *items =
+	    lun_failed_events_items(&chunk->list);
 
 	lun_uow_begin(p->uow);
 	for (size_t i = 0; i < chunk->count; i++)
@@ -86,7 +87,7 @@ note_failure(struct lun_projection *p, struct chunk *chunk, struct retry *retry,
 	lun_uow_park(p->uow, lun_uow_model(p->uow, touch.model));
 	lun_projection_name_event(
 	    p, &chunk->list.events->events[touch.event], err);
-	if (!lun_set_aside_set_error(
+	if (!lun_failed_events_set_error(
 		&chunk->list, touch.event, lun_text_of(err->message)))
 		return lun_fail(err, LUN_NOMEM, "%s: out of memory", p->name);
 	chunk->failed[chunk->failed_count++] = (struct lun_new_error){
@@ -201,7 +202,7 @@ each_chunk(struct lun_projection *p, struct lun_text model_id, chunk_fn *handle,
 		retry->parked += chunk->count;
 		code = handle(p, chunk, retry, err);
 	}
-	lun_set_aside_free(&chunk->list);
+	lun_failed_events_free(&chunk->list);
 	free(chunk);
 	/* Marks and rows are read anew whatever happened. */
 	lun_projection_abandon_batch(p);
@@ -468,7 +469,7 @@ make_ready(
 }
 
 enum lun_code
-lun_projection_administer(struct lun_projection *p, enum lun_request_kind kind,
+lun_projection_execute(struct lun_projection *p, enum lun_request_kind kind,
     const char *argument, struct lun_err *err)
 {
 	struct lun_err failure = {0};
@@ -518,7 +519,7 @@ serve_requests(struct lun_projection *p, struct lun_err *err)
 		    p->models, p->name, &request, err)) == LUN_OK) {
 		struct lun_err outcome = {0};
 
-		(void)!lun_projection_administer(
+		(void)!lun_projection_execute(
 		    p, request.kind, request.argument, &outcome);
 		if (atomic_load(&p->abandoned))
 			return LUN_NOTFOUND;

@@ -36,18 +36,18 @@ fail_unknown(struct lun_query_parser *p, struct lun_text name)
 {
 	const struct lun_schema *schema = p->schema;
 	struct lun_text shown = lun_query_shown(name);
-	struct lun_nearest nearest = {0};
+	struct lun_suggestion suggestion = {0};
 	char list[LIST_SIZE];
 
-	lun_nearest_consider(&nearest, name, LUN_TEXT("id"));
+	lun_suggestion_consider(&suggestion, name, LUN_TEXT("id"));
 	for (size_t i = 0; i < schema->field_count; i++)
-		lun_nearest_consider(
-		    &nearest, name, lun_text_of(schema->fields[i].name));
-	if (nearest.word.bytes != NULL)
+		lun_suggestion_consider(
+		    &suggestion, name, lun_text_of(schema->fields[i].name));
+	if (suggestion.word.bytes != NULL)
 		return lun_query_fail(p,
 		    "%s has no field \"%.*s\"; did you mean \"%.*s\"?",
 		    schema->projection, LUN_TEXT_ARG(shown),
-		    LUN_TEXT_ARG(nearest.word));
+		    LUN_TEXT_ARG(suggestion.word));
 	list_fields(schema, list);
 	return lun_query_fail(p, "%s has no field \"%.*s\"; it has %s",
 	    schema->projection, LUN_TEXT_ARG(shown), list);

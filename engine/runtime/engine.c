@@ -366,7 +366,7 @@ lun_engine_stop(struct lun_engine *engine, struct lun_err *err)
 	atomic_store(&engine->stopping, true);
 	if (is_reporter(engine))
 		return LUN_OK; /* who waits for the run would wait for itself */
-	lun_board_turn(&engine->board);
+	lun_board_ring(&engine->board);
 	pthread_mutex_lock(&engine->run_lock);
 	code = stop_all(engine, err);
 	pthread_mutex_unlock(&engine->run_lock);
@@ -509,24 +509,24 @@ look_around(struct run *run)
 }
 
 static uint64_t
-count_turns(struct lun_board *board)
+count_endings(struct lun_board *board)
 {
-	uint64_t turns;
+	uint64_t endings;
 
 	pthread_mutex_lock(&board->lock);
-	turns = board->turns;
+	endings = board->endings;
 	pthread_mutex_unlock(&board->lock);
-	return turns;
+	return endings;
 }
 
-/* Since `turns` were counted. */
+/* Since `endings` were counted. */
 static void
-wait_for_news(struct lun_board *board, uint64_t turns)
+wait_for_news(struct lun_board *board, uint64_t endings)
 {
 	int64_t until = lun_clock_mono_ns() + PROGRESS_NS;
 
 	pthread_mutex_lock(&board->lock);
-	if (board->turns == turns)
+	if (board->endings == endings)
 		lun_cond_wait_until(&board->changed, &board->lock, until);
 	pthread_mutex_unlock(&board->lock);
 }
@@ -557,10 +557,10 @@ static bool
 follow(struct run *run, lun_progress_fn *progress, void *arg)
 {
 	struct lun_board *board = &run->engine->board;
-	uint64_t turns = count_turns(board);
+	uint64_t endings = count_endings(board);
 	int64_t told = 0;
 
-	for (; !look_around(run); turns = count_turns(board)) {
+	for (; !look_around(run); endings = count_endings(board)) {
 		int64_t now = lun_clock_mono_ns();
 
 		if (atomic_load(&run->engine->stopping))
@@ -570,7 +570,7 @@ follow(struct run *run, lun_progress_fn *progress, void *arg)
 			if (!report(run, progress, arg))
 				return false;
 		}
-		wait_for_news(board, turns);
+		wait_for_news(board, endings);
 	}
 	if (progress != NULL)
 		(void)report(run, progress, arg);

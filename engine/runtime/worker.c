@@ -280,7 +280,7 @@ run_worker(void *arg)
 	pthread_cond_broadcast(&worker->ended);
 	pthread_mutex_unlock(&worker->lock);
 	if (!atomic_load(&p->abandoned))
-		lun_board_turn(p->around->board);
+		lun_board_ring(p->around->board);
 	return NULL;
 }
 

@@ -73,7 +73,7 @@ ask(const struct lun_query_run *run, struct lun_script *script,
 
 	if (code != LUN_OK)
 		return code;
-	code = lun_result_query(run->models, schema, query, out, err);
+	code = lun_rows_write_query(run->models, schema, query, out, err);
 	lun_query_free(query);
 	return code;
 }
@@ -113,7 +113,7 @@ take_model(
 
 	(void)err;
 	found->any = true;
-	lun_result_model(&script->json, script->about.schema, id, row);
+	lun_rows_write_model(&script->json, script->about.schema, id, row);
 	return LUN_OK;
 }
 

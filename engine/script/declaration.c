@@ -21,7 +21,7 @@ struct reader {
 	const char *chunk;
 	struct lun_text source;
 	struct lun_locate_path at; /* what is being read */
-	struct lun_description *out;
+	struct lun_declaration *out;
 	struct lun_err *err;
 };
 
@@ -421,17 +421,17 @@ static bool
 complain_unknown_field(struct reader *r, int number, struct lun_text name)
 {
 	const struct lun_schema *schema = r->out->schema;
-	struct lun_nearest nearest = {0};
+	struct lun_suggestion suggestion = {0};
 
 	for (size_t i = 0; i < schema->field_count; i++)
-		lun_nearest_consider(
-		    &nearest, name, lun_text_of(schema->fields[i].name));
-	if (nearest.word.bytes == NULL)
+		lun_suggestion_consider(
+		    &suggestion, name, lun_text_of(schema->fields[i].name));
+	if (suggestion.word.bytes == NULL)
 		return complain(r, "indexes[%d]: unknown field \"%.*s\"",
 		    number, LUN_TEXT_ARG(name));
 	return complain(r,
 	    "indexes[%d]: unknown field \"%.*s\"; did you mean \"%.*s\"?",
-	    number, LUN_TEXT_ARG(name), LUN_TEXT_ARG(nearest.word));
+	    number, LUN_TEXT_ARG(name), LUN_TEXT_ARG(suggestion.word));
 }
 
 /* The field name on top goes into an index. */
@@ -543,14 +543,15 @@ static const struct {
 static bool
 complain_unknown_key(struct reader *r, struct lun_text key)
 {
-	struct lun_nearest nearest = {0};
+	struct lun_suggestion suggestion = {0};
 
 	for (size_t i = 0; i < KEY_COUNT; i++)
-		lun_nearest_consider(&nearest, key, lun_text_of(keys[i].key));
-	if (nearest.word.bytes == NULL)
+		lun_suggestion_consider(
+		    &suggestion, key, lun_text_of(keys[i].key));
+	if (suggestion.word.bytes == NULL)
 		return complain(r, "%.*s: unknown field", LUN_TEXT_ARG(key));
 	return complain(r, "%.*s: unknown field; did you mean \"%.*s\"?",
-	    LUN_TEXT_ARG(key), LUN_TEXT_ARG(nearest.word));
+	    LUN_TEXT_ARG(key), LUN_TEXT_ARG(suggestion.word));
 }
 
 /* The key below the value on top. */
@@ -591,8 +592,8 @@ read_table(struct reader *r)
 }
 
 enum lun_code
-lun_description_read(lua_State *L, int index, const char *chunk,
-    struct lun_text source, struct lun_description *out, struct lun_err *err)
+lun_declaration_read(lua_State *L, int index, const char *chunk,
+    struct lun_text source, struct lun_declaration *out, struct lun_err *err)
 {
 	struct lun_err local;
 	struct reader r = {.L = L,
@@ -625,8 +626,8 @@ lun_description_read(lua_State *L, int index, const char *chunk,
 }
 
 void
-lun_description_free(struct lun_description *description)
+lun_declaration_free(struct lun_declaration *description)
 {
 	lun_schema_free(description->schema);
-	*description = (struct lun_description){0};
+	*description = (struct lun_declaration){0};
 }

@@ -10,7 +10,7 @@
 #include "script/script.h"
 
 /* Zero is the empty state. */
-struct lun_description {
+struct lun_declaration {
 	struct lun_schema *schema;
 	struct lun_event_filter filter; /* borrowed from the schema */
 	enum lun_on_error on_error;
@@ -25,9 +25,9 @@ struct lun_description {
  * does not tell it for certain. May raise for want of memory; what was read
  * until then is in out and freed with it.
  */
-enum lun_code lun_description_read(lua_State *L, int index, const char *chunk,
-    struct lun_text source, struct lun_description *out,
+enum lun_code lun_declaration_read(lua_State *L, int index, const char *chunk,
+    struct lun_text source, struct lun_declaration *out,
     struct lun_err *err) LUN_MUSTCHECK;
-void lun_description_free(struct lun_description *description);
+void lun_declaration_free(struct lun_declaration *description);
 
 #endif

@@ -128,7 +128,7 @@ refuse_type(struct packing *p)
 static void
 refuse_key(struct packing *p)
 {
-	struct lun_nearest nearest = {0};
+	struct lun_suggestion suggestion = {0};
 	struct lun_text key;
 
 	if (lua_type(p->L, -2) != LUA_TSTRING)
@@ -137,13 +137,13 @@ refuse_key(struct packing *p)
 		    luaL_typename(p->L, -2));
 	key.bytes = lua_tolstring(p->L, -2, &key.length);
 	for (size_t i = 0; i < p->schema->field_count; i++)
-		lun_nearest_consider(
-		    &nearest, key, lun_text_of(p->schema->fields[i].name));
-	if (nearest.word.bytes != NULL)
+		lun_suggestion_consider(
+		    &suggestion, key, lun_text_of(p->schema->fields[i].name));
+	if (suggestion.word.bytes != NULL)
 		luaL_error(p->L,
 		    "undeclared field \"%s\" (did you mean \"%s\"?): declare "
 		    "it in fields or remove it",
-		    key.bytes, nearest.word.bytes);
+		    key.bytes, suggestion.word.bytes);
 	luaL_error(p->L,
 	    "undeclared field \"%s\": declare it in fields or remove it",
 	    key.bytes);

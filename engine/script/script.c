@@ -20,7 +20,7 @@
 struct building {
 	struct lun_script *script;
 	struct lun_vm *vm;
-	struct lun_description about;
+	struct lun_declaration about;
 	struct lun_script_functions functions;
 	enum lun_code code;
 	struct lun_err *err;
@@ -122,7 +122,7 @@ build_protected(lua_State *L)
 	lun_lunette_object_push(L);
 	lun_sandbox_open(L);
 	push_result(L, b);
-	b->code = lun_description_read(L, -1, b->script->chunk,
+	b->code = lun_declaration_read(L, -1, b->script->chunk,
 	    lun_buffer_text(&b->script->source), &b->about, b->err);
 	if (b->code != LUN_OK)
 		return 0;
@@ -153,7 +153,7 @@ static void
 abandon_building(struct building *b)
 {
 	lun_vm_free(b->vm);
-	lun_description_free(&b->about);
+	lun_declaration_free(&b->about);
 	free(b->functions.on);
 }
 
@@ -184,7 +184,7 @@ lun_script_renew(struct lun_script *script, struct lun_err *err)
 	if (code != LUN_OK)
 		return code;
 	/* What others borrow from the description stays where it is. */
-	lun_description_free(&b.about);
+	lun_declaration_free(&b.about);
 	lun_vm_free(script->vm);
 	free(script->functions.on);
 	script->vm = b.vm;
@@ -254,7 +254,7 @@ lun_script_free(struct lun_script *script)
 	if (script == NULL)
 		return;
 	lun_vm_free(script->vm);
-	lun_description_free(&script->about);
+	lun_declaration_free(&script->about);
 	lun_buffer_free(&script->source);
 	lun_buffer_free(&script->row);
 	lun_buffer_free(&script->json);

@@ -50,7 +50,7 @@ struct lun_script {
 	char hash[LUN_SCRIPT_HASH_SIZE];
 	struct lun_script_limits limits;
 	struct lun_vm_pulse pulse;
-	struct lun_description about;
+	struct lun_declaration about;
 	struct lun_event_store *events; /* whose positions; may be NULL */
 
 	struct lun_vm *vm;

@@ -380,15 +380,15 @@ lun_setting_check(const struct lun_setting_entry *entry, const char *value,
 static enum lun_code
 fail_unknown(const char *name, struct lun_err *err)
 {
-	struct lun_nearest nearest = {0};
+	struct lun_suggestion suggestion = {0};
 
 	for (size_t i = 0; i < ENTRY_COUNT; i++)
-		lun_nearest_consider(&nearest, lun_text_of(name),
+		lun_suggestion_consider(&suggestion, lun_text_of(name),
 		    lun_text_of(lun_setting_entries[i].name));
-	if (nearest.word.bytes != NULL)
+	if (suggestion.word.bytes != NULL)
 		return lun_fail(err, LUN_CONFIG,
 		    "there is no setting \"%.100s\"; did you mean \"%.*s\"?",
-		    name, LUN_TEXT_ARG(nearest.word));
+		    name, LUN_TEXT_ARG(suggestion.word));
 	return lun_fail(err, LUN_CONFIG,
 	    "there is no setting \"%.100s\"; docs/settings.md lists them all",
 	    name);

@@ -380,7 +380,7 @@ lun_model_store_commit(struct lun_model_store *store,
 enum lun_code
 lun_model_store_parked(struct lun_model_store *store, const char *projection,
     struct lun_text model_id, int64_t after, size_t limit,
-    lun_set_aside_fn *item, void *arg, struct lun_err *err)
+    lun_failed_event_fn *item, void *arg, struct lun_err *err)
 {
 	return store->ops->parked(
 	    store, projection, model_id, after, limit, item, arg, err);
@@ -395,7 +395,7 @@ lun_model_store_parked_ids(struct lun_model_store *store,
 
 enum lun_code
 lun_model_store_skipped(struct lun_model_store *store, const char *projection,
-    size_t limit, lun_set_aside_fn *item, void *arg, struct lun_err *err)
+    size_t limit, lun_failed_event_fn *item, void *arg, struct lun_err *err)
 {
 	return store->ops->skipped(store, projection, limit, item, arg, err);
 }

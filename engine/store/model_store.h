@@ -60,7 +60,7 @@ struct lun_model_write {
 };
 
 /* An event set aside: parked to be retried, or skipped for good. */
-struct lun_set_aside {
+struct lun_failed_event {
 	int64_t number; /* given by the store; rises with every event parked */
 	struct lun_text model_id; /* may be absent for a skipped event */
 	struct lun_event event;
@@ -79,9 +79,9 @@ struct lun_write_set {
 	const struct lun_schema *schema;
 	const struct lun_model_write *models; /* each id at most once */
 	size_t model_count;
-	const struct lun_set_aside *parked;
+	const struct lun_failed_event *parked;
 	size_t parked_count;
-	const struct lun_set_aside *skipped;
+	const struct lun_failed_event *skipped;
 	size_t skipped_count;
 	const int64_t *unparked; /* numbers of parked events to remove */
 	size_t unparked_count;
@@ -138,8 +138,8 @@ typedef enum lun_code lun_result_fn(void *arg, const struct lun_value *values,
     size_t count, struct lun_err *err);
 typedef enum lun_code lun_name_fn(
     void *arg, const char *projection, struct lun_err *err);
-typedef enum lun_code lun_set_aside_fn(
-    void *arg, const struct lun_set_aside *item, struct lun_err *err);
+typedef enum lun_code lun_failed_event_fn(
+    void *arg, const struct lun_failed_event *item, struct lun_err *err);
 typedef enum lun_code lun_text_fn(
     void *arg, struct lun_text text, struct lun_err *err);
 
@@ -248,7 +248,7 @@ struct lun_model_store_ops {
 	/* Parked events by number, above after; absent id: of all models. */
 	enum lun_code (*parked)(struct lun_model_store *store,
 	    const char *projection, struct lun_text model_id, int64_t after,
-	    size_t limit, lun_set_aside_fn *item, void *arg,
+	    size_t limit, lun_failed_event_fn *item, void *arg,
 	    struct lun_err *err);
 	/* The model ids that have parked events, each once. */
 	enum lun_code (*parked_ids)(struct lun_model_store *store,
@@ -256,7 +256,7 @@ struct lun_model_store_ops {
 	    struct lun_err *err);
 	/* The latest skipped events, latest first. */
 	enum lun_code (*skipped)(struct lun_model_store *store,
-	    const char *projection, size_t limit, lun_set_aside_fn *item,
+	    const char *projection, size_t limit, lun_failed_event_fn *item,
 	    void *arg, struct lun_err *err);
 
 	/* Leave a request for the owner. */
@@ -372,13 +372,13 @@ enum lun_code lun_model_store_commit(struct lun_model_store *store,
     const struct lun_write_set *write_set, struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_model_store_parked(struct lun_model_store *store,
     const char *projection, struct lun_text model_id, int64_t after,
-    size_t limit, lun_set_aside_fn *item, void *arg,
+    size_t limit, lun_failed_event_fn *item, void *arg,
     struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_model_store_parked_ids(struct lun_model_store *store,
     const char *projection, lun_text_fn *id, void *arg,
     struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_model_store_skipped(struct lun_model_store *store,
-    const char *projection, size_t limit, lun_set_aside_fn *item, void *arg,
+    const char *projection, size_t limit, lun_failed_event_fn *item, void *arg,
     struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_model_store_request_post(struct lun_model_store *store,
     const struct lun_request *request, int64_t *number,

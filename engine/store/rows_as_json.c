@@ -11,7 +11,7 @@
 #include "json/write.h"
 
 void
-lun_result_value(struct lun_buffer *out, const struct lun_value *value)
+lun_rows_write_value(struct lun_buffer *out, const struct lun_value *value)
 {
 	char timestamp[LUN_TIMESTAMP_LENGTH + 1];
 
@@ -55,7 +55,7 @@ add_member(
 {
 	lun_buffer_add_byte(out, ',');
 	add_name(out, name);
-	lun_result_value(out, value);
+	lun_rows_write_value(out, value);
 }
 
 static void
@@ -63,7 +63,7 @@ begin_model(struct lun_buffer *out, const struct lun_value *id)
 {
 	lun_buffer_add_byte(out, '{');
 	add_name(out, LUN_TEXT("id"));
-	lun_result_value(out, id);
+	lun_rows_write_value(out, id);
 }
 
 /* The members of a model, but for one that would be a second "id". */
@@ -103,7 +103,7 @@ add_field(struct lun_buffer *out, const struct lun_schema *schema, size_t field,
 }
 
 void
-lun_result_model(struct lun_buffer *out, const struct lun_schema *schema,
+lun_rows_write_model(struct lun_buffer *out, const struct lun_schema *schema,
     struct lun_text id, struct lun_text row)
 {
 	struct lun_value value = {.kind = LUN_VALUE_TEXT, .text = id};
@@ -131,7 +131,7 @@ add_selected(struct lun_buffer *out, const struct lun_query *query,
 	for (size_t i = 0; i < query->select_count; i++) {
 		lun_buffer_add_byte(out, i == 0 ? '{' : ',');
 		add_name(out, query->select[i].name);
-		lun_result_value(out, &values[i]);
+		lun_rows_write_value(out, &values[i]);
 	}
 	lun_buffer_add_byte(out, '}');
 }
@@ -171,8 +171,9 @@ add_row(void *arg, const struct lun_value *values, size_t count,
 }
 
 enum lun_code
-lun_result_query(struct lun_model_store *store, const struct lun_schema *schema,
-    const struct lun_query *query, struct lun_buffer *out, struct lun_err *err)
+lun_rows_write_query(struct lun_model_store *store,
+    const struct lun_schema *schema, const struct lun_query *query,
+    struct lun_buffer *out, struct lun_err *err)
 {
 	struct listing listing = {.out = out, .schema = schema, .query = query};
 	enum lun_code code;

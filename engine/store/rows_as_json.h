@@ -11,7 +11,8 @@
 #include "query/query.h"
 
 /* One value; timestamps as text, booleans as true and false. */
-void lun_result_value(struct lun_buffer *out, const struct lun_value *value);
+void lun_rows_write_value(
+    struct lun_buffer *out, const struct lun_value *value);
 
 /*
  * A whole model as an object: id first, then every field in the schema's
@@ -19,15 +20,15 @@ void lun_result_value(struct lun_buffer *out, const struct lun_value *value);
  * model stands for a member of that name), or {"id":...,"model":...} if it is
  * no object.
  */
-void lun_result_model(struct lun_buffer *out, const struct lun_schema *schema,
-    struct lun_text id, struct lun_text row);
+void lun_rows_write_model(struct lun_buffer *out,
+    const struct lun_schema *schema, struct lun_text id, struct lun_text row);
 
 /*
  * Run a parsed query and append its rows as a JSON array of objects. On
  * failure out holds an unfinished array.
  */
 struct lun_model_store;
-enum lun_code lun_result_query(struct lun_model_store *store,
+enum lun_code lun_rows_write_query(struct lun_model_store *store,
     const struct lun_schema *schema, const struct lun_query *query,
     struct lun_buffer *out, struct lun_err *err) LUN_MUSTCHECK;
 

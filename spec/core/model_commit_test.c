@@ -114,11 +114,11 @@ read_models(lua_State *L, struct lun_write_set *set)
 }
 
 /* The item at the top of the stack. */
-static struct lun_set_aside
+static struct lun_failed_event
 to_item(lua_State *L)
 {
 	int top = lua_gettop(L);
-	struct lun_set_aside item = {
+	struct lun_failed_event item = {
 	    .model_id = field_text(L, top, "model_id"),
 	    .error = field_text(L, top, "error"),
 	    .at = field_integer(L, top, "at"),
@@ -137,10 +137,10 @@ to_item(lua_State *L)
 	return item;
 }
 
-static const struct lun_set_aside *
+static const struct lun_failed_event *
 read_items(lua_State *L, const char *key, size_t *count)
 {
-	struct lun_set_aside *items;
+	struct lun_failed_event *items;
 
 	if (lua_getfield(L, 2, key) != LUA_TTABLE)
 		return NULL;
@@ -225,7 +225,7 @@ store_commit(lua_State *L)
 /* ---- events set aside -------------------------------------------------- */
 
 static enum lun_code
-append_item(void *arg, const struct lun_set_aside *item, struct lun_err *err)
+append_item(void *arg, const struct lun_failed_event *item, struct lun_err *err)
 {
 	lua_State *L = arg;
 

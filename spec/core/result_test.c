@@ -100,7 +100,7 @@ result_value(lua_State *L)
 	lua_settop(L, 1);
 	lua_pushvalue(L, 1);
 	value = take_value(L);
-	lun_result_value(&out, &value);
+	lun_rows_write_value(&out, &value);
 	return push_out(L, &out);
 }
 
@@ -117,7 +117,7 @@ result_model(lua_State *L)
 
 	for (size_t i = 0; i < count; i++)
 		lun_row_add(&row, &values[i]);
-	lun_result_model(&out, &schema, id, lun_buffer_text(&row));
+	lun_rows_write_model(&out, &schema, id, lun_buffer_text(&row));
 	lun_buffer_free(&row);
 	return push_out(L, &out);
 }
@@ -185,7 +185,7 @@ result_query(lua_State *L)
 	lua_settop(L, 3);
 	query.select_count = read_columns(L, 2, columns);
 	store.rows = lua_istable(L, 3) ? 3 : 0;
-	if (lun_result_query(&store.base, &schema, &query, &out, &err) ==
+	if (lun_rows_write_query(&store.base, &schema, &query, &out, &err) ==
 	    LUN_OK)
 		return push_out(L, &out);
 	lun_buffer_free(&out);

@@ -181,14 +181,14 @@ schema_find(lua_State *L)
 static int
 schema_nearest(lua_State *L)
 {
-	struct lun_nearest nearest = {0};
+	struct lun_suggestion suggestion = {0};
 
 	for (int i = 2; i <= lua_gettop(L); i++)
-		lun_nearest_consider(
-		    &nearest, check_text(L, 1), check_text(L, i));
-	if (nearest.word.bytes == NULL)
+		lun_suggestion_consider(
+		    &suggestion, check_text(L, 1), check_text(L, i));
+	if (suggestion.word.bytes == NULL)
 		return 0;
-	lua_pushlstring(L, nearest.word.bytes, nearest.word.length);
+	lua_pushlstring(L, suggestion.word.bytes, suggestion.word.length);
 	return 1;
 }
 

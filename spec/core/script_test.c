@@ -501,7 +501,7 @@ append_model(
 	void **args = arg;
 
 	(void)err;
-	lun_result_model(args[0], args[1], id, row);
+	lun_rows_write_model(args[0], args[1], id, row);
 	return LUN_OK;
 }
 

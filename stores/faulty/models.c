@@ -294,7 +294,7 @@ faulty_commit(struct lun_model_store *store, const struct lun_write_set *set,
 static enum lun_code
 faulty_parked(struct lun_model_store *store, const char *projection,
     struct lun_text model_id, int64_t after, size_t limit,
-    lun_set_aside_fn *item, void *arg, struct lun_err *err)
+    lun_failed_event_fn *item, void *arg, struct lun_err *err)
 {
 	if (strikes(store, "parked"))
 		return report(store, "parked", err);
@@ -314,7 +314,7 @@ faulty_parked_ids(struct lun_model_store *store, const char *projection,
 
 static enum lun_code
 faulty_skipped(struct lun_model_store *store, const char *projection,
-    size_t limit, lun_set_aside_fn *item, void *arg, struct lun_err *err)
+    size_t limit, lun_failed_event_fn *item, void *arg, struct lun_err *err)
 {
 	if (strikes(store, "skipped"))
 		return report(store, "skipped", err);

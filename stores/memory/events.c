@@ -36,7 +36,7 @@ struct item {
 struct log {
 	pthread_mutex_t mutex; /* guards references and the events */
 	size_t references;
-	struct lun_turn turn; /* of the writers */
+	struct lun_fair_lock turn; /* of the writers */
 	int64_t busy_timeout_ms;
 	char identity[LUN_IDENTITY_SIZE];
 
@@ -206,7 +206,7 @@ free_log(struct log *log)
 	free(log->items);
 	free(log->by_id);
 	free(log->by_stream);
-	lun_turn_fini(&log->turn);
+	lun_fair_lock_fini(&log->turn);
 	pthread_mutex_destroy(&log->mutex);
 	free(log);
 }
@@ -217,12 +217,12 @@ new_log(void)
 	struct log *log = calloc(1, sizeof *log);
 	uuid_t uuid;
 
-	if (log == NULL || !lun_turn_init(&log->turn)) {
+	if (log == NULL || !lun_fair_lock_init(&log->turn)) {
 		free(log);
 		return NULL;
 	}
 	if (pthread_mutex_init(&log->mutex, NULL) != 0 || !grow(log)) {
-		lun_turn_fini(&log->turn);
+		lun_fair_lock_fini(&log->turn);
 		free(log);
 		return NULL;
 	}
@@ -446,7 +446,7 @@ memory_begin(struct lun_event_store *store, struct lun_err *err)
 	struct log *log = of(store)->log;
 	int64_t wait_ns = log->busy_timeout_ms * 1000000;
 
-	if (lun_turn_take(&log->turn, lun_clock_mono_ns() + wait_ns))
+	if (lun_fair_lock_take(&log->turn, lun_clock_mono_ns() + wait_ns))
 		return LUN_OK;
 	return lun_fail(err, LUN_UNAVAILABLE,
 	    "the memory event store is being written to by another "
@@ -462,7 +462,7 @@ memory_commit(struct lun_event_store *store, struct lun_err *err)
 	pthread_mutex_lock(&log->mutex);
 	log->visible = log->count;
 	pthread_mutex_unlock(&log->mutex);
-	lun_turn_pass(&log->turn);
+	lun_fair_lock_pass(&log->turn);
 	return LUN_OK;
 }
 
@@ -474,7 +474,7 @@ memory_rollback(struct lun_event_store *store)
 	pthread_mutex_lock(&log->mutex);
 	cut_to(log, log->visible);
 	pthread_mutex_unlock(&log->mutex);
-	lun_turn_pass(&log->turn);
+	lun_fair_lock_pass(&log->turn);
 }
 
 static enum lun_code

@@ -18,7 +18,7 @@ lun_memory_lock(struct lun_model_store *store)
 {
 	struct memory_place *place = models_of(store)->place;
 
-	while (!lun_turn_take(&place->turn, INT64_MAX))
+	while (!lun_fair_lock_take(&place->turn, INT64_MAX))
 		continue;
 	return place;
 }
@@ -26,7 +26,7 @@ lun_memory_lock(struct lun_model_store *store)
 void
 lun_memory_unlock(struct memory_place *place)
 {
-	lun_turn_pass(&place->turn);
+	lun_fair_lock_pass(&place->turn);
 }
 
 /* ---- opening and closing ----------------------------------------------- */
@@ -61,13 +61,13 @@ memory_open(const char *rest, const struct lun_store_options *options,
 		    "memory:",
 		    rest);
 	first.place = calloc(1, sizeof *first.place);
-	if (first.place == NULL || !lun_turn_init(&first.place->turn)) {
+	if (first.place == NULL || !lun_fair_lock_init(&first.place->turn)) {
 		free(first.place);
 		return lun_fail(err, LUN_NOMEM, "memory: out of memory");
 	}
 	code = memory_connect(&first.base, out, err);
 	if (code != LUN_OK) {
-		lun_turn_fini(&first.place->turn);
+		lun_fair_lock_fini(&first.place->turn);
 		free(first.place);
 	}
 	return code;
@@ -89,7 +89,7 @@ free_place(struct memory_place *place)
 		free(place->requests);
 		place->requests = next;
 	}
-	lun_turn_fini(&place->turn);
+	lun_fair_lock_fini(&place->turn);
 	free(place);
 }
 

@@ -27,7 +27,7 @@ struct memory_rows {
 };
 
 struct memory_item {
-	struct lun_set_aside set_aside;
+	struct lun_failed_event set_aside;
 	bool removed;
 	char bytes[];
 };
@@ -62,7 +62,7 @@ struct memory_request {
 };
 
 struct memory_place {
-	struct lun_turn turn;
+	struct lun_fair_lock turn;
 	size_t connections;
 	struct memory_projection *projections;
 	struct memory_request *requests;
@@ -112,11 +112,11 @@ enum lun_code lun_memory_query(struct lun_model_store *store,
 /* models_admin.c */
 enum lun_code lun_memory_parked(struct lun_model_store *store,
     const char *projection, struct lun_text model_id, int64_t after,
-    size_t limit, lun_set_aside_fn *item, void *arg, struct lun_err *err);
+    size_t limit, lun_failed_event_fn *item, void *arg, struct lun_err *err);
 enum lun_code lun_memory_parked_ids(struct lun_model_store *store,
     const char *projection, lun_text_fn *id, void *arg, struct lun_err *err);
 enum lun_code lun_memory_skipped(struct lun_model_store *store,
-    const char *projection, size_t limit, lun_set_aside_fn *item, void *arg,
+    const char *projection, size_t limit, lun_failed_event_fn *item, void *arg,
     struct lun_err *err);
 enum lun_code lun_memory_request_post(struct lun_model_store *store,
     const struct lun_request *request, int64_t *number, struct lun_err *err);

@@ -11,7 +11,7 @@
 enum lun_code
 lun_memory_parked(struct lun_model_store *store, const char *projection,
     struct lun_text model_id, int64_t after, size_t limit,
-    lun_set_aside_fn *item, void *arg, struct lun_err *err)
+    lun_failed_event_fn *item, void *arg, struct lun_err *err)
 {
 	struct memory_place *place = lun_memory_lock(store);
 	struct memory_projection *p;
@@ -19,7 +19,7 @@ lun_memory_parked(struct lun_model_store *store, const char *projection,
 	size_t count = code == LUN_OK ? p->parked.count : 0;
 
 	for (size_t i = 0; code == LUN_OK && limit > 0 && i < count; i++) {
-		const struct lun_set_aside *at = &p->parked.at[i]->set_aside;
+		const struct lun_failed_event *at = &p->parked.at[i]->set_aside;
 
 		if (at->number <= after)
 			continue;
@@ -81,7 +81,7 @@ lun_memory_parked_ids(struct lun_model_store *store, const char *projection,
 
 enum lun_code
 lun_memory_skipped(struct lun_model_store *store, const char *projection,
-    size_t limit, lun_set_aside_fn *item, void *arg, struct lun_err *err)
+    size_t limit, lun_failed_event_fn *item, void *arg, struct lun_err *err)
 {
 	struct memory_place *place = lun_memory_lock(store);
 	struct memory_projection *p;

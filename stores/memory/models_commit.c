@@ -167,7 +167,7 @@ copy_text(char **at, struct lun_text text)
 }
 
 static struct memory_item *
-new_item(const struct lun_set_aside *from)
+new_item(const struct lun_failed_event *from)
 {
 	const struct lun_event *event = &from->event;
 	size_t length = from->model_id.length + from->error.length +
@@ -175,7 +175,7 @@ new_item(const struct lun_set_aside *from)
 			event->type.length + event->data.length +
 			event->metadata.length;
 	struct memory_item *item = malloc(sizeof *item + length);
-	struct lun_set_aside *to;
+	struct lun_failed_event *to;
 	char *at;
 
 	if (item == NULL)
@@ -223,7 +223,7 @@ copy_with_errors(const struct memory_items *old,
 	for (; made->count < count; made->count++) {
 		const struct lun_new_error *error = &errors[made->count];
 		struct memory_item **found = find_item(old, error->number);
-		struct lun_set_aside changed;
+		struct lun_failed_event changed;
 
 		if (found == NULL)
 			continue;
@@ -247,7 +247,7 @@ free_items(struct memory_items *items)
 
 /* Copies of the new items, behind room for the old ones. */
 static bool
-copy_items(const struct memory_items *old, const struct lun_set_aside *from,
+copy_items(const struct memory_items *old, const struct lun_failed_event *from,
     size_t count, struct memory_items *made)
 {
 	made->at = malloc((old->count + count + 1) * sizeof *made->at);

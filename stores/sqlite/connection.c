@@ -28,7 +28,7 @@ struct lun_sqlite_place {
 	atomic_size_t references;
 	atomic_int log_pages; /* of the write-ahead log, after a commit here */
 	int tended_pages;     /* of them copied back; for who tends alone */
-	struct lun_turn turn; /* of the writers */
+	struct lun_fair_lock turn; /* of the writers */
 	struct lun_store_options options;
 	char path[];
 };
@@ -64,7 +64,7 @@ new_place(const char *path, const struct lun_store_options *options,
 	size_t size = strlen(path) + 1;
 
 	place = calloc(1, sizeof *place + size);
-	if (place == NULL || !lun_turn_init(&place->turn)) {
+	if (place == NULL || !lun_fair_lock_init(&place->turn)) {
 		free(place);
 		return lun_fail(err, LUN_NOMEM, "%s: out of memory", path);
 	}
@@ -82,7 +82,7 @@ leave_place(struct lun_sqlite_place *place)
 {
 	if (atomic_fetch_sub(&place->references, 1) > 1)
 		return;
-	lun_turn_fini(&place->turn);
+	lun_fair_lock_fini(&place->turn);
 	free(place);
 }
 
@@ -441,11 +441,11 @@ lun_sqlite_tend(struct lun_sqlite *c)
 	    pages - place->tended_pages < limit / TENDED_EARLY)
 		return;
 	copy_log_back(c->db);
-	if (!lun_turn_take(&place->turn, deadline_of(c)))
+	if (!lun_fair_lock_take(&place->turn, deadline_of(c)))
 		return;
 	copy_log_back(c->db);
 	place->tended_pages = atomic_load(&place->log_pages);
-	lun_turn_pass(&place->turn);
+	lun_fair_lock_pass(&place->turn);
 }
 
 /* ---- transactions ------------------------------------------------------ */
@@ -457,7 +457,7 @@ lun_sqlite_begin(struct lun_sqlite *c, struct lun_err *err)
 	enum lun_code code;
 
 	assert(!c->in_transaction);
-	if (!lun_turn_take(&c->place->turn, deadline))
+	if (!lun_fair_lock_take(&c->place->turn, deadline))
 		return lun_fail(err, LUN_UNAVAILABLE,
 		    "%s is locked by another connection of this process",
 		    c->place->path);
@@ -465,7 +465,7 @@ lun_sqlite_begin(struct lun_sqlite *c, struct lun_err *err)
 	code = lun_sqlite_exec(c, "BEGIN IMMEDIATE", err);
 	c->begin_by_ns = 0;
 	if (code != LUN_OK)
-		lun_turn_pass(&c->place->turn);
+		lun_fair_lock_pass(&c->place->turn);
 	else
 		c->in_transaction = true;
 	return code;
@@ -475,7 +475,7 @@ static void
 end_transaction(struct lun_sqlite *c)
 {
 	c->in_transaction = false;
-	lun_turn_pass(&c->place->turn);
+	lun_fair_lock_pass(&c->place->turn);
 }
 
 enum lun_code

@@ -399,7 +399,7 @@ sqlite_commit(struct lun_model_store *store, const struct lun_write_set *set,
 	if (code == LUN_OK)
 		code = lun_sqlite_write_models(m, set, err);
 	if (code == LUN_OK)
-		code = lun_sqlite_write_aside(m, set, err);
+		code = lun_sqlite_write_failed_events(m, set, err);
 	if (code == LUN_OK)
 		code = move_checkpoint(m, set, err);
 	return lun_sqlite_end(m, code, err);

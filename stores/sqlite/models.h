@@ -121,15 +121,15 @@ enum lun_code lun_sqlite_query(struct lun_model_store *store,
     lun_result_fn *result, void *arg, struct lun_err *err);
 
 /* models_aside.c */
-enum lun_code lun_sqlite_write_aside(struct sqlite_models *m,
+enum lun_code lun_sqlite_write_failed_events(struct sqlite_models *m,
     const struct lun_write_set *set, struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_sqlite_parked(struct lun_model_store *store,
     const char *projection, struct lun_text model_id, int64_t after,
-    size_t limit, lun_set_aside_fn *item, void *arg, struct lun_err *err);
+    size_t limit, lun_failed_event_fn *item, void *arg, struct lun_err *err);
 enum lun_code lun_sqlite_parked_ids(struct lun_model_store *store,
     const char *projection, lun_text_fn *id, void *arg, struct lun_err *err);
 enum lun_code lun_sqlite_skipped(struct lun_model_store *store,
-    const char *projection, size_t limit, lun_set_aside_fn *item, void *arg,
+    const char *projection, size_t limit, lun_failed_event_fn *item, void *arg,
     struct lun_err *err);
 
 /* models_admin.c */

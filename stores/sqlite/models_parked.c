@@ -11,7 +11,7 @@
 
 static enum lun_code
 insert_item(struct sqlite_models *m, sqlite3_stmt *q, const char *projection,
-    const struct lun_set_aside *item, struct lun_err *err)
+    const struct lun_failed_event *item, struct lun_err *err)
 {
 	const struct lun_event *event = &item->event;
 	char hex[LUN_POSITION_HEX_SIZE];
@@ -34,7 +34,7 @@ insert_item(struct sqlite_models *m, sqlite3_stmt *q, const char *projection,
 
 static enum lun_code
 insert_items(struct sqlite_models *m, const char *sql, const char *projection,
-    const struct lun_set_aside *items, size_t count, struct lun_err *err)
+    const struct lun_failed_event *items, size_t count, struct lun_err *err)
 {
 	sqlite3_stmt *q = NULL;
 	enum lun_code code = lun_sqlite_statement(m, sql, &q, err);
@@ -112,7 +112,7 @@ static enum lun_code
 write_skipped(struct sqlite_models *m, const struct lun_write_set *set,
     struct lun_err *err)
 {
-	const struct lun_set_aside *items = set->skipped;
+	const struct lun_failed_event *items = set->skipped;
 	size_t count = set->skipped_count;
 	enum lun_code code;
 
@@ -131,8 +131,8 @@ write_skipped(struct sqlite_models *m, const struct lun_write_set *set,
 }
 
 enum lun_code
-lun_sqlite_write_aside(struct sqlite_models *m, const struct lun_write_set *set,
-    struct lun_err *err)
+lun_sqlite_write_failed_events(struct sqlite_models *m,
+    const struct lun_write_set *set, struct lun_err *err)
 {
 	enum lun_code code = LUN_OK;
 
@@ -156,12 +156,12 @@ lun_sqlite_write_aside(struct sqlite_models *m, const struct lun_write_set *set,
 /* ---- reading ----------------------------------------------------------- */
 
 static enum lun_code
-read_item(struct sqlite_models *m, sqlite3_stmt *q, struct lun_set_aside *item,
-    struct lun_err *err)
+read_item(struct sqlite_models *m, sqlite3_stmt *q,
+    struct lun_failed_event *item, struct lun_err *err)
 {
 	struct lun_event *event = &item->event;
 
-	*item = (struct lun_set_aside){
+	*item = (struct lun_failed_event){
 	    .number = sqlite3_column_int64(q, 0),
 	    .model_id = lun_sqlite_column_text(q, 1),
 	    .error = lun_sqlite_column_text(q, 2),
@@ -183,11 +183,11 @@ read_item(struct sqlite_models *m, sqlite3_stmt *q, struct lun_set_aside *item,
 }
 
 static enum lun_code
-give_items(struct sqlite_models *m, sqlite3_stmt *q, lun_set_aside_fn *item,
+give_items(struct sqlite_models *m, sqlite3_stmt *q, lun_failed_event_fn *item,
     void *arg, struct lun_err *err)
 {
 	enum lun_code code = LUN_OK;
-	struct lun_set_aside read;
+	struct lun_failed_event read;
 
 	while (lun_sqlite_next(m, q, &code, err)) {
 		code = read_item(m, q, &read, err);
@@ -206,7 +206,7 @@ limit_of(size_t limit)
 enum lun_code
 lun_sqlite_parked(struct lun_model_store *store, const char *projection,
     struct lun_text model_id, int64_t after, size_t limit,
-    lun_set_aside_fn *item, void *arg, struct lun_err *err)
+    lun_failed_event_fn *item, void *arg, struct lun_err *err)
 {
 	struct sqlite_models *m = sqlite_models_of(store);
 	enum lun_code code = lun_sqlite_check_defined(m, projection, err);
@@ -261,7 +261,7 @@ lun_sqlite_parked_ids(struct lun_model_store *store, const char *projection,
 
 enum lun_code
 lun_sqlite_skipped(struct lun_model_store *store, const char *projection,
-    size_t limit, lun_set_aside_fn *item, void *arg, struct lun_err *err)
+    size_t limit, lun_failed_event_fn *item, void *arg, struct lun_err *err)
 {
 	struct sqlite_models *m = sqlite_models_of(store);
 	enum lun_code code = lun_sqlite_check_defined(m, projection, err);

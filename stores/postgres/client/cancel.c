@@ -14,11 +14,11 @@
 
 #include "base/thread.h"
 
-#define MOST 4 /* at a time and place: more would only wait as well */
+#define MOST 4 /* at a time and url: more would only wait as well */
 
 struct leaving {
 	PGconn *conn;
-	struct lun_pg_place *place;
+	struct lun_pg_url *url;
 };
 
 static void *
@@ -32,42 +32,42 @@ cancel_and_finish(void *arg)
 		(void)PQcancel(cancel, message, sizeof message);
 	PQfreeCancel(cancel);
 	PQfinish(leaving->conn);
-	atomic_fetch_sub(&leaving->place->cancelling, 1);
-	lun_pg_place_release(leaving->place);
+	atomic_fetch_sub(&leaving->url->cancelling, 1);
+	lun_pg_url_release(leaving->url);
 	free(leaving);
 	return NULL;
 }
 
 static bool
-start_thread(struct lun_pg_place *place, PGconn *conn)
+start_thread(struct lun_pg_url *url, PGconn *conn)
 {
 	struct leaving *leaving = malloc(sizeof *leaving);
 	pthread_t thread;
 
 	if (leaving == NULL)
 		return false;
-	*leaving = (struct leaving){conn, lun_pg_place_share(place)};
+	*leaving = (struct leaving){conn, lun_pg_url_share(url)};
 	if (lun_thread_start(&thread, "lunette-cancel", cancel_and_finish,
 		leaving, NULL) == LUN_OK) {
 		pthread_detach(thread);
 		return true;
 	}
-	lun_pg_place_release(place);
+	lun_pg_url_release(url);
 	free(leaving);
 	return false;
 }
 
 void
-lun_pg_hang_up(struct lun_pg_place *place, PGconn *conn)
+lun_pg_hang_up(struct lun_pg_url *url, PGconn *conn)
 {
 	bool works = PQstatus(conn) == CONNECTION_OK &&
 		     PQtransactionStatus(conn) == PQTRANS_ACTIVE;
 
-	if (works && atomic_fetch_add(&place->cancelling, 1) < MOST) {
-		if (start_thread(place, conn))
+	if (works && atomic_fetch_add(&url->cancelling, 1) < MOST) {
+		if (start_thread(url, conn))
 			return;
 	}
 	if (works)
-		atomic_fetch_sub(&place->cancelling, 1);
+		atomic_fetch_sub(&url->cancelling, 1);
 	PQfinish(conn);
 }

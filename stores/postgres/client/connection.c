@@ -20,7 +20,7 @@
 const char *
 lun_pg_name(const struct lun_pg *c)
 {
-	return c->place->name;
+	return c->url->name;
 }
 
 static void
@@ -36,7 +36,7 @@ static void
 set_deadline(struct lun_pg *c)
 {
 	c->deadline_ns =
-	    lun_clock_mono_ns() + c->place->options.call_timeout_ms * NS_IN_MS;
+	    lun_clock_mono_ns() + c->url->options.call_timeout_ms * NS_IN_MS;
 }
 
 static void
@@ -52,7 +52,7 @@ static enum lun_code
 fail_late(struct lun_pg *c, struct lun_err *err)
 {
 	if (!c->in_transaction) {
-		lun_pg_hang_up(c->place, c->conn);
+		lun_pg_hang_up(c->url, c->conn);
 		c->conn = NULL;
 	}
 	drop(c);
@@ -60,7 +60,7 @@ fail_late(struct lun_pg *c, struct lun_err *err)
 	return lun_fail(err, LUN_UNAVAILABLE,
 	    "%s: the server did not answer within %" PRId64
 	    " ms (call_timeout_ms)",
-	    lun_pg_name(c), c->place->options.call_timeout_ms);
+	    lun_pg_name(c), c->url->options.call_timeout_ms);
 }
 
 /* What the server is at comes to its end: it is wanted, only not waited for. */
@@ -145,7 +145,7 @@ make_connection(struct lun_pg *c, struct lun_err *err)
 	const char *const keys[] = {
 	    "fallback_application_name", "dbname", "client_encoding", NULL};
 	const char *const values[] = {
-	    "lunette", c->place->conninfo, "UTF8", NULL};
+	    "lunette", c->url->conninfo, "UTF8", NULL};
 	enum lun_code code;
 
 	set_deadline(c);
@@ -180,7 +180,7 @@ enum lun_code
 lun_pg_open(struct lun_pg *c, const char *rest,
     const struct lun_store_options *options, struct lun_err *err)
 {
-	enum lun_code code = lun_pg_place_new(rest, options, &c->place, err);
+	enum lun_code code = lun_pg_url_new(rest, options, &c->url, err);
 
 	if (code == LUN_OK)
 		code = lun_pg_ensure(c, err);
@@ -192,15 +192,15 @@ lun_pg_open(struct lun_pg *c, const char *rest,
 void
 lun_pg_connect(struct lun_pg *c, const struct lun_pg *from)
 {
-	*c = (struct lun_pg){.place = lun_pg_place_share(from->place)};
+	*c = (struct lun_pg){.url = lun_pg_url_share(from->url)};
 }
 
 void
 lun_pg_close(struct lun_pg *c)
 {
 	drop(c);
-	lun_pg_place_release(c->place);
-	c->place = NULL;
+	lun_pg_url_release(c->url);
+	c->url = NULL;
 }
 
 /* ---- sending and receiving --------------------------------------------- */
@@ -594,7 +594,7 @@ lock_limit_ms(const struct lun_store_options *options)
 enum lun_code
 lun_pg_begin(struct lun_pg *c, const char *more, struct lun_err *err)
 {
-	const struct lun_store_options *options = &c->place->options;
+	const struct lun_store_options *options = &c->url->options;
 	struct lun_buffer sql = {0};
 	enum lun_code code;
 

@@ -9,7 +9,7 @@
  * prepared statements, no temporary tables, SET LOCAL only; so a pooler in
  * transaction mode may stand between.
  *
- * Messages begin with the name of the place, which holds no password.
+ * Messages begin with the name of the url, which holds no password.
  */
 
 #ifndef LUN_POSTGRES_CLIENT_CONNECTION_H
@@ -25,7 +25,7 @@
 /* Zero is the closed state. */
 struct lun_pg {
 	PGconn *conn; /* NULL: not connected now */
-	struct lun_pg_place *place;
+	struct lun_pg_url *url;
 	bool in_transaction;
 	bool sent;        /* a statement whose result was not received */
 	char sqlstate[6]; /* of the last failure; "": none was told */
@@ -38,7 +38,7 @@ struct lun_pg {
 /* rest is the URL without its scheme. Connects. */
 enum lun_code lun_pg_open(struct lun_pg *c, const char *rest,
     const struct lun_store_options *options, struct lun_err *err) LUN_MUSTCHECK;
-/* Another connection to the same place, made at its first call. */
+/* Another connection to the same url, made at its first call. */
 void lun_pg_connect(struct lun_pg *c, const struct lun_pg *from);
 /* The server rolls back. Closed is allowed. */
 void lun_pg_close(struct lun_pg *c);
@@ -126,7 +126,7 @@ bool lun_pg_failed_with(const struct lun_pg *c, const char *sqlstate);
  * cancel.c: close a connection, and have the server end what it is at, without
  * waiting for either. A transaction is ended by its statement_timeout.
  */
-void lun_pg_hang_up(struct lun_pg_place *place, PGconn *conn);
+void lun_pg_hang_up(struct lun_pg_url *url, PGconn *conn);
 
 /* failure.c: describe what the server refused, or how the connection ended. */
 enum lun_code lun_pg_fail(

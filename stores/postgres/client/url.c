@@ -101,7 +101,7 @@ take_until(struct lun_text *rest, char end)
 
 /* One "key=value" of the query: ours is kept here, others go on to libpq. */
 static void
-sort_pair(struct lun_pg_place *place, struct lun_text pair,
+sort_pair(struct lun_pg_url *url, struct lun_text pair,
     struct lun_buffer *conninfo, char *separator)
 {
 	struct lun_text value = pair;
@@ -111,8 +111,8 @@ sort_pair(struct lun_pg_place *place, struct lun_text pair,
 	if (found >= 0) {
 		char *decoded = decode(value);
 
-		free(place->values[found]);
-		place->values[found] = decoded;
+		free(url->values[found]);
+		url->values[found] = decoded;
 		conninfo->failed |= decoded == NULL;
 		return;
 	}
@@ -122,7 +122,7 @@ sort_pair(struct lun_pg_place *place, struct lun_text pair,
 }
 
 static bool
-split(struct lun_pg_place *place, const char *rest)
+split(struct lun_pg_url *url, const char *rest)
 {
 	struct lun_text query = lun_text_of(rest);
 	struct lun_text before = take_until(&query, '?');
@@ -131,10 +131,9 @@ split(struct lun_pg_place *place, const char *rest)
 
 	lun_buffer_printf(&conninfo, "postgres:%.*s", LUN_TEXT_ARG(before));
 	while (query.length > 0)
-		sort_pair(
-		    place, take_until(&query, '&'), &conninfo, &separator);
-	place->conninfo = lun_buffer_take(&conninfo);
-	return place->conninfo != NULL;
+		sort_pair(url, take_until(&query, '&'), &conninfo, &separator);
+	url->conninfo = lun_buffer_take(&conninfo);
+	return url->conninfo != NULL;
 }
 
 /* ---- the name in messages ---------------------------------------------- */
@@ -149,14 +148,14 @@ find_option(const PQconninfoOption *options, const char *keyword)
 }
 
 static bool
-make_name(struct lun_pg_place *place, const PQconninfoOption *options)
+make_name(struct lun_pg_url *url, const PQconninfoOption *options)
 {
 	const char *user = find_option(options, "user");
 	const char *host = find_option(options, "host");
 	const char *port = find_option(options, "port");
 	const char *database = find_option(options, "dbname");
 	const char *service = find_option(options, "service");
-	const char *layout = lun_pg_place_value(place, "layout");
+	const char *layout = lun_pg_url_value(url, "layout");
 	struct lun_buffer name = {0};
 
 	lun_buffer_printf(&name, "postgres://%s%s", user != NULL ? user : "",
@@ -170,16 +169,16 @@ make_name(struct lun_pg_place *place, const PQconninfoOption *options)
 	if (layout != NULL)
 		lun_buffer_printf(
 		    &name, "%clayout=%s", service != NULL ? '&' : '?', layout);
-	place->name = lun_buffer_take(&name);
-	return place->name != NULL;
+	url->name = lun_buffer_take(&name);
+	return url->name != NULL;
 }
 
 /* libpq quotes the part it stumbled over, which may be a password. */
 static enum lun_code
-refuse_url(const struct lun_pg_place *place, char *message, struct lun_err *err)
+refuse_url(const struct lun_pg_url *url, char *message, struct lun_err *err)
 {
-	bool secret = strchr(place->conninfo, '@') != NULL ||
-		      strstr(place->conninfo, "password") != NULL;
+	bool secret = strchr(url->conninfo, '@') != NULL ||
+		      strstr(url->conninfo, "password") != NULL;
 
 	lun_fail(err, LUN_CONFIG, "the postgres URL is not valid: %s",
 	    secret || message == NULL
@@ -191,16 +190,16 @@ refuse_url(const struct lun_pg_place *place, char *message, struct lun_err *err)
 }
 
 static enum lun_code
-parse_place(struct lun_pg_place *place, struct lun_err *err)
+parse_place(struct lun_pg_url *url, struct lun_err *err)
 {
 	PQconninfoOption *options;
 	char *message = NULL;
 	bool named;
 
-	options = PQconninfoParse(place->conninfo, &message);
+	options = PQconninfoParse(url->conninfo, &message);
 	if (options == NULL)
-		return refuse_url(place, message, err);
-	named = make_name(place, options);
+		return refuse_url(url, message, err);
+	named = make_name(url, options);
 	PQconninfoFree(options);
 	if (!named)
 		return lun_fail(err, LUN_NOMEM, "postgres URL: out of memory");
@@ -210,73 +209,72 @@ parse_place(struct lun_pg_place *place, struct lun_err *err)
 /* ---- its life ---------------------------------------------------------- */
 
 static void
-set_options(struct lun_pg_place *place, const struct lun_store_options *options)
+set_options(struct lun_pg_url *url, const struct lun_store_options *options)
 {
-	place->options = options != NULL ? *options : default_options;
-	place->options.synchronous = NULL; /* borrowed for the open only */
-	if (place->options.call_timeout_ms <= 0)
-		place->options.call_timeout_ms =
-		    default_options.call_timeout_ms;
+	url->options = options != NULL ? *options : default_options;
+	url->options.synchronous = NULL; /* borrowed for the open only */
+	if (url->options.call_timeout_ms <= 0)
+		url->options.call_timeout_ms = default_options.call_timeout_ms;
 }
 
 enum lun_code
-lun_pg_place_new(const char *rest, const struct lun_store_options *options,
-    struct lun_pg_place **out, struct lun_err *err)
+lun_pg_url_new(const char *rest, const struct lun_store_options *options,
+    struct lun_pg_url **out, struct lun_err *err)
 {
-	struct lun_pg_place *place = calloc(1, sizeof *place);
+	struct lun_pg_url *url = calloc(1, sizeof *url);
 	enum lun_code code = LUN_OK;
 
-	if (place == NULL)
+	if (url == NULL)
 		return lun_fail(err, LUN_NOMEM, "postgres URL: out of memory");
-	atomic_init(&place->users, 1);
-	atomic_init(&place->cancelling, 0);
-	set_options(place, options);
-	place->values = calloc(OWN_KEYS, sizeof *place->values);
-	if (place->values == NULL || !split(place, rest))
+	atomic_init(&url->users, 1);
+	atomic_init(&url->cancelling, 0);
+	set_options(url, options);
+	url->values = calloc(OWN_KEYS, sizeof *url->values);
+	if (url->values == NULL || !split(url, rest))
 		code = lun_fail(err, LUN_NOMEM, "postgres URL: out of memory");
 	else if (strncmp(rest, "//", 2) != 0)
 		code = lun_fail(err, LUN_CONFIG,
 		    "the postgres URL is not valid: write "
 		    "postgres://USER@HOST/DATABASE");
 	else
-		code = parse_place(place, err);
-	if (code == LUN_OK && lun_pg_place_value(place, "schema") != NULL)
+		code = parse_place(url, err);
+	if (code == LUN_OK && lun_pg_url_value(url, "schema") != NULL)
 		code = lun_pg_check_name(
-		    "schema", lun_pg_place_value(place, "schema"), err);
+		    "schema", lun_pg_url_value(url, "schema"), err);
 	if (code == LUN_OK)
-		*out = place;
+		*out = url;
 	else
-		lun_pg_place_release(place);
+		lun_pg_url_release(url);
 	return code;
 }
 
-struct lun_pg_place *
-lun_pg_place_share(struct lun_pg_place *place)
+struct lun_pg_url *
+lun_pg_url_share(struct lun_pg_url *url)
 {
-	atomic_fetch_add(&place->users, 1);
-	return place;
+	atomic_fetch_add(&url->users, 1);
+	return url;
 }
 
 void
-lun_pg_place_release(struct lun_pg_place *place)
+lun_pg_url_release(struct lun_pg_url *url)
 {
-	if (place == NULL || atomic_fetch_sub(&place->users, 1) > 1)
+	if (url == NULL || atomic_fetch_sub(&url->users, 1) > 1)
 		return;
-	for (size_t i = 0; place->values != NULL && i < OWN_KEYS; i++)
-		free(place->values[i]);
-	free(place->values);
-	free(place->conninfo);
-	free(place->name);
-	free(place);
+	for (size_t i = 0; url->values != NULL && i < OWN_KEYS; i++)
+		free(url->values[i]);
+	free(url->values);
+	free(url->conninfo);
+	free(url->name);
+	free(url);
 }
 
 const char *
-lun_pg_place_value(const struct lun_pg_place *place, const char *key)
+lun_pg_url_value(const struct lun_pg_url *url, const char *key)
 {
 	int found = find_key(lun_text_of(key));
 
 	assert(found >= 0);
-	return place->values[found];
+	return url->values[found];
 }
 
 /* ---- identifiers ------------------------------------------------------- */

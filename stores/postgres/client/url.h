@@ -2,7 +2,7 @@
  * url.h - where a PostgreSQL store is, taken out of its URL.
  *
  * The URL is libpq's, with query keys of our own among its own. Connections
- * made from one another share a place; but for its counts it is constant.
+ * made from one another share it; but for its counts it is constant.
  */
 
 #ifndef LUN_POSTGRES_CLIENT_URL_H
@@ -16,7 +16,7 @@
 
 #define LUN_PG_NAME_MAX 63 /* bytes of an identifier */
 
-struct lun_pg_place {
+struct lun_pg_url {
 	atomic_uint users;
 	atomic_uint cancelling; /* threads that do, see cancel.c */
 	char *conninfo; /* the URL as libpq gets it: may hold a password */
@@ -29,16 +29,15 @@ struct lun_pg_place {
  * rest is the URL without "postgres:". The caller is its first user.
  * LUN_CONFIG for what libpq would not take; no message holds a password.
  */
-enum lun_code lun_pg_place_new(const char *rest,
-    const struct lun_store_options *options, struct lun_pg_place **out,
+enum lun_code lun_pg_url_new(const char *rest,
+    const struct lun_store_options *options, struct lun_pg_url **out,
     struct lun_err *err) LUN_MUSTCHECK;
-struct lun_pg_place *lun_pg_place_share(struct lun_pg_place *place);
+struct lun_pg_url *lun_pg_url_share(struct lun_pg_url *url);
 /* One user less; the last one frees it. NULL is allowed. */
-void lun_pg_place_release(struct lun_pg_place *place);
+void lun_pg_url_release(struct lun_pg_url *url);
 
 /* The value of one of our own keys, or NULL. */
-const char *lun_pg_place_value(
-    const struct lun_pg_place *place, const char *key);
+const char *lun_pg_url_value(const struct lun_pg_url *url, const char *key);
 
 /* LUN_CONFIG unless it is something that lun_pg_quote() takes. */
 enum lun_code lun_pg_check_name(

@@ -441,7 +441,7 @@ lun_pg_events_commit(struct lun_event_store *store, struct lun_err *err)
 	enum lun_code code = lun_pg_commit(&s->c, err);
 	enum lun_code asked;
 	int64_t deadline = lun_clock_mono_ns() +
-			   s->c.place->options.call_timeout_ms * NS_IN_MS;
+			   s->c.url->options.call_timeout_ms * NS_IN_MS;
 
 	if (code != LUN_UNAVAILABLE || s->c.conn != NULL || s->transaction == 0)
 		return code;
@@ -514,7 +514,7 @@ lun_pg_events_append(struct lun_event_store *store,
 	    .count = count,
 	    .results = results,
 	};
-	int64_t patience = a.s->c.place->options.busy_timeout_ms * NS_IN_MS;
+	int64_t patience = a.s->c.url->options.busy_timeout_ms * NS_IN_MS;
 	int64_t deadline = lun_clock_mono_ns() + patience;
 	enum lun_code code;
 

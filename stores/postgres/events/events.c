@@ -85,13 +85,13 @@ static enum lun_code
 make_listener(struct lun_pg_events *s, struct lun_err *err)
 {
 	struct lun_pg_source *source = s->source;
-	const char *direct = lun_pg_place_value(s->c.place, "listen");
+	const char *direct = lun_pg_url_value(s->c.url, "listen");
 
 	if (source->mapping->channel == NULL ||
 	    (direct == NULL && source->pooled))
 		return LUN_OK;
 	source->listener =
-	    lun_pg_listener_new(direct != NULL ? direct : s->c.place->conninfo,
+	    lun_pg_listener_new(direct != NULL ? direct : s->c.url->conninfo,
 		source->mapping->channel);
 	return source->listener != NULL ? LUN_OK
 					: lun_pg_events_no_memory(s, err);
@@ -125,13 +125,13 @@ static void
 postgres_close(struct lun_event_store *store)
 {
 	struct lun_pg_events *s = lun_pg_events_of(store);
-	struct lun_pg_place *place =
-	    s->c.place != NULL ? lun_pg_place_share(s->c.place) : NULL;
+	struct lun_pg_url *url =
+	    s->c.url != NULL ? lun_pg_url_share(s->c.url) : NULL;
 
 	lun_pg_waker_close(&s->waker);
 	lun_pg_close(&s->c);
-	release_source(s->source); /* its listener borrows from the place */
-	lun_pg_place_release(place);
+	release_source(s->source); /* its listener borrows from it */
+	lun_pg_url_release(url);
 	lun_pg_params_free(&s->params);
 	lun_buffer_free(&s->sql);
 	lun_pg_look_free(&s->look);

@@ -160,14 +160,14 @@ schema_is_missing(
 enum lun_code
 lun_pg_events_make(struct lun_pg *c, struct lun_err *err)
 {
-	const char *schema = lun_pg_place_value(c->place, "schema");
+	const char *schema = lun_pg_url_value(c->url, "schema");
 	struct lun_buffer sql = {0};
 	bool missing = false;
 	enum lun_code code;
 
 	if (schema == NULL)
 		schema = "public";
-	if (c->place->options.must_exist)
+	if (c->url->options.must_exist)
 		return lun_fail(err, LUN_CONFIG,
 		    "%s holds no events, as schema \"%s\" has no table "
 		    "lunette_events: check the name, or append an event, which "

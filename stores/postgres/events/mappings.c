@@ -94,7 +94,7 @@ take_column(struct lun_pg_mapping *mapping, struct lun_pg *c,
     enum lun_pg_column column, struct lun_err *err)
 {
 	const char *key = column_keys[column];
-	const char *name = lun_pg_place_value(c->place, key);
+	const char *name = lun_pg_url_value(c->url, key);
 	struct lun_buffer text = {0};
 	enum lun_code code;
 
@@ -136,7 +136,7 @@ static enum lun_code
 take_safety(
     struct lun_pg_mapping *mapping, struct lun_pg *c, struct lun_err *err)
 {
-	const char *word = lun_pg_place_value(c->place, "safe_head");
+	const char *word = lun_pg_url_value(c->url, "safe_head");
 	bool custom = strcmp(mapping->layout.name, CUSTOM_LAYOUT) == 0;
 
 	mapping->safety = mapping->layout.safety;
@@ -163,7 +163,7 @@ static enum lun_code
 take_unwrap(
     struct lun_pg_mapping *mapping, struct lun_pg *c, struct lun_err *err)
 {
-	const char *word = lun_pg_place_value(c->place, "unwrap");
+	const char *word = lun_pg_url_value(c->url, "unwrap");
 
 	mapping->unwrap = mapping->layout.unwrap;
 	if (word == NULL)
@@ -179,7 +179,7 @@ static enum lun_code
 take_category(
     struct lun_pg_mapping *mapping, struct lun_pg *c, struct lun_err *err)
 {
-	const char *word = lun_pg_place_value(c->place, "category");
+	const char *word = lun_pg_url_value(c->url, "category");
 
 	if (word == NULL)
 		return LUN_OK;
@@ -195,7 +195,7 @@ static enum lun_code
 take_span(struct lun_pg *c, const char *key, int64_t most_ms, int64_t *us,
     struct lun_err *err)
 {
-	const char *word = lun_pg_place_value(c->place, key);
+	const char *word = lun_pg_url_value(c->url, key);
 	struct lun_position number;
 
 	if (word == NULL)
@@ -229,7 +229,7 @@ static enum lun_code
 take_holes(
     struct lun_pg_mapping *mapping, struct lun_pg *c, struct lun_err *err)
 {
-	const char *word = lun_pg_place_value(c->place, "holes");
+	const char *word = lun_pg_url_value(c->url, "holes");
 
 	mapping->contiguous =
 	    !mapping->layout.loose && mapping->layout.version != NULL;
@@ -246,8 +246,8 @@ static enum lun_code
 take_names(
     struct lun_pg_mapping *mapping, struct lun_pg *c, struct lun_err *err)
 {
-	const char *schema = lun_pg_place_value(c->place, "schema");
-	const char *table = lun_pg_place_value(c->place, "table");
+	const char *schema = lun_pg_url_value(c->url, "schema");
+	const char *table = lun_pg_url_value(c->url, "table");
 	enum lun_code code = LUN_OK;
 
 	if (schema == NULL)
@@ -681,7 +681,7 @@ lun_pg_mapping_new(
 	    .grace_ms = 1000,
 	    .window_ms = 10000,
 	};
-	const char *name = lun_pg_place_value(c->place, "layout");
+	const char *name = lun_pg_url_value(c->url, "layout");
 	const struct lun_pg_layout *l = lun_pg_layouts;
 	enum lun_code code = LUN_CONFIG;
 	bool known = false;

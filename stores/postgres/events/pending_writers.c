@@ -54,7 +54,7 @@ take_sequences(struct lun_pg *c, struct lun_pg_mapping *mapping,
 		    "have no common order: they cannot be read as one log",
 		    lun_pg_name(c));
 	if (!lun_pg_bool(row, 0, 0) || mapping->grace_us > 0 ||
-	    lun_pg_place_value(c->place, "grace_ms") != NULL)
+	    lun_pg_url_value(c->url, "grace_ms") != NULL)
 		return LUN_OK;
 	mapping->grace_us = STOCK_GRACE_US;
 	if (mapping->window_us == 0)

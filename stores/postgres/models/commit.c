@@ -68,7 +68,7 @@ send_all(struct pg_models *m, struct attempt *attempt, struct lun_err *err)
 	enum lun_code code = lun_pg_write_models(&attempt->writes, err);
 
 	if (code == LUN_OK)
-		code = lun_pg_write_aside(m, set, err);
+		code = lun_pg_write_failed_events(m, set, err);
 	if (code == LUN_OK)
 		code = move_checkpoint(m, set, err);
 	if (code != LUN_OK)

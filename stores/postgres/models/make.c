@@ -137,7 +137,7 @@ lun_pg_make_tables(struct pg_models *m, struct lun_err *err)
 
 	if (code != LUN_OK || has_tables)
 		return code;
-	if (m->c->place->options.must_exist)
+	if (m->c->url->options.must_exist)
 		return lun_fail(err, LUN_CONFIG,
 		    "no models yet: %s holds none in schema \"%s\": "
 		    "\"lunette run\" makes them",

@@ -94,7 +94,7 @@ postgres_close(struct lun_model_store *store)
 static void
 find_schema(struct pg_models *m)
 {
-	m->schema = lun_pg_place_value(m->c->place, "schema");
+	m->schema = lun_pg_url_value(m->c->url, "schema");
 	if (m->schema == NULL)
 		m->schema = LUN_PG_DEFAULT_SCHEMA;
 }
@@ -116,7 +116,7 @@ check_encoding(const struct lun_pg *c, struct lun_err *err)
 static enum lun_code
 check_layout(const struct lun_pg *c, struct lun_err *err)
 {
-	const char *layout = lun_pg_place_value(c->place, "layout");
+	const char *layout = lun_pg_url_value(c->url, "layout");
 
 	if (layout == NULL)
 		return LUN_OK;

@@ -11,53 +11,53 @@
 
 /* ---- writing ----------------------------------------------------------- */
 
-typedef struct lun_text text_fn(const struct lun_set_aside *item);
+typedef struct lun_text text_fn(const struct lun_failed_event *item);
 
 static struct lun_text
-model_id_of(const struct lun_set_aside *item)
+model_id_of(const struct lun_failed_event *item)
 {
 	return item->model_id;
 }
 
 static struct lun_text
-error_of(const struct lun_set_aside *item)
+error_of(const struct lun_failed_event *item)
 {
 	return item->error;
 }
 
 static struct lun_text
-event_id_of(const struct lun_set_aside *item)
+event_id_of(const struct lun_failed_event *item)
 {
 	return item->event.id;
 }
 
 static struct lun_text
-stream_of(const struct lun_set_aside *item)
+stream_of(const struct lun_failed_event *item)
 {
 	return item->event.stream;
 }
 
 static struct lun_text
-type_of(const struct lun_set_aside *item)
+type_of(const struct lun_failed_event *item)
 {
 	return item->event.type;
 }
 
 static struct lun_text
-data_of(const struct lun_set_aside *item)
+data_of(const struct lun_failed_event *item)
 {
 	return item->event.data;
 }
 
 static struct lun_text
-metadata_of(const struct lun_set_aside *item)
+metadata_of(const struct lun_failed_event *item)
 {
 	return item->event.metadata;
 }
 
 static void
 add_positions(
-    struct pg_models *m, const struct lun_set_aside *items, size_t count)
+    struct pg_models *m, const struct lun_failed_event *items, size_t count)
 {
 	char hex[LUN_POSITION_HEX_SIZE];
 
@@ -71,7 +71,7 @@ add_positions(
 
 static void
 add_numbers(
-    struct pg_models *m, const struct lun_set_aside *items, size_t count)
+    struct pg_models *m, const struct lun_failed_event *items, size_t count)
 {
 	lun_pg_begin_array(&m->params, LUN_PG_INT8_ARRAY, count);
 	for (size_t i = 0; i < count; i++)
@@ -88,7 +88,8 @@ add_numbers(
 }
 
 static void
-add_texts(struct pg_models *m, const struct lun_set_aside *items, size_t count)
+add_texts(
+    struct pg_models *m, const struct lun_failed_event *items, size_t count)
 {
 	static text_fn *const texts[] = {model_id_of, error_of, event_id_of,
 	    stream_of, type_of, data_of, metadata_of};
@@ -104,7 +105,7 @@ add_texts(struct pg_models *m, const struct lun_set_aside *items, size_t count)
 /* Numbered in the order of the items. */
 static enum lun_code
 insert_chunk(struct pg_models *m, const char *table, const char *projection,
-    const struct lun_set_aside *items, size_t count, struct lun_err *err)
+    const struct lun_failed_event *items, size_t count, struct lun_err *err)
 {
 	lun_pg_add_name(m, projection);
 	add_positions(m, items, count);
@@ -125,7 +126,7 @@ insert_chunk(struct pg_models *m, const char *table, const char *projection,
 }
 
 static size_t
-measure_chunk(const struct lun_set_aside *items, size_t count)
+measure_chunk(const struct lun_failed_event *items, size_t count)
 {
 	size_t bytes = 0, n = 0;
 
@@ -137,7 +138,7 @@ measure_chunk(const struct lun_set_aside *items, size_t count)
 
 static enum lun_code
 insert_items(struct pg_models *m, const char *table, const char *projection,
-    const struct lun_set_aside *items, size_t count, struct lun_err *err)
+    const struct lun_failed_event *items, size_t count, struct lun_err *err)
 {
 	enum lun_code code = LUN_OK;
 	size_t n;
@@ -202,7 +203,7 @@ static enum lun_code
 write_skipped(
     struct pg_models *m, const struct lun_write_set *set, struct lun_err *err)
 {
-	const struct lun_set_aside *items = set->skipped;
+	const struct lun_failed_event *items = set->skipped;
 	size_t count = set->skipped_count;
 	enum lun_code code;
 
@@ -218,7 +219,7 @@ write_skipped(
 }
 
 enum lun_code
-lun_pg_write_aside(
+lun_pg_write_failed_events(
     struct pg_models *m, const struct lun_write_set *set, struct lun_err *err)
 {
 	enum lun_code code = LUN_OK;
@@ -240,11 +241,11 @@ lun_pg_write_aside(
 
 static enum lun_code
 read_item(struct pg_models *m, const PGresult *r, int row,
-    struct lun_set_aside *item, struct lun_err *err)
+    struct lun_failed_event *item, struct lun_err *err)
 {
 	struct lun_event *event = &item->event;
 
-	*item = (struct lun_set_aside){
+	*item = (struct lun_failed_event){
 	    .number = lun_pg_int8(r, row, 0),
 	    .model_id = lun_pg_bytes(r, row, 1),
 	    .error = lun_pg_bytes(r, row, 2),
@@ -266,7 +267,7 @@ read_item(struct pg_models *m, const PGresult *r, int row,
 
 struct items {
 	struct pg_models *m;
-	lun_set_aside_fn *item;
+	lun_failed_event_fn *item;
 	void *arg;
 	enum lun_code code; /* of the caller's function */
 };
@@ -276,7 +277,7 @@ static enum lun_code
 give_item(void *arg, const PGresult *row, struct lun_err *err)
 {
 	struct items *items = arg;
-	struct lun_set_aside read;
+	struct lun_failed_event read;
 	enum lun_code code = read_item(items->m, row, 0, &read, err);
 
 	if (code == LUN_OK)
@@ -332,7 +333,7 @@ parked(struct items *items, const char *projection, struct lun_text model_id,
 enum lun_code
 lun_pg_parked(struct lun_model_store *store, const char *projection,
     struct lun_text model_id, int64_t after, size_t limit,
-    lun_set_aside_fn *item, void *arg, struct lun_err *err)
+    lun_failed_event_fn *item, void *arg, struct lun_err *err)
 {
 	struct items items = {
 	    .m = lun_pg_models_enter(store), .item = item, .arg = arg};
@@ -389,7 +390,7 @@ skipped(struct items *items, const char *projection, size_t limit,
 
 enum lun_code
 lun_pg_skipped(struct lun_model_store *store, const char *projection,
-    size_t limit, lun_set_aside_fn *item, void *arg, struct lun_err *err)
+    size_t limit, lun_failed_event_fn *item, void *arg, struct lun_err *err)
 {
 	struct items items = {
 	    .m = lun_pg_models_enter(store), .item = item, .arg = arg};
