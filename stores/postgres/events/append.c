@@ -440,8 +440,8 @@ lun_pg_events_commit(struct lun_event_store *store, struct lun_err *err)
 	struct lun_err second;
 	enum lun_code code = lun_pg_commit(&s->c, err);
 	enum lun_code asked;
-	int64_t deadline = lun_clock_mono_ns() +
-			   s->c.url->options.call_timeout_ms * NS_IN_MS;
+	int64_t deadline =
+	    lun_clock_mono_ns() + s->c.url->options.call_timeout_ms * NS_IN_MS;
 
 	if (code != LUN_UNAVAILABLE || s->c.conn != NULL || s->transaction == 0)
 		return code;
