@@ -17,7 +17,7 @@ lun_engine_checkpoint(struct lun_engine *engine, const char *projection,
 
 	pthread_mutex_lock(&engine->answer_lock);
 	code = lun_model_store_checkpoint(
-	    engine->model_reader, projection, &checkpoint, err);
+	    engine->model_reader, lun_only_key(projection), &checkpoint, err);
 	if (code == LUN_OK) {
 		lun_buffer_add_byte(&out, '{');
 		lun_answer_words(&out, "projection", projection);
@@ -49,7 +49,7 @@ lun_engine_gaps(struct lun_engine *engine, const char *projection, char **json,
 
 	pthread_mutex_lock(&engine->answer_lock);
 	code = lun_model_store_checkpoint(
-	    engine->model_reader, projection, &checkpoint, err);
+	    engine->model_reader, lun_only_key(projection), &checkpoint, err);
 	if (code == LUN_OK)
 		code = lun_event_store_gaps(engine->event_reader,
 		    lun_buffer_text(&checkpoint.source_state), &out, err);
@@ -98,11 +98,13 @@ list_items(struct lun_engine *engine, const char *projection, bool parked,
 
 	lun_buffer_add_byte(out, '[');
 	if (parked)
-		code = lun_model_store_parked(engine->model_reader, projection,
-		    model_id, 0, SIZE_MAX, write_item, &list, err);
+		code = lun_model_store_parked(engine->model_reader,
+		    lun_only_key(projection), model_id, 0, SIZE_MAX, write_item,
+		    &list, err);
 	else
-		code = lun_model_store_skipped(engine->model_reader, projection,
-		    SKIPPED_MAX, write_item, &list, err);
+		code = lun_model_store_skipped(engine->model_reader,
+		    lun_only_key(projection), SKIPPED_MAX, write_item, &list,
+		    err);
 	lun_buffer_add_byte(out, ']');
 	return code;
 }
@@ -117,7 +119,7 @@ give_items(struct lun_engine *engine, const char *projection, bool parked,
 
 	pthread_mutex_lock(&engine->answer_lock);
 	code = lun_model_store_checkpoint(
-	    engine->model_reader, projection, &checkpoint, err);
+	    engine->model_reader, lun_only_key(projection), &checkpoint, err);
 	if (code == LUN_OK)
 		code =
 		    list_items(engine, projection, parked, model_id, &out, err);

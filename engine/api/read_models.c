@@ -94,7 +94,7 @@ prepare_answer(struct lun_engine *engine, const char *name,
 
 	*answer = (struct answer){0};
 	found = lun_model_store_checkpoint(
-	    engine->model_reader, name, &stored, err);
+	    engine->model_reader, lun_only_key(name), &stored, err);
 	if (found != LUN_OK && (found != LUN_NOTFOUND || entry == NULL))
 		return found;
 	if (entry != NULL)
@@ -137,8 +137,9 @@ get_model(struct lun_engine *engine, const struct answer *answer,
 	enum lun_code code = LUN_OK;
 
 	if (!answer->empty)
-		code = lun_model_store_load(engine->model_reader, model.schema,
-		    &id, 1, write_model, &model, err);
+		code = lun_model_store_load(engine->model_reader,
+		    lun_only_key(model.schema->projection), model.schema, &id,
+		    1, write_model, &model, err);
 	if (code == LUN_OK && !model.found)
 		return lun_fail(err, LUN_NOTFOUND, "%s has no model %.*s",
 		    model.schema->projection, LUN_TEXT_ARG(id));
@@ -180,8 +181,9 @@ ask_store(struct lun_engine *engine, const struct answer *answer,
 	if (answer->empty)
 		lun_buffer_add_text(out, LUN_TEXT("[]"));
 	else
-		code = lun_rows_write_query(
-		    engine->model_reader, schema_of(answer), query, out, err);
+		code = lun_rows_write_query(engine->model_reader,
+		    lun_only_key(schema_of(answer)->projection),
+		    schema_of(answer), query, out, err);
 	lun_query_free(query);
 	return code;
 }
@@ -196,8 +198,9 @@ ask(struct lun_engine *engine, const struct answer *answer,
 	if (answer->empty || answer->script == NULL ||
 	    !lun_script_has_query(answer->script))
 		return ask_store(engine, answer, terms, count, out, err);
-	code = lun_script_query(answer->script, engine->model_reader, terms,
-	    count, (uint64_t)engine->settings.query_limit,
+	code = lun_script_query(answer->script, engine->model_reader,
+	    lun_only_key(schema_of(answer)->projection), terms, count,
+	    (uint64_t)engine->settings.query_limit,
 	    (uint64_t)engine->settings.query_limit_max, out, err);
 	if (code == LUN_BUDGET &&
 	    lun_script_renew(answer->script, NULL) != LUN_OK)

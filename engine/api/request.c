@@ -98,7 +98,9 @@ post(struct lun_engine *engine, const char *projection,
     enum lun_request_kind kind, const char *argument, int64_t *number,
     struct lun_err *err)
 {
-	struct lun_request request = {.kind = kind};
+	struct lun_key key = lun_only_key(projection);
+	struct lun_request request = {
+	    .kind = kind, .build = key.build, .shard = key.shard};
 	enum lun_code code;
 
 	if (argument != NULL && strlen(argument) > LUN_MODEL_ID_MAX)
@@ -184,7 +186,7 @@ check_known(
 
 	pthread_mutex_lock(&engine->answer_lock);
 	code = lun_model_store_checkpoint(
-	    engine->model_reader, projection, &checkpoint, err);
+	    engine->model_reader, lun_only_key(projection), &checkpoint, err);
 	pthread_mutex_unlock(&engine->answer_lock);
 	lun_checkpoint_free(&checkpoint);
 	return code;

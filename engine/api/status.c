@@ -199,12 +199,12 @@ learn(struct lun_engine *engine, const char *name, struct known *known,
 		pthread_mutex_unlock(&engine->lock);
 	}
 	code = lun_model_store_checkpoint(
-	    engine->model_reader, name, &known->checkpoint, err);
+	    engine->model_reader, lun_only_key(name), &known->checkpoint, err);
 	known->stored = code == LUN_OK;
 	if (code != LUN_OK && code != LUN_NOTFOUND)
 		return code;
 	code = lun_model_store_heartbeat(
-	    engine->model_reader, name, &known->heartbeat, err);
+	    engine->model_reader, lun_only_key(name), &known->heartbeat, err);
 	return code == LUN_NOTFOUND ? LUN_OK : code;
 }
 

@@ -142,7 +142,7 @@ follow_checkpoint(struct wait *wait, struct lun_err *err)
 
 		pthread_mutex_lock(&wait->engine->answer_lock);
 		code = lun_model_store_checkpoint(wait->engine->model_reader,
-		    wait->projection, &checkpoint, err);
+		    lun_only_key(wait->projection), &checkpoint, err);
 		pthread_mutex_unlock(&wait->engine->answer_lock);
 		if (code == LUN_OK)
 			wait->seen = checkpoint.position;

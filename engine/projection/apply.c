@@ -172,7 +172,7 @@ lun_projection_load_models(struct lun_projection *p, struct lun_err *err)
 	enum lun_code code = lun_uow_missing(p->uow, &ids, &count, err);
 
 	if (code == LUN_OK && count > 0)
-		code = lun_model_store_load(p->models,
+		code = lun_model_store_load(p->models, p->key,
 		    lun_script_schema(p->script), ids, count, keep_loaded,
 		    p->uow, err);
 	if (code == LUN_OK)

@@ -107,6 +107,7 @@ fill_commit(struct lun_projection *p, struct lun_position position,
 	    commit->source_state.failed)
 		return lun_fail(err, LUN_NOMEM, "%s: out of memory", p->name);
 	commit->write_set = (struct lun_write_set){
+	    .key = p->key,
 	    .schema = lun_script_schema(p->script),
 	    .models = commit->collected.models,
 	    .model_count = commit->collected.model_count,

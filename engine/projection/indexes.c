@@ -22,7 +22,7 @@ make_indexes(void *arg, struct lun_err *err)
 	struct lun_projection *p = arg;
 
 	/* Who steps by hand has nobody to stop it: it cannot take long. */
-	return lun_model_store_index(p->models, p->indexing.schema,
+	return lun_model_store_index(p->models, p->key, p->indexing.schema,
 	    p->running ? &p->indexing.stop : NULL, err);
 }
 

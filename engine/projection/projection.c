@@ -53,6 +53,7 @@ lun_projection_new(const char *name, struct lun_script *script,
 		return lun_fail(err, LUN_NOMEM, "%s: out of memory", name);
 	}
 	snprintf(p->name, sizeof p->name, "%s", name);
+	p->key = lun_only_key(p->name);
 	p->around = around;
 	p->script = script;
 	if (script != NULL)
@@ -166,7 +167,7 @@ take_checkpoint(struct lun_projection *p,
 		return lun_fail(err, LUN_NOMEM, "%s: out of memory", p->name);
 	lun_uow_clear(p->uow);
 	return lun_model_store_parked_ids(
-	    p->models, p->name, mark_parked, p->uow, err);
+	    p->models, p->key, mark_parked, p->uow, err);
 }
 
 static void
@@ -194,7 +195,7 @@ renew_lease(struct lun_projection *p, struct lun_err *err)
 		return LUN_OK;
 	p->renewed_ns = now;
 	return lun_model_store_renew(
-	    p->models, p->name, p->fence, lease_ms, err);
+	    p->models, p->key, p->fence, lease_ms, err);
 }
 
 void
@@ -207,7 +208,7 @@ lun_projection_doubt(struct lun_projection *p)
 static void
 let_go(struct lun_projection *p)
 {
-	lun_model_store_release(p->models, p->name, p->fence);
+	lun_model_store_release(p->models, p->key, p->fence);
 	set_owned(p, false);
 }
 
@@ -221,7 +222,7 @@ lun_projection_own(struct lun_projection *p, struct lun_err *err)
 		let_go(p);
 	if (p->owned)
 		return renew_lease(p, err);
-	code = lun_model_store_acquire(p->models, p->name, p->around->owner,
+	code = lun_model_store_acquire(p->models, p->key, p->around->owner,
 	    p->around->settings->lease_ms, &p->fence, holder, err);
 	if (code == LUN_HELD)
 		p->defined = false; /* its owner may rebuild it */
@@ -244,11 +245,11 @@ lun_projection_prepare(struct lun_projection *p, struct lun_err *err)
 		return code;
 	lun_projection_abandon_batch(p);
 	code = lun_model_store_define(
-	    p->models, lun_script_schema(p->script), p->fence, err);
+	    p->models, p->key, lun_script_schema(p->script), p->fence, err);
 	p->defined = code == LUN_OK;
 	if (code == LUN_OK)
 		code = lun_model_store_checkpoint(
-		    p->models, p->name, &checkpoint, err);
+		    p->models, p->key, &checkpoint, err);
 	if (code != LUN_OK)
 		return code;
 	code = check_identity(p, &checkpoint, err);
@@ -270,7 +271,7 @@ lun_projection_disown(struct lun_projection *p)
 		(void)!lun_projection_flush(p, NULL);
 	lun_projection_abandon_batch(p);
 	lun_projection_finish_indexing(p, atomic_load(&p->stopping));
-	lun_model_store_release(p->models, p->name, p->fence);
+	lun_model_store_release(p->models, p->key, p->fence);
 	set_owned(p, false);
 }
 
@@ -512,7 +513,7 @@ static bool
 has_lost(struct lun_projection *p)
 {
 	if (!p->owned ||
-	    lun_model_store_renew(p->models, p->name, p->fence,
+	    lun_model_store_renew(p->models, p->key, p->fence,
 		p->around->settings->lease_ms, NULL) != LUN_CONFLICT)
 		return false;
 	let_go(p);

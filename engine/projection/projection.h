@@ -102,6 +102,7 @@ struct lun_indexing {
 
 struct lun_projection {
 	char name[LUN_NAME_MAX + 1];
+	struct lun_key key;
 	const struct lun_surroundings *around;
 	struct lun_event_store *events;
 	struct lun_model_store *models; /* loads, owns, administers */

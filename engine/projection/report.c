@@ -141,6 +141,8 @@ lun_projection_fill_heartbeat(
 	};
 	snprintf(
 	    heartbeat->projection, sizeof heartbeat->projection, "%s", p->name);
+	heartbeat->build = p->key.build;
+	heartbeat->shard = p->key.shard;
 	snprintf(
 	    heartbeat->owner, sizeof heartbeat->owner, "%s", p->around->owner);
 	snprintf(heartbeat->state, sizeof heartbeat->state, "%s",

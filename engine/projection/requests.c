@@ -42,7 +42,7 @@ take_chunk(struct lun_projection *p, struct lun_text model_id, int64_t after,
 	lun_failed_events_clear(&chunk->list);
 	chunk->count = chunk->done_count = chunk->failed_count = 0;
 	return lun_model_store_parked(
-	    p->models, p->name, model_id, after, CHUNK, keep_item, chunk, err);
+	    p->models, p->key, model_id, after, CHUNK, keep_item, chunk, err);
 }
 
 /* Touch the models of the chunk's events as if none were parked. */
@@ -142,7 +142,7 @@ clear_marks(
 	if (model_id.bytes != NULL)
 		return clear_mark(p->uow, model_id, err);
 	return lun_model_store_parked_ids(
-	    p->models, p->name, clear_mark, p->uow, err);
+	    p->models, p->key, clear_mark, p->uow, err);
 }
 
 static enum lun_code
@@ -255,13 +255,13 @@ read_guard(
 {
 	struct lun_checkpoint checkpoint = {0};
 	enum lun_code code =
-	    lun_model_store_checkpoint(p->models, p->name, &checkpoint, err);
+	    lun_model_store_checkpoint(p->models, p->key, &checkpoint, err);
 
 	if (code == LUN_NOTFOUND && p->script != NULL) {
 		code = lun_projection_prepare(p, err);
 		if (code == LUN_OK)
 			code = lun_model_store_checkpoint(
-			    p->models, p->name, &checkpoint, err);
+			    p->models, p->key, &checkpoint, err);
 	}
 	if (code != LUN_OK)
 		return code;
@@ -278,7 +278,7 @@ set_paused(struct lun_projection *p, bool paused, struct lun_err *err)
 
 	if (code == LUN_OK)
 		code = lun_model_store_set_paused(
-		    p->models, p->name, paused, guard, err);
+		    p->models, p->key, paused, guard, err);
 	if (code == LUN_OK)
 		p->paused = paused;
 	return code;
@@ -310,7 +310,7 @@ rebuild_projection(
 
 	(void)argument;
 	if (code == LUN_OK)
-		code = lun_model_store_reset(p->models,
+		code = lun_model_store_reset(p->models, p->key,
 		    lun_script_schema(next != NULL ? next : p->script), guard,
 		    err);
 	if (code != LUN_OK)
@@ -369,7 +369,7 @@ set_checkpoint(
 		code = read_guard(p, &guard, err);
 	if (code == LUN_OK)
 		code = lun_model_store_set_position(
-		    p->models, p->name, position, LUN_TEXT_NONE, guard, err);
+		    p->models, p->key, position, LUN_TEXT_NONE, guard, err);
 	return code;
 }
 
@@ -384,7 +384,7 @@ delete_checkpoint(
 	if (code == LUN_OK)
 		code = read_guard(p, &guard, err);
 	if (code == LUN_OK)
-		code = lun_model_store_drop(p->models, p->name, guard, err);
+		code = lun_model_store_drop(p->models, p->key, guard, err);
 	if (code == LUN_OK)
 		p->defined = false;
 	return code;
@@ -516,7 +516,7 @@ serve_requests(struct lun_projection *p, struct lun_err *err)
 	enum lun_code code;
 
 	while ((code = lun_model_store_request_next(
-		    p->models, p->name, &request, err)) == LUN_OK) {
+		    p->models, p->key, &request, err)) == LUN_OK) {
 		struct lun_err outcome = {0};
 
 		(void)!lun_projection_execute(

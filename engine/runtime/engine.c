@@ -400,8 +400,8 @@ find_start(struct lun_engine *engine, const char *projection)
 	struct lun_position start = LUN_POSITION_START;
 
 	pthread_mutex_lock(&engine->answer_lock);
-	if (lun_model_store_checkpoint(
-		engine->model_reader, projection, &checkpoint, NULL) == LUN_OK)
+	if (lun_model_store_checkpoint(engine->model_reader,
+		lun_only_key(projection), &checkpoint, NULL) == LUN_OK)
 		start = checkpoint.position;
 	pthread_mutex_unlock(&engine->answer_lock);
 	lun_checkpoint_free(&checkpoint);

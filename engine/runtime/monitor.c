@@ -195,8 +195,8 @@ renew_lease(struct lun_monitor *monitor, struct lun_entry *entry)
 
 	if (!report.owned || report.lost || report.stuck)
 		return true;
-	code = lun_model_store_renew(monitor->store, entry->name, report.fence,
-	    engine->settings.lease_ms, &err);
+	code = lun_model_store_renew(monitor->store, entry->p->key,
+	    report.fence, engine->settings.lease_ms, &err);
 	if (code == LUN_OK)
 		return true;
 	lun_log(&engine->log, LUN_LOG_WARNING, "%s: renewing the ownership: %s",

@@ -73,7 +73,8 @@ ask(const struct lun_query_run *run, struct lun_script *script,
 
 	if (code != LUN_OK)
 		return code;
-	code = lun_rows_write_query(run->models, schema, query, out, err);
+	code = lun_rows_write_query(
+	    run->models, run->key, schema, query, out, err);
 	lun_query_free(query);
 	return code;
 }
@@ -129,8 +130,8 @@ store_get(lua_State *L)
 
 	id.bytes = luaL_checklstring(L, 2, &id.length);
 	lun_buffer_clear(&script->json);
-	if (lun_model_store_load(run->models, script->about.schema, &id, 1,
-		take_model, &found, &err) != LUN_OK)
+	if (lun_model_store_load(run->models, run->key, script->about.schema,
+		&id, 1, take_model, &found, &err) != LUN_OK)
 		raise_on(L, run, &err);
 	if (script->json.failed)
 		lun_vm_raise_no_memory(L);
@@ -286,10 +287,12 @@ call_handle_query(struct lun_script *script, struct lun_query_run *run,
 
 enum lun_code
 lun_script_query(struct lun_script *script, struct lun_model_store *models,
-    const struct lun_text *terms, size_t count, uint64_t default_limit,
-    uint64_t max_limit, struct lun_buffer *out, struct lun_err *err)
+    struct lun_key key, const struct lun_text *terms, size_t count,
+    uint64_t default_limit, uint64_t max_limit, struct lun_buffer *out,
+    struct lun_err *err)
 {
 	struct lun_query_run run = {.models = models,
+	    .key = key,
 	    .terms = terms,
 	    .term_count = count,
 	    .default_limit = default_limit,

@@ -105,8 +105,9 @@ void lun_script_end_batch(struct lun_script *script);
  * out. models is used on the calling thread for the length of the call.
  */
 enum lun_code lun_script_query(struct lun_script *script,
-    struct lun_model_store *models, const struct lun_text *terms, size_t count,
-    uint64_t default_limit, uint64_t max_limit, struct lun_buffer *out,
+    struct lun_model_store *models, struct lun_key key,
+    const struct lun_text *terms, size_t count, uint64_t default_limit,
+    uint64_t max_limit, struct lun_buffer *out,
     struct lun_err *err) LUN_MUSTCHECK;
 
 /*

@@ -36,6 +36,7 @@ struct lun_script_functions {
 /* A query being answered by handle_query. */
 struct lun_query_run {
 	struct lun_model_store *models;
+	struct lun_key key;
 	const struct lun_text *terms;
 	size_t term_count;
 	uint64_t default_limit;

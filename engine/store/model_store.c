@@ -180,32 +180,32 @@ lun_model_store_check_schema(const struct lun_schema *schema, int version,
 /* ---- ownership --------------------------------------------------------- */
 
 enum lun_code
-lun_model_store_acquire(struct lun_model_store *store, const char *projection,
+lun_model_store_acquire(struct lun_model_store *store, struct lun_key key,
     const char *owner, int64_t time_to_live_ms, int64_t *fence,
     char holder[LUN_OWNER_SIZE], struct lun_err *err)
 {
 	enum lun_code code;
 
-	code = lun_schema_check_projection_name(lun_text_of(projection), err);
+	code =
+	    lun_schema_check_projection_name(lun_text_of(key.projection), err);
 	if (code != LUN_OK)
 		return code;
 	return store->ops->acquire(
-	    store, projection, owner, time_to_live_ms, fence, holder, err);
+	    store, key, owner, time_to_live_ms, fence, holder, err);
 }
 
 enum lun_code
-lun_model_store_renew(struct lun_model_store *store, const char *projection,
+lun_model_store_renew(struct lun_model_store *store, struct lun_key key,
     int64_t fence, int64_t time_to_live_ms, struct lun_err *err)
 {
-	return store->ops->renew(
-	    store, projection, fence, time_to_live_ms, err);
+	return store->ops->renew(store, key, fence, time_to_live_ms, err);
 }
 
 void
 lun_model_store_release(
-    struct lun_model_store *store, const char *projection, int64_t fence)
+    struct lun_model_store *store, struct lun_key key, int64_t fence)
 {
-	store->ops->release(store, projection, fence);
+	store->ops->release(store, key, fence);
 }
 
 /* ---- projections ------------------------------------------------------- */
@@ -226,18 +226,18 @@ check_schema(const struct lun_schema *schema, struct lun_err *err)
 }
 
 enum lun_code
-lun_model_store_define(struct lun_model_store *store,
+lun_model_store_define(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, int64_t fence, struct lun_err *err)
 {
 	enum lun_code code = check_schema(schema, err);
 
 	if (code != LUN_OK)
 		return code;
-	return store->ops->define(store, schema, fence, err);
+	return store->ops->define(store, key, schema, fence, err);
 }
 
 enum lun_code
-lun_model_store_reset(struct lun_model_store *store,
+lun_model_store_reset(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, struct lun_guard guard,
     struct lun_err *err)
 {
@@ -245,24 +245,24 @@ lun_model_store_reset(struct lun_model_store *store,
 
 	if (code != LUN_OK)
 		return code;
-	return store->ops->reset(store, schema, guard, err);
+	return store->ops->reset(store, key, schema, guard, err);
 }
 
 enum lun_code
-lun_model_store_index(struct lun_model_store *store,
+lun_model_store_index(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, const atomic_bool *stop,
     struct lun_err *err)
 {
 	if (store->ops->index == NULL)
 		return LUN_OK;
-	return store->ops->index(store, schema, stop, err);
+	return store->ops->index(store, key, schema, stop, err);
 }
 
 enum lun_code
-lun_model_store_drop(struct lun_model_store *store, const char *projection,
+lun_model_store_drop(struct lun_model_store *store, struct lun_key key,
     struct lun_guard guard, struct lun_err *err)
 {
-	return store->ops->drop(store, projection, guard, err);
+	return store->ops->drop(store, key, guard, err);
 }
 
 void
@@ -273,28 +273,26 @@ lun_checkpoint_free(struct lun_checkpoint *checkpoint)
 }
 
 enum lun_code
-lun_model_store_checkpoint(struct lun_model_store *store,
-    const char *projection, struct lun_checkpoint *checkpoint,
-    struct lun_err *err)
+lun_model_store_checkpoint(struct lun_model_store *store, struct lun_key key,
+    struct lun_checkpoint *checkpoint, struct lun_err *err)
 {
-	return store->ops->checkpoint(store, projection, checkpoint, err);
+	return store->ops->checkpoint(store, key, checkpoint, err);
 }
 
 enum lun_code
-lun_model_store_set_position(struct lun_model_store *store,
-    const char *projection, struct lun_position position,
-    struct lun_text source_state, struct lun_guard guard, struct lun_err *err)
+lun_model_store_set_position(struct lun_model_store *store, struct lun_key key,
+    struct lun_position position, struct lun_text source_state,
+    struct lun_guard guard, struct lun_err *err)
 {
 	return store->ops->set_position(
-	    store, projection, position, source_state, guard, err);
+	    store, key, position, source_state, guard, err);
 }
 
 enum lun_code
-lun_model_store_set_paused(struct lun_model_store *store,
-    const char *projection, bool paused, struct lun_guard guard,
-    struct lun_err *err)
+lun_model_store_set_paused(struct lun_model_store *store, struct lun_key key,
+    bool paused, struct lun_guard guard, struct lun_err *err)
 {
-	return store->ops->set_paused(store, projection, paused, guard, err);
+	return store->ops->set_paused(store, key, paused, guard, err);
 }
 
 enum lun_code
@@ -323,7 +321,7 @@ check_id(struct lun_text id, struct lun_err *err)
 }
 
 enum lun_code
-lun_model_store_load(struct lun_model_store *store,
+lun_model_store_load(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, const struct lun_text *ids, size_t count,
     lun_model_fn *model, void *arg, struct lun_err *err)
 {
@@ -336,15 +334,16 @@ lun_model_store_load(struct lun_model_store *store,
 	}
 	if (count == 0)
 		return LUN_OK;
-	return store->ops->load(store, schema, ids, count, model, arg, err);
+	return store->ops->load(
+	    store, key, schema, ids, count, model, arg, err);
 }
 
 enum lun_code
-lun_model_store_query(struct lun_model_store *store,
+lun_model_store_query(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, const struct lun_query *query,
     lun_result_fn *result, void *arg, struct lun_err *err)
 {
-	return store->ops->query(store, schema, query, result, arg, err);
+	return store->ops->query(store, key, schema, query, result, arg, err);
 }
 
 static enum lun_code
@@ -378,26 +377,26 @@ lun_model_store_commit(struct lun_model_store *store,
 }
 
 enum lun_code
-lun_model_store_parked(struct lun_model_store *store, const char *projection,
+lun_model_store_parked(struct lun_model_store *store, struct lun_key key,
     struct lun_text model_id, int64_t after, size_t limit,
     lun_failed_event_fn *item, void *arg, struct lun_err *err)
 {
 	return store->ops->parked(
-	    store, projection, model_id, after, limit, item, arg, err);
+	    store, key, model_id, after, limit, item, arg, err);
 }
 
 enum lun_code
-lun_model_store_parked_ids(struct lun_model_store *store,
-    const char *projection, lun_text_fn *id, void *arg, struct lun_err *err)
+lun_model_store_parked_ids(struct lun_model_store *store, struct lun_key key,
+    lun_text_fn *id, void *arg, struct lun_err *err)
 {
-	return store->ops->parked_ids(store, projection, id, arg, err);
+	return store->ops->parked_ids(store, key, id, arg, err);
 }
 
 enum lun_code
-lun_model_store_skipped(struct lun_model_store *store, const char *projection,
+lun_model_store_skipped(struct lun_model_store *store, struct lun_key key,
     size_t limit, lun_failed_event_fn *item, void *arg, struct lun_err *err)
 {
-	return store->ops->skipped(store, projection, limit, item, arg, err);
+	return store->ops->skipped(store, key, limit, item, arg, err);
 }
 
 /* ---- administration ---------------------------------------------------- */
@@ -410,10 +409,10 @@ lun_model_store_request_post(struct lun_model_store *store,
 }
 
 enum lun_code
-lun_model_store_request_next(struct lun_model_store *store,
-    const char *projection, struct lun_request *request, struct lun_err *err)
+lun_model_store_request_next(struct lun_model_store *store, struct lun_key key,
+    struct lun_request *request, struct lun_err *err)
 {
-	return store->ops->request_next(store, projection, request, err);
+	return store->ops->request_next(store, key, request, err);
 }
 
 enum lun_code
@@ -438,10 +437,10 @@ lun_model_store_publish(struct lun_model_store *store,
 }
 
 enum lun_code
-lun_model_store_heartbeat(struct lun_model_store *store, const char *projection,
+lun_model_store_heartbeat(struct lun_model_store *store, struct lun_key key,
     struct lun_heartbeat *heartbeat, struct lun_err *err)
 {
-	return store->ops->heartbeat(store, projection, heartbeat, err);
+	return store->ops->heartbeat(store, key, heartbeat, err);
 }
 
 void

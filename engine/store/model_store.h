@@ -33,7 +33,24 @@
 #define LUN_SCRIPT_HASH_SIZE 33   /* 32 hexadecimal digits */
 #define LUN_OWNER_SIZE       128
 
-/* What the store knows of a projection. */
+/*
+ * What everything in a model store is kept by: one shard of one build of a
+ * projection. Builds are counted from 1, shards from 0.
+ */
+struct lun_key {
+	const char *projection; /* borrowed */
+	int64_t build;
+	int shard;
+};
+
+/* Until versions are built, a projection has one build, of one shard. */
+static inline struct lun_key
+lun_only_key(const char *projection)
+{
+	return (struct lun_key){projection, 1, 0};
+}
+
+/* What the store knows of a shard of a build. */
 struct lun_checkpoint {
 	int version; /* of the projection that the models belong to */
 	struct lun_position position;
@@ -76,6 +93,7 @@ struct lun_new_error {
 
 /* Everything that one commit changes. */
 struct lun_write_set {
+	struct lun_key key;
 	const struct lun_schema *schema;
 	const struct lun_model_write *models; /* each id at most once */
 	size_t model_count;
@@ -106,6 +124,8 @@ struct lun_guard {
 struct lun_request {
 	int64_t number;
 	char projection[LUN_NAME_MAX + 1];
+	int64_t build;
+	int shard;
 	enum lun_request_kind kind;
 	char argument[LUN_MODEL_ID_MAX + 1]; /* "" for none */
 };
@@ -113,6 +133,8 @@ struct lun_request {
 /* What a running engine publishes about a projection. */
 struct lun_heartbeat {
 	char projection[LUN_NAME_MAX + 1];
+	int64_t build;
+	int shard;
 	char owner[LUN_OWNER_SIZE]; /* who runs it: host, process */
 	char state[24];
 	char waiting_for[128]; /* "" or what it waits for, in words */
@@ -169,14 +191,14 @@ struct lun_model_store_ops {
 	 * not exist yet. time_to_live_ms matters to stores with leases only.
 	 */
 	enum lun_code (*acquire)(struct lun_model_store *store,
-	    const char *projection, const char *owner, int64_t time_to_live_ms,
+	    struct lun_key key, const char *owner, int64_t time_to_live_ms,
 	    int64_t *fence, char holder[LUN_OWNER_SIZE], struct lun_err *err);
 	/* From any connection. LUN_CONFLICT if the fence is another's now. */
 	enum lun_code (*renew)(struct lun_model_store *store,
-	    const char *projection, int64_t fence, int64_t time_to_live_ms,
+	    struct lun_key key, int64_t fence, int64_t time_to_live_ms,
 	    struct lun_err *err);
-	void (*release)(struct lun_model_store *store, const char *projection,
-	    int64_t fence);
+	void (*release)(
+	    struct lun_model_store *store, struct lun_key key, int64_t fence);
 
 	/*
 	 * Make the projection exist: table <projection>__v<version>, view
@@ -188,7 +210,7 @@ struct lun_model_store_ops {
 	 * the version (same version, other schema; name the first difference).
 	 */
 	enum lun_code (*define)(struct lun_model_store *store,
-	    const struct lun_schema *schema, int64_t fence,
+	    struct lun_key key, const struct lun_schema *schema, int64_t fence,
 	    struct lun_err *err);
 	/*
 	 * In one transaction drop the projection's tables of any version, its
@@ -196,8 +218,8 @@ struct lun_model_store_ops {
 	 * paused.
 	 */
 	enum lun_code (*reset)(struct lun_model_store *store,
-	    const struct lun_schema *schema, struct lun_guard guard,
-	    struct lun_err *err);
+	    struct lun_key key, const struct lun_schema *schema,
+	    struct lun_guard guard, struct lun_err *err);
 	/*
 	 * Make the declared indexes that are missing, once the projection has
 	 * caught up: beside its commits, from any thread, beside another call.
@@ -206,35 +228,35 @@ struct lun_model_store_ops {
 	 * Without this method define has made them.
 	 */
 	enum lun_code (*index)(struct lun_model_store *store,
-	    const struct lun_schema *schema, const atomic_bool *stop,
-	    struct lun_err *err);
+	    struct lun_key key, const struct lun_schema *schema,
+	    const atomic_bool *stop, struct lun_err *err);
 	/* Forget everything about it. */
-	enum lun_code (*drop)(struct lun_model_store *store,
-	    const char *projection, struct lun_guard guard,
-	    struct lun_err *err);
+	enum lun_code (*drop)(struct lun_model_store *store, struct lun_key key,
+	    struct lun_guard guard, struct lun_err *err);
 
 	/* LUN_NOTFOUND for a projection that was never defined. */
 	enum lun_code (*checkpoint)(struct lun_model_store *store,
-	    const char *projection, struct lun_checkpoint *checkpoint,
+	    struct lun_key key, struct lun_checkpoint *checkpoint,
 	    struct lun_err *err);
 	enum lun_code (*set_position)(struct lun_model_store *store,
-	    const char *projection, struct lun_position position,
+	    struct lun_key key, struct lun_position position,
 	    struct lun_text source_state, struct lun_guard guard,
 	    struct lun_err *err);
 	enum lun_code (*set_paused)(struct lun_model_store *store,
-	    const char *projection, bool paused, struct lun_guard guard,
+	    struct lun_key key, bool paused, struct lun_guard guard,
 	    struct lun_err *err);
 	/* Names of all projections, in order. */
 	enum lun_code (*list)(struct lun_model_store *store, lun_name_fn *name,
 	    void *arg, struct lun_err *err);
 
 	/* Calls back for each of the ids that has a model, in any order. */
-	enum lun_code (*load)(struct lun_model_store *store,
+	enum lun_code (*load)(struct lun_model_store *store, struct lun_key key,
 	    const struct lun_schema *schema, const struct lun_text *ids,
 	    size_t count, lun_model_fn *model, void *arg, struct lun_err *err);
 	enum lun_code (*query)(struct lun_model_store *store,
-	    const struct lun_schema *schema, const struct lun_query *query,
-	    lun_result_fn *result, void *arg, struct lun_err *err);
+	    struct lun_key key, const struct lun_schema *schema,
+	    const struct lun_query *query, lun_result_fn *result, void *arg,
+	    struct lun_err *err);
 
 	/*
 	 * Write all of it and the checkpoint, or nothing. LUN_CONFLICT if the
@@ -247,16 +269,16 @@ struct lun_model_store_ops {
 
 	/* Parked events by number, above after; absent id: of all models. */
 	enum lun_code (*parked)(struct lun_model_store *store,
-	    const char *projection, struct lun_text model_id, int64_t after,
+	    struct lun_key key, struct lun_text model_id, int64_t after,
 	    size_t limit, lun_failed_event_fn *item, void *arg,
 	    struct lun_err *err);
 	/* The model ids that have parked events, each once. */
 	enum lun_code (*parked_ids)(struct lun_model_store *store,
-	    const char *projection, lun_text_fn *id, void *arg,
+	    struct lun_key key, lun_text_fn *id, void *arg,
 	    struct lun_err *err);
 	/* The latest skipped events, latest first. */
 	enum lun_code (*skipped)(struct lun_model_store *store,
-	    const char *projection, size_t limit, lun_failed_event_fn *item,
+	    struct lun_key key, size_t limit, lun_failed_event_fn *item,
 	    void *arg, struct lun_err *err);
 
 	/* Leave a request for the owner. */
@@ -265,7 +287,7 @@ struct lun_model_store_ops {
 	    struct lun_err *err);
 	/* The oldest waiting one for a projection. LUN_NOTFOUND. */
 	enum lun_code (*request_next)(struct lun_model_store *store,
-	    const char *projection, struct lun_request *request,
+	    struct lun_key key, struct lun_request *request,
 	    struct lun_err *err);
 	/* Answer it; outcome LUN_OK or a failure with its message. */
 	enum lun_code (*request_finish)(struct lun_model_store *store,
@@ -284,7 +306,7 @@ struct lun_model_store_ops {
 	    struct lun_err *err);
 	/* LUN_NOTFOUND. */
 	enum lun_code (*heartbeat)(struct lun_model_store *store,
-	    const char *projection, struct lun_heartbeat *heartbeat,
+	    struct lun_key key, struct lun_heartbeat *heartbeat,
 	    struct lun_err *err);
 
 	/*
@@ -330,61 +352,62 @@ enum lun_code lun_model_store_connect_beside(struct lun_model_store *store,
     struct lun_model_store **out, struct lun_err *err) LUN_MUSTCHECK;
 void lun_model_store_close(struct lun_model_store *store);
 enum lun_code lun_model_store_acquire(struct lun_model_store *store,
-    const char *projection, const char *owner, int64_t time_to_live_ms,
+    struct lun_key key, const char *owner, int64_t time_to_live_ms,
     int64_t *fence, char holder[LUN_OWNER_SIZE],
     struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_model_store_renew(struct lun_model_store *store,
-    const char *projection, int64_t fence, int64_t time_to_live_ms,
+    struct lun_key key, int64_t fence, int64_t time_to_live_ms,
     struct lun_err *err) LUN_MUSTCHECK;
 void lun_model_store_release(
-    struct lun_model_store *store, const char *projection, int64_t fence);
+    struct lun_model_store *store, struct lun_key key, int64_t fence);
 enum lun_code lun_model_store_define(struct lun_model_store *store,
-    const struct lun_schema *schema, int64_t fence,
+    struct lun_key key, const struct lun_schema *schema, int64_t fence,
     struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_model_store_reset(struct lun_model_store *store,
-    const struct lun_schema *schema, struct lun_guard guard,
+    struct lun_key key, const struct lun_schema *schema, struct lun_guard guard,
     struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_model_store_index(struct lun_model_store *store,
-    const struct lun_schema *schema, const atomic_bool *stop,
-    struct lun_err *err) LUN_MUSTCHECK;
+    struct lun_key key, const struct lun_schema *schema,
+    const atomic_bool *stop, struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_model_store_drop(struct lun_model_store *store,
-    const char *projection, struct lun_guard guard,
+    struct lun_key key, struct lun_guard guard,
     struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_model_store_checkpoint(struct lun_model_store *store,
-    const char *projection, struct lun_checkpoint *checkpoint,
+    struct lun_key key, struct lun_checkpoint *checkpoint,
     struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_model_store_set_position(struct lun_model_store *store,
-    const char *projection, struct lun_position position,
+    struct lun_key key, struct lun_position position,
     struct lun_text source_state, struct lun_guard guard,
     struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_model_store_set_paused(struct lun_model_store *store,
-    const char *projection, bool paused, struct lun_guard guard,
+    struct lun_key key, bool paused, struct lun_guard guard,
     struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_model_store_list(struct lun_model_store *store,
     lun_name_fn *name, void *arg, struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_model_store_load(struct lun_model_store *store,
-    const struct lun_schema *schema, const struct lun_text *ids, size_t count,
-    lun_model_fn *model, void *arg, struct lun_err *err) LUN_MUSTCHECK;
+    struct lun_key key, const struct lun_schema *schema,
+    const struct lun_text *ids, size_t count, lun_model_fn *model, void *arg,
+    struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_model_store_query(struct lun_model_store *store,
-    const struct lun_schema *schema, const struct lun_query *query,
-    lun_result_fn *result, void *arg, struct lun_err *err) LUN_MUSTCHECK;
+    struct lun_key key, const struct lun_schema *schema,
+    const struct lun_query *query, lun_result_fn *result, void *arg,
+    struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_model_store_commit(struct lun_model_store *store,
     const struct lun_write_set *write_set, struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_model_store_parked(struct lun_model_store *store,
-    const char *projection, struct lun_text model_id, int64_t after,
-    size_t limit, lun_failed_event_fn *item, void *arg,
-    struct lun_err *err) LUN_MUSTCHECK;
+    struct lun_key key, struct lun_text model_id, int64_t after, size_t limit,
+    lun_failed_event_fn *item, void *arg, struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_model_store_parked_ids(struct lun_model_store *store,
-    const char *projection, lun_text_fn *id, void *arg,
+    struct lun_key key, lun_text_fn *id, void *arg,
     struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_model_store_skipped(struct lun_model_store *store,
-    const char *projection, size_t limit, lun_failed_event_fn *item, void *arg,
+    struct lun_key key, size_t limit, lun_failed_event_fn *item, void *arg,
     struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_model_store_request_post(struct lun_model_store *store,
     const struct lun_request *request, int64_t *number,
     struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_model_store_request_next(struct lun_model_store *store,
-    const char *projection, struct lun_request *request,
+    struct lun_key key, struct lun_request *request,
     struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_model_store_request_finish(struct lun_model_store *store,
     int64_t number, enum lun_code outcome, const char *message,
@@ -395,7 +418,7 @@ enum lun_code lun_model_store_publish(struct lun_model_store *store,
     const struct lun_heartbeat *heartbeats, size_t count,
     struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_model_store_heartbeat(struct lun_model_store *store,
-    const char *projection, struct lun_heartbeat *heartbeat,
+    struct lun_key key, struct lun_heartbeat *heartbeat,
     struct lun_err *err) LUN_MUSTCHECK;
 void lun_model_store_tend(struct lun_model_store *store);
 

@@ -171,7 +171,7 @@ add_row(void *arg, const struct lun_value *values, size_t count,
 }
 
 enum lun_code
-lun_rows_write_query(struct lun_model_store *store,
+lun_rows_write_query(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, const struct lun_query *query,
     struct lun_buffer *out, struct lun_err *err)
 {
@@ -179,8 +179,8 @@ lun_rows_write_query(struct lun_model_store *store,
 	enum lun_code code;
 
 	lun_buffer_add_byte(out, '[');
-	code =
-	    lun_model_store_query(store, schema, query, add_row, &listing, err);
+	code = lun_model_store_query(
+	    store, key, schema, query, add_row, &listing, err);
 	if (code != LUN_OK)
 		return code;
 	lun_buffer_add_byte(out, ']');

@@ -9,6 +9,7 @@
 #include "data/row.h"
 #include "data/schema.h"
 #include "query/query.h"
+#include "store/model_store.h"
 
 /* One value; timestamps as text, booleans as true and false. */
 void lun_rows_write_value(
@@ -27,9 +28,9 @@ void lun_rows_write_model(struct lun_buffer *out,
  * Run a parsed query and append its rows as a JSON array of objects. On
  * failure out holds an unfinished array.
  */
-struct lun_model_store;
 enum lun_code lun_rows_write_query(struct lun_model_store *store,
-    const struct lun_schema *schema, const struct lun_query *query,
-    struct lun_buffer *out, struct lun_err *err) LUN_MUSTCHECK;
+    struct lun_key key, const struct lun_schema *schema,
+    const struct lun_query *query, struct lun_buffer *out,
+    struct lun_err *err) LUN_MUSTCHECK;
 
 #endif

@@ -34,14 +34,18 @@ static const char *const kinds[] = {"pause", "resume", "rebuild", "retry",
 static int
 store_request_post(lua_State *L)
 {
+	struct lun_key key = check_key(L, 2);
 	struct lun_request request = {
-	    .kind = (enum lun_request_kind)luaL_checkoption(L, 3, NULL, kinds)};
+	    .kind = (enum lun_request_kind)luaL_checkoption(L, 3, NULL, kinds),
+	    .build = key.build,
+	    .shard = key.shard,
+	};
 	struct lun_err err;
 	int64_t number;
 	enum lun_code code;
 
-	copy_string(request.projection, sizeof request.projection,
-	    luaL_checkstring(L, 2));
+	copy_string(
+	    request.projection, sizeof request.projection, key.projection);
 	copy_string(request.argument, sizeof request.argument,
 	    luaL_optstring(L, 4, ""));
 	code = lun_model_store_request_post(
@@ -59,7 +63,7 @@ store_request_next(lua_State *L)
 	struct lun_request request;
 	struct lun_err err;
 	enum lun_code code = lun_model_store_request_next(
-	    check_store(L, 1), luaL_checkstring(L, 2), &request, &err);
+	    check_store(L, 1), check_key(L, 2), &request, &err);
 
 	if (code != LUN_OK)
 		return push_failure(L, code, &err);
@@ -101,7 +105,11 @@ store_request_result(lua_State *L)
 static struct lun_heartbeat
 to_heartbeat(lua_State *L, int index)
 {
-	struct lun_heartbeat h = {.at = field_integer(L, index, "at")};
+	struct lun_heartbeat h = {
+	    .build = key_part(L, index, "build", 1),
+	    .shard = (int)key_part(L, index, "shard", 0),
+	    .at = field_integer(L, index, "at"),
+	};
 
 	copy_string(h.projection, sizeof h.projection,
 	    field_string(L, index, "projection", ""));
@@ -145,7 +153,7 @@ store_heartbeat(lua_State *L)
 	struct lun_heartbeat h;
 	struct lun_err err;
 	enum lun_code code = lun_model_store_heartbeat(
-	    check_store(L, 1), luaL_checkstring(L, 2), &h, &err);
+	    check_store(L, 1), check_key(L, 2), &h, &err);
 
 	if (code != LUN_OK)
 		return push_failure(L, code, &err);
@@ -219,7 +227,8 @@ store_busy_writer(lua_State *L)
 	enum lun_code code;
 
 	w = lua_newuserdatauv(L, sizeof *w, 1);
-	*w = (struct writer){.set = {.schema = check_schema(L, 2),
+	*w = (struct writer){.set = {.key = check_key(L, 2),
+				 .schema = check_schema(L, 2),
 				 .identity = "a log",
 				 .script_hash = "abc",
 				 .expected_revision = guard.expected_revision,

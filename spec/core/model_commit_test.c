@@ -253,7 +253,7 @@ static int
 store_parked(lua_State *L)
 {
 	struct lun_model_store *store = check_store(L, 1);
-	const char *projection = luaL_checkstring(L, 2);
+	struct lun_key key = check_key(L, 2);
 	struct lun_text id = optional_text(L, 3);
 	lua_Integer after = luaL_optinteger(L, 4, 0);
 	size_t limit = (size_t)luaL_optinteger(L, 5, 1000);
@@ -262,7 +262,7 @@ store_parked(lua_State *L)
 
 	lua_newtable(L);
 	code = lun_model_store_parked(
-	    store, projection, id, after, limit, append_item, L, &err);
+	    store, key, id, after, limit, append_item, L, &err);
 	return code == LUN_OK ? 1 : push_failure(L, code, &err);
 }
 
@@ -279,13 +279,12 @@ static int
 store_parked_ids(lua_State *L)
 {
 	struct lun_model_store *store = check_store(L, 1);
-	const char *projection = luaL_checkstring(L, 2);
+	struct lun_key key = check_key(L, 2);
 	struct lun_err err;
 	enum lun_code code;
 
 	lua_newtable(L);
-	code =
-	    lun_model_store_parked_ids(store, projection, append_text, L, &err);
+	code = lun_model_store_parked_ids(store, key, append_text, L, &err);
 	return code == LUN_OK ? 1 : push_failure(L, code, &err);
 }
 
@@ -294,14 +293,13 @@ static int
 store_skipped(lua_State *L)
 {
 	struct lun_model_store *store = check_store(L, 1);
-	const char *projection = luaL_checkstring(L, 2);
+	struct lun_key key = check_key(L, 2);
 	size_t limit = (size_t)luaL_optinteger(L, 3, 10000);
 	struct lun_err err;
 	enum lun_code code;
 
 	lua_newtable(L);
-	code = lun_model_store_skipped(
-	    store, projection, limit, append_item, L, &err);
+	code = lun_model_store_skipped(store, key, limit, append_item, L, &err);
 	return code == LUN_OK ? 1 : push_failure(L, code, &err);
 }
 

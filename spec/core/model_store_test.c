@@ -173,7 +173,7 @@ store_acquire(lua_State *L)
 	struct lun_err err;
 	int64_t fence;
 	enum lun_code code = lun_model_store_acquire(check_store(L, 1),
-	    luaL_checkstring(L, 2), luaL_checkstring(L, 3),
+	    check_key(L, 2), luaL_checkstring(L, 3),
 	    luaL_optinteger(L, 4, 10000), &fence, holder, &err);
 
 	if (code != LUN_OK) {
@@ -190,7 +190,7 @@ store_renew(lua_State *L)
 {
 	struct lun_err err;
 	enum lun_code code =
-	    lun_model_store_renew(check_store(L, 1), luaL_checkstring(L, 2),
+	    lun_model_store_renew(check_store(L, 1), check_key(L, 2),
 		luaL_checkinteger(L, 3), luaL_optinteger(L, 4, 10000), &err);
 
 	return push_done(L, code, &err);
@@ -200,7 +200,7 @@ static int
 store_release(lua_State *L)
 {
 	lun_model_store_release(
-	    check_store(L, 1), luaL_checkstring(L, 2), luaL_checkinteger(L, 3));
+	    check_store(L, 1), check_key(L, 2), luaL_checkinteger(L, 3));
 	return 0;
 }
 
@@ -212,7 +212,7 @@ store_define(lua_State *L)
 {
 	struct lun_err err;
 	enum lun_code code = lun_model_store_define(check_store(L, 1),
-	    check_schema(L, 2), luaL_checkinteger(L, 3), &err);
+	    check_key(L, 2), check_schema(L, 2), luaL_checkinteger(L, 3), &err);
 
 	return push_done(L, code, &err);
 }
@@ -222,8 +222,8 @@ static int
 store_reset(lua_State *L)
 {
 	struct lun_err err;
-	enum lun_code code = lun_model_store_reset(
-	    check_store(L, 1), check_schema(L, 2), check_guard(L, 3), &err);
+	enum lun_code code = lun_model_store_reset(check_store(L, 1),
+	    check_key(L, 2), check_schema(L, 2), check_guard(L, 3), &err);
 
 	return push_done(L, code, &err);
 }
@@ -234,7 +234,7 @@ store_drop(lua_State *L)
 {
 	struct lun_err err;
 	enum lun_code code = lun_model_store_drop(
-	    check_store(L, 1), luaL_checkstring(L, 2), check_guard(L, 3), &err);
+	    check_store(L, 1), check_key(L, 2), check_guard(L, 3), &err);
 
 	return push_done(L, code, &err);
 }
@@ -248,8 +248,8 @@ store_index(lua_State *L)
 	enum lun_code code;
 
 	atomic_init(&stop, false);
-	code = lun_model_store_index(
-	    check_store(L, 1), check_schema(L, 2), &stop, &err);
+	code = lun_model_store_index(check_store(L, 1), check_key(L, 2),
+	    check_schema(L, 2), &stop, &err);
 	return push_done(L, code, &err);
 }
 
@@ -283,7 +283,7 @@ store_checkpoint(lua_State *L)
 	struct lun_checkpoint checkpoint;
 	struct lun_err err;
 	enum lun_code code = lun_model_store_checkpoint(
-	    check_store(L, 1), luaL_checkstring(L, 2), &checkpoint, &err);
+	    check_store(L, 1), check_key(L, 2), &checkpoint, &err);
 
 	if (code != LUN_OK)
 		return push_failure(L, code, &err);
@@ -298,7 +298,7 @@ store_set_position(lua_State *L)
 {
 	struct lun_err err;
 	enum lun_code code = lun_model_store_set_position(check_store(L, 1),
-	    luaL_checkstring(L, 2), check_position(L, 3), optional_text(L, 4),
+	    check_key(L, 2), check_position(L, 3), optional_text(L, 4),
 	    check_guard(L, 5), &err);
 
 	return push_done(L, code, &err);
@@ -310,8 +310,7 @@ store_set_paused(lua_State *L)
 {
 	struct lun_err err;
 	enum lun_code code = lun_model_store_set_paused(check_store(L, 1),
-	    luaL_checkstring(L, 2), lua_toboolean(L, 3), check_guard(L, 4),
-	    &err);
+	    check_key(L, 2), lua_toboolean(L, 3), check_guard(L, 4), &err);
 
 	return push_done(L, code, &err);
 }
@@ -382,8 +381,8 @@ store_load(lua_State *L)
 		lua_pop(L, 1);
 	}
 	lua_newtable(L);
-	code = lun_model_store_load(
-	    store, r.schema, ids, count, receive_model, &r, &err);
+	code = lun_model_store_load(store, check_key(L, 2), r.schema, ids,
+	    count, receive_model, &r, &err);
 	return code == LUN_OK ? 1 : push_failure(L, code, &err);
 }
 
@@ -424,7 +423,7 @@ store_query(lua_State *L)
 		return push_failure(L, code, &err);
 	lua_newtable(L);
 	code = lun_model_store_query(
-	    store, wanted, query, receive_values, L, &err);
+	    store, check_key(L, 2), wanted, query, receive_values, L, &err);
 	lun_query_free(query);
 	return code == LUN_OK ? 1 : push_failure(L, code, &err);
 }

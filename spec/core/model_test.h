@@ -88,10 +88,52 @@ push_position(lua_State *L, struct lun_position position)
 	lua_pushstring(L, hex);
 }
 
-static inline const struct lun_schema *
+/*
+ * What a call is about: a projection's name or a schema, which stand for the
+ * first shard of the first build, or {name or schema, build =, shard =}.
+ */
+static inline struct lun_schema *
 check_schema(lua_State *L, int index)
 {
-	return *(struct lun_schema **)luaL_checkudata(L, index, SCHEMA);
+	struct lun_schema **box;
+
+	if (!lua_istable(L, index))
+		return *(struct lun_schema **)luaL_checkudata(L, index, SCHEMA);
+	lua_rawgeti(L, index, 1);
+	box = luaL_checkudata(L, -1, SCHEMA);
+	lua_pop(L, 1); /* the table keeps it */
+	return *box;
+}
+
+static inline lua_Integer
+key_part(lua_State *L, int index, const char *name, lua_Integer absent)
+{
+	lua_Integer part;
+
+	lua_getfield(L, index, name);
+	part = luaL_optinteger(L, -1, absent);
+	lua_pop(L, 1);
+	return part;
+}
+
+static inline struct lun_key
+check_key(lua_State *L, int index)
+{
+	struct lun_key key;
+
+	if (lua_isstring(L, index))
+		return lun_only_key(lua_tostring(L, index));
+	if (!lua_istable(L, index))
+		return lun_only_key(check_schema(L, index)->projection);
+	lua_rawgeti(L, index, 1);
+	if (lua_isstring(L, -1))
+		key.projection = lua_tostring(L, -1);
+	else
+		key.projection = check_schema(L, index)->projection;
+	lua_pop(L, 1);
+	key.build = key_part(L, index, "build", 1);
+	key.shard = (int)key_part(L, index, "shard", 0);
+	return key;
 }
 
 static inline struct lun_model_store *

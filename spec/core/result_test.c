@@ -129,15 +129,16 @@ struct canned_store {
 };
 
 static enum lun_code
-canned_query(struct lun_model_store *store, const struct lun_schema *schema,
-    const struct lun_query *query, lun_result_fn *result, void *arg,
-    struct lun_err *err)
+canned_query(struct lun_model_store *store, struct lun_key key,
+    const struct lun_schema *schema, const struct lun_query *query,
+    lun_result_fn *result, void *arg, struct lun_err *err)
 {
 	struct canned_store *canned = (struct canned_store *)store;
 	struct lun_value values[VALUES_MAX];
 	lua_State *L = canned->L;
 	enum lun_code code = LUN_OK;
 
+	(void)key;
 	(void)schema;
 	(void)query;
 	if (canned->rows == 0)
@@ -185,8 +186,8 @@ result_query(lua_State *L)
 	lua_settop(L, 3);
 	query.select_count = read_columns(L, 2, columns);
 	store.rows = lua_istable(L, 3) ? 3 : 0;
-	if (lun_rows_write_query(&store.base, &schema, &query, &out, &err) ==
-	    LUN_OK)
+	if (lun_rows_write_query(&store.base, lun_only_key("p"), &schema,
+		&query, &out, &err) == LUN_OK)
 		return push_out(L, &out);
 	lun_buffer_free(&out);
 	luaL_pushfail(L);

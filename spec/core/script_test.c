@@ -114,14 +114,17 @@ open_store(lua_State *L, struct host *host, lua_Integer cache)
 	need(L, lun_model_store_open("memory:", &options, &host->store, &err),
 	    &err);
 	need(L,
-	    lun_model_store_acquire(host->store, schema->projection, "spec",
-		60000, &host->fence, holder, &err),
-	    &err);
-	need(L, lun_model_store_define(host->store, schema, host->fence, &err),
+	    lun_model_store_acquire(host->store,
+		lun_only_key(schema->projection), "spec", 60000, &host->fence,
+		holder, &err),
 	    &err);
 	need(L,
-	    lun_model_store_checkpoint(
-		host->store, schema->projection, &checkpoint, &err),
+	    lun_model_store_define(host->store,
+		lun_only_key(schema->projection), schema, host->fence, &err),
+	    &err);
+	need(L,
+	    lun_model_store_checkpoint(host->store,
+		lun_only_key(schema->projection), &checkpoint, &err),
 	    &err);
 	host->revision = checkpoint.revision;
 	lun_checkpoint_free(&checkpoint);
@@ -359,6 +362,7 @@ load_models(struct host *host, struct lun_err *err)
 
 	if (code == LUN_OK && count > 0)
 		code = lun_model_store_load(host->store,
+		    lun_only_key(lun_script_schema(host->script)->projection),
 		    lun_script_schema(host->script), ids, count, keep_loaded,
 		    host->uow, err);
 	lun_uow_missing_done(host->uow);
@@ -518,8 +522,9 @@ script_get(lua_State *L)
 	enum lun_code code;
 
 	id.bytes = luaL_checklstring(L, 2, &id.length);
-	code = lun_model_store_load(
-	    host->store, schema, &id, 1, append_model, args, &err);
+	code =
+	    lun_model_store_load(host->store, lun_only_key(schema->projection),
+		schema, &id, 1, append_model, args, &err);
 	if (json.length == 0)
 		lua_pushnil(L);
 	else
@@ -547,8 +552,9 @@ script_query(lua_State *L)
 		lua_rawgeti(L, 2, (lua_Integer)i + 1);
 		terms[i].bytes = luaL_checklstring(L, -1, &terms[i].length);
 	}
-	code = lun_script_query(
-	    host->script, host->store, terms, count, 100, 1000, &json, &err);
+	code = lun_script_query(host->script, host->store,
+	    lun_only_key(lun_script_schema(host->script)->projection), terms,
+	    count, 100, 1000, &json, &err);
 	if (code == LUN_OK) {
 		lua_pushlstring(L, json.bytes, json.length);
 		lun_buffer_free(&json);

@@ -146,100 +146,101 @@ faulty_connect_beside(struct lun_model_store *store,
 /* ---- ownership --------------------------------------------------------- */
 
 static enum lun_code
-faulty_acquire(struct lun_model_store *store, const char *projection,
+faulty_acquire(struct lun_model_store *store, struct lun_key key,
     const char *owner, int64_t time_to_live_ms, int64_t *fence,
     char holder[LUN_OWNER_SIZE], struct lun_err *err)
 {
 	if (strikes(store, "acquire"))
 		return report(store, "acquire", err);
-	return lun_model_store_acquire(inner_of(store), projection, owner,
-	    time_to_live_ms, fence, holder, err);
+	return lun_model_store_acquire(
+	    inner_of(store), key, owner, time_to_live_ms, fence, holder, err);
 }
 
 static enum lun_code
-faulty_renew(struct lun_model_store *store, const char *projection,
-    int64_t fence, int64_t time_to_live_ms, struct lun_err *err)
+faulty_renew(struct lun_model_store *store, struct lun_key key, int64_t fence,
+    int64_t time_to_live_ms, struct lun_err *err)
 {
 	if (strikes(store, "renew"))
 		return report(store, "renew", err);
 	return lun_model_store_renew(
-	    inner_of(store), projection, fence, time_to_live_ms, err);
+	    inner_of(store), key, fence, time_to_live_ms, err);
 }
 
 static void
-faulty_release(
-    struct lun_model_store *store, const char *projection, int64_t fence)
+faulty_release(struct lun_model_store *store, struct lun_key key, int64_t fence)
 {
-	lun_model_store_release(inner_of(store), projection, fence);
+	lun_model_store_release(inner_of(store), key, fence);
 }
 
 /* ---- projections ------------------------------------------------------- */
 
 static enum lun_code
-faulty_define(struct lun_model_store *store, const struct lun_schema *schema,
-    int64_t fence, struct lun_err *err)
+faulty_define(struct lun_model_store *store, struct lun_key key,
+    const struct lun_schema *schema, int64_t fence, struct lun_err *err)
 {
 	if (strikes(store, "define"))
 		return report(store, "define", err);
-	return lun_model_store_define(inner_of(store), schema, fence, err);
+	return lun_model_store_define(inner_of(store), key, schema, fence, err);
 }
 
 static enum lun_code
-faulty_reset(struct lun_model_store *store, const struct lun_schema *schema,
-    struct lun_guard guard, struct lun_err *err)
+faulty_reset(struct lun_model_store *store, struct lun_key key,
+    const struct lun_schema *schema, struct lun_guard guard,
+    struct lun_err *err)
 {
 	if (strikes(store, "reset"))
 		return report(store, "reset", err);
-	return lun_model_store_reset(inner_of(store), schema, guard, err);
+	return lun_model_store_reset(inner_of(store), key, schema, guard, err);
 }
 
 static enum lun_code
-faulty_index(struct lun_model_store *store, const struct lun_schema *schema,
-    const atomic_bool *stop, struct lun_err *err)
+faulty_index(struct lun_model_store *store, struct lun_key key,
+    const struct lun_schema *schema, const atomic_bool *stop,
+    struct lun_err *err)
 {
 	if (strikes(store, "index"))
 		return report(store, "index", err);
-	return lun_model_store_index(inner_of(store), schema, stop, err);
+	return lun_model_store_index(inner_of(store), key, schema, stop, err);
 }
 
 static enum lun_code
-faulty_drop(struct lun_model_store *store, const char *projection,
+faulty_drop(struct lun_model_store *store, struct lun_key key,
     struct lun_guard guard, struct lun_err *err)
 {
 	if (strikes(store, "drop"))
 		return report(store, "drop", err);
-	return lun_model_store_drop(inner_of(store), projection, guard, err);
+	return lun_model_store_drop(inner_of(store), key, guard, err);
 }
 
 static enum lun_code
-faulty_checkpoint(struct lun_model_store *store, const char *projection,
+faulty_checkpoint(struct lun_model_store *store, struct lun_key key,
     struct lun_checkpoint *checkpoint, struct lun_err *err)
 {
 	if (strikes(store, "checkpoint"))
 		return report(store, "checkpoint", err);
 	return lun_model_store_checkpoint(
-	    inner_of(store), projection, checkpoint, err);
+	    inner_of(store), key, checkpoint, err);
 }
 
 static enum lun_code
-faulty_set_position(struct lun_model_store *store, const char *projection,
+faulty_set_position(struct lun_model_store *store, struct lun_key key,
     struct lun_position position, struct lun_text source_state,
     struct lun_guard guard, struct lun_err *err)
 {
 	if (strikes(store, "set_position"))
 		return report(store, "set_position", err);
 	return lun_model_store_set_position(
-	    inner_of(store), projection, position, source_state, guard, err);
+	    inner_of(store), key, position, source_state, guard, err);
 }
 
 static enum lun_code
-faulty_set_paused(struct lun_model_store *store, const char *projection,
+faulty_set_paused(struct lun_model_store *store, struct lun_key key,
     bool paused, struct lun_guard guard, struct lun_err *err)
 {
 	if (strikes(store, "set_paused"))
 		return report(store, "set_paused", err);
 	return lun_model_store_set_paused(
-	    inner_of(store), projection, paused, guard, err);
+	    inner_of(store), key, paused, guard, err);
 }
 
 static enum lun_code
@@ -254,25 +255,25 @@ faulty_list(struct lun_model_store *store, lun_name_fn *name, void *arg,
 /* ---- models ------------------------------------------------------------ */
 
 static enum lun_code
-faulty_load(struct lun_model_store *store, const struct lun_schema *schema,
-    const struct lun_text *ids, size_t count, lun_model_fn *model, void *arg,
-    struct lun_err *err)
+faulty_load(struct lun_model_store *store, struct lun_key key,
+    const struct lun_schema *schema, const struct lun_text *ids, size_t count,
+    lun_model_fn *model, void *arg, struct lun_err *err)
 {
 	if (strikes(store, "load"))
 		return report(store, "load", err);
 	return lun_model_store_load(
-	    inner_of(store), schema, ids, count, model, arg, err);
+	    inner_of(store), key, schema, ids, count, model, arg, err);
 }
 
 static enum lun_code
-faulty_query(struct lun_model_store *store, const struct lun_schema *schema,
-    const struct lun_query *query, lun_result_fn *result, void *arg,
-    struct lun_err *err)
+faulty_query(struct lun_model_store *store, struct lun_key key,
+    const struct lun_schema *schema, const struct lun_query *query,
+    lun_result_fn *result, void *arg, struct lun_err *err)
 {
 	if (strikes(store, "query"))
 		return report(store, "query", err);
 	return lun_model_store_query(
-	    inner_of(store), schema, query, result, arg, err);
+	    inner_of(store), key, schema, query, result, arg, err);
 }
 
 /* The one whose answer may get lost. */
@@ -292,34 +293,33 @@ faulty_commit(struct lun_model_store *store, const struct lun_write_set *set,
 }
 
 static enum lun_code
-faulty_parked(struct lun_model_store *store, const char *projection,
+faulty_parked(struct lun_model_store *store, struct lun_key key,
     struct lun_text model_id, int64_t after, size_t limit,
     lun_failed_event_fn *item, void *arg, struct lun_err *err)
 {
 	if (strikes(store, "parked"))
 		return report(store, "parked", err);
-	return lun_model_store_parked(inner_of(store), projection, model_id,
-	    after, limit, item, arg, err);
+	return lun_model_store_parked(
+	    inner_of(store), key, model_id, after, limit, item, arg, err);
 }
 
 static enum lun_code
-faulty_parked_ids(struct lun_model_store *store, const char *projection,
+faulty_parked_ids(struct lun_model_store *store, struct lun_key key,
     lun_text_fn *id, void *arg, struct lun_err *err)
 {
 	if (strikes(store, "parked_ids"))
 		return report(store, "parked_ids", err);
-	return lun_model_store_parked_ids(
-	    inner_of(store), projection, id, arg, err);
+	return lun_model_store_parked_ids(inner_of(store), key, id, arg, err);
 }
 
 static enum lun_code
-faulty_skipped(struct lun_model_store *store, const char *projection,
-    size_t limit, lun_failed_event_fn *item, void *arg, struct lun_err *err)
+faulty_skipped(struct lun_model_store *store, struct lun_key key, size_t limit,
+    lun_failed_event_fn *item, void *arg, struct lun_err *err)
 {
 	if (strikes(store, "skipped"))
 		return report(store, "skipped", err);
 	return lun_model_store_skipped(
-	    inner_of(store), projection, limit, item, arg, err);
+	    inner_of(store), key, limit, item, arg, err);
 }
 
 /* ---- administration ---------------------------------------------------- */
@@ -335,13 +335,12 @@ faulty_request_post(struct lun_model_store *store,
 }
 
 static enum lun_code
-faulty_request_next(struct lun_model_store *store, const char *projection,
+faulty_request_next(struct lun_model_store *store, struct lun_key key,
     struct lun_request *request, struct lun_err *err)
 {
 	if (strikes(store, "request_next"))
 		return report(store, "request_next", err);
-	return lun_model_store_request_next(
-	    inner_of(store), projection, request, err);
+	return lun_model_store_request_next(inner_of(store), key, request, err);
 }
 
 static enum lun_code
@@ -374,13 +373,12 @@ faulty_publish(struct lun_model_store *store,
 }
 
 static enum lun_code
-faulty_heartbeat(struct lun_model_store *store, const char *projection,
+faulty_heartbeat(struct lun_model_store *store, struct lun_key key,
     struct lun_heartbeat *heartbeat, struct lun_err *err)
 {
 	if (strikes(store, "heartbeat"))
 		return report(store, "heartbeat", err);
-	return lun_model_store_heartbeat(
-	    inner_of(store), projection, heartbeat, err);
+	return lun_model_store_heartbeat(inner_of(store), key, heartbeat, err);
 }
 
 static void

@@ -194,12 +194,12 @@ lun_memory_guard(struct memory_place *place, const char *name,
 /* ---- ownership --------------------------------------------------------- */
 
 static enum lun_code
-memory_acquire(struct lun_model_store *store, const char *projection,
+memory_acquire(struct lun_model_store *store, struct lun_key key,
     const char *owner, int64_t time_to_live_ms, int64_t *fence,
     char holder[LUN_OWNER_SIZE], struct lun_err *err)
 {
 	struct memory_place *place = lun_memory_lock(store);
-	struct memory_projection *p = lun_memory_add(place, projection);
+	struct memory_projection *p = lun_memory_add(place, key.projection);
 	enum lun_code code = LUN_OK;
 
 	(void)time_to_live_ms;
@@ -208,7 +208,7 @@ memory_acquire(struct lun_model_store *store, const char *projection,
 	} else if (p->owner != NULL && p->owner != models_of(store)) {
 		snprintf(holder, LUN_OWNER_SIZE, "%s", p->holder);
 		code = lun_fail(err, LUN_HELD, "projection \"%s\" is run by %s",
-		    projection, p->holder);
+		    key.projection, p->holder);
 	} else {
 		p->owner = models_of(store);
 		snprintf(p->holder, sizeof p->holder, "%s", owner);
@@ -220,19 +220,19 @@ memory_acquire(struct lun_model_store *store, const char *projection,
 
 static bool
 owns(struct memory_place *place, struct lun_model_store *store,
-    const char *projection, int64_t fence, struct memory_projection **out)
+    struct lun_key key, int64_t fence, struct memory_projection **out)
 {
-	*out = find_any(place, projection);
+	*out = find_any(place, key.projection);
 	return *out != NULL && (*out)->owner == models_of(store) &&
 	       (*out)->checkpoint.fence == fence;
 }
 
 static enum lun_code
-memory_renew(struct lun_model_store *store, const char *projection,
-    int64_t fence, int64_t time_to_live_ms, struct lun_err *err)
+memory_renew(struct lun_model_store *store, struct lun_key key, int64_t fence,
+    int64_t time_to_live_ms, struct lun_err *err)
 {
 	struct memory_place *place = lun_memory_lock(store);
-	struct memory_projection *p = find_any(place, projection);
+	struct memory_projection *p = find_any(place, key.projection);
 	bool current = p != NULL && p->checkpoint.fence == fence;
 
 	(void)time_to_live_ms;
@@ -240,17 +240,16 @@ memory_renew(struct lun_model_store *store, const char *projection,
 	if (current)
 		return LUN_OK;
 	return lun_fail(err, LUN_CONFLICT,
-	    "projection \"%s\" has another owner by now", projection);
+	    "projection \"%s\" has another owner by now", key.projection);
 }
 
 static void
-memory_release(
-    struct lun_model_store *store, const char *projection, int64_t fence)
+memory_release(struct lun_model_store *store, struct lun_key key, int64_t fence)
 {
 	struct memory_place *place = lun_memory_lock(store);
 	struct memory_projection *p;
 
-	if (owns(place, store, projection, fence, &p))
+	if (owns(place, store, key, fence, &p))
 		p->owner = NULL;
 	lun_memory_unlock(place);
 }
@@ -288,9 +287,10 @@ start(struct memory_projection *p, const struct lun_schema *schema,
 }
 
 static enum lun_code
-memory_define(struct lun_model_store *store, const struct lun_schema *schema,
-    int64_t fence, struct lun_err *err)
+memory_define(struct lun_model_store *store, struct lun_key key,
+    const struct lun_schema *schema, int64_t fence, struct lun_err *err)
 {
+	(void)key;
 	struct memory_place *place = lun_memory_lock(store);
 	struct memory_projection *p = lun_memory_add(place, schema->projection);
 	enum lun_code code;
@@ -312,9 +312,11 @@ memory_define(struct lun_model_store *store, const struct lun_schema *schema,
 
 /* A projection that is not there has revision 0. */
 static enum lun_code
-memory_reset(struct lun_model_store *store, const struct lun_schema *schema,
-    struct lun_guard guard, struct lun_err *err)
+memory_reset(struct lun_model_store *store, struct lun_key key,
+    const struct lun_schema *schema, struct lun_guard guard,
+    struct lun_err *err)
 {
+	(void)key;
 	struct memory_place *place = lun_memory_lock(store);
 	struct memory_projection *p = lun_memory_add(place, schema->projection);
 	enum lun_code code;
@@ -331,14 +333,14 @@ memory_reset(struct lun_model_store *store, const struct lun_schema *schema,
 }
 
 static enum lun_code
-memory_drop(struct lun_model_store *store, const char *projection,
+memory_drop(struct lun_model_store *store, struct lun_key key,
     struct lun_guard guard, struct lun_err *err)
 {
 	struct memory_place *place = lun_memory_lock(store);
 	struct memory_projection *p;
 	enum lun_code code;
 
-	code = lun_memory_guard(place, projection, guard, &p, err);
+	code = lun_memory_guard(place, key.projection, guard, &p, err);
 	if (code == LUN_OK) {
 		forget(p);
 		p->has_heartbeat = false;
@@ -350,12 +352,12 @@ memory_drop(struct lun_model_store *store, const char *projection,
 /* ---- the checkpoint ---------------------------------------------------- */
 
 static enum lun_code
-memory_checkpoint(struct lun_model_store *store, const char *projection,
+memory_checkpoint(struct lun_model_store *store, struct lun_key key,
     struct lun_checkpoint *checkpoint, struct lun_err *err)
 {
 	struct memory_place *place = lun_memory_lock(store);
 	struct memory_projection *p;
-	enum lun_code code = lun_memory_find(place, projection, &p, err);
+	enum lun_code code = lun_memory_find(place, key.projection, &p, err);
 
 	if (code == LUN_OK) {
 		struct lun_checkpoint copy = p->checkpoint;
@@ -380,7 +382,7 @@ memory_checkpoint(struct lun_model_store *store, const char *projection,
 }
 
 static enum lun_code
-memory_set_position(struct lun_model_store *store, const char *projection,
+memory_set_position(struct lun_model_store *store, struct lun_key key,
     struct lun_position position, struct lun_text source_state,
     struct lun_guard guard, struct lun_err *err)
 {
@@ -389,7 +391,7 @@ memory_set_position(struct lun_model_store *store, const char *projection,
 	struct memory_projection *p;
 	enum lun_code code;
 
-	code = lun_memory_guard(place, projection, guard, &p, err);
+	code = lun_memory_guard(place, key.projection, guard, &p, err);
 	lun_buffer_add_text(&state, source_state);
 	if (code == LUN_OK && state.failed)
 		code = lun_fail(err, LUN_NOMEM, "memory: out of memory");
@@ -406,14 +408,14 @@ memory_set_position(struct lun_model_store *store, const char *projection,
 }
 
 static enum lun_code
-memory_set_paused(struct lun_model_store *store, const char *projection,
+memory_set_paused(struct lun_model_store *store, struct lun_key key,
     bool paused, struct lun_guard guard, struct lun_err *err)
 {
 	struct memory_place *place = lun_memory_lock(store);
 	struct memory_projection *p;
 	enum lun_code code;
 
-	code = lun_memory_guard(place, projection, guard, &p, err);
+	code = lun_memory_guard(place, key.projection, guard, &p, err);
 	if (code == LUN_OK) {
 		p->checkpoint.paused = paused;
 		p->checkpoint.revision++;

@@ -98,7 +98,7 @@ enum lun_code lun_memory_guard(struct memory_place *place, const char *name,
 
 /* models_commit.c */
 void lun_memory_clear(struct memory_projection *projection);
-enum lun_code lun_memory_load(struct lun_model_store *store,
+enum lun_code lun_memory_load(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, const struct lun_text *ids, size_t count,
     lun_model_fn *model, void *arg, struct lun_err *err);
 enum lun_code lun_memory_commit(struct lun_model_store *store,
@@ -106,22 +106,23 @@ enum lun_code lun_memory_commit(struct lun_model_store *store,
 
 /* models_query.c */
 enum lun_code lun_memory_query(struct lun_model_store *store,
-    const struct lun_schema *schema, const struct lun_query *query,
-    lun_result_fn *result, void *arg, struct lun_err *err);
+    struct lun_key key, const struct lun_schema *schema,
+    const struct lun_query *query, lun_result_fn *result, void *arg,
+    struct lun_err *err);
 
 /* models_admin.c */
 enum lun_code lun_memory_parked(struct lun_model_store *store,
-    const char *projection, struct lun_text model_id, int64_t after,
-    size_t limit, lun_failed_event_fn *item, void *arg, struct lun_err *err);
+    struct lun_key key, struct lun_text model_id, int64_t after, size_t limit,
+    lun_failed_event_fn *item, void *arg, struct lun_err *err);
 enum lun_code lun_memory_parked_ids(struct lun_model_store *store,
-    const char *projection, lun_text_fn *id, void *arg, struct lun_err *err);
+    struct lun_key key, lun_text_fn *id, void *arg, struct lun_err *err);
 enum lun_code lun_memory_skipped(struct lun_model_store *store,
-    const char *projection, size_t limit, lun_failed_event_fn *item, void *arg,
+    struct lun_key key, size_t limit, lun_failed_event_fn *item, void *arg,
     struct lun_err *err);
 enum lun_code lun_memory_request_post(struct lun_model_store *store,
     const struct lun_request *request, int64_t *number, struct lun_err *err);
 enum lun_code lun_memory_request_next(struct lun_model_store *store,
-    const char *projection, struct lun_request *request, struct lun_err *err);
+    struct lun_key key, struct lun_request *request, struct lun_err *err);
 enum lun_code lun_memory_request_finish(struct lun_model_store *store,
     int64_t number, enum lun_code outcome, const char *message,
     struct lun_err *err);
@@ -130,7 +131,6 @@ enum lun_code lun_memory_request_result(struct lun_model_store *store,
 enum lun_code lun_memory_publish(struct lun_model_store *store,
     const struct lun_heartbeat *heartbeats, size_t count, struct lun_err *err);
 enum lun_code lun_memory_heartbeat(struct lun_model_store *store,
-    const char *projection, struct lun_heartbeat *heartbeat,
-    struct lun_err *err);
+    struct lun_key key, struct lun_heartbeat *heartbeat, struct lun_err *err);
 
 #endif

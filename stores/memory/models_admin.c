@@ -9,13 +9,13 @@
 /* ---- events set aside -------------------------------------------------- */
 
 enum lun_code
-lun_memory_parked(struct lun_model_store *store, const char *projection,
+lun_memory_parked(struct lun_model_store *store, struct lun_key key,
     struct lun_text model_id, int64_t after, size_t limit,
     lun_failed_event_fn *item, void *arg, struct lun_err *err)
 {
 	struct memory_place *place = lun_memory_lock(store);
 	struct memory_projection *p;
-	enum lun_code code = lun_memory_find(place, projection, &p, err);
+	enum lun_code code = lun_memory_find(place, key.projection, &p, err);
 	size_t count = code == LUN_OK ? p->parked.count : 0;
 
 	for (size_t i = 0; code == LUN_OK && limit > 0 && i < count; i++) {
@@ -54,12 +54,12 @@ each_id_once(struct lun_text *ids, size_t count, lun_text_fn *id, void *arg,
 }
 
 enum lun_code
-lun_memory_parked_ids(struct lun_model_store *store, const char *projection,
+lun_memory_parked_ids(struct lun_model_store *store, struct lun_key key,
     lun_text_fn *id, void *arg, struct lun_err *err)
 {
 	struct memory_place *place = lun_memory_lock(store);
 	struct memory_projection *p;
-	enum lun_code code = lun_memory_find(place, projection, &p, err);
+	enum lun_code code = lun_memory_find(place, key.projection, &p, err);
 	size_t count = code == LUN_OK ? p->parked.count : 0;
 	struct lun_text *ids = NULL;
 
@@ -80,12 +80,12 @@ lun_memory_parked_ids(struct lun_model_store *store, const char *projection,
 }
 
 enum lun_code
-lun_memory_skipped(struct lun_model_store *store, const char *projection,
+lun_memory_skipped(struct lun_model_store *store, struct lun_key key,
     size_t limit, lun_failed_event_fn *item, void *arg, struct lun_err *err)
 {
 	struct memory_place *place = lun_memory_lock(store);
 	struct memory_projection *p;
-	enum lun_code code = lun_memory_find(place, projection, &p, err);
+	enum lun_code code = lun_memory_find(place, key.projection, &p, err);
 	size_t count = code == LUN_OK ? p->skipped.count : 0;
 
 	for (; code == LUN_OK && limit > 0 && count > 0; limit--)
@@ -141,14 +141,14 @@ lun_memory_request_post(struct lun_model_store *store,
 }
 
 enum lun_code
-lun_memory_request_next(struct lun_model_store *store, const char *projection,
+lun_memory_request_next(struct lun_model_store *store, struct lun_key key,
     struct lun_request *request, struct lun_err *err)
 {
 	struct memory_place *place = lun_memory_lock(store);
 	struct memory_request *r = place->requests;
 
-	while (r != NULL &&
-	       (r->finished || strcmp(r->request.projection, projection) != 0))
+	while (r != NULL && (r->finished || strcmp(r->request.projection,
+						key.projection) != 0))
 		r = r->next;
 	if (r != NULL)
 		*request = r->request;
@@ -156,7 +156,7 @@ lun_memory_request_next(struct lun_model_store *store, const char *projection,
 	if (r != NULL)
 		return LUN_OK;
 	return lun_fail(err, LUN_NOTFOUND,
-	    "no request waits for projection \"%s\"", projection);
+	    "no request waits for projection \"%s\"", key.projection);
 }
 
 enum lun_code
@@ -223,14 +223,14 @@ lun_memory_publish(struct lun_model_store *store,
 }
 
 enum lun_code
-lun_memory_heartbeat(struct lun_model_store *store, const char *projection,
+lun_memory_heartbeat(struct lun_model_store *store, struct lun_key key,
     struct lun_heartbeat *heartbeat, struct lun_err *err)
 {
 	struct memory_place *place = lun_memory_lock(store);
 	struct memory_projection *p = place->projections;
 
 	while (p != NULL &&
-	       (!p->has_heartbeat || strcmp(p->name, projection) != 0))
+	       (!p->has_heartbeat || strcmp(p->name, key.projection) != 0))
 		p = p->next;
 	if (p != NULL)
 		*heartbeat = p->heartbeat;
@@ -238,5 +238,5 @@ lun_memory_heartbeat(struct lun_model_store *store, const char *projection,
 	if (p != NULL)
 		return LUN_OK;
 	return lun_fail(err, LUN_NOTFOUND, "projection \"%s\" has no heartbeat",
-	    projection);
+	    key.projection);
 }

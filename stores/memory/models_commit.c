@@ -133,10 +133,11 @@ merge_writes(const struct memory_rows *old, const struct lun_write_set *set,
 }
 
 enum lun_code
-lun_memory_load(struct lun_model_store *store, const struct lun_schema *schema,
-    const struct lun_text *ids, size_t count, lun_model_fn *model, void *arg,
-    struct lun_err *err)
+lun_memory_load(struct lun_model_store *store, struct lun_key key,
+    const struct lun_schema *schema, const struct lun_text *ids, size_t count,
+    lun_model_fn *model, void *arg, struct lun_err *err)
 {
+	(void)key;
 	struct memory_place *place = lun_memory_lock(store);
 	struct memory_projection *p;
 	enum lun_code code;

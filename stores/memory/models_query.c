@@ -356,10 +356,11 @@ search(struct search *s, const struct memory_rows *rows, lun_result_fn *result,
 }
 
 enum lun_code
-lun_memory_query(struct lun_model_store *store, const struct lun_schema *schema,
-    const struct lun_query *query, lun_result_fn *result, void *arg,
-    struct lun_err *err)
+lun_memory_query(struct lun_model_store *store, struct lun_key key,
+    const struct lun_schema *schema, const struct lun_query *query,
+    lun_result_fn *result, void *arg, struct lun_err *err)
 {
+	(void)key;
 	struct memory_place *place = lun_memory_lock(store);
 	struct search s = {.schema = schema, .query = query};
 	struct memory_projection *p;

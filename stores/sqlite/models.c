@@ -124,12 +124,13 @@ take_fence(struct sqlite_models *m, struct lun_ownership *ownership,
 }
 
 static enum lun_code
-sqlite_acquire(struct lun_model_store *store, const char *projection,
+sqlite_acquire(struct lun_model_store *store, struct lun_key key,
     const char *owner, int64_t time_to_live_ms, int64_t *fence,
     char holder[LUN_OWNER_SIZE], struct lun_err *err)
 {
 	struct sqlite_models *m = sqlite_models_of(store);
-	struct lun_ownership *mine = *lun_ownership_find(&m->owned, projection);
+	struct lun_ownership *mine =
+	    *lun_ownership_find(&m->owned, key.projection);
 	const char *database = sqlite3_db_filename(m->c.db, "main");
 	bool is_new = mine == NULL;
 	enum lun_code code = LUN_OK;
@@ -137,7 +138,7 @@ sqlite_acquire(struct lun_model_store *store, const char *projection,
 	(void)time_to_live_ms;
 	if (is_new)
 		code = lun_ownership_lock(
-		    database, projection, owner, &mine, holder, err);
+		    database, key.projection, owner, &mine, holder, err);
 	if (code != LUN_OK)
 		return code;
 	code = take_fence(m, mine, owner, err);
@@ -153,8 +154,8 @@ sqlite_acquire(struct lun_model_store *store, const char *projection,
 }
 
 static enum lun_code
-sqlite_renew(struct lun_model_store *store, const char *projection,
-    int64_t fence, int64_t time_to_live_ms, struct lun_err *err)
+sqlite_renew(struct lun_model_store *store, struct lun_key key, int64_t fence,
+    int64_t time_to_live_ms, struct lun_err *err)
 {
 	struct sqlite_models *m = sqlite_models_of(store);
 	struct lun_guard stored;
@@ -162,19 +163,18 @@ sqlite_renew(struct lun_model_store *store, const char *projection,
 	bool defined;
 
 	(void)time_to_live_ms;
-	code = lun_sqlite_read_guard(m, projection, &stored, &defined, err);
+	code = lun_sqlite_read_guard(m, key.projection, &stored, &defined, err);
 	if (code != LUN_OK)
 		return code;
 	return lun_model_store_check_fence(
-	    projection, fence, stored.fence, err);
+	    key.projection, fence, stored.fence, err);
 }
 
 static void
-sqlite_release(
-    struct lun_model_store *store, const char *projection, int64_t fence)
+sqlite_release(struct lun_model_store *store, struct lun_key key, int64_t fence)
 {
 	struct lun_ownership **link =
-	    lun_ownership_find(&sqlite_models_of(store)->owned, projection);
+	    lun_ownership_find(&sqlite_models_of(store)->owned, key.projection);
 	struct lun_ownership *mine = *link;
 
 	if (mine == NULL || mine->fence != fence)
@@ -228,7 +228,7 @@ read_checkpoint(struct sqlite_models *m, sqlite3_stmt *q,
 }
 
 static enum lun_code
-sqlite_checkpoint(struct lun_model_store *store, const char *projection,
+sqlite_checkpoint(struct lun_model_store *store, struct lun_key key,
     struct lun_checkpoint *checkpoint, struct lun_err *err)
 {
 	struct sqlite_models *m = sqlite_models_of(store);
@@ -246,11 +246,12 @@ sqlite_checkpoint(struct lun_model_store *store, const char *projection,
 	    &q, err);
 	if (code != LUN_OK)
 		return code;
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(projection));
+	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(key.projection));
 	code = lun_sqlite_step(&m->c, q, err);
 	if (code == LUN_NOTFOUND)
 		code = lun_fail(err, LUN_NOTFOUND,
-		    "projection \"%s\" is not in the model store", projection);
+		    "projection \"%s\" is not in the model store",
+		    key.projection);
 	else if (code == LUN_OK)
 		code = read_checkpoint(m, q, &read, err);
 	lun_sqlite_done(q);
@@ -284,7 +285,7 @@ update_position(struct sqlite_models *m, const char *projection,
 }
 
 static enum lun_code
-sqlite_set_position(struct lun_model_store *store, const char *projection,
+sqlite_set_position(struct lun_model_store *store, struct lun_key key,
     struct lun_position position, struct lun_text source_state,
     struct lun_guard guard, struct lun_err *err)
 {
@@ -293,10 +294,10 @@ sqlite_set_position(struct lun_model_store *store, const char *projection,
 
 	if (code != LUN_OK)
 		return code;
-	code = lun_sqlite_check_guard(m, projection, guard, err);
+	code = lun_sqlite_check_guard(m, key.projection, guard, err);
 	if (code == LUN_OK)
-		code =
-		    update_position(m, projection, position, source_state, err);
+		code = update_position(
+		    m, key.projection, position, source_state, err);
 	return lun_sqlite_end(m, code, err);
 }
 
@@ -321,7 +322,7 @@ update_paused(struct sqlite_models *m, const char *projection, bool paused,
 }
 
 static enum lun_code
-sqlite_set_paused(struct lun_model_store *store, const char *projection,
+sqlite_set_paused(struct lun_model_store *store, struct lun_key key,
     bool paused, struct lun_guard guard, struct lun_err *err)
 {
 	struct sqlite_models *m = sqlite_models_of(store);
@@ -329,9 +330,9 @@ sqlite_set_paused(struct lun_model_store *store, const char *projection,
 
 	if (code != LUN_OK)
 		return code;
-	code = lun_sqlite_check_guard(m, projection, guard, err);
+	code = lun_sqlite_check_guard(m, key.projection, guard, err);
 	if (code == LUN_OK)
-		code = update_paused(m, projection, paused, err);
+		code = update_paused(m, key.projection, paused, err);
 	return lun_sqlite_end(m, code, err);
 }
 

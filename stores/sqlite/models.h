@@ -92,12 +92,13 @@ void lun_sqlite_copy_column(
 enum lun_code lun_sqlite_make_tables(
     struct sqlite_models *m, struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_sqlite_define(struct lun_model_store *store,
-    const struct lun_schema *schema, int64_t fence, struct lun_err *err);
-enum lun_code lun_sqlite_reset(struct lun_model_store *store,
-    const struct lun_schema *schema, struct lun_guard guard,
+    struct lun_key key, const struct lun_schema *schema, int64_t fence,
     struct lun_err *err);
-enum lun_code lun_sqlite_drop(struct lun_model_store *store,
-    const char *projection, struct lun_guard guard, struct lun_err *err);
+enum lun_code lun_sqlite_reset(struct lun_model_store *store,
+    struct lun_key key, const struct lun_schema *schema, struct lun_guard guard,
+    struct lun_err *err);
+enum lun_code lun_sqlite_drop(struct lun_model_store *store, struct lun_key key,
+    struct lun_guard guard, struct lun_err *err);
 
 /* models_rows.c */
 /*
@@ -107,7 +108,7 @@ enum lun_code lun_sqlite_drop(struct lun_model_store *store,
 enum lun_code lun_sqlite_read_value(sqlite3_stmt *q, int column,
     const struct lun_schema *schema, int field, struct lun_value *value,
     struct lun_err *err) LUN_MUSTCHECK;
-enum lun_code lun_sqlite_load(struct lun_model_store *store,
+enum lun_code lun_sqlite_load(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, const struct lun_text *ids, size_t count,
     lun_model_fn *model, void *arg, struct lun_err *err);
 enum lun_code lun_sqlite_write_models(struct sqlite_models *m,
@@ -117,26 +118,27 @@ enum lun_code lun_sqlite_write_models(struct sqlite_models *m,
 enum lun_code lun_sqlite_add_functions(
     struct sqlite_models *m, struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_sqlite_query(struct lun_model_store *store,
-    const struct lun_schema *schema, const struct lun_query *query,
-    lun_result_fn *result, void *arg, struct lun_err *err);
+    struct lun_key key, const struct lun_schema *schema,
+    const struct lun_query *query, lun_result_fn *result, void *arg,
+    struct lun_err *err);
 
 /* models_aside.c */
 enum lun_code lun_sqlite_write_failed_events(struct sqlite_models *m,
     const struct lun_write_set *set, struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_sqlite_parked(struct lun_model_store *store,
-    const char *projection, struct lun_text model_id, int64_t after,
-    size_t limit, lun_failed_event_fn *item, void *arg, struct lun_err *err);
+    struct lun_key key, struct lun_text model_id, int64_t after, size_t limit,
+    lun_failed_event_fn *item, void *arg, struct lun_err *err);
 enum lun_code lun_sqlite_parked_ids(struct lun_model_store *store,
-    const char *projection, lun_text_fn *id, void *arg, struct lun_err *err);
+    struct lun_key key, lun_text_fn *id, void *arg, struct lun_err *err);
 enum lun_code lun_sqlite_skipped(struct lun_model_store *store,
-    const char *projection, size_t limit, lun_failed_event_fn *item, void *arg,
+    struct lun_key key, size_t limit, lun_failed_event_fn *item, void *arg,
     struct lun_err *err);
 
 /* models_admin.c */
 enum lun_code lun_sqlite_request_post(struct lun_model_store *store,
     const struct lun_request *request, int64_t *number, struct lun_err *err);
 enum lun_code lun_sqlite_request_next(struct lun_model_store *store,
-    const char *projection, struct lun_request *request, struct lun_err *err);
+    struct lun_key key, struct lun_request *request, struct lun_err *err);
 enum lun_code lun_sqlite_request_finish(struct lun_model_store *store,
     int64_t number, enum lun_code outcome, const char *message,
     struct lun_err *err);
@@ -145,7 +147,6 @@ enum lun_code lun_sqlite_request_result(struct lun_model_store *store,
 enum lun_code lun_sqlite_publish(struct lun_model_store *store,
     const struct lun_heartbeat *heartbeats, size_t count, struct lun_err *err);
 enum lun_code lun_sqlite_heartbeat(struct lun_model_store *store,
-    const char *projection, struct lun_heartbeat *heartbeat,
-    struct lun_err *err);
+    struct lun_key key, struct lun_heartbeat *heartbeat, struct lun_err *err);
 
 #endif

@@ -425,9 +425,10 @@ define(struct sqlite_models *m, const struct lun_schema *schema, int64_t fence,
 }
 
 enum lun_code
-lun_sqlite_define(struct lun_model_store *store,
+lun_sqlite_define(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, int64_t fence, struct lun_err *err)
 {
+	(void)key;
 	struct sqlite_models *m = sqlite_models_of(store);
 	enum lun_code code = lun_sqlite_begin(&m->c, err);
 
@@ -457,9 +458,11 @@ reset(struct sqlite_models *m, const struct lun_schema *schema,
 }
 
 enum lun_code
-lun_sqlite_reset(struct lun_model_store *store, const struct lun_schema *schema,
-    struct lun_guard guard, struct lun_err *err)
+lun_sqlite_reset(struct lun_model_store *store, struct lun_key key,
+    const struct lun_schema *schema, struct lun_guard guard,
+    struct lun_err *err)
 {
+	(void)key;
 	struct sqlite_models *m = sqlite_models_of(store);
 	enum lun_code code = lun_sqlite_begin(&m->c, err);
 
@@ -485,7 +488,7 @@ drop(struct sqlite_models *m, const char *projection, struct lun_guard guard,
 }
 
 enum lun_code
-lun_sqlite_drop(struct lun_model_store *store, const char *projection,
+lun_sqlite_drop(struct lun_model_store *store, struct lun_key key,
     struct lun_guard guard, struct lun_err *err)
 {
 	struct sqlite_models *m = sqlite_models_of(store);
@@ -493,5 +496,5 @@ lun_sqlite_drop(struct lun_model_store *store, const char *projection,
 
 	if (code != LUN_OK)
 		return code;
-	return lun_sqlite_end(m, drop(m, projection, guard, err), err);
+	return lun_sqlite_end(m, drop(m, key.projection, guard, err), err);
 }

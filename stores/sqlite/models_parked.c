@@ -204,12 +204,12 @@ limit_of(size_t limit)
 }
 
 enum lun_code
-lun_sqlite_parked(struct lun_model_store *store, const char *projection,
+lun_sqlite_parked(struct lun_model_store *store, struct lun_key key,
     struct lun_text model_id, int64_t after, size_t limit,
     lun_failed_event_fn *item, void *arg, struct lun_err *err)
 {
 	struct sqlite_models *m = sqlite_models_of(store);
-	enum lun_code code = lun_sqlite_check_defined(m, projection, err);
+	enum lun_code code = lun_sqlite_check_defined(m, key.projection, err);
 	sqlite3_stmt *q = NULL;
 
 	if (code != LUN_OK)
@@ -226,7 +226,7 @@ lun_sqlite_parked(struct lun_model_store *store, const char *projection,
 	    &q, err);
 	if (code != LUN_OK)
 		return code;
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(projection));
+	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(key.projection));
 	lun_sqlite_bind_integer(&m->c, q, 2, after);
 	lun_sqlite_bind_integer(&m->c, q, 3, limit_of(limit));
 	if (model_id.bytes != NULL)
@@ -237,11 +237,11 @@ lun_sqlite_parked(struct lun_model_store *store, const char *projection,
 }
 
 enum lun_code
-lun_sqlite_parked_ids(struct lun_model_store *store, const char *projection,
+lun_sqlite_parked_ids(struct lun_model_store *store, struct lun_key key,
     lun_text_fn *id, void *arg, struct lun_err *err)
 {
 	struct sqlite_models *m = sqlite_models_of(store);
-	enum lun_code code = lun_sqlite_check_defined(m, projection, err);
+	enum lun_code code = lun_sqlite_check_defined(m, key.projection, err);
 	sqlite3_stmt *q = NULL;
 
 	if (code != LUN_OK)
@@ -252,7 +252,7 @@ lun_sqlite_parked_ids(struct lun_model_store *store, const char *projection,
 	    &q, err);
 	if (code != LUN_OK)
 		return code;
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(projection));
+	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(key.projection));
 	while (lun_sqlite_next(m, q, &code, err))
 		code = id(arg, lun_sqlite_column_text(q, 0), err);
 	lun_sqlite_done(q);
@@ -260,11 +260,11 @@ lun_sqlite_parked_ids(struct lun_model_store *store, const char *projection,
 }
 
 enum lun_code
-lun_sqlite_skipped(struct lun_model_store *store, const char *projection,
+lun_sqlite_skipped(struct lun_model_store *store, struct lun_key key,
     size_t limit, lun_failed_event_fn *item, void *arg, struct lun_err *err)
 {
 	struct sqlite_models *m = sqlite_models_of(store);
-	enum lun_code code = lun_sqlite_check_defined(m, projection, err);
+	enum lun_code code = lun_sqlite_check_defined(m, key.projection, err);
 	sqlite3_stmt *q = NULL;
 
 	if (code != LUN_OK)
@@ -275,7 +275,7 @@ lun_sqlite_skipped(struct lun_model_store *store, const char *projection,
 	    &q, err);
 	if (code != LUN_OK)
 		return code;
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(projection));
+	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(key.projection));
 	lun_sqlite_bind_integer(&m->c, q, 2, limit_of(limit));
 	code = give_items(m, q, item, arg, err);
 	lun_sqlite_done(q);

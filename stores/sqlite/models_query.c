@@ -536,10 +536,11 @@ run_query(
 }
 
 enum lun_code
-lun_sqlite_query(struct lun_model_store *store, const struct lun_schema *schema,
-    const struct lun_query *query, lun_result_fn *result, void *arg,
-    struct lun_err *err)
+lun_sqlite_query(struct lun_model_store *store, struct lun_key key,
+    const struct lun_schema *schema, const struct lun_query *query,
+    lun_result_fn *result, void *arg, struct lun_err *err)
 {
+	(void)key;
 	struct run run = {
 	    .m = sqlite_models_of(store), .schema = schema, .query = query};
 	struct sql sql = {.schema = schema};

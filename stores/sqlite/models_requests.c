@@ -100,7 +100,7 @@ read_request(struct sqlite_models *m, sqlite3_stmt *q,
 }
 
 enum lun_code
-lun_sqlite_request_next(struct lun_model_store *store, const char *projection,
+lun_sqlite_request_next(struct lun_model_store *store, struct lun_key key,
     struct lun_request *request, struct lun_err *err)
 {
 	struct sqlite_models *m = sqlite_models_of(store);
@@ -109,19 +109,20 @@ lun_sqlite_request_next(struct lun_model_store *store, const char *projection,
 	enum lun_code code;
 
 	code = lun_sqlite_statement(m,
-	    "SELECT number, projection, kind, argument FROM lunette_requests"
+	    "SELECT number, projection, kind, argument FROM "
+	    "lunette_requests"
 	    " WHERE projection = ?1 AND finished_at IS NULL"
 	    " ORDER BY number LIMIT 1",
 	    &q, err);
 	if (code != LUN_OK)
 		return code;
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(projection));
+	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(key.projection));
 	code = lun_sqlite_step(&m->c, q, err);
 	if (code == LUN_OK)
 		code = read_request(m, q, &read, err);
 	else if (code == LUN_NOTFOUND)
 		code = lun_fail(err, LUN_NOTFOUND,
-		    "no request waits for projection \"%s\"", projection);
+		    "no request waits for projection \"%s\"", key.projection);
 	lun_sqlite_done(q);
 	if (code == LUN_OK)
 		*request = read;
@@ -317,7 +318,7 @@ read_heartbeat(sqlite3_stmt *q, struct lun_heartbeat *h)
 }
 
 enum lun_code
-lun_sqlite_heartbeat(struct lun_model_store *store, const char *projection,
+lun_sqlite_heartbeat(struct lun_model_store *store, struct lun_key key,
     struct lun_heartbeat *heartbeat, struct lun_err *err)
 {
 	struct sqlite_models *m = sqlite_models_of(store);
@@ -331,13 +332,13 @@ lun_sqlite_heartbeat(struct lun_model_store *store, const char *projection,
 	    &q, err);
 	if (code != LUN_OK)
 		return code;
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(projection));
+	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(key.projection));
 	code = lun_sqlite_step(&m->c, q, err);
 	if (code == LUN_OK)
 		read_heartbeat(q, heartbeat);
 	else if (code == LUN_NOTFOUND)
 		code = lun_fail(err, LUN_NOTFOUND,
-		    "projection \"%s\" has no heartbeat", projection);
+		    "projection \"%s\" has no heartbeat", key.projection);
 	lun_sqlite_done(q);
 	return code;
 }

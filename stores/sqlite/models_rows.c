@@ -206,10 +206,11 @@ load_in_snapshot(const struct load *load, sqlite3_stmt *q, struct lun_err *err)
 
 /* Sorted, neighbours in the tree are read one after the other. */
 enum lun_code
-lun_sqlite_load(struct lun_model_store *store, const struct lun_schema *schema,
-    const struct lun_text *ids, size_t count, lun_model_fn *model, void *arg,
-    struct lun_err *err)
+lun_sqlite_load(struct lun_model_store *store, struct lun_key key,
+    const struct lun_schema *schema, const struct lun_text *ids, size_t count,
+    lun_model_fn *model, void *arg, struct lun_err *err)
 {
+	(void)key;
 	struct sqlite_models *m = sqlite_models_of(store);
 	struct lun_text *sorted = malloc(count * sizeof *sorted);
 	struct load load = {m, schema, sorted, count, model, arg};

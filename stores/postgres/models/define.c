@@ -303,9 +303,10 @@ transact_define(struct pg_models *m, const struct lun_schema *schema,
 }
 
 enum lun_code
-lun_pg_define(struct lun_model_store *store, const struct lun_schema *schema,
-    int64_t fence, struct lun_err *err)
+lun_pg_define(struct lun_model_store *store, struct lun_key key,
+    const struct lun_schema *schema, int64_t fence, struct lun_err *err)
 {
+	(void)key;
 	struct pg_models *m = lun_pg_models_enter(store);
 
 	return lun_pg_models_leave(m, transact_define(m, schema, fence, err));
@@ -332,9 +333,11 @@ reset(struct pg_models *m, const struct lun_schema *schema,
 }
 
 enum lun_code
-lun_pg_reset(struct lun_model_store *store, const struct lun_schema *schema,
-    struct lun_guard guard, struct lun_err *err)
+lun_pg_reset(struct lun_model_store *store, struct lun_key key,
+    const struct lun_schema *schema, struct lun_guard guard,
+    struct lun_err *err)
 {
+	(void)key;
 	struct pg_models *m = lun_pg_models_enter(store);
 	enum lun_code code;
 
@@ -366,16 +369,16 @@ drop(struct pg_models *m, const char *projection, struct lun_guard guard,
 }
 
 enum lun_code
-lun_pg_drop(struct lun_model_store *store, const char *projection,
+lun_pg_drop(struct lun_model_store *store, struct lun_key key,
     struct lun_guard guard, struct lun_err *err)
 {
 	struct pg_models *m = lun_pg_models_enter(store);
 	enum lun_code code;
 
-	lun_pg_end_indexing(m, projection);
-	code = lun_pg_models_begin(m, projection, err);
+	lun_pg_end_indexing(m, key.projection);
+	code = lun_pg_models_begin(m, key.projection, err);
 	if (code == LUN_OK)
-		code =
-		    lun_pg_models_end(m, drop(m, projection, guard, err), err);
+		code = lun_pg_models_end(
+		    m, drop(m, key.projection, guard, err), err);
 	return lun_pg_models_leave(m, code);
 }

@@ -246,9 +246,11 @@ make_index(struct pg_models *m, const struct lun_schema *schema, size_t number,
 }
 
 enum lun_code
-lun_pg_index(struct lun_model_store *store, const struct lun_schema *schema,
-    const atomic_bool *stop, struct lun_err *err)
+lun_pg_index(struct lun_model_store *store, struct lun_key key,
+    const struct lun_schema *schema, const atomic_bool *stop,
+    struct lun_err *err)
 {
+	(void)key;
 	struct lun_model_store *own;
 	struct pg_models *m;
 	enum lun_code code;

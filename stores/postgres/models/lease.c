@@ -138,14 +138,14 @@ acquire(struct pg_models *m, const char *projection, const char *owner,
 }
 
 enum lun_code
-lun_pg_acquire(struct lun_model_store *store, const char *projection,
+lun_pg_acquire(struct lun_model_store *store, struct lun_key key,
     const char *owner, int64_t time_to_live_ms, int64_t *fence,
     char holder[LUN_OWNER_SIZE], struct lun_err *err)
 {
 	struct pg_models *m = lun_pg_models_enter(store);
 
-	return lun_pg_models_leave(m,
-	    acquire(m, projection, owner, time_to_live_ms, fence, holder, err));
+	return lun_pg_models_leave(m, acquire(m, key.projection, owner,
+					  time_to_live_ms, fence, holder, err));
 }
 
 /* ---- keeping it, and handing it back ----------------------------------- */
@@ -193,22 +193,21 @@ renew(struct pg_models *m, const char *projection, int64_t fence,
 }
 
 enum lun_code
-lun_pg_renew(struct lun_model_store *store, const char *projection,
-    int64_t fence, int64_t time_to_live_ms, struct lun_err *err)
+lun_pg_renew(struct lun_model_store *store, struct lun_key key, int64_t fence,
+    int64_t time_to_live_ms, struct lun_err *err)
 {
 	struct pg_models *m = lun_pg_models_enter(store);
 
 	return lun_pg_models_leave(
-	    m, renew(m, projection, fence, time_to_live_ms, err));
+	    m, renew(m, key.projection, fence, time_to_live_ms, err));
 }
 
 void
-lun_pg_release(
-    struct lun_model_store *store, const char *projection, int64_t fence)
+lun_pg_release(struct lun_model_store *store, struct lun_key key, int64_t fence)
 {
 	struct pg_models *m = lun_pg_models_enter(store);
 
-	lun_pg_add_name(m, projection);
+	lun_pg_add_name(m, key.projection);
 	lun_pg_add_int8(&m->params, fence);
 	(void)lun_pg_models_leave(
 	    m, lun_pg_run(m,

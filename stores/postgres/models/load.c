@@ -221,10 +221,11 @@ load_all(struct load *load, const struct lun_text *ids, size_t count,
 }
 
 enum lun_code
-lun_pg_load(struct lun_model_store *store, const struct lun_schema *schema,
-    const struct lun_text *ids, size_t count, lun_model_fn *model, void *arg,
-    struct lun_err *err)
+lun_pg_load(struct lun_model_store *store, struct lun_key key,
+    const struct lun_schema *schema, const struct lun_text *ids, size_t count,
+    lun_model_fn *model, void *arg, struct lun_err *err)
 {
+	(void)key;
 	struct load load = {
 	    .m = lun_pg_models_enter(store),
 	    .schema = schema,

@@ -258,13 +258,13 @@ load_checkpoint(struct pg_models *m, const char *projection,
 }
 
 static enum lun_code
-postgres_checkpoint(struct lun_model_store *store, const char *projection,
+postgres_checkpoint(struct lun_model_store *store, struct lun_key key,
     struct lun_checkpoint *checkpoint, struct lun_err *err)
 {
 	struct pg_models *m = lun_pg_models_enter(store);
 
 	return lun_pg_models_leave(
-	    m, load_checkpoint(m, projection, checkpoint, err));
+	    m, load_checkpoint(m, key.projection, checkpoint, err));
 }
 
 /*
@@ -297,17 +297,17 @@ change_guarded(struct pg_models *m, const char *projection, const char *sql,
 }
 
 static enum lun_code
-postgres_set_position(struct lun_model_store *store, const char *projection,
+postgres_set_position(struct lun_model_store *store, struct lun_key key,
     struct lun_position position, struct lun_text source_state,
     struct lun_guard guard, struct lun_err *err)
 {
 	struct pg_models *m = lun_pg_models_enter(store);
 
-	lun_pg_add_name(m, projection);
+	lun_pg_add_name(m, key.projection);
 	lun_pg_add_position(m, position);
 	lun_pg_add_state(m, source_state);
 	return lun_pg_models_leave(
-	    m, change_guarded(m, projection,
+	    m, change_guarded(m, key.projection,
 		   "UPDATE @lunette_projections SET position = $2,"
 		   " source_state = $3, revision = revision + 1"
 		   " WHERE name = $1 AND revision = $4 AND fence = $5",
@@ -315,15 +315,15 @@ postgres_set_position(struct lun_model_store *store, const char *projection,
 }
 
 static enum lun_code
-postgres_set_paused(struct lun_model_store *store, const char *projection,
+postgres_set_paused(struct lun_model_store *store, struct lun_key key,
     bool paused, struct lun_guard guard, struct lun_err *err)
 {
 	struct pg_models *m = lun_pg_models_enter(store);
 
-	lun_pg_add_name(m, projection);
+	lun_pg_add_name(m, key.projection);
 	lun_pg_add_bool(&m->params, paused);
 	return lun_pg_models_leave(
-	    m, change_guarded(m, projection,
+	    m, change_guarded(m, key.projection,
 		   "UPDATE @lunette_projections SET paused = $2,"
 		   " revision = revision + 1"
 		   " WHERE name = $1 AND revision = $3 AND fence = $4",

@@ -131,12 +131,12 @@ void lun_pg_write_decimal(struct lun_buffer *out, double number);
 
 enum lun_code lun_pg_make_tables(
     struct pg_models *m, struct lun_err *err) LUN_MUSTCHECK;
-enum lun_code lun_pg_define(struct lun_model_store *store,
+enum lun_code lun_pg_define(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, int64_t fence, struct lun_err *err);
-enum lun_code lun_pg_reset(struct lun_model_store *store,
+enum lun_code lun_pg_reset(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, struct lun_guard guard,
     struct lun_err *err);
-enum lun_code lun_pg_drop(struct lun_model_store *store, const char *projection,
+enum lun_code lun_pg_drop(struct lun_model_store *store, struct lun_key key,
     struct lun_guard guard, struct lun_err *err);
 
 /* ---- models_index.c ---------------------------------------------------- */
@@ -145,7 +145,7 @@ enum lun_code lun_pg_drop(struct lun_model_store *store, const char *projection,
 
 void lun_pg_name_index(const struct lun_schema *schema, size_t number,
     char name[LUN_PG_INDEX_NAME_SIZE]);
-enum lun_code lun_pg_index(struct lun_model_store *store,
+enum lun_code lun_pg_index(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, const atomic_bool *stop,
     struct lun_err *err);
 /* Cancel what is being made, of any version. */
@@ -153,14 +153,13 @@ void lun_pg_end_indexing(struct pg_models *m, const char *projection);
 
 /* ---- models_lease.c ---------------------------------------------------- */
 
-enum lun_code lun_pg_acquire(struct lun_model_store *store,
-    const char *projection, const char *owner, int64_t time_to_live_ms,
-    int64_t *fence, char holder[LUN_OWNER_SIZE], struct lun_err *err);
-enum lun_code lun_pg_renew(struct lun_model_store *store,
-    const char *projection, int64_t fence, int64_t time_to_live_ms,
-    struct lun_err *err);
+enum lun_code lun_pg_acquire(struct lun_model_store *store, struct lun_key key,
+    const char *owner, int64_t time_to_live_ms, int64_t *fence,
+    char holder[LUN_OWNER_SIZE], struct lun_err *err);
+enum lun_code lun_pg_renew(struct lun_model_store *store, struct lun_key key,
+    int64_t fence, int64_t time_to_live_ms, struct lun_err *err);
 void lun_pg_release(
-    struct lun_model_store *store, const char *projection, int64_t fence);
+    struct lun_model_store *store, struct lun_key key, int64_t fence);
 /* Whatever this handle owns, if the server is there. */
 void lun_pg_release_all(struct pg_models *m);
 
@@ -178,7 +177,7 @@ bool lun_pg_read_value(const PGresult *result, int row, int column,
 /* For a false one: says which; the id is the result's first column. */
 enum lun_code lun_pg_wrong_value(const struct lun_schema *schema,
     const PGresult *result, int row, int field, struct lun_err *err);
-enum lun_code lun_pg_load(struct lun_model_store *store,
+enum lun_code lun_pg_load(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, const struct lun_text *ids, size_t count,
     lun_model_fn *model, void *arg, struct lun_err *err);
 
@@ -221,29 +220,29 @@ void lun_pg_add_state(struct pg_models *m, struct lun_text state);
 /* ---- models_query.c ---------------------------------------------------- */
 
 enum lun_code lun_pg_query_models(struct lun_model_store *store,
-    const struct lun_schema *schema, const struct lun_query *query,
-    lun_result_fn *result, void *arg, struct lun_err *err);
+    struct lun_key key, const struct lun_schema *schema,
+    const struct lun_query *query, lun_result_fn *result, void *arg,
+    struct lun_err *err);
 
 /* ---- models_aside.c ---------------------------------------------------- */
 
 /* Into a run of statements. */
 enum lun_code lun_pg_write_failed_events(struct pg_models *m,
     const struct lun_write_set *set, struct lun_err *err) LUN_MUSTCHECK;
-enum lun_code lun_pg_parked(struct lun_model_store *store,
-    const char *projection, struct lun_text model_id, int64_t after,
-    size_t limit, lun_failed_event_fn *item, void *arg, struct lun_err *err);
+enum lun_code lun_pg_parked(struct lun_model_store *store, struct lun_key key,
+    struct lun_text model_id, int64_t after, size_t limit,
+    lun_failed_event_fn *item, void *arg, struct lun_err *err);
 enum lun_code lun_pg_parked_ids(struct lun_model_store *store,
-    const char *projection, lun_text_fn *id, void *arg, struct lun_err *err);
-enum lun_code lun_pg_skipped(struct lun_model_store *store,
-    const char *projection, size_t limit, lun_failed_event_fn *item, void *arg,
-    struct lun_err *err);
+    struct lun_key key, lun_text_fn *id, void *arg, struct lun_err *err);
+enum lun_code lun_pg_skipped(struct lun_model_store *store, struct lun_key key,
+    size_t limit, lun_failed_event_fn *item, void *arg, struct lun_err *err);
 
 /* ---- models_admin.c ---------------------------------------------------- */
 
 enum lun_code lun_pg_request_post(struct lun_model_store *store,
     const struct lun_request *request, int64_t *number, struct lun_err *err);
 enum lun_code lun_pg_request_next(struct lun_model_store *store,
-    const char *projection, struct lun_request *request, struct lun_err *err);
+    struct lun_key key, struct lun_request *request, struct lun_err *err);
 enum lun_code lun_pg_request_finish(struct lun_model_store *store,
     int64_t number, enum lun_code outcome, const char *message,
     struct lun_err *err);
@@ -252,7 +251,6 @@ enum lun_code lun_pg_request_result(struct lun_model_store *store,
 enum lun_code lun_pg_publish(struct lun_model_store *store,
     const struct lun_heartbeat *heartbeats, size_t count, struct lun_err *err);
 enum lun_code lun_pg_heartbeat(struct lun_model_store *store,
-    const char *projection, struct lun_heartbeat *heartbeat,
-    struct lun_err *err);
+    struct lun_key key, struct lun_heartbeat *heartbeat, struct lun_err *err);
 
 #endif

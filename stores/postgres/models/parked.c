@@ -331,15 +331,15 @@ parked(struct items *items, const char *projection, struct lun_text model_id,
 }
 
 enum lun_code
-lun_pg_parked(struct lun_model_store *store, const char *projection,
+lun_pg_parked(struct lun_model_store *store, struct lun_key key,
     struct lun_text model_id, int64_t after, size_t limit,
     lun_failed_event_fn *item, void *arg, struct lun_err *err)
 {
 	struct items items = {
 	    .m = lun_pg_models_enter(store), .item = item, .arg = arg};
 
-	return lun_pg_models_leave(
-	    items.m, parked(&items, projection, model_id, after, limit, err));
+	return lun_pg_models_leave(items.m,
+	    parked(&items, key.projection, model_id, after, limit, err));
 }
 
 static enum lun_code
@@ -363,12 +363,13 @@ parked_ids(struct pg_models *m, const char *projection, lun_text_fn *id,
 }
 
 enum lun_code
-lun_pg_parked_ids(struct lun_model_store *store, const char *projection,
+lun_pg_parked_ids(struct lun_model_store *store, struct lun_key key,
     lun_text_fn *id, void *arg, struct lun_err *err)
 {
 	struct pg_models *m = lun_pg_models_enter(store);
 
-	return lun_pg_models_leave(m, parked_ids(m, projection, id, arg, err));
+	return lun_pg_models_leave(
+	    m, parked_ids(m, key.projection, id, arg, err));
 }
 
 static enum lun_code
@@ -389,12 +390,12 @@ skipped(struct items *items, const char *projection, size_t limit,
 }
 
 enum lun_code
-lun_pg_skipped(struct lun_model_store *store, const char *projection,
-    size_t limit, lun_failed_event_fn *item, void *arg, struct lun_err *err)
+lun_pg_skipped(struct lun_model_store *store, struct lun_key key, size_t limit,
+    lun_failed_event_fn *item, void *arg, struct lun_err *err)
 {
 	struct items items = {
 	    .m = lun_pg_models_enter(store), .item = item, .arg = arg};
 
 	return lun_pg_models_leave(
-	    items.m, skipped(&items, projection, limit, err));
+	    items.m, skipped(&items, key.projection, limit, err));
 }

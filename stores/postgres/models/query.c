@@ -440,10 +440,11 @@ run_query(struct run *run, struct pg_models *m, struct lun_err *err)
 }
 
 enum lun_code
-lun_pg_query_models(struct lun_model_store *store,
+lun_pg_query_models(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, const struct lun_query *query,
     lun_result_fn *result, void *arg, struct lun_err *err)
 {
+	(void)key;
 	struct pg_models *m = lun_pg_models_enter(store);
 	struct sql sql = {.m = m, .schema = schema};
 	struct run run = {

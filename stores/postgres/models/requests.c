@@ -94,12 +94,12 @@ next(struct pg_models *m, const char *projection, struct lun_request *request,
 }
 
 enum lun_code
-lun_pg_request_next(struct lun_model_store *store, const char *projection,
+lun_pg_request_next(struct lun_model_store *store, struct lun_key key,
     struct lun_request *request, struct lun_err *err)
 {
 	struct pg_models *m = lun_pg_models_enter(store);
 
-	return lun_pg_models_leave(m, next(m, projection, request, err));
+	return lun_pg_models_leave(m, next(m, key.projection, request, err));
 }
 
 static enum lun_code
@@ -325,11 +325,11 @@ load_heartbeat(struct pg_models *m, const char *projection,
 }
 
 enum lun_code
-lun_pg_heartbeat(struct lun_model_store *store, const char *projection,
+lun_pg_heartbeat(struct lun_model_store *store, struct lun_key key,
     struct lun_heartbeat *heartbeat, struct lun_err *err)
 {
 	struct pg_models *m = lun_pg_models_enter(store);
 
 	return lun_pg_models_leave(
-	    m, load_heartbeat(m, projection, heartbeat, err));
+	    m, load_heartbeat(m, key.projection, heartbeat, err));
 }
