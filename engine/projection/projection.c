@@ -1,4 +1,4 @@
-/* projection.c - one projection: owning it, and its step(). */
+/* projection.c - one projection: its life, its ownership, its checkpoint. */
 
 #include "projection/projection.h"
 
@@ -7,19 +7,8 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "data/documents.h"
 
-#define NS_PER_MS        1000000LL
-#define LONG_COMMIT_NS   1000000000LL
-#define POSITION_ONLY_NS 1000000000LL /* between commits that move it alone */
-
-static void
-count_events(struct lun_projection *p, size_t count)
-{
-	pthread_mutex_lock(&p->around->board->lock);
-	p->report.events_read += count;
-	pthread_mutex_unlock(&p->around->board->lock);
-}
+#define NS_PER_MS 1000000LL
 
 /* ---- life -------------------------------------------------------------- */
 
@@ -275,242 +264,12 @@ lun_projection_disown(struct lun_projection *p)
 	set_owned(p, false);
 }
 
-/* ---- reading ----------------------------------------------------------- */
-
-static size_t
-next_batch_size(const struct lun_projection *p)
-{
-	return p->only > 0 ? p->only : p->batch_size;
-}
-
-static void
-fill_request(const struct lun_projection *p, struct lun_position after,
-    struct lun_text source_state, struct lun_read *request)
-{
-	*request = (struct lun_read){
-	    .after = after,
-	    .filter = *lun_script_filter(p->script),
-	    .source_state = source_state,
-	    .max_events = next_batch_size(p),
-	    .max_bytes = (size_t)p->around->settings->batch_bytes,
-	};
-}
-
-/* What is wrong with a document is found again by whoever needs it. */
-static void
-skim_data(struct lun_batch *batch)
-{
-	if (!lun_documents_begin(batch->documents, 2 * batch->count))
-		return;
-	for (size_t i = 0; i < batch->count; i++)
-		(void)!lun_documents_open(
-		    batch->documents, 2 * i, batch->events[i].data, NULL);
-}
-
-static enum lun_code
-fetch_ahead(void *arg, struct lun_err *err)
-{
-	struct lun_projection *p = arg;
-	enum lun_code code;
-
-	lun_batch_clear(p->ahead);
-	code =
-	    lun_event_store_read(p->events, &p->ahead_request, p->ahead, err);
-	if (code == LUN_OK && p->ahead_skimmed)
-		skim_data(p->ahead);
-	return code;
-}
-
-static void
-swap_batches(struct lun_projection *p)
-{
-	struct lun_batch *batch = p->batch;
-
-	p->batch = p->ahead;
-	p->ahead = batch;
-}
-
-/* Bring the next batch into p->batch, fetched ahead or read now. */
-static enum lun_code
-obtain_batch(struct lun_projection *p, struct lun_err *err)
-{
-	struct lun_read request;
-	enum lun_code code;
-
-	if (p->fetching) {
-		p->fetching = false;
-		code = lun_background_wait(p->fetcher, err);
-		if (code == LUN_OK)
-			swap_batches(p);
-		return code;
-	}
-	fill_request(p, p->cursor, lun_buffer_text(&p->cursor_state), &request);
-	lun_batch_clear(p->batch);
-	return lun_event_store_read(p->events, &request, p->batch, err);
-}
-
-/*
- * Catching up: batches double up to the limit, as long as a commit takes less
- * than a second, for longer ones hold up others; live: they stay small.
- */
-static void
-adapt_batch_size(struct lun_projection *p)
-{
-	const struct lun_settings *settings = p->around->settings;
-	size_t most = (size_t)settings->batch_events;
-	size_t live = (size_t)settings->live_events;
-
-	if (p->batch->at_head)
-		p->batch_size = live < most ? live : most;
-	else if (p->commit_took_ns > LONG_COMMIT_NS && p->batch_size > live)
-		p->batch_size = (p->batch_size + 1) / 2;
-	else if (p->commit_took_ns < LONG_COMMIT_NS / 2 &&
-		 p->batch->count >= p->batch_size)
-		p->batch_size =
-		    p->batch_size * 2 < most ? p->batch_size * 2 : most;
-}
-
-static void
-start_fetching(struct lun_projection *p)
-{
-	if (!p->running || p->fetcher == NULL || p->batch->at_head ||
-	    p->only > 0 || p->batch->count == 0)
-		return;
-	fill_request(p, p->batch->reached,
-	    lun_buffer_text(&p->batch->source_state), &p->ahead_request);
-	p->ahead_skimmed = p->looks_inside;
-	p->fetching = true;
-	lun_background_submit(p->fetcher, fetch_ahead, p);
-}
-
-void
-lun_projection_abandon_batch(struct lun_projection *p)
-{
-	if (p->fetching) {
-		p->fetching = false;
-		(void)!lun_background_wait(p->fetcher, NULL);
-	}
-	(void)!lun_projection_settle(p, NULL);
-	lun_uow_forget(p->uow);
-	if (p->script != NULL)
-		lun_script_end_batch(p->script);
-	lun_failed_events_clear(&p->parked);
-	lun_failed_events_clear(&p->skipped);
-}
-
-/* ---- the step ---------------------------------------------------------- */
-
-static enum lun_code
-note_cursor(struct lun_projection *p, struct lun_err *err)
-{
-	p->cursor = p->batch->reached;
-	lun_buffer_clear(&p->cursor_state);
-	lun_buffer_add_text(
-	    &p->cursor_state, lun_buffer_text(&p->batch->source_state));
-	if (p->cursor_state.failed)
-		return lun_fail(err, LUN_NOMEM, "%s: out of memory", p->name);
-	return LUN_OK;
-}
-
-/* Nothing in the batch was wanted: only the position moves, now and then. */
-static enum lun_code
-pass_over(struct lun_projection *p, struct lun_err *err)
-{
-	enum lun_code code = lun_projection_settle(p, err);
-
-	if (code == LUN_OK)
-		code = note_cursor(p, err);
-	if (code != LUN_OK)
-		return code;
-	if (lun_position_compare(p->cursor, p->report.position) != 0)
-		lun_projection_note_position(p, p->cursor);
-	if (lun_clock_mono_ns() - p->committed_ns < POSITION_ONLY_NS)
-		return LUN_OK;
-	return lun_projection_flush(p, err);
-}
-
-/* Apply it; see whether the script wants the data of most events. */
-static enum lun_code
-watch_apply(struct lun_projection *p, struct lun_err *err)
-{
-	const struct lun_documents *documents = p->batch->documents;
-	bool unseen = documents->opened == 0;
-	enum lun_code code = lun_projection_apply(p, p->batch, err);
-
-	if (code == LUN_OK && unseen)
-		p->looks_inside = documents->opened > p->batch->count / 2;
-	return code;
-}
-
-static enum lun_code
-apply_batch(struct lun_projection *p, size_t *applied, struct lun_err *err)
-{
-	enum lun_code code;
-
-	start_fetching(p);
-	code = watch_apply(p, err);
-	if (code != LUN_OK)
-		return code;
-	p->only = 0;
-	p->attempts = 0;
-	code = lun_projection_commit(p, p->batch->reached,
-	    lun_buffer_text(&p->batch->source_state), NULL, p->fetching, err);
-	if (code == LUN_OK)
-		code = note_cursor(p, err);
-	if (code != LUN_OK)
-		return code;
-	count_events(p, p->batch->count);
-	*applied = p->batch->count;
-	return LUN_OK;
-}
-
-static enum lun_code
-take_batch(struct lun_projection *p, size_t *applied, struct lun_err *err)
-{
-	adapt_batch_size(p);
-	if (p->batch->count > 0)
-		return apply_batch(p, applied, err);
-	return pass_over(p, err);
-}
-
-static enum lun_code
-try_step(struct lun_projection *p, size_t *applied, struct lun_err *err)
-{
-	enum lun_code code = lun_projection_prepare(p, err);
-
-	if (code != LUN_OK)
-		return code;
-	if (p->paused) {
-		lun_projection_enter(p, LUN_STATE_PAUSED, NULL);
-		return lun_fail(err, LUN_AGAIN, "%s is paused", p->name);
-	}
-	if (lun_clock_mono_ns() < p->retry_at_ns)
-		return lun_fail(
-		    err, LUN_AGAIN, "%s waits before it tries again", p->name);
-	code = obtain_batch(p, err);
-	if (code == LUN_OK)
-		code = take_batch(p, applied, err);
-	if (code == LUN_AGAIN && lun_clock_mono_ns() >= p->retry_at_ns)
-		return LUN_OK; /* the batch is read again, cut shorter */
-	if (code != LUN_OK)
-		return code;
-	p->failed = false;
-	p->caught_up = p->batch->at_head && p->batch->count == 0;
-	if (p->batch->at_head)
-		lun_projection_index(p);
-	lun_projection_enter(p,
-	    p->batch->at_head ? LUN_STATE_LIVE : LUN_STATE_CATCHING_UP, NULL);
-	if (p->caught_up)
-		return lun_fail(err, LUN_AGAIN, "%s has caught up", p->name);
-	return LUN_OK;
-}
-
 /*
  * A commit was refused. If that is because somebody else owns the projection
  * by now, as after a long stall of ours, this engine stands by.
  */
-static bool
-has_lost(struct lun_projection *p)
+bool
+lun_projection_has_lost(struct lun_projection *p)
 {
 	if (!p->owned ||
 	    lun_model_store_renew(p->models, p->key, p->fence,
@@ -518,40 +277,4 @@ has_lost(struct lun_projection *p)
 		return false;
 	let_go(p);
 	return true;
-}
-
-enum lun_code
-lun_projection_one_step(
-    struct lun_projection *p, size_t *applied, struct lun_err *err)
-{
-	struct lun_err failure = {0};
-	enum lun_code code;
-
-	*applied = 0;
-	p->caught_up = false;
-	code = try_step(p, applied, &failure);
-	if (code == LUN_OK)
-		return code;
-	if (code == LUN_TIMEOUT) {
-		lun_projection_doubt(p);
-		code = failure.code = LUN_UNAVAILABLE;
-	}
-	if (err != NULL)
-		*err = failure;
-	if (code == LUN_AGAIN || atomic_load(&p->abandoned))
-		return code;
-	lun_projection_abandon_batch(p);
-	p->ready = false;
-	if (code == LUN_CONFLICT && has_lost(p))
-		code = failure.code = LUN_HELD;
-	if (code == LUN_UNAVAILABLE) {
-		lun_projection_wait_for_store(p, failure.message);
-	} else if (code == LUN_HELD) {
-		lun_projection_enter(p, LUN_STATE_HELD, &failure);
-	} else {
-		/* Only an owner hears of a resume. */
-		p->failed = p->owned;
-		lun_projection_enter(p, LUN_STATE_FAILED, &failure);
-	}
-	return code;
 }

@@ -177,6 +177,8 @@ enum lun_code lun_projection_own(
  * under a fence that keeps older changes from landing late.
  */
 void lun_projection_doubt(struct lun_projection *p);
+/* After a refused commit: whether somebody else owns it; then it is let go. */
+bool lun_projection_has_lost(struct lun_projection *p);
 /* From any thread: the ownership with this fence has passed on. */
 void lun_projection_note_loss(struct lun_projection *p, int64_t fence);
 /* Own it, make its tables exist and read the checkpoint, if need be. */
