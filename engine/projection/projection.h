@@ -244,7 +244,13 @@ void lun_projection_fill_heartbeat(
 void lun_projection_put_script(
     struct lun_projection *p, struct lun_script *script);
 
-/* ---- between projection.c, apply.c, commit.c, administer.c, indexing.c -- */
+/* ---- between the files of this folder ---------------------------------- */
+
+/* Try parked events again, or discard them: of a model; NULL, "": of all. */
+enum lun_code lun_projection_retry_parked(struct lun_projection *p,
+    const char *argument, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_projection_discard_parked(struct lun_projection *p,
+    const char *argument, struct lun_err *err) LUN_MUSTCHECK;
 
 /*
  * Run the script over the batch, setting aside what fails as the script
