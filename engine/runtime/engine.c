@@ -10,12 +10,8 @@
 #include "base/error.h"
 #include "base/thread.h"
 
-#define NS_PER_MS   1000000LL
-#define PROGRESS_NS (100 * NS_PER_MS)
-#define HOST_MAX    64
-#define STUCK                                                                  \
-	"%s: its script is stuck in a library call (a string pattern?), "      \
-	"where no budget reaches it; restart the process to run it again"
+#define NS_PER_MS 1000000LL
+#define HOST_MAX  64
 
 /* ---- opening and closing ----------------------------------------------- */
 
@@ -219,7 +215,7 @@ lun_entry_take(
 		return lun_fail(err, LUN_CONFIG,
 		    "%s: the engine is running and steps by itself",
 		    entry->name);
-	return lun_fail(err, LUN_BUDGET, STUCK, entry->name);
+	return lun_fail(err, LUN_BUDGET, LUN_STUCK, entry->name);
 }
 
 void
@@ -266,7 +262,7 @@ stop_entry(
 		ended = lun_worker_free(worker, deadline_ns);
 	pthread_mutex_unlock(&entry->step_lock);
 	if (!ended) {
-		(void)lun_fail(&err, LUN_BUDGET, STUCK, entry->name);
+		(void)lun_fail(&err, LUN_BUDGET, LUN_STUCK, entry->name);
 		err.detail[0] = '\0';
 		lun_projection_enter(entry->p, LUN_STATE_FAILED, &err);
 	}
@@ -274,9 +270,9 @@ stop_entry(
 }
 
 /* What was left behind by an earlier run stays there; the others start. */
-static enum lun_code
-start_all(struct lun_engine *engine, const struct lun_position *until,
-    struct lun_err *err)
+enum lun_code
+lun_engine_start_all(struct lun_engine *engine,
+    const struct lun_position *until, struct lun_err *err)
 {
 	enum lun_code code = LUN_OK;
 	struct lun_entry *entry;
@@ -290,8 +286,8 @@ start_all(struct lun_engine *engine, const struct lun_position *until,
 	return code;
 }
 
-static void
-set_running(struct lun_engine *engine, bool running)
+void
+lun_engine_set_running(struct lun_engine *engine, bool running)
 {
 	pthread_mutex_lock(&engine->lock);
 	engine->running = running;
@@ -299,8 +295,8 @@ set_running(struct lun_engine *engine, bool running)
 }
 
 /* Takes run_lock. */
-static enum lun_code
-begin_running(struct lun_engine *engine, struct lun_err *err)
+enum lun_code
+lun_engine_begin_running(struct lun_engine *engine, struct lun_err *err)
 {
 	bool busy = pthread_mutex_trylock(&engine->run_lock) != 0;
 
@@ -311,20 +307,20 @@ begin_running(struct lun_engine *engine, struct lun_err *err)
 	if (busy)
 		return lun_fail(
 		    err, LUN_CONFIG, "starting the engine: it is running");
-	set_running(engine, true);
+	lun_engine_set_running(engine, true);
 	return LUN_OK;
 }
 
 /* With run_lock held. */
-static enum lun_code
-stop_all(struct lun_engine *engine, struct lun_err *err)
+enum lun_code
+lun_engine_stop_all(struct lun_engine *engine, struct lun_err *err)
 {
 	int64_t deadline_ns =
 	    lun_clock_mono_ns() + engine->settings.stop_ms * NS_PER_MS;
 	enum lun_code code = LUN_OK;
 	struct lun_entry *entry;
 
-	set_running(engine, false);
+	lun_engine_set_running(engine, false);
 	lun_monitor_halt(engine->monitor);
 	pthread_mutex_lock(&engine->lock);
 	for (size_t i = 0; i < engine->entry_count; i++)
@@ -346,14 +342,14 @@ stop_all(struct lun_engine *engine, struct lun_err *err)
 enum lun_code
 lun_engine_start(struct lun_engine *engine, struct lun_err *err)
 {
-	enum lun_code code = begin_running(engine, err);
+	enum lun_code code = lun_engine_begin_running(engine, err);
 
 	if (code != LUN_OK)
 		return code;
 	tell_remark(engine);
-	code = start_all(engine, NULL, err);
+	code = lun_engine_start_all(engine, NULL, err);
 	if (code != LUN_OK)
-		(void)stop_all(engine, NULL);
+		(void)!lun_engine_stop_all(engine, NULL);
 	pthread_mutex_unlock(&engine->run_lock);
 	return code;
 }
@@ -368,260 +364,8 @@ lun_engine_stop(struct lun_engine *engine, struct lun_err *err)
 		return LUN_OK; /* who waits for the run would wait for itself */
 	lun_board_ring(&engine->board);
 	pthread_mutex_lock(&engine->run_lock);
-	code = stop_all(engine, err);
+	code = lun_engine_stop_all(engine, err);
 	pthread_mutex_unlock(&engine->run_lock);
-	return code;
-}
-
-/* ---- a run to the head ------------------------------------------------- */
-
-/* A projection on its way to the head. */
-struct runner {
-	struct lun_entry *entry;
-	struct lun_position start;
-	struct lun_schema *schema; /* the script may be another one soon */
-	uint64_t began_at;         /* events read before */
-};
-
-/* What one call of lun_engine_run_once() follows. */
-struct run {
-	struct lun_engine *engine;
-	struct runner *runners;
-	struct lun_progress *progress;
-	size_t count;
-	struct lun_err first; /* failure */
-};
-
-/* Where the projection stands before the run. */
-static struct lun_position
-find_start(struct lun_engine *engine, const char *projection)
-{
-	struct lun_checkpoint checkpoint = {0};
-	struct lun_position start = LUN_POSITION_START;
-
-	pthread_mutex_lock(&engine->answer_lock);
-	if (lun_model_store_checkpoint(engine->model_reader,
-		lun_only_key(projection), &checkpoint, NULL) == LUN_OK)
-		start = checkpoint.position;
-	pthread_mutex_unlock(&engine->answer_lock);
-	lun_checkpoint_free(&checkpoint);
-	return start;
-}
-
-static enum lun_code
-prepare_run(struct run *run, struct lun_err *err)
-{
-	struct lun_engine *engine = run->engine;
-	enum lun_code code = LUN_OK;
-	size_t count = engine->entry_count;
-
-	run->runners = calloc(count + 1, sizeof *run->runners);
-	run->progress = calloc(count + 1, sizeof *run->progress);
-	if (run->runners == NULL || run->progress == NULL)
-		return lun_fail(err, LUN_NOMEM, "running: out of memory");
-	run->count = count;
-	for (size_t i = 0; i < count && code == LUN_OK; i++) {
-		struct lun_entry *entry = lun_engine_at(engine, i);
-		struct runner *runner = &run->runners[i];
-
-		run->progress[i].projection = entry->name;
-		runner->entry = entry;
-		runner->start = find_start(engine, entry->name);
-		runner->began_at = lun_projection_report(entry->p).events_read;
-		code = lun_schema_copy(
-		    lun_script_schema(entry->p->script), &runner->schema, err);
-	}
-	return code;
-}
-
-/* That may take as long as reading a part of them, which goes on meanwhile. */
-static void
-count_totals(struct run *run)
-{
-	struct lun_engine *engine = run->engine;
-
-	for (size_t i = 0; i < run->count && !atomic_load(&engine->stopping);
-	     i++) {
-		const struct lun_schema *schema = run->runners[i].schema;
-		struct lun_event_filter filter = {
-		    .types = schema->types, .type_count = schema->type_count};
-		struct lun_lag lag = {0};
-
-		pthread_mutex_lock(&engine->answer_lock);
-		if (lun_event_store_lag(engine->event_reader,
-			run->runners[i].start, &filter, &lag, NULL) == LUN_OK)
-			run->progress[i].events_total = lag.events;
-		pthread_mutex_unlock(&engine->answer_lock);
-	}
-}
-
-static void
-free_run(struct run *run)
-{
-	for (size_t i = 0; i < run->count; i++)
-		lun_schema_free(run->runners[i].schema);
-	free(run->runners);
-	free(run->progress);
-}
-
-static void
-keep_first(struct run *run, const struct lun_err *err)
-{
-	if (run->first.code == LUN_OK)
-		run->first = *err;
-}
-
-/* Whether an entry's run is over; a stuck one is over and failed. */
-static bool
-is_over(struct run *run, struct lun_entry *entry)
-{
-	enum lun_code outcome;
-	struct lun_err err = {0};
-
-	if (entry->worker != NULL &&
-	    lun_worker_done(entry->worker, &outcome, &err)) {
-		if (outcome != LUN_OK)
-			keep_first(run, &err);
-		return true;
-	}
-	if (entry->worker != NULL && !lun_projection_report(entry->p).stuck)
-		return false;
-	(void)lun_fail(&err, LUN_BUDGET, STUCK, entry->name);
-	keep_first(run, &err);
-	return true;
-}
-
-static bool
-look_around(struct run *run)
-{
-	bool over = true;
-
-	for (size_t i = 0; i < run->count; i++) {
-		const struct runner *runner = &run->runners[i];
-
-		if (!is_over(run, runner->entry))
-			over = false;
-		run->progress[i].events_done =
-		    lun_projection_report(runner->entry->p).events_read -
-		    runner->began_at;
-	}
-	return over;
-}
-
-static uint64_t
-count_endings(struct lun_board *board)
-{
-	uint64_t endings;
-
-	pthread_mutex_lock(&board->lock);
-	endings = board->endings;
-	pthread_mutex_unlock(&board->lock);
-	return endings;
-}
-
-/* Since `endings` were counted. */
-static void
-wait_for_news(struct lun_board *board, uint64_t endings)
-{
-	int64_t until = lun_clock_mono_ns() + PROGRESS_NS;
-
-	pthread_mutex_lock(&board->lock);
-	if (board->endings == endings)
-		lun_cond_wait_until(&board->changed, &board->lock, until);
-	pthread_mutex_unlock(&board->lock);
-}
-
-static void
-set_reporting(struct lun_engine *engine, bool reporting)
-{
-	pthread_mutex_lock(&engine->lock);
-	engine->reporting = reporting;
-	engine->reporter = pthread_self();
-	pthread_mutex_unlock(&engine->lock);
-}
-
-/* False: stop early. */
-static bool
-report(struct run *run, lun_progress_fn *progress, void *arg)
-{
-	bool go_on;
-
-	set_reporting(run->engine, true);
-	go_on = progress(arg, run->progress, run->count);
-	set_reporting(run->engine, false);
-	return go_on;
-}
-
-/* False if the caller wanted to stop early. */
-static bool
-follow(struct run *run, lun_progress_fn *progress, void *arg)
-{
-	struct lun_board *board = &run->engine->board;
-	uint64_t endings = count_endings(board);
-	int64_t told = 0;
-
-	for (; !look_around(run); endings = count_endings(board)) {
-		int64_t now = lun_clock_mono_ns();
-
-		if (atomic_load(&run->engine->stopping))
-			return false;
-		if (progress != NULL && now - told >= PROGRESS_NS) {
-			told = now;
-			if (!report(run, progress, arg))
-				return false;
-		}
-		wait_for_news(board, endings);
-	}
-	if (progress != NULL)
-		(void)report(run, progress, arg);
-	return true;
-}
-
-static enum lun_code
-run_to(struct run *run, struct lun_position head, lun_progress_fn *progress,
-    void *arg, struct lun_err *err)
-{
-	struct lun_err stuck = {0};
-	enum lun_code code = prepare_run(run, err);
-
-	if (code == LUN_OK)
-		code = start_all(run->engine, &head, err);
-	if (code == LUN_OK)
-		count_totals(run);
-	if (code == LUN_OK && !follow(run, progress, arg))
-		code = lun_fail(err, LUN_TIMEOUT,
-		    "stopped before the head was reached; what is applied is "
-		    "kept");
-	free_run(run);
-	if (stop_all(run->engine, &stuck) != LUN_OK)
-		keep_first(run, &stuck);
-	if (code != LUN_OK || run->first.code == LUN_OK)
-		return code;
-	if (err != NULL)
-		*err = run->first;
-	return run->first.code;
-}
-
-enum lun_code
-lun_engine_run_once(struct lun_engine *engine, lun_progress_fn *progress,
-    void *arg, struct lun_err *err)
-{
-	struct run run = {.engine = engine};
-	struct lun_position head;
-	enum lun_code code = begin_running(engine, err);
-
-	if (code != LUN_OK)
-		return code;
-	pthread_mutex_lock(&engine->answer_lock);
-	code = lun_event_store_head(engine->event_reader, &head, err);
-	pthread_mutex_unlock(&engine->answer_lock);
-	if (code == LUN_OK)
-		code = run_to(&run, head, progress, arg, err);
-	else
-		set_running(engine, false);
-	pthread_mutex_unlock(&engine->run_lock);
-	if (atomic_load(&engine->closing))
-		lun_engine_close(engine);
 	return code;
 }
 

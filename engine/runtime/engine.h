@@ -1,7 +1,6 @@
 /*
- * engine.h - the inside of an engine, for the files that make up its public
- * face: engine.c, registry.c, answers.c, administration.c, consistency.c,
- * monitor.c.
+ * engine.h - the inside of an engine, for the files of this folder and for
+ * api/, which together make up its public face.
  *
  * Locks, in the order in which they may be taken: run_lock, register_lock,
  * entry->step_lock, append_lock, answer_lock, lock, stores_lock, board.lock.
@@ -16,6 +15,9 @@
 #include "runtime/worker.h"
 
 #define LUN_PATH_MAX 4096
+#define LUN_STUCK                                                              \
+	"%s: its script is stuck in a library call (a string pattern?), "      \
+	"where no budget reaches it; restart the process to run it again"
 
 /* A registered projection. */
 struct lun_entry {
@@ -81,6 +83,16 @@ struct lun_entry *lun_engine_find(struct lun_engine *engine, const char *name);
 /* The entry at a place, or NULL past the end. */
 struct lun_entry *lun_engine_at(struct lun_engine *engine, size_t place);
 bool lun_engine_is_running(struct lun_engine *engine);
+
+/* Take run_lock, unless the engine runs already. */
+enum lun_code lun_engine_begin_running(
+    struct lun_engine *engine, struct lun_err *err) LUN_MUSTCHECK;
+/* With run_lock held; `until` as in worker.h. */
+enum lun_code lun_engine_start_all(struct lun_engine *engine,
+    const struct lun_position *until, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_engine_stop_all(
+    struct lun_engine *engine, struct lun_err *err) LUN_MUSTCHECK;
+void lun_engine_set_running(struct lun_engine *engine, bool running);
 
 /*
  * Start a worker for an entry, unless the engine has been stopped meanwhile;
