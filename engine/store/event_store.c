@@ -8,63 +8,28 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "store/driver.h"
 #include "json/scan.h"
 
 #define UUID_SIZE 37 /* with its NUL */
 
-static const struct lun_event_store_ops *const drivers[] = {
-    &lun_sqlite_events,
-    &lun_postgres_events,
-    &lun_memory_events,
-    &lun_faulty_events,
-};
-
 /* ---- opening and closing ----------------------------------------------- */
-
-static bool
-is_scheme(const char *scheme, const char *url, size_t length)
-{
-	return scheme != NULL && strlen(scheme) == length &&
-	       strncmp(scheme, url, length) == 0;
-}
-
-/*
- * "sqlite:PATH" is for sqlite with the rest PATH; "faulty+sqlite:PATH" is for
- * faulty with the rest "sqlite:PATH".
- */
-static const struct lun_event_store_ops *
-find_driver(const char *url, const char **rest)
-{
-	size_t length = strcspn(url, "+:");
-
-	if (url[length] == '\0')
-		return NULL;
-	for (size_t i = 0; i < sizeof drivers / sizeof drivers[0]; i++) {
-		if (!is_scheme(drivers[i]->scheme, url, length) &&
-		    !is_scheme(drivers[i]->alias, url, length))
-			continue;
-		assert(drivers[i]->abi == LUN_EVENT_STORE_ABI);
-		*rest = url + length + 1;
-		return drivers[i];
-	}
-	return NULL;
-}
 
 enum lun_code
 lun_event_store_open(const char *url, const struct lun_store_options *options,
     struct lun_event_store **out, struct lun_err *err)
 {
-	const struct lun_event_store_ops *driver;
 	const char *rest;
+	const struct lun_driver *driver = lun_driver_find(url, &rest);
 
-	driver = find_driver(url, &rest);
-	if (driver == NULL)
+	if (driver == NULL || driver->events == NULL)
 		return lun_fail(err, LUN_CONFIG,
 		    "event store %.*s: no such kind of store; write "
 		    "sqlite:PATH or memory:, or "
 		    "postgres://USER@HOST/DATABASE",
 		    (int)strcspn(url, ": =/@"), url);
-	return driver->open(rest, options, out, err);
+	assert(driver->events->abi == LUN_EVENT_STORE_ABI);
+	return driver->events->open(rest, options, out, err);
 }
 
 enum lun_code

@@ -65,8 +65,7 @@ struct lun_event_store {
 };
 
 struct lun_event_store_ops {
-	const char *scheme; /* of the URL: "sqlite", "memory" */
-	const char *alias;  /* another scheme for it, or NULL */
+	const char *scheme; /* as messages name it */
 	unsigned abi;       /* the LUN_EVENT_STORE_ABI it was built for */
 
 	/*

@@ -6,59 +6,24 @@
 #include <inttypes.h>
 
 #include "base/error.h"
-
-static const struct lun_model_store_ops *const drivers[] = {
-    &lun_sqlite_models,
-    &lun_postgres_models,
-    &lun_memory_models,
-    &lun_faulty_models,
-};
+#include "store/driver.h"
 
 /* ---- opening and closing ----------------------------------------------- */
-
-static bool
-is_scheme(const char *scheme, const char *url, size_t length)
-{
-	return scheme != NULL && strlen(scheme) == length &&
-	       strncmp(scheme, url, length) == 0;
-}
-
-/*
- * "sqlite:PATH" is for sqlite with the rest PATH; "faulty+sqlite:PATH" is for
- * faulty with the rest "sqlite:PATH".
- */
-static const struct lun_model_store_ops *
-find_driver(const char *url, const char **rest)
-{
-	size_t length = strcspn(url, "+:");
-
-	if (url[length] == '\0')
-		return NULL;
-	for (size_t i = 0; i < sizeof drivers / sizeof drivers[0]; i++) {
-		if (!is_scheme(drivers[i]->scheme, url, length) &&
-		    !is_scheme(drivers[i]->alias, url, length))
-			continue;
-		assert(drivers[i]->abi == LUN_MODEL_STORE_ABI);
-		*rest = url + length + 1;
-		return drivers[i];
-	}
-	return NULL;
-}
 
 enum lun_code
 lun_model_store_open(const char *url, const struct lun_store_options *options,
     struct lun_model_store **out, struct lun_err *err)
 {
-	const struct lun_model_store_ops *driver;
 	const char *rest;
+	const struct lun_driver *driver = lun_driver_find(url, &rest);
 
-	driver = find_driver(url, &rest);
-	if (driver == NULL)
+	if (driver == NULL || driver->models == NULL)
 		return lun_fail(err, LUN_CONFIG,
 		    "model store %.*s: no such kind of store; write "
 		    "sqlite:PATH, postgres://... or memory:",
 		    (int)strcspn(url, ": =/@"), url);
-	return driver->open(rest, options, out, err);
+	assert(driver->models->abi == LUN_MODEL_STORE_ABI);
+	return driver->models->open(rest, options, out, err);
 }
 
 enum lun_code

@@ -166,8 +166,7 @@ typedef enum lun_code lun_text_fn(
     void *arg, struct lun_text text, struct lun_err *err);
 
 struct lun_model_store_ops {
-	const char *scheme;
-	const char *alias; /* another scheme for it, or NULL */
+	const char *scheme; /* as messages name it */
 	unsigned abi;
 
 	/* rest is the URL without "scheme:". An absent store is created. */

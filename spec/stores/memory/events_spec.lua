@@ -34,14 +34,3 @@ describe("a memory event store", function()
     store:close()
   end)
 end)
-
-describe("an event store of an unknown kind", function()
-  for _, url in ipairs { "", "events.db", "mongo:x", "sqlit:x", "sqlitex:x" } do
-    it("is refused: '" .. url .. "'", function()
-      local store, message, code = event_store.open(url)
-      assert.is_nil(store)
-      assert.equal("config", code)
-      assert.matches("write sqlite:PATH or memory:", message)
-    end)
-  end
-end)

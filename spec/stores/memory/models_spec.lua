@@ -26,27 +26,4 @@ describe("the memory model store", function()
     assert.equal("config", code)
     assert.truthy(message:find "memory has no path")
   end)
-
-  it("is told from kinds that do not exist", function()
-    for _, url in ipairs { "mongodb:x", "memory", "", "sqlit:x" } do
-      local store, message, code = kit.open(url)
-      assert.is_nil(store)
-      assert.equal("config", code)
-      assert.truthy(message:find "no such kind of store", 1, true)
-    end
-  end)
-
-  it("keeps the password of what is no URL to itself", function()
-    local open = { kit.open, require("event_store_test").open }
-    for _, open_one in ipairs(open) do
-      for _, url in ipairs {
-        "host=db password=secret", "postgres//me/secret@db/x",
-      } do
-        local store, message = open_one(url)
-        assert.is_nil(store)
-        assert.matches("no such kind of store", message)
-        assert.is_nil(message:find("secret", 1, true))
-      end
-    end
-  end)
 end)

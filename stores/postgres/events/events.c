@@ -247,7 +247,6 @@ postgres_parse_position(struct lun_event_store *store, struct lun_text text,
 
 const struct lun_event_store_ops lun_postgres_events = {
     .scheme = "postgres",
-    .alias = "postgresql",
     .abi = LUN_EVENT_STORE_ABI,
     .open = postgres_open,
     .connect = postgres_connect,

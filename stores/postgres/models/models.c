@@ -356,7 +356,6 @@ postgres_list(struct lun_model_store *store, lun_name_fn *name, void *arg,
 
 const struct lun_model_store_ops lun_postgres_models = {
     .scheme = "postgres",
-    .alias = "postgresql",
     .abi = LUN_MODEL_STORE_ABI,
     .open = postgres_open,
     .connect = postgres_connect,
