@@ -143,7 +143,7 @@ enum lun_code lun_engine_append(struct lun_engine *engine,
 /*
  * Register a script file. The projection's name is written to name if that is
  * not NULL (room for 41 bytes). A script that is registered already is
- * reloaded. LUN_SCRIPT names file, line and field.
+ * reloaded. LUN_SCRIPT names the file and the line or the field.
  */
 enum lun_code lun_engine_register(struct lun_engine *engine, const char *path,
     char *name, struct lun_err *err) LUN_MUSTCHECK;

@@ -10,7 +10,6 @@
 
 #include "base/error.h"
 #include "base/suggest.h"
-#include "script/locate.h"
 
 #define RETRIES_MAX 100
 #define TYPES_MAX   1000
@@ -19,17 +18,28 @@ struct reader {
 	lua_State *L;
 	int table;
 	const char *chunk;
-	struct lun_text source;
-	struct lun_locate_path at; /* what is being read */
 	struct lun_declaration *out;
 	struct lun_err *err;
 };
+
+/* Of the function on top; 0 if that is none, or one of C. */
+static int
+line_of_top(lua_State *L)
+{
+	lua_Debug about;
+
+	if (!lua_isfunction(L, -1) || lua_iscfunction(L, -1))
+		return 0;
+	lua_pushvalue(L, -1);
+	lua_getinfo(L, ">S", &about);
+	return about.linedefined;
+}
 
 /* Always false, so that a check can return it. */
 static bool LUN_PRINTF(2, 3) complain(struct reader *r, const char *fmt, ...)
 {
 	char what[sizeof r->err->message];
-	int line = lun_locate(r->source, &r->at);
+	int line = line_of_top(r->L);
 	va_list args;
 
 	va_start(args, fmt);
@@ -242,7 +252,6 @@ read_handled(struct reader *r, int i)
 {
 	struct lun_text type;
 
-	r->at.item = (size_t)i;
 	lua_rawgeti(r->L, -1, i);
 	if (lua_type(r->L, -1) != LUA_TSTRING)
 		return complain(
@@ -294,11 +303,10 @@ read_on_entry(struct reader *r)
 {
 	struct lun_text type;
 
-	r->at.inner = LUN_TEXT_NONE;
 	if (lua_type(r->L, -2) != LUA_TSTRING)
 		return complain(
 		    r, "on: expected event types as keys, %s", got(r->L, -2));
-	type = r->at.inner = text_at(r->L, -2);
+	type = text_at(r->L, -2);
 	if (type.length == 0)
 		return complain(r, "on: has an empty event type");
 	if (!lua_isfunction(r->L, -1))
@@ -357,12 +365,11 @@ read_field(struct reader *r)
 	struct lun_text name;
 	struct lun_err why;
 
-	r->at.inner = LUN_TEXT_NONE;
 	if (lua_type(r->L, -2) != LUA_TSTRING)
 		return complain(r,
 		    "fields: expected a table of types by field name, such as "
 		    "{ balance = \"integer\" }");
-	name = r->at.inner = text_at(r->L, -2);
+	name = text_at(r->L, -2);
 	if (lun_schema_check_field_name(name, &why) != LUN_OK)
 		return complain(r, "fields: %s", why.message);
 	if (lua_type(r->L, -1) != LUA_TSTRING)
@@ -410,7 +417,6 @@ read_fields(struct reader *r)
 	for (lua_pushnil(r->L); lua_next(r->L, fields) != 0; lua_pop(r->L, 1))
 		if (!read_field(r))
 			return false;
-	r->at.inner = LUN_TEXT_NONE;
 	qsort(schema->fields, schema->field_count, sizeof *schema->fields,
 	    compare_fields);
 	return lun_schema_check(schema, &why) == LUN_OK ||
@@ -505,14 +511,12 @@ read_indexes(struct reader *r)
 	if (schema->indexes == NULL)
 		return complain_memory(r);
 	for (int i = 1; i <= count; i++) {
-		r->at.item = (size_t)i;
 		lua_rawgeti(r->L, -1, i);
 		if (!read_index(r, &schema->indexes[schema->index_count], i))
 			return false;
 		schema->index_count++;
 		lua_pop(r->L, 1);
 	}
-	r->at.item = 0;
 	return lun_schema_check(schema, &why) == LUN_OK ||
 	       complain(r, "indexes: %s", why.message);
 }
@@ -560,12 +564,11 @@ check_key(struct reader *r)
 {
 	struct lun_text key;
 
-	r->at.key = LUN_TEXT_NONE;
 	if (lua_type(r->L, -2) != LUA_TSTRING)
 		return complain(r,
 		    "the script must return one table with named fields, such "
 		    "as name and version");
-	key = r->at.key = text_at(r->L, -2);
+	key = text_at(r->L, -2);
 	for (size_t i = 0; i < KEY_COUNT; i++)
 		if (lun_text_equal(key, lun_text_of(keys[i].key)))
 			return true;
@@ -581,8 +584,6 @@ read_table(struct reader *r)
 		if (!check_key(r))
 			return false;
 	for (size_t i = 0; i < KEY_COUNT; i++) {
-		r->at =
-		    (struct lun_locate_path){.key = lun_text_of(keys[i].key)};
 		push_key(r, keys[i].key);
 		if (!keys[i].read(r))
 			return false;
@@ -593,13 +594,12 @@ read_table(struct reader *r)
 
 enum lun_code
 lun_declaration_read(lua_State *L, int index, const char *chunk,
-    struct lun_text source, struct lun_declaration *out, struct lun_err *err)
+    struct lun_declaration *out, struct lun_err *err)
 {
 	struct lun_err local;
 	struct reader r = {.L = L,
 	    .table = lua_absindex(L, index),
 	    .chunk = chunk,
-	    .source = source,
 	    .out = out,
 	    .err = err != NULL ? err : &local};
 	int top = lua_gettop(L);

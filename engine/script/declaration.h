@@ -20,14 +20,13 @@ struct lun_declaration {
 };
 
 /*
- * Read the table at index, which the chunk of this source returned. LUN_SCRIPT
- * with "chunk:line: field: what is wrong", without the line where the source
- * does not tell it for certain. May raise for want of memory; what was read
- * until then is in out and freed with it.
+ * Read the table at index, which the chunk returned. LUN_SCRIPT with
+ * "chunk: field: what is wrong", "chunk:line: ..." where it is about a function.
+ * May raise for want of memory; what was read until then is in out and freed
+ * with it.
  */
 enum lun_code lun_declaration_read(lua_State *L, int index, const char *chunk,
-    struct lun_text source, struct lun_declaration *out,
-    struct lun_err *err) LUN_MUSTCHECK;
+    struct lun_declaration *out, struct lun_err *err) LUN_MUSTCHECK;
 void lun_declaration_free(struct lun_declaration *description);
 
 #endif

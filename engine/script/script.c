@@ -122,8 +122,8 @@ build_protected(lua_State *L)
 	lun_lunette_object_push(L);
 	lun_sandbox_open(L);
 	push_result(L, b);
-	b->code = lun_declaration_read(L, -1, b->script->chunk,
-	    lun_buffer_text(&b->script->source), &b->about, b->err);
+	b->code =
+	    lun_declaration_read(L, -1, b->script->chunk, &b->about, b->err);
 	if (b->code != LUN_OK)
 		return 0;
 	keep_named(L, "extract_model_id", &b->functions.extract, 1);

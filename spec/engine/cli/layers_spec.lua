@@ -66,7 +66,7 @@ describe("settings", function()
     local code, out, err = place:run { "check" }
     assert.equal(1, code)
     assert.matches("counter version 1", out, 1, true)
-    assert.matches("more.lua:1: name", err, 1, true)
+    assert.matches("more.lua: name", err, 1, true)
     assert.equal(0, (place:run { "check", "-p", "projections" }))
     place.env.LUNETTE_PROJECTIONS = "projections:projections/counter.lua"
     assert.equal(2, select(2,

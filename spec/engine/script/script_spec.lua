@@ -29,7 +29,8 @@ local function refused(changes)
   local script, err = load(changes)
   assert.is_nil(script)
   assert.equal("script", err.code)
-  return err.message:match "^accounts.lua:%d+: (.*)$" or err.message
+  return err.message:match "^accounts%.lua: (.*)$"
+    or err.message:match "^accounts%.lua:%d+: (.*)$"
 end
 
 describe("a script", function()
@@ -136,19 +137,40 @@ describe("a broken script", function()
 
   it("is refused when it returns no table", function()
     for source, what in pairs {
-      [""] = ": got nothing",
-      ["\nreturn 5"] = ":2: got a number",
-      ["return 'x'"] = ":1: got text",
-      ["return function() end"] = ":1: got a function",
+      [""] = "got nothing",
+      ["\nreturn 5"] = "got a number",
+      ["return 'x'"] = "got text",
+      ["return function() end"] = "got a function",
     } do
       local _, err = script_test.load(source)
-      assert.equal("script.lua" .. what:gsub("got", "the script must return "
-        .. "a table that describes the projection, got"), err.message)
+      assert.equal("script.lua: the script must return a table that describes "
+        .. "the projection, " .. what, err.message)
     end
     assert.equal("the script must return one table with named fields, such "
       .. "as name and version",
       select(2, script_test.load "return { 1 }").message
-        :match "^script.lua:1: (.*)$")
+        :match "^script%.lua: (.*)$")
+  end)
+
+  it("is told path and field, and the line of a function", function()
+    for entry, message in pairs {
+      ["retries = -1"] = ": retries: expected a whole number from 0 to 100, "
+        .. "got -1",
+      ["retries = function() end"] = ": retries: expected a whole number, got "
+        .. "a function",
+      ["extractor = 1"] = ": extractor: unknown field",
+      ["extractor = function() end"] = ":3: extractor: unknown field",
+      ["extractor = type"] = ": extractor: unknown field",
+      ["on = { A = type }, apply_to_model = function() end"] =
+        ":3: apply_to_model: leave it out, or leave out \"on\": one of the two "
+        .. "applies events",
+      ["on = { [\"\"] =\nfunction() end }"] =
+        ":4: on: has an empty event type",
+    } do
+      local _, err = script_test.load("return { name = 'p', version = 1,\n"
+        .. "extract_model_id = type, apply_to_model = type,\n" .. entry .. " }")
+      assert.equal("script.lua" .. message, err.message)
+    end
   end)
 
   local cases = {
