@@ -103,7 +103,8 @@ enum lun_code lun_engine_open(const struct lun_engine_options *options,
 /*
  * Stop and free. NULL is allowed. Waits for the batches under way; a script
  * stuck inside one library call is left behind with its thread (leaked) after
- * the setting stop_ms, so this never hangs.
+ * the setting stop_ms, so this never hangs. An error in a progress function:
+ * there it stops the run as lun_engine_stop() does, and frees nothing.
  */
 void lun_engine_close(struct lun_engine *engine);
 
@@ -179,9 +180,7 @@ struct lun_progress {
 
 /*
  * Called about ten times a second from the calling thread. It may use the
- * engine: lun_engine_stop() in it is as false, and lun_engine_close() is that
- * too and comes true when the run has ended; the engine is gone when
- * lun_engine_run_once() returns.
+ * engine, but not close it; lun_engine_stop() in it is as false.
  */
 typedef bool lun_progress_fn(void *arg, const struct lun_progress *progress,
     size_t count); /* false: stop early */

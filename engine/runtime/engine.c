@@ -2,6 +2,7 @@
 
 #include "runtime/engine.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -79,10 +80,22 @@ tell_remark(const struct lun_engine *engine)
 		lun_log(&engine->log, LUN_LOG_INFO, "events: %s", remark);
 }
 
+/* A progress function is called with it held, and may call back. */
+static void
+init_run_lock(pthread_mutex_t *lock)
+{
+	pthread_mutexattr_t checking;
+
+	pthread_mutexattr_init(&checking);
+	pthread_mutexattr_settype(&checking, PTHREAD_MUTEX_ERRORCHECK);
+	pthread_mutex_init(lock, &checking);
+	pthread_mutexattr_destroy(&checking);
+}
+
 static void
 init_locks(struct lun_engine *engine)
 {
-	pthread_mutex_init(&engine->run_lock, NULL);
+	init_run_lock(&engine->run_lock);
 	pthread_mutex_init(&engine->register_lock, NULL);
 	pthread_mutex_init(&engine->lock, NULL);
 	pthread_mutex_init(&engine->stores_lock, NULL);
@@ -152,37 +165,6 @@ lun_engine_open(const struct lun_engine_options *options,
 	};
 	*out = engine;
 	return LUN_OK;
-}
-
-/* Whether this is a call in a progress function. */
-static bool
-is_reporter(struct lun_engine *engine)
-{
-	bool reporter;
-
-	pthread_mutex_lock(&engine->lock);
-	reporter = engine->reporting &&
-		   pthread_equal(engine->reporter, pthread_self());
-	pthread_mutex_unlock(&engine->lock);
-	return reporter;
-}
-
-/*
- * What a stuck thread may still look at is left behind with it: the engine,
- * its stores and that projection.
- */
-void
-lun_engine_close(struct lun_engine *engine)
-{
-	if (engine == NULL)
-		return;
-	if (is_reporter(engine)) {
-		atomic_store(&engine->closing, true);
-		atomic_store(&engine->stopping, true);
-		return;
-	}
-	if (lun_engine_stop(engine, NULL) == LUN_OK)
-		free_engine(engine);
 }
 
 /* ---- running ----------------------------------------------------------- */
@@ -354,19 +336,38 @@ lun_engine_start(struct lun_engine *engine, struct lun_err *err)
 	return code;
 }
 
-enum lun_code
-lun_engine_stop(struct lun_engine *engine, struct lun_err *err)
+/* LUN_AGAIN in a progress function: the run ends after it. */
+static enum lun_code
+stop_run(struct lun_engine *engine, struct lun_err *err)
 {
 	enum lun_code code;
 
 	atomic_store(&engine->stopping, true);
-	if (is_reporter(engine))
-		return LUN_OK; /* who waits for the run would wait for itself */
 	lun_board_ring(&engine->board);
-	pthread_mutex_lock(&engine->run_lock);
+	if (pthread_mutex_lock(&engine->run_lock) == EDEADLK)
+		return LUN_AGAIN;
 	code = lun_engine_stop_all(engine, err);
 	pthread_mutex_unlock(&engine->run_lock);
 	return code;
+}
+
+enum lun_code
+lun_engine_stop(struct lun_engine *engine, struct lun_err *err)
+{
+	enum lun_code code = stop_run(engine, err);
+
+	return code == LUN_AGAIN ? LUN_OK : code;
+}
+
+/*
+ * What a stuck thread may still look at is left behind with it: the engine,
+ * its stores and that projection.
+ */
+void
+lun_engine_close(struct lun_engine *engine)
+{
+	if (engine != NULL && stop_run(engine, NULL) == LUN_OK)
+		free_engine(engine);
 }
 
 enum lun_code

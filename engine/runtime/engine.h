@@ -53,7 +53,6 @@ struct lun_engine {
 
 	pthread_mutex_t run_lock;      /* for a start, a stop, a whole run */
 	atomic_bool stopping;          /* a run to the head is to end early */
-	atomic_bool closing;           /* and the engine with it */
 	pthread_mutex_t register_lock; /* one script at a time */
 
 	pthread_mutex_t lock;
@@ -61,8 +60,6 @@ struct lun_engine {
 	size_t entry_count;
 	size_t entry_capacity;
 	bool running;
-	bool reporting;     /* a progress function is called, ... */
-	pthread_t reporter; /* ... on this thread */
 
 	pthread_mutex_t answer_lock; /* guards the two connections below */
 	struct lun_event_store *event_reader;

@@ -165,27 +165,6 @@ wait_for_news(struct lun_board *board, uint64_t endings)
 	pthread_mutex_unlock(&board->lock);
 }
 
-static void
-set_reporting(struct lun_engine *engine, bool reporting)
-{
-	pthread_mutex_lock(&engine->lock);
-	engine->reporting = reporting;
-	engine->reporter = pthread_self();
-	pthread_mutex_unlock(&engine->lock);
-}
-
-/* False: stop early. */
-static bool
-report(struct run *run, lun_progress_fn *progress, void *arg)
-{
-	bool go_on;
-
-	set_reporting(run->engine, true);
-	go_on = progress(arg, run->progress, run->count);
-	set_reporting(run->engine, false);
-	return go_on;
-}
-
 /* False if the caller wanted to stop early. */
 static bool
 follow(struct run *run, lun_progress_fn *progress, void *arg)
@@ -201,13 +180,13 @@ follow(struct run *run, lun_progress_fn *progress, void *arg)
 			return false;
 		if (progress != NULL && now - told >= PROGRESS_NS) {
 			told = now;
-			if (!report(run, progress, arg))
+			if (!progress(arg, run->progress, run->count))
 				return false;
 		}
 		wait_for_news(board, endings);
 	}
 	if (progress != NULL)
-		(void)report(run, progress, arg);
+		(void)progress(arg, run->progress, run->count);
 	return true;
 }
 
@@ -254,7 +233,5 @@ lun_engine_run_once(struct lun_engine *engine, lun_progress_fn *progress,
 	else
 		lun_engine_set_running(engine, false);
 	pthread_mutex_unlock(&engine->run_lock);
-	if (atomic_load(&engine->closing))
-		lun_engine_close(engine);
 	return code;
 }

@@ -169,7 +169,6 @@ call_inside(void *arg, const struct lun_progress *progress, size_t count)
 static int
 engine_run_once(lua_State *L)
 {
-	struct lun_engine **engine = luaL_checkudata(L, 1, ENGINE);
 	struct run run = {
 	    .engine = check_engine(L),
 	    .call = luaL_checkstring(L, 2),
@@ -177,8 +176,6 @@ engine_run_once(lua_State *L)
 	enum lun_code code =
 	    lun_engine_run_once(run.engine, call_inside, &run, NULL);
 
-	if (strcmp(run.call, "close") == 0)
-		*engine = NULL;
 	lua_pushstring(L, lun_code_name(code));
 	lua_pushstring(L, lun_code_name(run.code));
 	return 2;
