@@ -2,19 +2,20 @@
  * models_query.c - a query as SQL over the table of its models.
  *
  * Everything a user wrote is a bound parameter. What SQLite has another
- * opinion about is done by functions of ours: like, and places inside json,
- * of which lunette_class() tells the kind and lunette_place() the value.
+ * opinion about is done by functions of ours: like, and values inside json,
+ * of which lunette_class() tells the class and lunette_value() the value.
  */
 
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "query/json_path.h"
+#include "sql/select.h"
 #include "sqlite/models.h"
 #include "json/scan.h"
 
 /* Values of one class compare with each other only. 0: any but json. */
-enum class {
+enum value_class {
 	CLASS_ANY,
 	CLASS_BOOLEAN,
 	CLASS_NUMBER,
@@ -23,15 +24,25 @@ enum class {
 	CLASS_JSON,
 };
 
-static enum class class_of(enum lun_value_kind kind) {
-	switch (kind){case LUN_VALUE_BOOLEAN : return CLASS_BOOLEAN; case
-		LUN_VALUE_INTEGER : case LUN_VALUE_NUMBER : return CLASS_NUMBER;
-		case LUN_VALUE_TIMESTAMP : return CLASS_TIMESTAMP;
-		case LUN_VALUE_TEXT : return CLASS_TEXT;
-		case LUN_VALUE_JSON : return CLASS_JSON;
-		case LUN_VALUE_NULL : break;
-}
-return CLASS_ANY;
+static enum value_class
+class_of(enum lun_value_kind kind)
+{
+	switch (kind) {
+	case LUN_VALUE_BOOLEAN:
+		return CLASS_BOOLEAN;
+	case LUN_VALUE_INTEGER:
+	case LUN_VALUE_NUMBER:
+		return CLASS_NUMBER;
+	case LUN_VALUE_TIMESTAMP:
+		return CLASS_TIMESTAMP;
+	case LUN_VALUE_TEXT:
+		return CLASS_TEXT;
+	case LUN_VALUE_JSON:
+		return CLASS_JSON;
+	case LUN_VALUE_NULL:
+		break;
+	}
+	return CLASS_ANY;
 }
 
 /* ---- functions in SQL -------------------------------------------------- */
@@ -48,7 +59,7 @@ argument_text(sqlite3_value *value)
 
 /* Arguments: json, keys. False if an error was set. */
 static bool
-find_place(sqlite3_context *context, int count, sqlite3_value **arguments,
+find_value(sqlite3_context *context, int count, sqlite3_value **arguments,
     struct lun_buffer *scratch, struct lun_value *value)
 {
 	struct lun_text json = argument_text(arguments[0]);
@@ -93,22 +104,23 @@ give_value(sqlite3_context *context, const struct lun_value *value)
 
 /* Documents are all alike, so none of them is ever looked at. */
 static bool
-fits_class(enum lun_value_kind kind, enum class wanted)
+fits_class(enum lun_value_kind kind, enum value_class wanted)
 {
 	if (wanted == CLASS_ANY)
 		return kind != LUN_VALUE_JSON;
 	return class_of(kind) == wanted;
 }
 
-/* lunette_place(class, json, key...): null unless the value is of the class */
+/* lunette_value(class, json, key...): null unless the value is of the class */
 static void
-place_function(sqlite3_context *context, int count, sqlite3_value **arguments)
+value_function(sqlite3_context *context, int count, sqlite3_value **arguments)
 {
-	enum class wanted = (enum class)sqlite3_value_int(arguments[0]);
+	enum value_class wanted =
+	    (enum value_class)sqlite3_value_int(arguments[0]);
 	struct lun_buffer scratch = {0};
 	struct lun_value value;
 
-	if (find_place(context, count - 1, arguments + 1, &scratch, &value)) {
+	if (find_value(context, count - 1, arguments + 1, &scratch, &value)) {
 		if (!fits_class(value.kind, wanted))
 			value.kind = LUN_VALUE_NULL;
 		give_value(context, &value);
@@ -123,7 +135,7 @@ class_function(sqlite3_context *context, int count, sqlite3_value **arguments)
 	struct lun_buffer scratch = {0};
 	struct lun_value value;
 
-	if (find_place(context, count, arguments, &scratch, &value) &&
+	if (find_value(context, count, arguments, &scratch, &value) &&
 	    value.kind != LUN_VALUE_NULL)
 		sqlite3_result_int(context, (int)class_of(value.kind));
 	lun_buffer_free(&scratch);
@@ -151,7 +163,7 @@ lun_sqlite_add_functions(struct sqlite_models *m, struct lun_err *err)
 		int arguments;
 		void (*function)(sqlite3_context *, int, sqlite3_value **);
 	} functions[] = {
-	    {"lunette_place", -1, place_function},
+	    {"lunette_value", -1, value_function},
 	    {"lunette_class", -1, class_function},
 	    {"lunette_like", 3, like_function},
 	};
@@ -168,256 +180,104 @@ lun_sqlite_add_functions(struct sqlite_models *m, struct lun_err *err)
 /* ---- the SQL ----------------------------------------------------------- */
 
 /* SQL being written, and what its parameters will be bound to. */
-struct sql {
-	const struct lun_schema *schema;
+struct select {
+	struct lun_sql_select base; /* stays first */
 	struct lun_buffer text;
 	struct lun_buffer parameters; /* of struct lun_value */
 };
 
 static void
-add(struct sql *sql, const char *text)
+add_table(struct lun_sql_select *s)
 {
-	lun_buffer_add_text(&sql->text, lun_text_of(text));
+	lun_sqlite_add_table(s->text, s->schema);
 }
 
 static void
-add_value(struct sql *sql, const struct lun_value *value)
+add_value(struct lun_sql_select *s, const struct lun_value *value)
 {
-	lun_buffer_add(&sql->parameters, value, sizeof *value);
-	add(sql, "?");
-}
+	struct select *select = (struct select *)s;
 
-static void
-add_text(struct sql *sql, struct lun_text text)
-{
-	struct lun_value value = {.kind = LUN_VALUE_TEXT};
-
-	value.text = text;
-	add_value(sql, &value);
-}
-
-static void
-add_count(struct sql *sql, uint64_t count)
-{
-	struct lun_value value = {.kind = LUN_VALUE_INTEGER};
-
-	value.integer = count > INT64_MAX ? INT64_MAX : (int64_t)count;
-	add_value(sql, &value);
-}
-
-static void
-add_field(struct sql *sql, int field)
-{
-	if (field == LUN_COLUMN_ID)
-		add(sql, "\"id\"");
-	else
-		lun_sqlite_add_name(
-		    &sql->text, sql->schema->fields[field].name);
-}
-
-static bool
-is_json(const struct sql *sql, const struct lun_column *column)
-{
-	return column->field != LUN_COLUMN_ID &&
-	       sql->schema->fields[column->field].type == LUN_FIELD_JSON;
+	lun_buffer_add(&select->parameters, value, sizeof *value);
+	lun_sql_add(s, "?");
 }
 
 /* "column", key, key) */
 static void
-add_path(struct sql *sql, const struct lun_column *column)
+add_path(struct lun_sql_select *s, const struct lun_column *column)
 {
-	add_field(sql, column->field);
+	lun_sql_add_field(s, column->field);
 	for (size_t i = 0; i < column->path_length; i++) {
-		add(sql, ", ");
-		add_text(sql, column->path[i]);
+		lun_sql_add(s, ", ");
+		lun_sql_add_text(s, column->path[i]);
 	}
-	add(sql, ")");
+	lun_sql_add(s, ")");
 }
 
 static void
-add_class(struct sql *sql, const struct lun_column *column)
+add_json_class(struct lun_sql_select *s, const struct lun_column *column)
 {
-	add(sql, "lunette_class(");
-	add_path(sql, column);
+	lun_sql_add(s, "lunette_class(");
+	add_path(s, column);
 }
 
-/* What a term speaks of, or null where that is not of the class. */
+/* What the column has there, or null where that is not of the class. */
 static void
-add_column(struct sql *sql, const struct lun_column *column, enum class class)
+add_json_value(struct lun_sql_select *s, const struct lun_column *column,
+    enum value_class wanted)
 {
-	if (!is_json(sql, column)) {
-		add_field(sql, column->field);
-		return;
-	}
-	lun_buffer_printf(&sql->text, "lunette_place(%d, ", (int)class);
-	add_path(sql, column);
+	lun_buffer_printf(s->text, "lunette_value(%d, ", (int)wanted);
+	add_path(s, column);
 }
 
+/* The whole column: read_selected() looks for the value inside. */
 static void
-add_comparison(struct sql *sql, const struct lun_column *column,
-    const char *operator, const struct lun_value * value)
+add_json(struct lun_sql_select *s, const struct lun_column *column)
 {
-	add_column(sql, column, class_of(value->kind));
-	add(sql, operator);
-	add_value(sql, value);
+	lun_sql_add_field(s, column->field);
 }
 
 static void
-add_like(struct sql *sql, const struct lun_condition *c)
+add_json_comparison(struct lun_sql_select *s, const struct lun_column *column,
+    const char *comparison, const struct lun_value *value)
 {
-	add(sql, "lunette_like(");
-	add_value(sql, c->values);
-	add(sql, ", ");
-	add_column(sql, &c->column, CLASS_TEXT);
-	add(sql, c->op == LUN_QUERY_ILIKE ? ", 1)" : ", 0)");
-}
-
-/* Values of a json place may differ in class, so IN is many equalities. */
-static void
-add_in(struct sql *sql, const struct lun_condition *c)
-{
-	bool is_place = is_json(sql, &c->column);
-
-	if (c->value_count == 0) {
-		add(sql, "0");
-		return;
-	}
-	if (!is_place) {
-		add_field(sql, c->column.field);
-		add(sql, " IN ");
-	}
-	for (size_t i = 0; i < c->value_count; i++) {
-		add(sql, i == 0 ? "(" : is_place ? " OR " : ", ");
-		if (is_place)
-			add_comparison(sql, &c->column, " = ", &c->values[i]);
-		else
-			add_value(sql, &c->values[i]);
-	}
-	add(sql, ")");
+	add_json_value(s, column, class_of(value->kind));
+	lun_sql_add(s, comparison);
+	add_value(s, value);
 }
 
 static void
-add_is_null(struct sql *sql, const struct lun_column *column)
+add_json_order(struct lun_sql_select *s, const struct lun_order *order)
 {
-	if (is_json(sql, column))
-		add_class(sql, column);
+	add_json_value(s, &order->column, CLASS_ANY);
+	lun_sql_add_direction(s, order);
+}
+
+static void
+add_like(struct lun_sql_select *s, const struct lun_condition *c)
+{
+	const struct lun_column *column = &c->column;
+
+	lun_sql_add(s, "lunette_like(");
+	add_value(s, c->values);
+	lun_sql_add(s, ", ");
+	if (lun_sql_is_json(s, column))
+		add_json_value(s, column, CLASS_TEXT);
 	else
-		add_field(sql, column->field);
-	add(sql, " IS NULL");
+		lun_sql_add_field(s, column->field);
+	lun_sql_add(s, c->op == LUN_QUERY_ILIKE ? ", 1)" : ", 0)");
 }
 
-static void add_condition(struct sql *sql, const struct lun_condition *c);
-
-static void
-add_group(struct sql *sql, const struct lun_condition *c)
-{
-	bool all = c->op == LUN_QUERY_AND;
-
-	if (c->child_count == 0)
-		add(sql, all ? "1" : "0");
-	for (size_t i = 0; i < c->child_count; i++) {
-		if (i > 0)
-			add(sql, all ? " AND " : " OR ");
-		add_condition(sql, &c->children[i]);
-	}
-}
-
-static void
-add_condition(struct sql *sql, const struct lun_condition *c)
-{
-	static const char *const operators[] = {
-	    [LUN_QUERY_EQ] = " = ",
-	    [LUN_QUERY_NEQ] = " <> ",
-	    [LUN_QUERY_GT] = " > ",
-	    [LUN_QUERY_GTE] = " >= ",
-	    [LUN_QUERY_LT] = " < ",
-	    [LUN_QUERY_LTE] = " <= ",
-	};
-
-	add(sql, c->op == LUN_QUERY_NOT ? "(NOT " : "(");
-	switch (c->op) {
-	case LUN_QUERY_AND:
-	case LUN_QUERY_OR:
-		add_group(sql, c);
-		break;
-	case LUN_QUERY_NOT:
-		add_condition(sql, c->children);
-		break;
-	case LUN_QUERY_LIKE:
-	case LUN_QUERY_ILIKE:
-		add_like(sql, c);
-		break;
-	case LUN_QUERY_IN:
-		add_in(sql, c);
-		break;
-	case LUN_QUERY_IS_NULL:
-		add_is_null(sql, &c->column);
-		break;
-	default:
-		add_comparison(sql, &c->column, operators[c->op], c->values);
-		break;
-	}
-	add(sql, ")");
-}
-
-static void
-add_direction(struct sql *sql, const struct lun_order *order)
-{
-	add(sql, order->descending ? " DESC" : " ASC");
-	add(sql, order->nulls_first ? " NULLS FIRST, " : " NULLS LAST, ");
-}
-
-static void
-add_order(struct sql *sql, const struct lun_query *query)
-{
-	add(sql, " ORDER BY ");
-	for (size_t i = 0; i < query->order_count; i++) {
-		const struct lun_order *order = &query->order[i];
-
-		if (is_json(sql, &order->column)) {
-			add_class(sql, &order->column);
-			add_direction(sql, order);
-		}
-		add_column(sql, &order->column, CLASS_ANY);
-		add_direction(sql, order);
-	}
-	add(sql, "\"id\"");
-}
-
-/* The id, which errors name, then what is asked for. */
-static void
-add_selected(struct sql *sql, const struct lun_query *query)
-{
-	add(sql, "SELECT \"id\"");
-	for (size_t i = 0; i < query->select_count; i++) {
-		add(sql, ", ");
-		add_field(sql, query->select[i].field);
-	}
-	if (query->select_count > 0)
-		return;
-	for (size_t i = 0; i < sql->schema->field_count; i++) {
-		add(sql, ", ");
-		add_field(sql, (int)i);
-	}
-}
-
-static void
-write_sql(struct sql *sql, const struct lun_query *query)
-{
-	add_selected(sql, query);
-	add(sql, " FROM ");
-	lun_sqlite_add_table(&sql->text, sql->schema);
-	if (query->where != NULL) {
-		add(sql, " WHERE ");
-		add_condition(sql, query->where);
-	}
-	add_order(sql, query);
-	add(sql, " LIMIT ");
-	add_count(sql, query->limit);
-	add(sql, " OFFSET ");
-	add_count(sql, query->offset);
-	lun_buffer_add_byte(&sql->text, '\0');
-}
+static const struct lun_sql_dialect dialect = {
+    .always = "1",
+    .never = "0",
+    .add_table = add_table,
+    .add_value = add_value,
+    .add_like = add_like,
+    .add_json = add_json,
+    .add_json_class = add_json_class,
+    .add_json_comparison = add_json_comparison,
+    .add_json_order = add_json_order,
+};
 
 /* ---- running it -------------------------------------------------------- */
 
@@ -464,10 +324,10 @@ bind_value(struct run *run, int place, const struct lun_value *value)
 }
 
 static enum lun_code
-bind_all(struct run *run, const struct sql *sql, struct lun_err *err)
+bind_all(struct run *run, const struct select *select, struct lun_err *err)
 {
-	const char *at = sql->parameters.bytes;
-	size_t count = sql->parameters.length / sizeof(struct lun_value);
+	const char *at = select->parameters.bytes;
+	size_t count = select->parameters.length / sizeof(struct lun_value);
 	struct lun_value value;
 
 	for (size_t i = 0; i < count; i++, at += sizeof value) {
@@ -543,20 +403,21 @@ lun_sqlite_query(struct lun_model_store *store, struct lun_key key,
 	(void)key;
 	struct run run = {
 	    .m = sqlite_models_of(store), .schema = schema, .query = query};
-	struct sql sql = {.schema = schema};
+	struct select select = {.base = {&dialect, schema, &select.text}};
 	enum lun_code code;
 
-	write_sql(&sql, query);
-	if (sql.text.failed || sql.parameters.failed)
+	lun_sql_select(&select.base, query);
+	if (select.text.failed || select.parameters.failed)
 		code = lun_fail(err, LUN_NOMEM, "query: out of memory");
 	else
-		code = lun_sqlite_statement(run.m, sql.text.bytes, &run.q, err);
+		code =
+		    lun_sqlite_statement(run.m, select.text.bytes, &run.q, err);
 	if (code == LUN_OK)
-		code = bind_all(&run, &sql, err);
+		code = bind_all(&run, &select, err);
 	if (code == LUN_OK)
 		code = run_query(&run, result, arg, err);
 	lun_sqlite_done(run.q);
-	lun_buffer_free(&sql.parameters);
-	lun_buffer_free(&sql.text);
+	lun_buffer_free(&select.parameters);
+	lun_buffer_free(&select.text);
 	return lun_sqlite_explain(run.m, schema, code, err);
 }

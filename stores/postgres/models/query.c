@@ -2,7 +2,7 @@
  * query.c - a query as SQL over the table of its models.
  *
  * Everything a user wrote is a bound parameter. Text columns are COLLATE "C",
- * and under that collation ILIKE folds A to Z only. Places inside json are
+ * and under that collation ILIKE folds A to Z only. Values inside json are
  * compared by their kind: a CASE gives null where they have another.
  */
 
@@ -11,55 +11,38 @@
 
 #include "postgres/models/models.h"
 #include "query/json_path.h"
+#include "sql/select.h"
 
 /* SQL being written in m->sql, its parameters in m->params. */
-struct sql {
+struct select {
+	struct lun_sql_select base; /* stays first */
 	struct pg_models *m;
-	const struct lun_schema *schema;
 	struct lun_buffer scratch;
 };
 
 static void
-add(struct sql *sql, const char *text)
+add_table(struct lun_sql_select *s)
 {
-	lun_buffer_add_text(&sql->m->sql, lun_text_of(text));
+	lun_pg_add_table(((struct select *)s)->m, s->schema);
 }
 
 /* The parameter that was added last. */
 static void
-add_parameter(struct sql *sql, const char *cast)
+add_parameter(struct lun_sql_select *s, const char *cast)
 {
-	lun_buffer_printf(&sql->m->sql, "$%zu%s", sql->m->params.count, cast);
+	const struct pg_models *m = ((struct select *)s)->m;
+
+	lun_buffer_printf(s->text, "$%zu%s", m->params.count, cast);
 }
 
 static void
-add_text(struct sql *sql, struct lun_text text)
+add_value(struct lun_sql_select *s, const struct lun_value *value)
 {
-	lun_pg_add_text(&sql->m->params, LUN_PG_TEXT, text);
-	add_parameter(sql, "");
-}
-
-static void
-add_integer(struct sql *sql, int64_t value)
-{
-	lun_pg_add_int8(&sql->m->params, value);
-	add_parameter(sql, "");
-}
-
-static void
-add_count(struct sql *sql, uint64_t count)
-{
-	add_integer(sql, count > INT64_MAX ? INT64_MAX : (int64_t)count);
-}
-
-static void
-add_value(struct sql *sql, const struct lun_value *value)
-{
-	struct lun_pg_params *params = &sql->m->params;
+	struct lun_pg_params *params = &((struct select *)s)->m->params;
 
 	switch (value->kind) {
 	case LUN_VALUE_NULL:
-		add(sql, "NULL");
+		lun_sql_add(s, "NULL");
 		return;
 	case LUN_VALUE_TEXT:
 	case LUN_VALUE_JSON:
@@ -78,286 +61,125 @@ add_value(struct sql *sql, const struct lun_value *value)
 		lun_pg_add_time(params, value->integer);
 		break;
 	}
-	add_parameter(sql, "");
+	add_parameter(s, "");
 }
-
-/* ---- columns, and places inside json ----------------------------------- */
 
 static void
-add_field(struct sql *sql, int field)
+add_like(struct lun_sql_select *s, const struct lun_condition *c)
 {
-	lun_pg_quote(&sql->m->sql,
-	    field == LUN_COLUMN_ID ? "id" : sql->schema->fields[field].name);
+	lun_sql_add_comparison(s, &c->column,
+	    c->op == LUN_QUERY_ILIKE ? " ILIKE " : " LIKE ", c->values);
 }
 
-static bool
-is_json(const struct sql *sql, const struct lun_column *column)
-{
-	return column->field != LUN_COLUMN_ID &&
-	       sql->schema->fields[column->field].type == LUN_FIELD_JSON;
-}
+/* ---- json -------------------------------------------------------------- */
 
 /* ("column" -> key -> key); an arrow and a text look into objects only. */
 static void
-add_place(struct sql *sql, const struct lun_column *column)
+add_json(struct lun_sql_select *s, const struct lun_column *column)
 {
-	add(sql, "(");
-	add_field(sql, column->field);
+	lun_sql_add(s, "(");
+	lun_sql_add_field(s, column->field);
 	for (size_t i = 0; i < column->path_length; i++) {
-		add(sql, " -> ");
-		add_text(sql, column->path[i]);
+		lun_sql_add(s, " -> ");
+		lun_sql_add_text(s, column->path[i]);
 	}
-	add(sql, ")");
+	lun_sql_add(s, ")");
 }
 
 static void
-add_place_as(struct sql *sql, const struct lun_column *column, const char *kind,
-    const char *cast)
+add_json_as(struct lun_sql_select *s, const struct lun_column *column,
+    const char *type, const char *cast)
 {
-	add(sql, "CASE jsonb_typeof");
-	add_place(sql, column);
-	lun_buffer_printf(&sql->m->sql, " WHEN '%s' THEN ", kind);
-	add_place(sql, column);
-	add(sql, cast);
-	add(sql, " END");
+	lun_sql_add(s, "CASE jsonb_typeof");
+	add_json(s, column);
+	lun_buffer_printf(s->text, " WHEN '%s' THEN ", type);
+	add_json(s, column);
+	lun_sql_add(s, cast);
+	lun_sql_add(s, " END");
 }
 
-/* Kinds in their order; null for a null. */
 static void
-add_class(struct sql *sql, const struct lun_column *column)
+add_json_class(struct lun_sql_select *s, const struct lun_column *column)
 {
-	add(sql, "CASE jsonb_typeof");
-	add_place(sql, column);
-	add(sql, " WHEN 'boolean' THEN 1 WHEN 'number' THEN 2"
-		 " WHEN 'string' THEN 3 WHEN 'object' THEN 4"
-		 " WHEN 'array' THEN 4 END");
+	lun_sql_add(s, "CASE jsonb_typeof");
+	add_json(s, column);
+	lun_sql_add(s, " WHEN 'boolean' THEN 1 WHEN 'number' THEN 2"
+		       " WHEN 'string' THEN 3 WHEN 'object' THEN 4"
+		       " WHEN 'array' THEN 4 END");
 }
 
 /* As an exact decimal, as jsonb keeps it. */
 static void
-add_decimal(struct sql *sql, const struct lun_value *value)
+add_decimal(struct lun_sql_select *s, const struct lun_value *value)
 {
-	lun_buffer_clear(&sql->scratch);
+	struct select *select = (struct select *)s;
+	struct lun_buffer *scratch = &select->scratch;
+
+	lun_buffer_clear(scratch);
 	if (value->kind == LUN_VALUE_INTEGER)
-		lun_buffer_printf(&sql->scratch, "%" PRId64, value->integer);
+		lun_buffer_printf(scratch, "%" PRId64, value->integer);
 	else
-		lun_pg_write_decimal(&sql->scratch, value->number);
+		lun_pg_write_decimal(scratch, value->number);
 	lun_pg_add_copy(
-	    &sql->m->params, LUN_PG_TEXT, lun_buffer_text(&sql->scratch));
-	add_parameter(sql, "::numeric");
+	    &select->m->params, LUN_PG_TEXT, lun_buffer_text(scratch));
+	add_parameter(s, "::numeric");
 }
 
 static void
-add_place_comparison(struct sql *sql, const struct lun_column *column,
-    const char *operator, const struct lun_value * value)
+add_json_comparison(struct lun_sql_select *s, const struct lun_column *column,
+    const char *comparison, const struct lun_value *value)
 {
 	switch (value->kind) {
 	case LUN_VALUE_BOOLEAN:
-		add_place_as(sql, column, "boolean", "::boolean");
-		add(sql, operator);
-		add_value(sql, value);
+		add_json_as(s, column, "boolean", "::boolean");
+		lun_sql_add(s, comparison);
+		add_value(s, value);
 		break;
 	case LUN_VALUE_INTEGER:
 	case LUN_VALUE_NUMBER:
-		add_place_as(sql, column, "number", "::numeric");
-		add(sql, operator);
-		add_decimal(sql, value);
+		add_json_as(s, column, "number", "::numeric");
+		lun_sql_add(s, comparison);
+		add_decimal(s, value);
 		break;
 	default:
-		add_place_as(sql, column, "string", " #>> '{}'");
-		add(sql, " COLLATE \"C\"");
-		add(sql, operator);
-		add_value(sql, value);
+		add_json_as(s, column, "string", " #>> '{}'");
+		lun_sql_add(s, " COLLATE \"C\"");
+		lun_sql_add(s, comparison);
+		add_value(s, value);
 		break;
 	}
 }
 
-/* ---- conditions -------------------------------------------------------- */
-
+/* Truth and numbers, then texts. */
 static void
-add_comparison(struct sql *sql, const struct lun_column *column,
-    const char *operator, const struct lun_value * value)
-{
-	if (is_json(sql, column)) {
-		add_place_comparison(sql, column, operator, value);
-		return;
-	}
-	add_field(sql, column->field);
-	add(sql, operator);
-	add_value(sql, value);
-}
-
-/* Values of a json place may differ in kind, so IN is many equalities. */
-static void
-add_in(struct sql *sql, const struct lun_condition *c)
-{
-	bool is_place = is_json(sql, &c->column);
-
-	if (c->value_count == 0) {
-		add(sql, "FALSE");
-		return;
-	}
-	if (!is_place) {
-		add_field(sql, c->column.field);
-		add(sql, " IN ");
-	}
-	for (size_t i = 0; i < c->value_count; i++) {
-		add(sql, i == 0 ? "(" : is_place ? " OR " : ", ");
-		if (is_place)
-			add_comparison(sql, &c->column, " = ", &c->values[i]);
-		else
-			add_value(sql, &c->values[i]);
-	}
-	add(sql, ")");
-}
-
-static void
-add_is_null(struct sql *sql, const struct lun_column *column)
-{
-	if (is_json(sql, column))
-		add_class(sql, column);
-	else
-		add_field(sql, column->field);
-	add(sql, " IS NULL");
-}
-
-static void add_condition(struct sql *sql, const struct lun_condition *c);
-
-static void
-add_group(struct sql *sql, const struct lun_condition *c)
-{
-	bool all = c->op == LUN_QUERY_AND;
-
-	if (c->child_count == 0)
-		add(sql, all ? "TRUE" : "FALSE");
-	for (size_t i = 0; i < c->child_count; i++) {
-		if (i > 0)
-			add(sql, all ? " AND " : " OR ");
-		add_condition(sql, &c->children[i]);
-	}
-}
-
-static void
-add_condition(struct sql *sql, const struct lun_condition *c)
-{
-	static const char *const operators[] = {
-	    [LUN_QUERY_EQ] = " = ",
-	    [LUN_QUERY_NEQ] = " <> ",
-	    [LUN_QUERY_GT] = " > ",
-	    [LUN_QUERY_GTE] = " >= ",
-	    [LUN_QUERY_LT] = " < ",
-	    [LUN_QUERY_LTE] = " <= ",
-	    [LUN_QUERY_LIKE] = " LIKE ",
-	    [LUN_QUERY_ILIKE] = " ILIKE ",
-	};
-
-	add(sql, c->op == LUN_QUERY_NOT ? "(NOT " : "(");
-	switch (c->op) {
-	case LUN_QUERY_AND:
-	case LUN_QUERY_OR:
-		add_group(sql, c);
-		break;
-	case LUN_QUERY_NOT:
-		add_condition(sql, c->children);
-		break;
-	case LUN_QUERY_IN:
-		add_in(sql, c);
-		break;
-	case LUN_QUERY_IS_NULL:
-		add_is_null(sql, &c->column);
-		break;
-	default:
-		add_comparison(sql, &c->column, operators[c->op], c->values);
-		break;
-	}
-	add(sql, ")");
-}
-
-/* ---- the rest of the statement ----------------------------------------- */
-
-static void
-add_direction(struct sql *sql, const struct lun_order *order)
-{
-	add(sql, order->descending ? " DESC" : " ASC");
-	add(sql, order->nulls_first ? " NULLS FIRST, " : " NULLS LAST, ");
-}
-
-/* By kind, then truth and numbers, then texts. */
-static void
-add_place_order(struct sql *sql, const struct lun_order *order)
+add_json_order(struct lun_sql_select *s, const struct lun_order *order)
 {
 	const struct lun_column *column = &order->column;
 
-	add_class(sql, column);
-	add_direction(sql, order);
-	add(sql, "CASE jsonb_typeof");
-	add_place(sql, column);
-	add(sql, " WHEN 'boolean' THEN ");
-	add_place(sql, column);
-	add(sql, "::boolean::int::numeric WHEN 'number' THEN ");
-	add_place(sql, column);
-	add(sql, "::numeric END");
-	add_direction(sql, order);
-	add_place_as(sql, column, "string", " #>> '{}'");
-	add(sql, " COLLATE \"C\"");
-	add_direction(sql, order);
+	lun_sql_add(s, "CASE jsonb_typeof");
+	add_json(s, column);
+	lun_sql_add(s, " WHEN 'boolean' THEN ");
+	add_json(s, column);
+	lun_sql_add(s, "::boolean::int::numeric WHEN 'number' THEN ");
+	add_json(s, column);
+	lun_sql_add(s, "::numeric END");
+	lun_sql_add_direction(s, order);
+	add_json_as(s, column, "string", " #>> '{}'");
+	lun_sql_add(s, " COLLATE \"C\"");
+	lun_sql_add_direction(s, order);
 }
 
-static void
-add_order(struct sql *sql, const struct lun_query *query)
-{
-	add(sql, " ORDER BY ");
-	for (size_t i = 0; i < query->order_count; i++) {
-		const struct lun_order *order = &query->order[i];
-
-		if (is_json(sql, &order->column)) {
-			add_place_order(sql, order);
-			continue;
-		}
-		add_field(sql, order->column.field);
-		add_direction(sql, order);
-	}
-	add(sql, "\"id\"");
-}
-
-/* The id, which errors name, then what is asked for. */
-static void
-add_selected(struct sql *sql, const struct lun_query *query)
-{
-	add(sql, "SELECT ");
-	if (query->select_count == 0) {
-		lun_pg_add_columns(sql->m, sql->schema);
-		return;
-	}
-	add(sql, "\"id\"");
-	for (size_t i = 0; i < query->select_count; i++) {
-		add(sql, ", ");
-		if (is_json(sql, &query->select[i]))
-			add_place(sql, &query->select[i]);
-		else
-			add_field(sql, query->select[i].field);
-	}
-}
-
-static void
-write_sql(struct sql *sql, const struct lun_query *query)
-{
-	lun_pg_begin_sql(sql->m, "");
-	add_selected(sql, query);
-	add(sql, " FROM ");
-	lun_pg_add_table(sql->m, sql->schema);
-	if (query->where != NULL) {
-		add(sql, " WHERE ");
-		add_condition(sql, query->where);
-	}
-	add_order(sql, query);
-	add(sql, " LIMIT ");
-	add_count(sql, query->limit);
-	add(sql, " OFFSET ");
-	add_count(sql, query->offset);
-	lun_buffer_add_byte(&sql->m->sql, '\0');
-	sql->m->params.failed |= sql->scratch.failed;
-}
+static const struct lun_sql_dialect dialect = {
+    .always = "TRUE",
+    .never = "FALSE",
+    .add_table = add_table,
+    .add_value = add_value,
+    .add_like = add_like,
+    .add_json = add_json,
+    .add_json_class = add_json_class,
+    .add_json_comparison = add_json_comparison,
+    .add_json_order = add_json_order,
+};
 
 /* ---- running it -------------------------------------------------------- */
 
@@ -446,14 +268,16 @@ lun_pg_query_models(struct lun_model_store *store, struct lun_key key,
 {
 	(void)key;
 	struct pg_models *m = lun_pg_models_enter(store);
-	struct sql sql = {.m = m, .schema = schema};
+	struct select select = {.base = {&dialect, schema, &m->sql}, .m = m};
 	struct run run = {
 	    .schema = schema, .query = query, .result = result, .arg = arg};
 	enum lun_code code;
 
-	write_sql(&sql, query);
+	lun_pg_begin_sql(m, "");
+	lun_sql_select(&select.base, query);
+	m->params.failed |= select.scratch.failed;
 	code = run_query(&run, m, err);
 	lun_pg_params_clear(&m->params);
-	lun_buffer_free(&sql.scratch);
+	lun_buffer_free(&select.scratch);
 	return lun_pg_models_leave(m, lun_pg_explain(m, schema, code, err));
 }
