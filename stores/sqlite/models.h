@@ -9,6 +9,7 @@
 #ifndef LUN_SQLITE_MODELS_H
 #define LUN_SQLITE_MODELS_H
 
+#include "sql/names.h"
 #include "sqlite/connection.h"
 #include "sqlite/ownership.h"
 #include "store/model_store.h"
@@ -54,8 +55,7 @@ bool lun_sqlite_next(struct sqlite_models *m, sqlite3_stmt *q,
 enum lun_code lun_sqlite_end(struct sqlite_models *m, enum lun_code code,
     struct lun_err *err) LUN_MUSTCHECK;
 
-/* A quoted identifier; <projection>__v<version>, quoted. */
-void lun_sqlite_add_name(struct lun_buffer *sql, const char *name);
+/* <projection>__v<version>, quoted. */
 void lun_sqlite_add_table(
     struct lun_buffer *sql, const struct lun_schema *schema);
 

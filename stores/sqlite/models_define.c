@@ -179,7 +179,7 @@ add_table_sql(struct lun_buffer *sql, const struct lun_schema *schema)
 	lun_buffer_printf(sql, " (\"id\" TEXT PRIMARY KEY NOT NULL");
 	for (size_t i = 0; i < schema->field_count; i++) {
 		lun_buffer_printf(sql, ", ");
-		lun_sqlite_add_name(sql, schema->fields[i].name);
+		lun_sql_quote(sql, schema->fields[i].name);
 		lun_buffer_printf(
 		    sql, " %s", column_type(schema->fields[i].type));
 	}
@@ -191,12 +191,9 @@ static void
 add_view_sql(struct lun_buffer *sql, const struct lun_schema *schema)
 {
 	lun_buffer_printf(sql, "CREATE VIEW ");
-	lun_sqlite_add_name(sql, schema->projection);
-	lun_buffer_printf(sql, " AS SELECT \"id\"");
-	for (size_t i = 0; i < schema->field_count; i++) {
-		lun_buffer_printf(sql, ", ");
-		lun_sqlite_add_name(sql, schema->fields[i].name);
-	}
+	lun_sql_quote(sql, schema->projection);
+	lun_buffer_printf(sql, " AS SELECT ");
+	lun_sql_add_columns(sql, schema);
 	lun_buffer_printf(sql, " FROM ");
 	lun_sqlite_add_table(sql, schema);
 	lun_buffer_printf(sql, ";\n");
@@ -218,12 +215,12 @@ add_index_sql(struct lun_buffer *sql, const struct lun_schema *schema,
     const struct lun_index *index, const char *name)
 {
 	lun_buffer_printf(sql, "CREATE INDEX ");
-	lun_sqlite_add_name(sql, name);
+	lun_sql_quote(sql, name);
 	lun_buffer_printf(sql, " ON ");
 	lun_sqlite_add_table(sql, schema);
 	for (size_t i = 0; i < index->count; i++) {
 		lun_buffer_printf(sql, i == 0 ? " (" : ", ");
-		lun_sqlite_add_name(sql, schema->fields[index->fields[i]].name);
+		lun_sql_quote(sql, schema->fields[index->fields[i]].name);
 	}
 	lun_buffer_printf(sql, ");\n");
 }
@@ -312,8 +309,7 @@ collect_drops(struct sqlite_models *m, const char *projection,
 	while (lun_sqlite_next(m, q, &code, err)) {
 		lun_buffer_printf(
 		    sql, "DROP %s ", (const char *)sqlite3_column_text(q, 0));
-		lun_sqlite_add_name(
-		    sql, (const char *)sqlite3_column_text(q, 1));
+		lun_sql_quote(sql, (const char *)sqlite3_column_text(q, 1));
 		lun_buffer_add_byte(sql, ';');
 	}
 	lun_sqlite_done(q);

@@ -1,21 +1,11 @@
 /* models_requests.c - requests and heartbeats in SQLite. */
 
 #include "base/clock.h"
+#include "sql/requests.h"
 #include "sqlite/models.h"
 
 /* An answer that nobody has fetched by then will not be fetched. */
 #define ANSWER_KEPT_US (24 * 3600 * INT64_C(1000000))
-
-static const char *const kind_names[] = {
-    [LUN_REQUEST_PAUSE] = "pause",
-    [LUN_REQUEST_RESUME] = "resume",
-    [LUN_REQUEST_REBUILD] = "rebuild",
-    [LUN_REQUEST_RETRY] = "retry",
-    [LUN_REQUEST_DISCARD] = "discard",
-    [LUN_REQUEST_SET_CHECKPOINT] = "set_checkpoint",
-    [LUN_REQUEST_DELETE_CHECKPOINT] = "delete_checkpoint",
-};
-#define KIND_COUNT (sizeof kind_names / sizeof kind_names[0])
 
 /* ---- requests ---------------------------------------------------------- */
 
@@ -40,7 +30,7 @@ static enum lun_code
 insert_request(struct sqlite_models *m, const struct lun_request *request,
     struct lun_err *err)
 {
-	const char *kind = kind_names[request->kind];
+	const char *kind = lun_sql_request_kind_name(request->kind);
 	sqlite3_stmt *q = NULL;
 	enum lun_code code;
 
@@ -90,11 +80,8 @@ read_request(struct sqlite_models *m, sqlite3_stmt *q,
 	    q, 1, request->projection, sizeof request->projection);
 	lun_sqlite_copy_column(
 	    q, 3, request->argument, sizeof request->argument);
-	for (size_t i = 0; i < KIND_COUNT; i++)
-		if (lun_text_equal(kind, lun_text_of(kind_names[i]))) {
-			request->kind = (enum lun_request_kind)i;
-			return LUN_OK;
-		}
+	if (lun_sql_request_kind(kind, &request->kind))
+		return LUN_OK;
 	return lun_fail(err, LUN_IO, "%s: request %lld is of unknown kind",
 	    lun_sqlite_path(&m->c), (long long)request->number);
 }
@@ -174,16 +161,6 @@ lun_sqlite_request_finish(struct lun_model_store *store, int64_t number,
 	return lun_sqlite_end(m, code, err);
 }
 
-static enum lun_code
-code_of(struct lun_text name)
-{
-	for (int i = LUN_OK; i <= LUN_NOMEM; i++)
-		if (lun_text_equal(
-			name, lun_text_of(lun_code_name((enum lun_code)i))))
-			return (enum lun_code)i;
-	return LUN_IO;
-}
-
 /* The outcome, described in outcome; LUN_AGAIN: it waits. */
 static enum lun_code
 read_result(struct sqlite_models *m, int64_t number, struct lun_err *outcome,
@@ -208,7 +185,8 @@ read_result(struct sqlite_models *m, int64_t number, struct lun_err *outcome,
 		    (long long)number);
 	} else if (code == LUN_OK) {
 		lun_sqlite_copy_column(q, 2, message, sizeof message);
-		lun_fail(outcome, code_of(lun_sqlite_column_text(q, 1)), "%s",
+		lun_fail(outcome,
+		    lun_sql_request_outcome(lun_sqlite_column_text(q, 1)), "%s",
 		    message);
 	}
 	lun_sqlite_done(q);

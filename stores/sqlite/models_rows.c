@@ -121,11 +121,8 @@ prepare_load(struct sqlite_models *m, const struct lun_schema *schema,
 	struct lun_buffer sql = {0};
 	enum lun_code code;
 
-	lun_buffer_printf(&sql, "SELECT \"id\"");
-	for (size_t i = 0; i < schema->field_count; i++) {
-		lun_buffer_printf(&sql, ", ");
-		lun_sqlite_add_name(&sql, schema->fields[i].name);
-	}
+	lun_buffer_printf(&sql, "SELECT ");
+	lun_sql_add_columns(&sql, schema);
 	lun_buffer_printf(&sql, " FROM ");
 	lun_sqlite_add_table(&sql, schema);
 	lun_buffer_printf(&sql, " WHERE \"id\" = ?1");
@@ -240,21 +237,13 @@ prepare_upsert(struct sqlite_models *m, const struct lun_schema *schema,
 
 	lun_buffer_printf(&sql, "INSERT INTO ");
 	lun_sqlite_add_table(&sql, schema);
-	lun_buffer_printf(&sql, " (\"id\"");
-	for (size_t i = 0; i < schema->field_count; i++) {
-		lun_buffer_printf(&sql, ", ");
-		lun_sqlite_add_name(&sql, schema->fields[i].name);
-	}
+	lun_buffer_printf(&sql, " (");
+	lun_sql_add_columns(&sql, schema);
 	lun_buffer_printf(&sql, ") VALUES (?");
 	for (size_t i = 0; i < schema->field_count; i++)
 		lun_buffer_printf(&sql, ", ?");
-	lun_buffer_printf(&sql, ") ON CONFLICT (\"id\") DO UPDATE SET");
-	for (size_t i = 0; i < schema->field_count; i++) {
-		lun_buffer_printf(&sql, i == 0 ? " " : ", ");
-		lun_sqlite_add_name(&sql, schema->fields[i].name);
-		lun_buffer_printf(&sql, " = excluded.");
-		lun_sqlite_add_name(&sql, schema->fields[i].name);
-	}
+	lun_buffer_printf(&sql, ") ON CONFLICT (\"id\") DO UPDATE SET ");
+	lun_sql_add_assignments(&sql, schema);
 	lun_buffer_add_byte(&sql, '\0');
 	code = sql.failed ? no_memory(m, err)
 			  : lun_sqlite_statement(m, sql.bytes, q, err);

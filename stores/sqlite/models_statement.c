@@ -90,25 +90,13 @@ lun_sqlite_end(struct sqlite_models *m, enum lun_code code, struct lun_err *err)
 /* ---- names ------------------------------------------------------------- */
 
 void
-lun_sqlite_add_name(struct lun_buffer *sql, const char *name)
-{
-	lun_buffer_add_byte(sql, '"');
-	for (const char *p = name; *p != '\0'; p++) {
-		if (*p == '"')
-			lun_buffer_add_byte(sql, '"');
-		lun_buffer_add_byte(sql, *p);
-	}
-	lun_buffer_add_byte(sql, '"');
-}
-
-void
 lun_sqlite_add_table(struct lun_buffer *sql, const struct lun_schema *schema)
 {
 	char name[LUN_NAME_MAX + 24];
 
 	snprintf(
 	    name, sizeof name, "%s__v%d", schema->projection, schema->version);
-	lun_sqlite_add_name(sql, name);
+	lun_sql_quote(sql, name);
 }
 
 void

@@ -14,6 +14,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "postgres/client/url.h"
+#include "sql/names.h"
 
 #define NS_IN_S     INT64_C(1000000000)
 #define FIRST_PAUSE NS_IN_S
@@ -129,7 +130,7 @@ send_listen(struct lun_pg_listener *l)
 	bool sent = PQsetnonblocking(l->conn, 1) == 0;
 
 	lun_buffer_add_text(&sql, LUN_TEXT("LISTEN "));
-	lun_pg_quote(&sql, l->channel);
+	lun_sql_quote(&sql, l->channel);
 	lun_buffer_add_byte(&sql, '\0');
 	sent = sent && !sql.failed && PQsendQuery(l->conn, sql.bytes) &&
 	       PQflush(l->conn) == 0;

@@ -300,11 +300,3 @@ lun_pg_check_name(const char *what, const char *name, struct lun_err *err)
 	    "\"-\"",
 	    what, name, LUN_PG_NAME_MAX);
 }
-
-void
-lun_pg_quote(struct lun_buffer *sql, const char *name)
-{
-	lun_buffer_add_byte(sql, '"');
-	lun_buffer_add(sql, name, strlen(name));
-	lun_buffer_add_byte(sql, '"');
-}

@@ -39,11 +39,8 @@ void lun_pg_url_release(struct lun_pg_url *url);
 /* The value of one of our own keys, or NULL. */
 const char *lun_pg_url_value(const struct lun_pg_url *url, const char *key);
 
-/* LUN_CONFIG unless it is something that lun_pg_quote() takes. */
+/* LUN_CONFIG unless a table or schema may have that name. */
 enum lun_code lun_pg_check_name(
     const char *what, const char *name, struct lun_err *err) LUN_MUSTCHECK;
-
-/* Add a checked identifier in double quotes. */
-void lun_pg_quote(struct lun_buffer *sql, const char *name);
 
 #endif

@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "sql/names.h"
 
 #define NS_IN_MS 1000000
 #define PAUSE_MS 10 /* between two questions how a commit ended */
@@ -304,9 +305,9 @@ add_insert(struct appending *a)
 
 	lun_buffer_clear(sql);
 	lun_buffer_add_text(sql, LUN_TEXT("INSERT INTO "));
-	lun_pg_quote(sql, mapping->schema);
+	lun_sql_quote(sql, mapping->schema);
 	lun_buffer_add_byte(sql, '.');
-	lun_pg_quote(sql, mapping->table);
+	lun_sql_quote(sql, mapping->table);
 	lun_buffer_add_text(
 	    sql, LUN_TEXT(" (id, stream, version, type, data, metadata, "
 			  "recorded_at) SELECT * FROM "

@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "sql/names.h"
 
 /* Serialises the making: CREATE IF NOT EXISTS is not safe in parallel. */
 #define LOCK "SELECT pg_catalog.pg_advisory_xact_lock(7235431960102)"
@@ -103,7 +104,7 @@ add_statement(struct lun_buffer *sql, const char *schema, const char *statement)
 {
 	for (const char *p = statement; *p != '\0'; p++) {
 		if (p[0] == '%' && (p[1] == 'S' || p[1] == 'N')) {
-			lun_pg_quote(sql, schema);
+			lun_sql_quote(sql, schema);
 			if (p[1] == 'S')
 				lun_buffer_add_byte(sql, '.');
 			p++;
@@ -205,7 +206,7 @@ ask_own(const struct lun_pg_mapping *mapping, const char *server,
     struct lun_buffer *sql)
 {
 	lun_buffer_printf(sql, "SELECT (SELECT identity::text FROM ");
-	lun_pg_quote(sql, mapping->schema);
+	lun_sql_quote(sql, mapping->schema);
 	lun_buffer_printf(
 	    sql, ".lunette_event_store LIMIT 1) || '/' || %s", server);
 }

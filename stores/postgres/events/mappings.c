@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "postgres/events/pending_writers.h"
 #include "postgres/events/safe_head.h"
+#include "sql/names.h"
 
 #define OWN_LAYOUT    "lunette"
 #define CUSTOM_LAYOUT "custom"
@@ -104,7 +105,7 @@ take_column(struct lun_pg_mapping *mapping, struct lun_pg *c,
 	if (code != LUN_OK)
 		return code;
 	lun_buffer_add_text(&text, LUN_TEXT("e."));
-	lun_pg_quote(&text, name);
+	lun_sql_quote(&text, name);
 	mapping->own_texts[column] = lun_buffer_take(&text);
 	if (mapping->own_texts[column] == NULL)
 		return no_memory(c, err);
@@ -296,9 +297,9 @@ take_url(struct lun_pg_mapping *mapping, struct lun_pg *c, struct lun_err *err)
 static void
 add_relation(const struct lun_pg_mapping *mapping, struct lun_buffer *text)
 {
-	lun_pg_quote(text, mapping->schema);
+	lun_sql_quote(text, mapping->schema);
 	lun_buffer_add_byte(text, '.');
-	lun_pg_quote(text, mapping->table);
+	lun_sql_quote(text, mapping->table);
 }
 
 /* The columns of the relation; none: it is not there. */
@@ -361,7 +362,7 @@ add_template(const struct lun_pg_mapping *mapping, struct lun_buffer *text,
 
 	while ((mark = strstr(template, "%S")) != NULL) {
 		lun_buffer_add(text, template, (size_t)(mark - template));
-		lun_pg_quote(text, mapping->schema);
+		lun_sql_quote(text, mapping->schema);
 		lun_buffer_add_byte(text, '.');
 		template = mark + 2;
 	}

@@ -3,6 +3,7 @@
 #include "postgres/events/pending_writers.h"
 
 #include "base/error.h"
+#include "sql/names.h"
 
 #define SPACING_US 20000 /* between marks */
 
@@ -39,9 +40,9 @@ static const char ask_sequences[] =
 static void
 add_relation(const struct lun_pg_mapping *mapping, struct lun_buffer *relation)
 {
-	lun_pg_quote(relation, mapping->schema);
+	lun_sql_quote(relation, mapping->schema);
 	lun_buffer_add_byte(relation, '.');
-	lun_pg_quote(relation, mapping->table);
+	lun_sql_quote(relation, mapping->table);
 }
 
 static enum lun_code

@@ -3,6 +3,7 @@
 #include "postgres/events/safe_head.h"
 
 #include "base/error.h"
+#include "sql/names.h"
 
 /* One way to find the bound. */
 struct strategy {
@@ -172,9 +173,9 @@ check_origin(
 	PGresult *result = NULL;
 	enum lun_code code;
 
-	lun_pg_quote(&relation, mapping->schema);
+	lun_sql_quote(&relation, mapping->schema);
 	lun_buffer_add_byte(&relation, '.');
-	lun_pg_quote(&relation, mapping->table);
+	lun_sql_quote(&relation, mapping->table);
 	lun_pg_add_text(&params, LUN_PG_TEXT, lun_buffer_text(&relation));
 	if (relation.failed)
 		code = lun_fail(

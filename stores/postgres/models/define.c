@@ -71,7 +71,7 @@ add_table_sql(struct pg_models *m, const struct lun_schema *schema)
 		const struct lun_field *field = &schema->fields[i];
 
 		lun_pg_add_sql(m, ", ");
-		lun_pg_quote(&m->sql, field->name);
+		lun_sql_quote(&m->sql, field->name);
 		lun_pg_add_sql(m, " ");
 		lun_pg_add_sql(m, lun_pg_column_type(field->type));
 		if (field->type == LUN_FIELD_TEXT)
@@ -84,9 +84,9 @@ static void
 add_view_sql(struct pg_models *m, const struct lun_schema *schema)
 {
 	lun_pg_add_sql(m, "CREATE VIEW @");
-	lun_pg_quote(&m->sql, schema->projection);
+	lun_sql_quote(&m->sql, schema->projection);
 	lun_pg_add_sql(m, " AS SELECT ");
-	lun_pg_add_columns(m, schema);
+	lun_sql_add_columns(&m->sql, schema);
 	lun_pg_add_sql(m, " FROM ");
 	lun_pg_add_table(m, schema);
 	lun_pg_add_sql(m, ";\n");
@@ -159,7 +159,7 @@ drop_tables(struct pg_models *m, const char *projection, struct lun_err *err)
 		lun_pg_add_sql(m, "DROP ");
 		lun_pg_add_sql(m, PQgetvalue(result, i, 0));
 		lun_pg_add_sql(m, " @");
-		lun_pg_quote(&m->sql, PQgetvalue(result, i, 1));
+		lun_sql_quote(&m->sql, PQgetvalue(result, i, 1));
 		lun_pg_add_sql(m, ";");
 	}
 	if (PQntuples(result) > 0)

@@ -58,14 +58,14 @@ add_create(struct pg_models *m, const struct lun_schema *schema,
     const struct lun_index *index, const char *name)
 {
 	lun_pg_begin_sql(m, "CREATE INDEX CONCURRENTLY ");
-	lun_pg_quote(&m->sql, name);
+	lun_sql_quote(&m->sql, name);
 	lun_pg_add_sql(m, " ON ");
 	lun_pg_add_table(m, schema);
 	lun_pg_add_sql(m, " USING ");
 	lun_pg_add_sql(m, method_of(schema, index));
 	for (size_t i = 0; i < index->count; i++) {
 		lun_pg_add_sql(m, i == 0 ? " (" : ", ");
-		lun_pg_quote(&m->sql, schema->fields[index->fields[i]].name);
+		lun_sql_quote(&m->sql, schema->fields[index->fields[i]].name);
 	}
 	lun_pg_add_sql(m, ")");
 }
@@ -89,7 +89,7 @@ static enum lun_code
 drop_index(struct pg_models *m, const char *name, struct lun_err *err)
 {
 	lun_pg_begin_sql(m, "DROP INDEX CONCURRENTLY @");
-	lun_pg_quote(&m->sql, name);
+	lun_sql_quote(&m->sql, name);
 	return run_made(m, err);
 }
 

@@ -9,16 +9,6 @@
 
 #define LOAD_ROWS 5000 /* of one statement */
 
-void
-lun_pg_add_columns(struct pg_models *m, const struct lun_schema *schema)
-{
-	lun_pg_add_sql(m, "\"id\"");
-	for (size_t i = 0; i < schema->field_count; i++) {
-		lun_pg_add_sql(m, ", ");
-		lun_pg_quote(&m->sql, schema->fields[i].name);
-	}
-}
-
 /* ---- reading ----------------------------------------------------------- */
 
 static bool
@@ -172,7 +162,7 @@ load_some(struct load *load, const struct lun_text *ids, size_t count,
 		lun_pg_element_text(&m->params, ids[i]);
 	lun_pg_end_array(&m->params);
 	lun_pg_begin_sql(m, "SELECT ");
-	lun_pg_add_columns(m, load->schema);
+	lun_sql_add_columns(&m->sql, load->schema);
 	lun_pg_add_sql(m, " FROM ");
 	lun_pg_add_table(m, load->schema);
 	lun_pg_add_sql(m, " WHERE \"id\" = ANY ($1)");

@@ -118,7 +118,7 @@ create(struct pg_models *m, struct lun_err *err)
 	lun_buffer_clear(&m->sql);
 	if (!has_schema) {
 		lun_buffer_add_text(&m->sql, LUN_TEXT("CREATE SCHEMA "));
-		lun_pg_quote(&m->sql, m->schema);
+		lun_sql_quote(&m->sql, m->schema);
 		lun_buffer_add_text(&m->sql, LUN_TEXT(";"));
 	}
 	lun_pg_add_sql(m, own_tables);

@@ -16,6 +16,7 @@
 
 #include "base/error.h"
 #include "postgres/client/connection.h"
+#include "sql/names.h"
 #include "store/model_store.h"
 
 #define LUN_PG_DEFAULT_SCHEMA "lunette"
@@ -165,8 +166,6 @@ void lun_pg_release_all(struct pg_models *m);
 
 /* ---- models_rows.c ----------------------------------------------------- */
 
-/* Add the columns of the models to m->sql: "id", "a", "b" */
-void lun_pg_add_columns(struct pg_models *m, const struct lun_schema *schema);
 /*
  * Read a column of a model; text is borrowed from the result or, for json,
  * from scratch. False if it holds something else.

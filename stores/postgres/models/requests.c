@@ -1,17 +1,7 @@
 /* requests.c - requests and heartbeats in PostgreSQL. */
 
+#include "sql/requests.h"
 #include "postgres/models/models.h"
-
-static const char *const kind_names[] = {
-    [LUN_REQUEST_PAUSE] = "pause",
-    [LUN_REQUEST_RESUME] = "resume",
-    [LUN_REQUEST_REBUILD] = "rebuild",
-    [LUN_REQUEST_RETRY] = "retry",
-    [LUN_REQUEST_DISCARD] = "discard",
-    [LUN_REQUEST_SET_CHECKPOINT] = "set_checkpoint",
-    [LUN_REQUEST_DELETE_CHECKPOINT] = "delete_checkpoint",
-};
-#define KIND_COUNT (sizeof kind_names / sizeof kind_names[0])
 
 /* ---- requests ---------------------------------------------------------- */
 
@@ -24,7 +14,7 @@ post(struct pg_models *m, const struct lun_request *request, int64_t *number,
 	enum lun_code code;
 
 	lun_pg_add_name(m, request->projection);
-	lun_pg_add_name(m, kind_names[request->kind]);
+	lun_pg_add_name(m, lun_sql_request_kind_name(request->kind));
 	lun_pg_add_words(m, lun_text_of(request->argument));
 	code = lun_pg_run(m,
 	    "WITH old AS (DELETE FROM @lunette_requests"
@@ -57,11 +47,8 @@ read_request(struct pg_models *m, const PGresult *r,
 	lun_pg_copy_text(
 	    r, 0, 1, request->projection, sizeof request->projection);
 	lun_pg_copy_text(r, 0, 3, request->argument, sizeof request->argument);
-	for (size_t i = 0; i < KIND_COUNT; i++)
-		if (lun_text_equal(kind, lun_text_of(kind_names[i]))) {
-			request->kind = (enum lun_request_kind)i;
-			return LUN_OK;
-		}
+	if (lun_sql_request_kind(kind, &request->kind))
+		return LUN_OK;
 	return lun_fail(err, LUN_IO, "%s: request %lld is of unknown kind",
 	    lun_pg_name(m->c), (long long)request->number);
 }
@@ -139,16 +126,6 @@ lun_pg_request_finish(struct lun_model_store *store, int64_t number,
 	    m, finish(m, number, lun_code_name(outcome), message, err));
 }
 
-static enum lun_code
-code_of(struct lun_text name)
-{
-	for (int i = LUN_OK; i <= LUN_NOMEM; i++)
-		if (lun_text_equal(
-			name, lun_text_of(lun_code_name((enum lun_code)i))))
-			return (enum lun_code)i;
-	return LUN_IO;
-}
-
 /* Row 0: whether it waits still, outcome, message. */
 static enum lun_code
 describe_result(const PGresult *r, int64_t number, struct lun_err *err)
@@ -159,7 +136,7 @@ describe_result(const PGresult *r, int64_t number, struct lun_err *err)
 	if (lun_pg_bool(r, 0, 0))
 		return lun_fail(err, LUN_AGAIN, "request %lld still waits",
 		    (long long)number);
-	code = code_of(lun_pg_bytes(r, 0, 1));
+	code = lun_sql_request_outcome(lun_pg_bytes(r, 0, 1));
 	if (code == LUN_OK)
 		return LUN_OK;
 	lun_pg_copy_text(r, 0, 2, outcome.message, sizeof outcome.message);

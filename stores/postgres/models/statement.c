@@ -22,7 +22,7 @@ lun_pg_add_sql(struct pg_models *m, const char *sql)
 
 	while ((at = strchr(sql, '@')) != NULL) {
 		lun_buffer_add(&m->sql, sql, (size_t)(at - sql));
-		lun_pg_quote(&m->sql, m->schema);
+		lun_sql_quote(&m->sql, m->schema);
 		lun_buffer_add_byte(&m->sql, '.');
 		sql = at + 1;
 	}
@@ -44,7 +44,7 @@ lun_pg_add_table(struct pg_models *m, const struct lun_schema *schema)
 	snprintf(
 	    name, sizeof name, "%s__v%d", schema->projection, schema->version);
 	lun_pg_add_sql(m, "@");
-	lun_pg_quote(&m->sql, name);
+	lun_sql_quote(&m->sql, name);
 }
 
 /* ---- parameters -------------------------------------------------------- */

@@ -205,7 +205,7 @@ lun_pg_copy_fresh(struct pg_writes *w, struct lun_err *err)
 	lun_pg_begin_sql(m, "COPY ");
 	lun_pg_add_table(m, w->schema);
 	lun_pg_add_sql(m, " (");
-	lun_pg_add_columns(m, w->schema);
+	lun_sql_add_columns(&m->sql, w->schema);
 	lun_pg_add_sql(m, ") FROM STDIN (FORMAT binary)");
 	lun_buffer_add_byte(&m->sql, '\0');
 	if (m->sql.failed)
@@ -259,19 +259,13 @@ write_upsert(struct pg_models *m, const struct lun_schema *schema)
 	lun_pg_begin_sql(m, "INSERT INTO ");
 	lun_pg_add_table(m, schema);
 	lun_pg_add_sql(m, " (");
-	lun_pg_add_columns(m, schema);
+	lun_sql_add_columns(&m->sql, schema);
 	lun_pg_add_sql(m, ") SELECT * FROM unnest($1::text[]");
 	for (size_t i = 0; i < schema->field_count; i++)
 		lun_buffer_printf(&m->sql, ", $%zu::%s[]", i + 2,
 		    lun_pg_column_type(schema->fields[i].type));
 	lun_pg_add_sql(m, ") ON CONFLICT (\"id\") DO UPDATE SET ");
-	for (size_t i = 0; i < schema->field_count; i++) {
-		if (i > 0)
-			lun_pg_add_sql(m, ", ");
-		lun_pg_quote(&m->sql, schema->fields[i].name);
-		lun_pg_add_sql(m, " = excluded.");
-		lun_pg_quote(&m->sql, schema->fields[i].name);
-	}
+	lun_sql_add_assignments(&m->sql, schema);
 }
 
 static enum lun_code
