@@ -63,8 +63,8 @@ describes(const struct lun_schema *schema, const struct lun_checkpoint *stored)
 
 	lun_schema_describe(schema, &text);
 	same = schema->version == stored->version &&
-	       lun_text_equal(
-		   lun_buffer_text(&text), lun_buffer_text(&stored->schema));
+	       lun_text_equal(lun_schema_essence(lun_buffer_text(&text)),
+		   lun_schema_essence(lun_buffer_text(&stored->schema)));
 	lun_buffer_free(&text);
 	return same;
 }

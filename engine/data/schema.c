@@ -64,6 +64,7 @@ lun_schema_free(struct lun_schema *schema)
 	if (schema == NULL)
 		return;
 	free(schema->fields);
+	free(schema->columns);
 	free(schema->indexes);
 	for (size_t i = 0; i < schema->type_count; i++)
 		free((char *)(uintptr_t)schema->types[i].bytes);
@@ -239,6 +240,25 @@ check_fields(const struct lun_schema *schema, struct lun_err *err)
 	return LUN_OK;
 }
 
+/* Each field has its column. */
+static enum lun_code
+check_columns(const struct lun_schema *schema, struct lun_err *err)
+{
+	bool taken[LUN_FIELDS_MAX] = {false};
+
+	for (size_t i = 0; schema->columns != NULL && i < schema->field_count;
+	     i++) {
+		size_t place = schema->columns[i];
+
+		if (place >= schema->field_count || taken[place])
+			return lun_fail(err, LUN_INVALID,
+			    "the order of the fields does not name each of "
+			    "them once");
+		taken[place] = true;
+	}
+	return LUN_OK;
+}
+
 static int
 compare_indexes(const struct lun_index *a, const struct lun_index *b)
 {
@@ -280,11 +300,13 @@ check_index(const struct lun_schema *schema, size_t number, struct lun_err *err)
 enum lun_code
 lun_schema_check(const struct lun_schema *schema, struct lun_err *err)
 {
-	if (schema->field_count == 0)
+	if (schema->key_type != LUN_FIELD_TEXT &&
+	    schema->key_type != LUN_FIELD_INTEGER)
 		return lun_fail(err, LUN_INVALID,
-		    "there are no fields; leave them out altogether to keep "
-		    "each model as one json value");
-	if (check_fields(schema, err) != LUN_OK)
+		    "the id is text or an integer, not of type %s",
+		    lun_field_type_name(schema->key_type));
+	if (check_fields(schema, err) != LUN_OK ||
+	    check_columns(schema, err) != LUN_OK)
 		return LUN_INVALID;
 	if (schema->whole_json && schema->index_count > 0)
 		return lun_fail(err, LUN_INVALID,
@@ -362,16 +384,31 @@ describe_type(struct lun_text type, struct lun_buffer *text)
 	lun_buffer_add_byte(text, '\n');
 }
 
+static void
+describe_columns(const struct lun_schema *schema, struct lun_buffer *text)
+{
+	lun_buffer_printf(text, "order");
+	for (size_t i = 0; i < schema->field_count; i++)
+		lun_buffer_printf(text, " %s",
+		    schema->fields[lun_schema_column(schema, i)].name);
+	lun_buffer_add_byte(text, '\n');
+}
+
 /*
- * One line "whole_json", or "field NAME TYPE" for each field; then
+ * "key TYPE", unless it is text and a field shows that this is a schema; one
+ * line "whole_json", or "field NAME TYPE" for each field; then
  * "index NAME..." for each index, sorted, since their order means nothing;
- * then handles and a JSON string for each event type.
+ * then handles and a JSON string for each event type; last "order NAME..."
+ * where the author chose one.
  */
 void
 lun_schema_describe(const struct lun_schema *schema, struct lun_buffer *text)
 {
 	const struct lun_index *index = NULL;
 
+	if (schema->key_type != LUN_FIELD_TEXT || schema->field_count == 0)
+		lun_buffer_printf(
+		    text, "key %s\n", lun_field_type_name(schema->key_type));
 	if (schema->whole_json)
 		lun_buffer_printf(text, "whole_json\n");
 	for (size_t i = 0; !schema->whole_json && i < schema->field_count; i++)
@@ -381,6 +418,22 @@ lun_schema_describe(const struct lun_schema *schema, struct lun_buffer *text)
 		describe_index(schema, index, text);
 	for (size_t i = 0; i < schema->type_count; i++)
 		describe_type(schema->types[i], text);
+	if (schema->columns != NULL)
+		describe_columns(schema, text);
+}
+
+/* The last line; no other holds a line end inside. */
+struct lun_text
+lun_schema_essence(struct lun_text described)
+{
+	const char *order = described.length > 0
+				? memmem(described.bytes, described.length,
+				      "\norder ", sizeof "\norder " - 1)
+				: NULL;
+
+	if (order != NULL)
+		described.length = (size_t)(order + 1 - described.bytes);
+	return described;
 }
 
 /* Take the text before the first separator, and the separator, off rest. */
@@ -408,7 +461,8 @@ parse_field(struct lun_schema *schema, struct lun_text line)
 	struct lun_text name = take_until(&line, ' ');
 	struct lun_field *field;
 
-	if (schema->field_count == LUN_FIELDS_MAX || name.length > LUN_NAME_MAX)
+	if (schema->field_count == LUN_FIELDS_MAX ||
+	    name.length > LUN_NAME_MAX || schema->columns != NULL)
 		return false;
 	field = &schema->fields[schema->field_count];
 	if (!lun_field_type_parse(line, &field->type))
@@ -448,6 +502,33 @@ parse_whole_json(struct lun_schema *schema, struct lun_text line)
 	return true;
 }
 
+/* The first line of all. */
+static bool
+parse_key(struct lun_schema *schema, struct lun_text line)
+{
+	return schema->field_count == 0 && schema->type_count == 0 &&
+	       lun_field_type_parse(line, &schema->key_type);
+}
+
+static bool
+parse_columns(struct lun_schema *schema, struct lun_text line)
+{
+	size_t count = 0;
+
+	if (schema->columns != NULL)
+		return false;
+	schema->columns =
+	    calloc(schema->field_count + 1, sizeof *schema->columns);
+	while (schema->columns != NULL && line.length > 0) {
+		int place = lun_schema_find(schema, take_until(&line, ' '));
+
+		if (place < 0 || count == schema->field_count)
+			return false;
+		schema->columns[count++] = (size_t)place;
+	}
+	return schema->columns != NULL && count == schema->field_count;
+}
+
 /* line is a JSON string. */
 static bool
 parse_type(struct lun_schema *schema, struct lun_text line)
@@ -475,6 +556,10 @@ parse_line(struct lun_schema *schema, struct lun_text line)
 		return parse_type(schema, line);
 	if (schema->whole_json)
 		return false;
+	if (lun_text_equal(word, LUN_TEXT("key")))
+		return parse_key(schema, line);
+	if (lun_text_equal(word, LUN_TEXT("order")))
+		return parse_columns(schema, line);
 	if (lun_text_equal(word, LUN_TEXT("field")))
 		return parse_field(schema, line);
 	if (lun_text_equal(word, LUN_TEXT("index")))
@@ -506,6 +591,7 @@ lun_schema_parse(const char *projection, int version, struct lun_text text,
     struct lun_schema **out, struct lun_err *err)
 {
 	struct lun_schema *schema = new_schema(projection, version);
+	bool has_key = begins_with(text, LUN_TEXT("key "));
 	enum lun_code code = LUN_OK;
 
 	if (schema == NULL)
@@ -521,6 +607,9 @@ lun_schema_parse(const char *projection, int version, struct lun_text text,
 			    (int)(line.length < 60 ? line.length : 60),
 			    line.bytes);
 	}
+	if (code == LUN_OK && schema->field_count == 0 && !has_key)
+		code = lun_fail(err, LUN_INVALID,
+		    "schema of %s: there are no fields and no key", projection);
 	if (code == LUN_OK && lun_schema_check(schema, err) != LUN_OK)
 		code = lun_wrap(err, LUN_INVALID, "schema of %s", projection);
 	if (code != LUN_OK) {

@@ -46,8 +46,10 @@ struct lun_schema {
 	char projection[LUN_NAME_MAX + 1];
 	int version;
 	bool whole_json;
-	size_t field_count;
-	struct lun_field *fields; /* in the order of their names */
+	enum lun_field_type key_type; /* of the id: text or integer */
+	size_t field_count;           /* none: a model is no more than its id */
+	struct lun_field *fields;     /* in the order of their names */
+	size_t *columns; /* their places, as the author ordered them, or NULL */
 	size_t index_count;
 	struct lun_index *indexes;
 	size_t type_count; /* event types that build the models; 0: every */
@@ -65,6 +67,17 @@ bool lun_schema_add_type(
 int lun_schema_find(const struct lun_schema *schema, struct lun_text field);
 
 /*
+ * The place of the field that stands in this column, from 0 behind the id.
+ * Rows are packed in the order of the names; tables, views and results have
+ * the author's.
+ */
+static inline size_t
+lun_schema_column(const struct lun_schema *schema, size_t column)
+{
+	return schema->columns != NULL ? schema->columns[column] : column;
+}
+
+/*
  * [a-z][a-z0-9_]*, at most LUN_NAME_MAX bytes, without "__"; for a projection
  * also not beginning with "lunette_".
  */
@@ -77,19 +90,26 @@ enum lun_code lun_schema_check_field_name(
 
 /*
  * What the loader of a schema has to make sure of: every name passes the
- * check above, the fields are in the order of their names, there is one and no
- * two differ only in case, and no index is empty or names a field twice or
- * stands there twice. LUN_INVALID names the field or index.
+ * check above, the key is text or an integer, the fields are in the order of
+ * their names and no two differ only in case, columns names each of them once,
+ * and no index is empty or names a field twice or stands there twice.
+ * LUN_INVALID names the field or index.
  */
 enum lun_code lun_schema_check(
     const struct lun_schema *schema, struct lun_err *err) LUN_MUSTCHECK;
 
 /*
- * The schema as lines of text, the form in which a model store keeps it:
- * equal schemas give equal text. Version and projection are not part of it.
+ * The schema as lines of text, the form in which a model store keeps it.
+ * Version and projection are not part of it.
  */
 void lun_schema_describe(
     const struct lun_schema *schema, struct lun_buffer *text);
+
+/*
+ * The text without what may change under one version, the author's order of
+ * the columns: schemas that build the same models give equal ones.
+ */
+struct lun_text lun_schema_essence(struct lun_text described);
 
 /* The way back; *out is owned by the caller. */
 enum lun_code lun_schema_parse(const char *projection, int version,

@@ -12,8 +12,8 @@ compare_schemas(const struct lun_schema *a, const struct lun_schema *b,
 
 	lun_schema_describe(a, &text_a);
 	lun_schema_describe(b, &text_b);
-	*same =
-	    lun_text_equal(lun_buffer_text(&text_a), lun_buffer_text(&text_b));
+	*same = lun_text_equal(lun_schema_essence(lun_buffer_text(&text_a)),
+	    lun_schema_essence(lun_buffer_text(&text_b)));
 	if (text_a.failed || text_b.failed)
 		code = lun_fail(
 		    err, LUN_NOMEM, "%s: out of memory", a->projection);

@@ -20,7 +20,8 @@ list_fields(const struct lun_schema *schema, char list[LIST_SIZE])
 	size_t length = (size_t)snprintf(list, LIST_SIZE, "id");
 
 	for (size_t i = 0; i < schema->field_count; i++) {
-		const char *name = schema->fields[i].name;
+		const char *name =
+		    schema->fields[lun_schema_column(schema, i)].name;
 
 		if (length + strlen(name) + sizeof ", , ..." > LIST_SIZE) {
 			snprintf(list + length, LIST_SIZE - length, ", ...");
@@ -71,7 +72,10 @@ resolve(struct lun_query_parser *p, const struct lun_text *names, size_t count,
 	*column = (struct lun_column){.name = names[count - 1]};
 	if (lun_text_equal(names[0], LUN_TEXT("id"))) {
 		column->field = LUN_COLUMN_ID;
-		return count == 1 ? LUN_OK : fail_path(p, "id", "text");
+		return count == 1
+			   ? LUN_OK
+			   : fail_path(p, "id",
+				 lun_field_type_name(p->schema->key_type));
 	}
 	column->field =
 	    p->schema->whole_json ? 0 : lun_schema_find(p->schema, names[0]);
@@ -130,6 +134,6 @@ lun_query_column_type(
     const struct lun_query_parser *p, const struct lun_column *column)
 {
 	if (column->field == LUN_COLUMN_ID)
-		return LUN_FIELD_TEXT;
+		return p->schema->key_type;
 	return p->schema->fields[column->field].type;
 }

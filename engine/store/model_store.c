@@ -95,16 +95,28 @@ take_line(struct lun_text *rest)
 	return line;
 }
 
+/* The line about the key, where there may be none. */
+static struct lun_text
+take_key(struct lun_text *rest)
+{
+	const struct lun_text head = LUN_TEXT("key ");
+
+	if (rest->length < head.length ||
+	    memcmp(rest->bytes, head.bytes, head.length) != 0)
+		return LUN_TEXT("key text");
+	return take_line(rest);
+}
+
 static enum lun_code
 describe_difference(const struct lun_schema *schema, struct lun_text stored,
     struct lun_text wanted, struct lun_err *err)
 {
-	struct lun_text was, is;
+	struct lun_text was = take_key(&stored), is = take_key(&wanted);
 
-	do {
+	while (lun_text_equal(was, is) && was.length > 0) {
 		was = take_line(&stored);
 		is = take_line(&wanted);
-	} while (lun_text_equal(was, is) && was.length > 0);
+	}
 	if (was.length == 0)
 		was = LUN_TEXT("nothing");
 	if (is.length == 0)
@@ -116,6 +128,17 @@ describe_difference(const struct lun_schema *schema, struct lun_text stored,
 	    "script and run \"lunette rebuild %s\"",
 	    schema->projection, schema->version, LUN_TEXT_ARG(was),
 	    LUN_TEXT_ARG(is), schema->projection);
+}
+
+static enum lun_code
+compare_descriptions(const struct lun_schema *schema, struct lun_text stored,
+    struct lun_text wanted, struct lun_err *err)
+{
+	stored = lun_schema_essence(stored);
+	wanted = lun_schema_essence(wanted);
+	return lun_text_equal(stored, wanted)
+		   ? LUN_OK
+		   : describe_difference(schema, stored, wanted, err);
 }
 
 enum lun_code
@@ -135,8 +158,8 @@ lun_model_store_check_schema(const struct lun_schema *schema, int version,
 	if (wanted.failed)
 		code = lun_fail(err, LUN_NOMEM, "define \"%s\": out of memory",
 		    schema->projection);
-	else if (!lun_text_equal(described, lun_buffer_text(&wanted)))
-		code = describe_difference(
+	else
+		code = compare_descriptions(
 		    schema, described, lun_buffer_text(&wanted), err);
 	lun_buffer_free(&wanted);
 	return code;
@@ -269,29 +292,13 @@ lun_model_store_list(struct lun_model_store *store, lun_name_fn *name,
 
 /* ---- models ------------------------------------------------------------ */
 
-static enum lun_code
-check_id(struct lun_text id, struct lun_err *err)
-{
-	if (id.length == 0)
-		return lun_fail(err, LUN_INVALID, "the model id is empty");
-	if (id.length > LUN_MODEL_ID_MAX)
-		return lun_fail(err, LUN_INVALID,
-		    "model id \"%.40s...\" has %zu bytes; at most %d are "
-		    "allowed",
-		    id.bytes, id.length, LUN_MODEL_ID_MAX);
-	if (memchr(id.bytes, '\0', id.length) != NULL)
-		return lun_fail(err, LUN_INVALID,
-		    "model id \"%.40s\" holds a NUL byte", id.bytes);
-	return LUN_OK;
-}
-
 enum lun_code
 lun_model_store_load(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, const struct lun_text *ids, size_t count,
     lun_model_fn *model, void *arg, struct lun_err *err)
 {
 	for (size_t i = 0; i < count; i++) {
-		enum lun_code code = check_id(ids[i], err);
+		enum lun_code code = lun_model_id_check(schema, ids[i], err);
 
 		if (code != LUN_OK)
 			return lun_wrap(
@@ -314,12 +321,13 @@ lun_model_store_query(struct lun_model_store *store, struct lun_key key,
 static enum lun_code
 check_write_set(const struct lun_write_set *set, struct lun_err *err)
 {
+	const struct lun_schema *schema = set->schema;
 	enum lun_code code = LUN_OK;
 
 	for (size_t i = 0; code == LUN_OK && i < set->model_count; i++)
-		code = check_id(set->models[i].id, err);
+		code = lun_model_id_check(schema, set->models[i].id, err);
 	for (size_t i = 0; code == LUN_OK && i < set->parked_count; i++)
-		code = check_id(set->parked[i].model_id, err);
+		code = lun_model_id_check(schema, set->parked[i].model_id, err);
 	if (code == LUN_OK && strlen(set->identity) >= LUN_IDENTITY_SIZE)
 		code = lun_fail(err, LUN_INVALID,
 		    "the identity of the event store is too long");

@@ -21,6 +21,7 @@
 
 #include "base/text.h"
 #include "data/event.h"
+#include "data/model_id.h"
 #include "data/position.h"
 #include "data/row.h"
 #include "data/schema.h"
@@ -29,8 +30,7 @@
 #include "store/event_store.h"
 
 #define LUN_MODEL_STORE_ABI  1
-#define LUN_MODEL_ID_MAX     1000 /* bytes */
-#define LUN_SCRIPT_HASH_SIZE 33   /* 32 hexadecimal digits */
+#define LUN_SCRIPT_HASH_SIZE 33 /* 32 hexadecimal digits */
 #define LUN_OWNER_SIZE       128
 
 /*
@@ -153,7 +153,7 @@ typedef enum lun_code lun_model_fn(
     void *arg, struct lun_text id, struct lun_text row, struct lun_err *err);
 /*
  * A row of a query: count values, one for each selected column (or id and
- * every field). At a place inside json a value has the kind that it has there;
+ * every field, in the order of their names). At a place inside json a value has the kind that it has there;
  * objects and arrays come as LUN_VALUE_JSON.
  */
 typedef enum lun_code lun_result_fn(void *arg, const struct lun_value *values,
@@ -338,8 +338,8 @@ extern const struct lun_model_store_ops lun_faulty_models;
 
 /*
  * The engine calls drivers only through these; each does what the method of
- * its name promises. They check what callers hand in: a model id is 1 to
- * LUN_MODEL_ID_MAX bytes without NUL (LUN_INVALID).
+ * its name promises. They check what callers hand in: a model id is a key of
+ * its schema (LUN_INVALID).
  */
 enum lun_code lun_model_store_open(const char *url,
     const struct lun_store_options *options, struct lun_model_store **out,

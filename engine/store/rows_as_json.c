@@ -102,17 +102,34 @@ add_field(struct lun_buffer *out, const struct lun_schema *schema, size_t field,
 		add_member(out, lun_text_of(schema->fields[field].name), value);
 }
 
+/* The id, then every field in the order of the names; out in the author's. */
+static void
+add_every_field(struct lun_buffer *out, const struct lun_schema *schema,
+    const struct lun_value *values)
+{
+	begin_model(out, &values[0]);
+	for (size_t i = 0; i < schema->field_count; i++) {
+		size_t place = lun_schema_column(schema, i);
+
+		add_field(out, schema, place, &values[place + 1]);
+	}
+	lun_buffer_add_byte(out, '}');
+}
+
 void
 lun_rows_write_model(struct lun_buffer *out, const struct lun_schema *schema,
     struct lun_text id, struct lun_text row)
 {
-	struct lun_value value = {.kind = LUN_VALUE_TEXT, .text = id};
+	struct lun_value values[1 + LUN_FIELDS_MAX];
+	size_t count = 1;
 
-	begin_model(out, &value);
-	for (size_t i = 0; i < schema->field_count; i++)
-		if (lun_row_next(&row, &value))
-			add_field(out, schema, i, &value);
-	lun_buffer_add_byte(out, '}');
+	values[0] = lun_model_id_value(schema, id);
+	while (
+	    count <= schema->field_count && lun_row_next(&row, &values[count]))
+		count++;
+	while (count <= schema->field_count)
+		values[count++].kind = LUN_VALUE_NULL;
+	add_every_field(out, schema, values);
 }
 
 /* ---- queries ----------------------------------------------------------- */
@@ -133,16 +150,6 @@ add_selected(struct lun_buffer *out, const struct lun_query *query,
 		add_name(out, query->select[i].name);
 		lun_rows_write_value(out, &values[i]);
 	}
-	lun_buffer_add_byte(out, '}');
-}
-
-static void
-add_every_field(struct lun_buffer *out, const struct lun_schema *schema,
-    const struct lun_value *values)
-{
-	begin_model(out, &values[0]);
-	for (size_t i = 0; i < schema->field_count; i++)
-		add_field(out, schema, i, &values[i + 1]);
 	lun_buffer_add_byte(out, '}');
 }
 

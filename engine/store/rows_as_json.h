@@ -16,7 +16,7 @@ void lun_rows_write_value(
     struct lun_buffer *out, const struct lun_value *value);
 
 /*
- * A whole model as an object: id first, then every field in the schema's
+ * A whole model as an object: id first, then every field in the author's
  * order. whole_json: {"id":..., and the members of the model} (the id of the
  * model stands for a member of that name), or {"id":...,"model":...} if it is
  * no object.

@@ -63,9 +63,32 @@ read_values(lua_State *L, int index, struct lun_value values[VALUES_MAX])
 	return count;
 }
 
-static struct lun_schema
-read_schema(lua_State *L, int index, struct lun_field fields[VALUES_MAX])
+/* places from 1, or none */
+static void
+read_order(lua_State *L, int index, struct lun_schema *schema,
+    size_t columns[VALUES_MAX])
 {
+	if (lua_getfield(L, index, "order") == LUA_TTABLE) {
+		schema->columns = columns;
+		for (size_t i = 0; i < schema->field_count; i++) {
+			lua_rawgeti(L, -1, (lua_Integer)i + 1);
+			columns[i] = (size_t)luaL_checkinteger(L, -1) - 1;
+			lua_pop(L, 1);
+		}
+	}
+	lua_pop(L, 1);
+}
+
+struct memory {
+	struct lun_field fields[VALUES_MAX];
+	size_t columns[VALUES_MAX];
+};
+
+/* nil: whole JSON; or field names, and order, and key: "integer" */
+static struct lun_schema
+read_schema(lua_State *L, int index, struct memory *memory)
+{
+	struct lun_field *fields = memory->fields;
 	struct lun_schema schema = {.fields = fields, .field_count = 1};
 
 	snprintf(fields[0].name, sizeof fields[0].name, "model");
@@ -79,6 +102,10 @@ read_schema(lua_State *L, int index, struct lun_field fields[VALUES_MAX])
 		    luaL_checkstring(L, -1));
 		lua_pop(L, 1);
 	}
+	if (lua_getfield(L, index, "key") == LUA_TSTRING)
+		schema.key_type = LUN_FIELD_INTEGER;
+	lua_pop(L, 1);
+	read_order(L, index, &schema, memory->columns);
 	return schema;
 }
 
@@ -108,8 +135,8 @@ result_value(lua_State *L)
 static int
 result_model(lua_State *L)
 {
-	struct lun_field fields[VALUES_MAX];
-	struct lun_schema schema = read_schema(L, 1, fields);
+	struct memory memory;
+	struct lun_schema schema = read_schema(L, 1, &memory);
 	struct lun_text id = to_text(L, 2);
 	struct lun_value values[VALUES_MAX];
 	struct lun_buffer row = {0}, out = {0};
@@ -175,8 +202,8 @@ static int
 result_query(lua_State *L)
 {
 	static const struct lun_model_store_ops ops = {.query = canned_query};
-	struct lun_field fields[VALUES_MAX];
-	struct lun_schema schema = read_schema(L, 1, fields);
+	struct memory memory;
+	struct lun_schema schema = read_schema(L, 1, &memory);
 	struct lun_column columns[VALUES_MAX];
 	struct lun_query query = {.select = columns};
 	struct canned_store store = {.base = {&ops}, .L = L};

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/suggest.h"
+#include "data/model_id.h"
 
 static struct lun_text
 check_text(lua_State *L, int index)
@@ -123,6 +124,18 @@ push_fields(lua_State *L, const struct lun_schema *schema)
 }
 
 static void
+push_columns(lua_State *L, const struct lun_schema *schema)
+{
+	lua_newtable(L);
+	for (size_t i = 0; i < schema->field_count; i++) {
+		size_t place = lun_schema_column(schema, i);
+
+		lua_pushstring(L, schema->fields[place].name);
+		lua_rawseti(L, -2, (lua_Integer)i + 1);
+	}
+}
+
+static void
 push_schema(lua_State *L, const struct lun_schema *schema)
 {
 	struct lun_buffer text = {0};
@@ -140,6 +153,10 @@ push_schema(lua_State *L, const struct lun_schema *schema)
 	lua_setfield(L, -2, "whole_json");
 	push_fields(L, schema);
 	lua_setfield(L, -2, "fields");
+	lua_pushstring(L, lun_field_type_name(schema->key_type));
+	lua_setfield(L, -2, "key");
+	push_columns(L, schema);
+	lua_setfield(L, -2, "columns");
 }
 
 /* parse(projection, version, text) -> table | nil, message, code */
@@ -156,6 +173,64 @@ schema_parse(lua_State *L)
 	push_schema(L, schema);
 	lun_schema_free(schema);
 	return 1;
+}
+
+/* essence(text) */
+static int
+schema_essence(lua_State *L)
+{
+	struct lun_text essence = lun_schema_essence(check_text(L, 1));
+
+	lua_pushlstring(L, essence.bytes, essence.length);
+	return 1;
+}
+
+/* id(text) -> the integer whose key it is, or nil */
+static int
+schema_id(lua_State *L)
+{
+	char digits[LUN_MODEL_ID_DIGITS + 1];
+	struct lun_text id = check_text(L, 1);
+	int64_t integer;
+
+	if (!lun_model_id_integer(id, &integer))
+		return 0;
+	if (!lun_text_equal(id, lun_model_id_of_integer(integer, digits)))
+		return luaL_error(L, "%s has two forms", id.bytes);
+	lua_pushinteger(L, integer);
+	return 1;
+}
+
+static struct lun_schema
+of_key(lua_State *L, int index)
+{
+	bool by_number = strcmp(luaL_checkstring(L, index), "integer") == 0;
+
+	return (struct lun_schema){.projection = "p",
+	    .key_type = by_number ? LUN_FIELD_INTEGER : LUN_FIELD_TEXT};
+}
+
+/* compare_ids(key type, a, b) -> -1, 0 or 1 */
+static int
+schema_compare_ids(lua_State *L)
+{
+	struct lun_schema schema = of_key(L, 1);
+	int order =
+	    lun_model_id_compare(&schema, check_text(L, 2), check_text(L, 3));
+
+	lua_pushinteger(L, (order > 0) - (order < 0));
+	return 1;
+}
+
+/* check_id(key type, id) */
+static int
+schema_check_id(lua_State *L)
+{
+	struct lun_schema schema = of_key(L, 1);
+	struct lun_err err;
+
+	return push_outcome(
+	    L, lun_model_id_check(&schema, check_text(L, 2), &err), &err);
 }
 
 /* find(text, field) -> place from 1 | nil */
@@ -194,6 +269,10 @@ schema_nearest(lua_State *L)
 
 static const luaL_Reg functions[] = {
     {"check", schema_check},
+    {"check_id", schema_check_id},
+    {"compare_ids", schema_compare_ids},
+    {"essence", schema_essence},
+    {"id", schema_id},
     {"check_field_name", schema_check_field_name},
     {"check_projection_name", schema_check_projection_name},
     {"find", schema_find},

@@ -7,10 +7,14 @@ require "model_admin_test"
 
 local kit = { open = models.open, null = models.null }
 
--- {projection=, version=, fields = {name = type}, indexes = {{name...}}}
+-- {projection=, version=, key=, fields = {name = type}, indexes = {{name...}},
+-- order = {name...}}
 function kit.schema(given)
   given = given or {}
   local names, lines = {}, {}
+  if given.key then
+    lines[1] = "key " .. given.key
+  end
   for name in pairs(given.fields or {}) do
     names[#names + 1] = name
   end
@@ -19,10 +23,13 @@ function kit.schema(given)
     lines[#lines + 1] = "field " .. name .. " " .. given.fields[name]
   end
   if not given.fields then
-    lines[1] = "whole_json"
+    lines[#lines + 1] = "whole_json"
   end
   for _, index in ipairs(given.indexes or {}) do
     lines[#lines + 1] = "index " .. table.concat(index, " ")
+  end
+  if given.order then
+    lines[#lines + 1] = "order " .. table.concat(given.order, " ")
   end
   return assert(models.schema(given.projection or "account_summary",
     given.version or 1, table.concat(lines, "\n") .. "\n"))

@@ -32,13 +32,15 @@ new_row(struct lun_text id, struct lun_text values)
 }
 
 static struct memory_row *
-find_row(const struct memory_rows *rows, struct lun_text id)
+find_row(const struct lun_schema *schema, const struct memory_rows *rows,
+    struct lun_text id)
 {
 	size_t low = 0, high = rows->count;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		int order = lun_text_compare(id, rows->at[middle]->id);
+		int order =
+		    lun_model_id_compare(schema, id, rows->at[middle]->id);
 
 		if (order == 0)
 			return rows->at[middle];
@@ -52,15 +54,17 @@ find_row(const struct memory_rows *rows, struct lun_text id)
 
 /* Free an order of rows, and those rows that the other order lacks. */
 static void
-free_rows(struct memory_rows *rows, const struct memory_rows *other)
+free_rows(const struct lun_schema *schema, struct memory_rows *rows,
+    const struct memory_rows *other)
 {
 	size_t j = 0;
 
 	for (size_t i = 0; i < rows->count; i++) {
 		struct memory_row *row = rows->at[i];
 
-		while (j < other->count && other->at[j] != row &&
-		       lun_text_compare(other->at[j]->id, row->id) < 0)
+		while (
+		    j < other->count && other->at[j] != row &&
+		    lun_model_id_compare(schema, other->at[j]->id, row->id) < 0)
 			j++;
 		if (j == other->count || other->at[j] != row)
 			free(row);
@@ -70,17 +74,18 @@ free_rows(struct memory_rows *rows, const struct memory_rows *other)
 }
 
 static int
-compare_writes(const void *a, const void *b)
+compare_writes(const void *a, const void *b, void *schema)
 {
 	const struct lun_model_write *x = a, *y = b;
 
-	return lun_text_compare(x->id, y->id);
+	return lun_model_id_compare(schema, x->id, y->id);
 }
 
 /* Both in the order of ids; on failure *merged holds what was made so far. */
 static bool
-merge(const struct memory_rows *old, const struct lun_model_write *writes,
-    size_t count, struct memory_rows *merged)
+merge(const struct lun_schema *schema, const struct memory_rows *old,
+    const struct lun_model_write *writes, size_t count,
+    struct memory_rows *merged)
 {
 	size_t i = 0, j = 0;
 
@@ -95,7 +100,8 @@ merge(const struct memory_rows *old, const struct lun_model_write *writes,
 		else if (j == count)
 			order = -1;
 		else
-			order = lun_text_compare(old->at[i]->id, writes[j].id);
+			order = lun_model_id_compare(
+			    schema, old->at[i]->id, writes[j].id);
 		if (order < 0) {
 			merged->at[merged->count++] = old->at[i++];
 			continue;
@@ -126,8 +132,9 @@ merge_writes(const struct memory_rows *old, const struct lun_write_set *set,
 		return false;
 	if (size > 0)
 		memcpy(sorted, set->models, size);
-	qsort(sorted, set->model_count, sizeof *sorted, compare_writes);
-	done = merge(old, sorted, set->model_count, merged);
+	qsort_r(sorted, set->model_count, sizeof *sorted, compare_writes,
+	    (void *)(uintptr_t)set->schema);
+	done = merge(set->schema, old, sorted, set->model_count, merged);
 	free(sorted);
 	return done;
 }
@@ -144,7 +151,7 @@ lun_memory_load(struct lun_model_store *store, struct lun_key key,
 
 	code = lun_memory_find_models(place, schema, &p, err);
 	for (size_t i = 0; code == LUN_OK && i < count; i++) {
-		struct memory_row *row = find_row(&p->rows, ids[i]);
+		struct memory_row *row = find_row(schema, &p->rows, ids[i]);
 
 		if (row != NULL)
 			code = model(arg, row->id, row->values, err);
@@ -335,7 +342,7 @@ lun_memory_clear(struct memory_projection *p)
 {
 	const struct memory_rows none = {0};
 
-	free_rows(&p->rows, &none);
+	free_rows(NULL, &p->rows, &none);
 	free_items(&p->parked);
 	free_items(&p->skipped);
 	lun_checkpoint_free(&p->checkpoint);
@@ -390,7 +397,7 @@ put_in_place(struct memory_place *place, struct memory_projection *p,
 
 	p->rows = made->rows;
 	made->rows = (struct memory_rows){0};
-	free_rows(&old_rows, &p->rows);
+	free_rows(set->schema, &old_rows, &p->rows);
 	p->checkpoint.source_state = made->source_state;
 	made->source_state = old_state;
 	replace_items(&p->parked, &made->failed_again);
@@ -414,7 +421,7 @@ commit(struct memory_place *place, struct memory_projection *p,
 	else
 		code = lun_fail(
 		    err, LUN_NOMEM, "commit \"%s\": out of memory", p->name);
-	free_rows(&made.rows, &p->rows);
+	free_rows(set->schema, &made.rows, &p->rows);
 	free_items(&made.parked);
 	free_items(&made.failed_again);
 	free_items(&made.skipped);

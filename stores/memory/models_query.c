@@ -25,16 +25,13 @@ struct search {
 /* ---- values ------------------------------------------------------------ */
 
 static struct lun_value
-field_value(const struct memory_row *row, int field)
+field_value(const struct search *s, const struct memory_row *row, int field)
 {
 	struct lun_text rest = row->values;
 	struct lun_value value = {.kind = LUN_VALUE_NULL};
 
-	if (field == LUN_COLUMN_ID) {
-		value.kind = LUN_VALUE_TEXT;
-		value.text = row->id;
-		return value;
-	}
+	if (field == LUN_COLUMN_ID)
+		return lun_model_id_value(s->schema, row->id);
 	for (int i = 0; i <= field; i++)
 		if (!lun_row_next(&rest, &value))
 			value.kind = LUN_VALUE_NULL;
@@ -46,7 +43,7 @@ static struct lun_value
 place_value(struct search *s, const struct memory_row *row,
     const struct lun_column *column, struct lun_buffer *scratch)
 {
-	struct lun_value value = field_value(row, column->field);
+	struct lun_value value = field_value(s, row, column->field);
 
 	if (value.kind != LUN_VALUE_JSON)
 		return value;
@@ -245,7 +242,7 @@ compare_rows(const void *a, const void *b, void *arg)
 		if (order != 0)
 			return order;
 	}
-	return lun_text_compare(x->id, y->id);
+	return lun_model_id_compare(s->schema, x->id, y->id);
 }
 
 /* ---- results ----------------------------------------------------------- */
@@ -258,7 +255,7 @@ give_model(struct search *s, const struct memory_row *row,
 	struct lun_text rest = row->values;
 	size_t count = 1;
 
-	values[0] = field_value(row, LUN_COLUMN_ID);
+	values[0] = field_value(s, row, LUN_COLUMN_ID);
 	while (count <= s->schema->field_count &&
 	       lun_row_next(&rest, &values[count]))
 		count++;
@@ -271,7 +268,7 @@ selected_value(struct search *s, const struct memory_row *row,
     const struct lun_column *column, struct lun_buffer *scratch)
 {
 	if (column->path_length == 0)
-		return field_value(row, column->field);
+		return field_value(s, row, column->field);
 	return place_value(s, row, column, scratch);
 }
 

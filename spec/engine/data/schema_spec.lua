@@ -84,10 +84,9 @@ describe("checking a schema", function()
       'fields "Owner" and "owner" differ only in case')
   end)
 
-  it("refuses fields out of order, twice, or none", function()
+  it("refuses fields out of order or twice", function()
     refuses_schema({ fields = { "b", "a" } }, 'field "a" is out of order')
     refuses_schema({ fields = { "a", "a" } }, "differ only in case")
-    refuses_schema({ fields = {} }, "no fields")
   end)
 
   it("refuses too many fields and indexes", function()
@@ -169,6 +168,38 @@ describe("the text of a schema", function()
     assert.equal("field model json\n", declared.text)
   end)
 
+  it("says so where the key is an integer", function()
+    local one = assert(schema.parse("p", 1, "key integer\nfield a text\n"))
+    assert.equal("integer", one.key)
+    assert.equal("key integer\nfield a text\n", one.text)
+    local other = assert(schema.parse("p", 1, "field a text\n"))
+    assert.equal("text", other.key)
+    assert.equal("field a text\n",
+      assert(schema.parse("p", 1, "key text\nfield a text\n")).text)
+  end)
+
+  it("may have a key and no field", function()
+    for _, bare in ipairs { "key integer\n", 'key text\nhandles "A"\n' } do
+      local parsed = assert(schema.parse("p", 1, bare))
+      assert.same({}, parsed.fields)
+      assert.is_false(parsed.whole_json)
+      assert.equal(bare, parsed.text)
+    end
+  end)
+
+  it("ends with the order of the columns, which is no part of it", function()
+    local fields = "field a text\nfield b text\nfield c text\n"
+      .. 'handles "\\norder c"\n'
+    local ordered = assert(schema.parse("p", 1, fields .. "order c a b\n"))
+    assert.same({ "c", "a", "b" }, ordered.columns)
+    assert.equal(fields .. "order c a b\n", ordered.text)
+    assert.equal(fields, schema.essence(ordered.text))
+    assert.equal(fields, schema.essence(fields))
+    assert.equal("", schema.essence "")
+    assert.same({ "a", "b", "c" },
+      assert(schema.parse("p", 1, fields)).columns)
+  end)
+
   it("names the line that makes no sense", function()
     for bad, line in pairs {
       ["field a text\nfield b colour\n"] = 'line 2, "field b colour"',
@@ -181,6 +212,13 @@ describe("the text of a schema", function()
       ["\n"] = "line 1",
       ["field a text\nindex a a a a a a a a a\n"] = "line 2",
       ["field " .. ("x"):rep(50) .. " text\n"] = "line 1",
+      ["key colour\n"] = "line 1",
+      ["field a text\nkey integer\n"] = "line 2",
+      ["field a text\norder\n"] = "line 2",
+      ["field a text\norder b\n"] = "line 2",
+      ["field a text\norder a a\n"] = "line 2",
+      ["field a text\norder a\norder a\n"] = "line 3",
+      ["field a text\norder a\nfield b text\n"] = "line 3",
     } do
       local parsed, message, code = schema.parse("p", 1, bad)
       assert.is_nil(parsed)
@@ -194,6 +232,8 @@ describe("the text of a schema", function()
       [""] = "no fields",
       ["field b text\nfield a text\n"] = "out of order",
       ["field id text\n"] = "reserved",
+      ["key json\nfield a text\n"] = "the id is text or an integer",
+      ["field a text\nfield b text\norder a a\n"] = "each of them once",
       ["field a text\nindex\n"] = "index 1 has 0 fields",
     } do
       local _, message = schema.parse("p", 1, bad)
@@ -223,5 +263,49 @@ describe("finding a field", function()
     for _, name in ipairs { "", "b", "A", "ee", "a\0" } do
       assert.is_nil(schema.find(text, name))
     end
+  end)
+end)
+
+describe("an integer key", function()
+  it("has one form in bytes, and no other text is one", function()
+    for text, integer in pairs {
+      ["0"] = 0, ["7"] = 7, ["-7"] = -7, ["10"] = 10,
+      ["9007199254740993"] = 9007199254740993,
+      ["9223372036854775807"] = math.maxinteger,
+      ["-9223372036854775808"] = math.mininteger,
+    } do
+      assert.equal(integer, schema.id(text))
+    end
+    for _, text in ipairs {
+      "", "-", "-0", "+7", "007", "00", "-07", " 7", "7 ", "7.0", "1e3", "0x7",
+      "7a", "a", "9223372036854775808", "-9223372036854775809", "7\0",
+      "18446744073709551617", "99999999999999999999", "-99999999999999999999",
+    } do
+      assert.is_nil(schema.id(text), text)
+    end
+  end)
+
+  it("sorts by number, where a text sorts by bytes", function()
+    local ids = { "-9223372036854775808", "-10", "-9", "-1", "0", "1", "9",
+      "10", "99", "100", "9223372036854775807" }
+    for i, a in ipairs(ids) do
+      for j, b in ipairs(ids) do
+        local order = i < j and -1 or i > j and 1 or 0
+        assert.equal(order, schema.compare_ids("integer", a, b))
+      end
+    end
+    assert.equal(1, schema.compare_ids("text", "9", "10"))
+  end)
+
+  it("is asked for in words", function()
+    assert.is_true((schema.check_id("integer", "42")))
+    local ok, message, code = schema.check_id("integer", "abc")
+    assert.is_nil(ok)
+    assert.equal("invalid", code)
+    assert.equal('model id "abc": the ids of p are integers, such as 42',
+      message)
+    assert.is_nil((schema.check_id("integer", "")))
+    assert.is_true((schema.check_id("text", "abc")))
+    assert.is_nil((schema.check_id("text", "")))
   end)
 end)

@@ -450,6 +450,26 @@ describe("a name in a query", function()
     refuses("data->=eq.1", "a name is missing")
   end)
 
+  it("may be an id that is an integer", function()
+    local keyed = "key integer\n" .. typed
+    assert.equal("(gte id integer:10)", where("id=gte.10", keyed))
+    assert.equal("(eq id integer:9007199254740993)",
+      where("id=eq.9007199254740993", keyed))
+    assert.equal("(in id integer:1 integer:-2)", where("id=in.(1,-2)", keyed))
+    assert.equal("(eq id integer:1000)", where("id=eq.1e3", keyed))
+    for term, why in pairs {
+      ["id=eq.abc"] = 'id takes a whole number such as 1000, not "abc"',
+      ["id=eq.007"] = "id takes a whole number",
+      ["id=eq.9223372036854775808"] = "id takes a whole number",
+      ["id=like.1*"] = "like and ilike are for texts; id is of type integer",
+      ["id->a=eq.1"] = "id is integer; only json fields",
+      ["id=is.true"] = "are for booleans; id is of type integer",
+    } do
+      local _, message = query.parse(keyed, { term })
+      assert.truthy(message:find(why, 1, true), message)
+    end
+  end)
+
   it("has at most 8 keys behind it", function()
     assert.truthy(parse("data" .. ("->a"):rep(8) .. "=eq.1"))
     refuses("data" .. ("->a"):rep(9) .. "=eq.1", "at most 8 keys")

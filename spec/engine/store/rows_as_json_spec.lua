@@ -42,6 +42,21 @@ describe("a model", function()
     assert.equal('{"id":"a"}', result.model({}, "a", {}))
   end)
 
+  it("has its fields in the order of its author", function()
+    assert.equal('{"id":"a","owner":"Ada","balance":5}',
+      result.model({ "balance", "owner", order = { 2, 1 } }, "a",
+        { integer(5), text "Ada" }))
+  end)
+
+  it("has a number as id where the key is one", function()
+    for _, id in ipairs { "-9223372036854775808", "0", "9007199254740993",
+      "9223372036854775807" } do
+      assert.equal('{"id":' .. id .. ',"n":1}',
+        result.model({ "n", key = "integer" }, id, { integer(1) }))
+    end
+    assert.equal('{"id":"42"}', result.model({}, "42", {}))
+  end)
+
   it("that is whole JSON gives its members", function()
     assert.equal('{"id":"a","b":1,"c":{"d":[]}}',
       result.model(nil, "a", { json '{"b":1,"c":{"d":[]}}' }))
@@ -69,6 +84,12 @@ end)
 describe("a query", function()
   it("without rows is an empty array", function()
     assert.equal("[]", result.query({ "n" }, nil, {}))
+  end)
+
+  it("lists them in the order of the author, by number", function()
+    local schema = { "a", "b", key = "integer", order = { 2, 1 } }
+    assert.equal('[{"id":7,"b":2,"a":1}]',
+      result.query(schema, nil, { { integer(7), integer(1), integer(2) } }))
   end)
 
   it("lists models", function()
