@@ -6,15 +6,14 @@ local measure = require "bench.measure"
 local postgres = require "spec.postgres_server"
 
 local function start()
-  local found, server, why = pcall(postgres.own, {
+  return postgres.own {
     fsync = true,
     settings = {
       shared_buffers = "128MB",
       max_connections = 100,
       autovacuum_naptime = "1min",
     },
-  })
-  return found and server, found and why or server
+  }
 end
 
 -- An event table with jsonb, made by opening it.

@@ -125,6 +125,13 @@ local function environment(argv, changes)
   return list
 end
 
+-- Why a spec that needs a program has to be pending; nil where it is there.
+function helper.missing(program)
+  if helper.run("command -v " .. program) ~= 0 then
+    return "needs " .. program .. ", which is not installed"
+  end
+end
+
 local process = {}
 process.__index = process
 

@@ -3,7 +3,8 @@
 -- first spec that asks and stopped when the run ends.
 --
 --   local postgres = require "spec.postgres_server"
---   local server = postgres.start()       -- nil and the reason, if it cannot
+--   local server, reason = postgres.start()
+--   if not server then pending(reason) return end
 --   local database = server:new_database()
 --   database.url                          -- postgres:///lunette_1?host=...
 --   database:sql "SELECT 1"               -- the shell's answer, unaligned
@@ -56,28 +57,12 @@ end
 
 -- ---- one server
 
--- options: fsync (false; true where a crash is part of the spec), settings (a
--- table of further lines of postgresql.conf)
-local function make(options)
-  local bin = newest_binaries()
-  if not bin then
-    return nil, "there is no PostgreSQL server here"
-  end
-  local self = setmetatable({
-    bin = bin,
-    user = "postgres",
-    port = 5432,
-    count = 0,
-    mark = "",
-    dir = helper.tmpdir(),
-  }, server)
+local function make_data(self, options)
   if is_root() then
     must { "chown", "postgres", self.dir }
   end
-  self.data = self.dir .. "/data"
-  self.log = self.dir .. "/log"
   must(unprivileged {
-    bin .. "/initdb", "-D", self.data, "-U", self.user, "-A", "trust",
+    self.bin .. "/initdb", "-D", self.data, "-U", self.user, "-A", "trust",
     "-E", "UTF8", "--locale=C", "--no-sync",
   })
   local lines = {
@@ -93,10 +78,46 @@ local function make(options)
   for name, value in pairs(options.settings or {}) do
     lines[#lines + 1] = name .. " = '" .. value .. "'"
   end
-  local conf = io.open(self.data .. "/postgresql.conf", "a")
+  local conf = assert(io.open(self.data .. "/postgresql.conf", "a"))
   conf:write(table.concat(lines, "\n"), "\n")
   conf:close()
-  self:start()
+end
+
+-- What went wrong, in a line: the server's own word if it has one.
+local function reason_of(self, message)
+  local file = io.open(self.log)
+  local log = file and file:read "a" or ""
+  return "needs a PostgreSQL server, and none can be started: "
+    .. (log:match "FATAL: +([^\n]+)" or message:gsub("%s+", " "))
+end
+
+-- options: fsync (false; true where a crash is part of the spec), settings (a
+-- table of further lines of postgresql.conf). Nil and the reason where there
+-- can be no server.
+local function make(options)
+  local bin = newest_binaries()
+  if not bin then
+    return nil, "needs a PostgreSQL server, and none is installed"
+  end
+  local dir = helper.tmpdir()
+  local self = setmetatable({
+    bin = bin,
+    user = "postgres",
+    port = 5432,
+    count = 0,
+    mark = "",
+    dir = dir,
+    data = dir .. "/data",
+    log = dir .. "/log",
+  }, server)
+  local done, message = pcall(function()
+    make_data(self, options)
+    self:start()
+  end)
+  if not done then
+    pcall(self.stop, self, "immediate")
+    return nil, reason_of(self, message)
+  end
   return self
 end
 
@@ -158,9 +179,9 @@ pooler.__index = pooler
 
 -- PgBouncer in transaction mode, or nil and the reason why not.
 function server:pooler()
-  local code, path = helper.run "command -v pgbouncer"
-  if code ~= 0 then
-    return nil, "there is no pgbouncer here"
+  local missing = helper.missing "pgbouncer"
+  if missing then
+    return nil, missing
   end
   self.count = self.count + 1
   local dir = self.dir .. "/pooler_" .. self.mark .. self.count
@@ -186,7 +207,7 @@ pidfile = %s/pid
   local one = setmetatable({
     server = self,
     dir = dir,
-    command = unprivileged { (path:gsub("%s+$", "")), config },
+    command = unprivileged { "pgbouncer", config },
   }, pooler)
   one:start()
   return one
@@ -233,7 +254,7 @@ end
 
 -- ---- the one that specs share
 
-local shared, reason
+local shared
 
 -- Removed with the run, also where a spec failed.
 local keeper = setmetatable({ servers = {} }, {
@@ -251,8 +272,13 @@ local keeper = setmetatable({ servers = {} }, {
 local registry = debug.getregistry()
 registry[keeper] = true
 
--- Other spec files, and programs that a spec starts, find the server by this.
+-- Other spec files, and programs that a spec starts, find the server by this:
+-- BIN:DIR, or ! and the reason why there is none.
 local PLACE = "LUNETTE_SPEC_POSTGRES"
+
+local function no_server()
+  return (os.getenv(PLACE) or ""):match "^!(.*)"
+end
 
 local function attach(place)
   local bin, dir = place:match "^(.*):(.*)$"
@@ -267,22 +293,18 @@ local function attach(place)
   }, server)
 end
 
--- Whether there can be one.
-function postgres.present()
-  return newest_binaries() ~= nil
-end
-
 -- The shared server, running; nil and the reason where there is none.
 function postgres.start()
-  local place = os.getenv(PLACE)
-  if not shared and place then
+  local place, reason = os.getenv(PLACE), no_server()
+  if reason then
+    return nil, reason
+  elseif not shared and place then
     shared = attach(place)
-  elseif not shared and not reason then
+  elseif not shared then
     shared, reason = make {}
-    if shared then
-      keeper.servers[#keeper.servers + 1] = shared
-      helper.setenv(PLACE, shared.bin .. ":" .. shared.dir)
-    end
+    keeper.servers[#keeper.servers + 1] = shared
+    helper.setenv(PLACE, shared and shared.bin .. ":" .. shared.dir
+      or "!" .. reason)
   end
   if shared and not shared.running then
     shared:start()
@@ -292,6 +314,9 @@ end
 
 -- A server for one spec, which stops and breaks it as it likes.
 function postgres.own(options)
+  if no_server() then
+    return nil, no_server()
+  end
   local one, why = make(options or {})
   keeper.servers[#keeper.servers + 1] = one
   return one, why

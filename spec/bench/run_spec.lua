@@ -1,6 +1,13 @@
 local helper = require "spec.helper"
+local postgres = require "spec.postgres_server"
 
 describe("bench/run #postgres", function()
+  local server, reason = postgres.start()
+  if not server then
+    pending(reason)
+    return
+  end
+
   it("measures every pair of stores, however little there is", function()
     local code, out, err = helper.run({ "lua5.4", "bench/run" }, {
       cwd = helper.root,

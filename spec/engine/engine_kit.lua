@@ -5,13 +5,16 @@ local helper = require "spec.helper"
 local lunette = require "lunette"
 local postgres = require "spec.postgres_server"
 
-local kit = { kinds = { "memory", "sqlite" } }
+local kit = { kinds = { "memory", "sqlite", "sqlite to postgres" } }
 
 local database
 local schemas = 0
 
-if postgres.present() then
-  kit.kinds[3] = "sqlite to postgres"
+-- Why specs on a kind of stores have to be pending; nil where there are some.
+function kit.missing(kind)
+  if kind:find "postgres" then
+    return select(2, postgres.start())
+  end
 end
 
 local function new_place()

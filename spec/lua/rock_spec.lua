@@ -40,13 +40,10 @@ local models = testing.replay({ source = source }, {
 print(models.spec.times)
 ]]
 
-local function has_luarocks()
-  return helper.run "command -v luarocks" == 0
-end
-
 describe("the rock", function()
-  if not has_luarocks() then
-    pending "needs luarocks, which is not installed"
+  local missing = helper.missing "luarocks"
+  if missing then
+    pending(missing)
     return
   end
   if os.getenv "LUNETTE_SANITIZE" then

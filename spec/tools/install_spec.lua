@@ -54,6 +54,11 @@ describe("make install", function()
   end)
 
   it("installs a manual page for every command", function()
+    local missing = helper.missing "man"
+    if missing then
+      pending(missing)
+      return
+    end
     local code, out, err = helper.run("for page in " .. prefix
       .. "/share/man/man1/*; do man --warnings -l $page || exit 1; done"
       .. " 2>&1 >/dev/null", { env = { MANPAGER = "cat", LC_ALL = "C.UTF-8" } })

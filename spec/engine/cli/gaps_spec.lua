@@ -21,7 +21,7 @@ describe("lunette gaps", function()
   describe("of a store that has some #postgres", function()
     local server, reason = postgres.start()
     if not server then
-      pending("needs a server: " .. reason)
+      pending(reason)
       return
     end
 

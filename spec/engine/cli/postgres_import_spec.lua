@@ -7,7 +7,7 @@ local server, reason = postgres.start()
 
 describe("lunette import into postgres #postgres", function()
   if not server then
-    pending("needs a server: " .. reason)
+    pending(reason)
     return
   end
 

@@ -29,7 +29,7 @@ return {
 
 describe("lunette run with sixteen writers #postgres #slow #kill", function()
   if not server then
-    pending("needs a server: " .. reason)
+    pending(reason)
     return
   end
 

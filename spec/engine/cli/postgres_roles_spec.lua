@@ -18,7 +18,7 @@ end
 
 describe("the roles of docs/operations.md #postgres", function()
   if not server then
-    pending("needs a server: " .. reason)
+    pending(reason)
     return
   end
 

@@ -12,13 +12,11 @@ end
 local database
 local schemas = 0
 
-if postgres.present() then
-  function places.postgres()
-    collectgarbage()
-    database = database or assert(postgres.start()):new_database()
-    schemas = schemas + 1
-    return database:with("schema=f" .. schemas)
-  end
+function places.postgres()
+  collectgarbage()
+  database = database or assert(postgres.start()):new_database()
+  schemas = schemas + 1
+  return database:with("schema=f" .. schemas)
 end
 
 local function fails(code, pattern, ok, message, actual)
@@ -170,6 +168,12 @@ end
 
 for kind, new_url in pairs(places) do
   describe("models behind a failing " .. kind .. " store #" .. kind, function()
+    local missing = kind == "postgres" and select(2, postgres.start())
+    if missing then
+      pending(missing)
+      return
+    end
+
     behind(new_url)
   end)
 end

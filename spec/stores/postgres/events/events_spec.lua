@@ -9,7 +9,7 @@ local server, reason = postgres.start()
 
 describe("a postgres event store #postgres", function()
   if not server then
-    pending("needs a server: " .. reason)
+    pending(reason)
     return
   end
 

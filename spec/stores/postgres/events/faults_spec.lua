@@ -10,7 +10,7 @@ local server, reason = postgres.own()
 
 describe("a postgres event store with faults #postgres", function()
   if not server then
-    pending("needs a server: " .. reason)
+    pending(reason)
     return
   end
 

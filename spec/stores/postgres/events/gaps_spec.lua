@@ -79,7 +79,7 @@ end
 
 describe("a postgres layout with late events #postgres", function()
   if not server then
-    pending("needs a server: " .. reason)
+    pending(reason)
     return
   end
 

@@ -14,7 +14,7 @@ end
 
 describe("a layout of a postgres event store #postgres", function()
   if not server then
-    pending("needs a server: " .. reason)
+    pending(reason)
     return
   end
 

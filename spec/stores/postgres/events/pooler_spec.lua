@@ -13,7 +13,7 @@ end
 
 describe("a postgres event store behind a pooler #postgres", function()
   if not pooler then
-    pending("needs a server and a pooler: " .. reason)
+    pending(reason)
     return
   end
 

@@ -75,7 +75,7 @@ end
 describe("a postgres event store with sixteen writers #postgres #slow",
   function()
     if not server then
-      pending("needs a server: " .. reason)
+      pending(reason)
       return
     end
 
