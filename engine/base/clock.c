@@ -39,7 +39,9 @@ lun_clock_thread_ns(void)
 
 /*
  * Days since 1970-01-01 in the proleptic Gregorian calendar, counting years
- * from March so that the leap day is the last of its year.
+ * from March so that the leap day is the last of its year. timegm() and
+ * gmtime_r() count leap seconds where TZ names a zone of "right/": two
+ * processes would make two models of one log.
  */
 static int64_t
 days_of(int64_t year, int month, int day)
@@ -192,21 +194,23 @@ take_offset(struct lun_text *text, int64_t *seconds)
 	return true;
 }
 
-static int
-days_in_month(int year, int month)
+/* False if there is no such day, such as 30 February. */
+static bool
+find_day(int year, int month, int day, int64_t *days)
 {
-	static const int days[] = {
-	    31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-	bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+	int found_year, found_month, found_day;
 
-	return days[month - 1] + (month == 2 && leap);
+	*days = days_of(year, month, day);
+	date_of(*days, &found_year, &found_month, &found_day);
+	return year >= 1 && found_year == year && found_month == month &&
+	       found_day == day;
 }
 
 bool
 lun_timestamp_parse(struct lun_text text, int64_t *us)
 {
 	int year, month, day, hour, minute, second;
-	int64_t fraction, offset, moment;
+	int64_t fraction, offset, days, moment;
 
 	if (!take_digits(&text, 4, &year) || !take_one_of(&text, "-", NULL) ||
 	    !take_digits(&text, 2, &month) || !take_one_of(&text, "-", NULL) ||
@@ -217,12 +221,11 @@ lun_timestamp_parse(struct lun_text text, int64_t *us)
 	    !take_fraction(&text, &fraction) || !take_offset(&text, &offset) ||
 	    text.length != 0)
 		return false;
-	if (year < 1 || month < 1 || month > 12 || day < 1 ||
-	    day > days_in_month(year, month) || hour > 23 || minute > 59 ||
+	if (!find_day(year, month, day, &days) || hour > 23 || minute > 59 ||
 	    second > 60)
 		return false;
-	moment = (days_of(year, month, day) * S_PER_DAY + hour * 3600LL +
-		     minute * 60LL + second - offset) *
+	moment = (days * S_PER_DAY + hour * 3600LL + minute * 60LL + second -
+		     offset) *
 		     US_PER_S +
 		 fraction;
 	if (moment < LUN_TIMESTAMP_MIN || moment > LUN_TIMESTAMP_MAX)

@@ -1,4 +1,4 @@
-require "spec.helper"
+local helper = require "spec.helper"
 local values = require "values_test"
 
 local parse, format = values.timestamp_parse, values.timestamp_format
@@ -63,6 +63,44 @@ describe("a timestamp", function()
     } do
       assert.is_nil(parse(text), text)
     end
+  end)
+
+  it("knows the days of every month", function()
+    for year, february in pairs { [1900] = 28, [2000] = 29, [2023] = 28,
+      [2024] = 29 } do
+      local lengths = { 31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 }
+      for month = 0, 13 do
+        for day = 0, 32 do
+          local text = ("%d-%02d-%02dT00:00:00.000000Z"):format(year, month,
+            day)
+          local us = parse(text)
+          if day >= 1 and day <= (lengths[month] or 0) then
+            assert.equal(text, format(us))
+          else
+            assert.is_nil(us, text)
+          end
+        end
+      end
+    end
+  end)
+
+  -- The C library counts leap seconds there, and shifts every moment.
+  it("is the same in a time zone with leap seconds", function()
+    local folder = helper.tmpdir()
+    local rules = helper.write_file(folder .. "/rules", "Zone Leap 0 - UTC\n")
+    local leaps = helper.write_file(folder .. "/leaps",
+      "Leap 2016 Dec 31 23:59:60 + S\n")
+    assert.equal(0, (helper.run { "/usr/sbin/zic", "-d", folder, "-L", leaps,
+      rules }))
+    local _, out, err = helper.run({ "lua5.4", "-e", [[
+      local values = require "values_test"
+      local us = values.timestamp_parse "2026-11-23T05:32:58Z"
+      print(values.timestamp_format(us), us)
+      print(os.date("!%X", 1795411978))]] }, { env = {
+      TZ = ":" .. folder .. "/Leap", LUA_CPATH = package.cpath,
+    } })
+    assert.equal("2026-11-23T05:32:58.000000Z\t1795411978000000\n"
+      .. "05:32:57\n", out, err)
   end)
 end)
 
