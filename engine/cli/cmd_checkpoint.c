@@ -8,7 +8,7 @@
 #include "cli/view.h"
 
 static enum lun_code
-show(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
+show_checkpoint(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
 {
 	char *json;
 	enum lun_code code =
@@ -22,14 +22,16 @@ show(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
 }
 
 static enum lun_code
-set(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
+set_checkpoint(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
 {
 	return cli_request(cli, engine, cli_argument(cli, 1),
 	    LUN_REQUEST_SET_CHECKPOINT, cli_argument(cli, 2), err);
 }
 
-static enum lun_code delete (
-    struct cli *cli, struct lun_engine *engine, struct lun_err *err) {
+static enum lun_code
+delete_checkpoint(
+    struct cli *cli, struct lun_engine *engine, struct lun_err *err)
+{
 	return cli_request(cli, engine, cli_argument(cli, 1),
 	    LUN_REQUEST_DELETE_CHECKPOINT, NULL, err);
 }
@@ -46,9 +48,9 @@ run_checkpoint(struct cli *cli, struct lun_err *err)
 		cli_misuse(cli, "\"%s\" is one argument too many",
 		    cli_argument(cli, 2));
 	return cli_with_engine(cli, CLI_NEED_BOTH,
-	    setting                       ? set
-	    : strcmp(action, "show") == 0 ? show
-					  : delete,
+	    setting                       ? set_checkpoint
+	    : strcmp(action, "show") == 0 ? show_checkpoint
+					  : delete_checkpoint,
 	    err);
 }
 

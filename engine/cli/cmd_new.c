@@ -51,13 +51,13 @@ write_file(const char *path, struct lun_text text, struct lun_err *err)
 }
 
 static enum lun_code
-write_template(const struct cli *cli, const char *template, const char *path,
+write_template(const struct cli *cli, const char *sample, const char *path,
     struct lun_err *err)
 {
 	struct lun_buffer text = {0};
 	enum lun_code code;
 
-	cli_template_fill(template, cli_argument(cli, 0), &text);
+	cli_template_fill(sample, cli_argument(cli, 0), &text);
 	if (text.failed)
 		code = lun_fail(err, LUN_NOMEM, "writing %s", path);
 	else

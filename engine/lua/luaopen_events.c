@@ -115,11 +115,11 @@ recorded_at(lua_State *L, int event)
 static void
 take_event(lua_State *L, struct append *append)
 {
-	struct lun_new_event *new = &append->events[append->count++];
+	struct lun_new_event *added = &append->events[append->count++];
 	int event = lua_gettop(L);
 
 	lun_host_check_keys(L, event, event_fields);
-	*new = (struct lun_new_event){
+	*added = (struct lun_new_event){
 	    .id = text_field(L, append, event, "id"),
 	    .stream = needed_field(L, append, event, "stream"),
 	    .type = needed_field(L, append, event, "type"),

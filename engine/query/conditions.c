@@ -4,12 +4,10 @@
 
 #define OPERATORS "eq neq gt gte lt lte like ilike in is"
 
-static const struct operator
-{
+static const struct {
 	const char *name;
 	enum lun_query_op op;
-}
-operators[] = {
+} operators[] = {
     {"eq", LUN_QUERY_EQ},
     {"neq", LUN_QUERY_NEQ},
     {"gt", LUN_QUERY_GT},

@@ -15,7 +15,7 @@ struct lun_slab_block {
 };
 
 static size_t
-class_of(size_t size)
+grains_of(size_t size)
 {
 	return (size + LUN_SLAB_GRAIN - 1) / LUN_SLAB_GRAIN;
 }
@@ -24,7 +24,7 @@ class_of(size_t size)
 static size_t
 cost_of(size_t size)
 {
-	return size <= SMALL_MAX ? class_of(size) * LUN_SLAB_GRAIN : size;
+	return size <= SMALL_MAX ? grains_of(size) * LUN_SLAB_GRAIN : size;
 }
 
 static bool
@@ -50,12 +50,12 @@ add_block(struct lun_slab *slab)
 static void *
 take_small(struct lun_slab *slab, size_t size)
 {
-	size_t class = class_of(size);
-	size_t chunk = class * LUN_SLAB_GRAIN;
-	void *bytes = slab->free[class];
+	size_t grains = grains_of(size);
+	size_t chunk = grains * LUN_SLAB_GRAIN;
+	void *bytes = slab->free[grains];
 
 	if (bytes != NULL) {
-		memcpy(&slab->free[class], bytes, sizeof(void *));
+		memcpy(&slab->free[grains], bytes, sizeof(void *));
 		return bytes;
 	}
 	if ((size_t)(slab->bump_end - slab->bump) < chunk && !add_block(slab))
@@ -81,15 +81,15 @@ take(struct lun_slab *slab, size_t size)
 static void
 give_back(struct lun_slab *slab, void *bytes, size_t size)
 {
-	size_t class = class_of(size);
+	size_t grains = grains_of(size);
 
 	slab->used -= cost_of(size);
 	if (size > SMALL_MAX) {
 		free(bytes);
 		return;
 	}
-	memcpy(bytes, &slab->free[class], sizeof(void *));
-	slab->free[class] = bytes;
+	memcpy(bytes, &slab->free[grains], sizeof(void *));
+	slab->free[grains] = bytes;
 }
 
 static void *
@@ -158,15 +158,15 @@ grow(struct lun_slab *slab, void *bytes, size_t old_size, size_t new_size)
 static void *
 take_free(struct lun_slab *slab, size_t size)
 {
-	size_t class = class_of(size);
+	size_t grains = grains_of(size);
 	void *bytes;
 
-	if (size > SMALL_MAX || slab->free[class] == NULL ||
+	if (size > SMALL_MAX || slab->free[grains] == NULL ||
 	    slab->used + SMALL_MAX > slab->limit || slab->refused != 0)
 		return NULL;
-	bytes = slab->free[class];
-	memcpy(&slab->free[class], bytes, sizeof(void *));
-	slab->used += class * LUN_SLAB_GRAIN;
+	bytes = slab->free[grains];
+	memcpy(&slab->free[grains], bytes, sizeof(void *));
+	slab->used += grains * LUN_SLAB_GRAIN;
 	return bytes;
 }
 
@@ -188,7 +188,7 @@ lun_slab_alloc(void *arg, void *bytes, size_t old_size, size_t new_size)
 		return NULL;
 	}
 	if (bytes != NULL && old_size <= SMALL_MAX && new_size <= SMALL_MAX &&
-	    class_of(old_size) == class_of(new_size))
+	    grains_of(old_size) == grains_of(new_size))
 		return bytes;
 	if (bytes != NULL && new_size < old_size)
 		return shrink(slab, bytes, old_size, new_size);

@@ -24,7 +24,8 @@ describe("lint", function()
       ["stores/memory/events.c"] =
         '#include <stdlib.h>\n\n#include "memory/kept.h"\n',
       ["stores/memory/kept.h"] = header("kept.h", '#include "store/a.h"'),
-      ["engine/script/vm.c"] = "#include <lua.h>\n",
+      ["engine/script/vm.c"] = "#include <lua.h>\n\n/*\n * A new class.\n"
+        .. " */\nconst char *a = \"delete\", b = 'x'; // this\n",
       ["lua/x.lua"] = "return { 1 }\n",
     }
     assert.same({ 0, "lint: 4 files, nothing to complain about\n" },
@@ -119,6 +120,10 @@ describe("lint", function()
     ["a function that is too long"] = {
       "engine/a.c", "void\nf(void)\n{\n" .. ("\tf();\n"):rep(101) .. "}\n",
       "a function of more than 100 lines",
+    },
+    ["an identifier that is a keyword of C++"] = {
+      "engine/a.c", "/*\n * a\n */\n\nint template;\n",
+      "engine/a.c:5: template is a keyword of C%+%+",
     },
     ["a link that leads nowhere"] = {
       "docs/a.md", "See [b](b.md).\n", "there is no b.md",

@@ -111,13 +111,13 @@ class_of(const struct lun_value *value)
 static int
 compare_values(const struct lun_value *a, const struct lun_value *b)
 {
-	int class = class_of(a), other = class_of(b);
+	int kind = class_of(a), other = class_of(b);
 
-	if (class != other)
-		return class < other ? -1 : 1;
-	if (class == 0 || class == 5)
+	if (kind != other)
+		return kind < other ? -1 : 1;
+	if (kind == 0 || kind == 5)
 		return 0; /* nulls, and documents, are all alike */
-	if (class == 4)
+	if (kind == 4)
 		return lun_text_compare(a->text, b->text);
 	return compare_numbers(a, b);
 }

@@ -272,7 +272,7 @@ struct writer {
 	struct sqlite_models *m;
 	const struct lun_schema *schema;
 	sqlite3_stmt *upsert;
-	sqlite3_stmt *delete;
+	sqlite3_stmt *deletion;
 	/* The text forms of the timestamps of the row being written. */
 	char stamps[LUN_FIELDS_MAX][LUN_TIMESTAMP_LENGTH + 1];
 };
@@ -316,8 +316,8 @@ write_model(
 	size_t field = 0;
 
 	if (write->row.bytes == NULL) {
-		lun_sqlite_bind_text(&w->m->c, w->delete, 1, write->id);
-		return lun_sqlite_run(&w->m->c, w->delete, err);
+		lun_sqlite_bind_text(&w->m->c, w->deletion, 1, write->id);
+		return lun_sqlite_run(&w->m->c, w->deletion, err);
 	}
 	lun_sqlite_bind_text(&w->m->c, w->upsert, 1, write->id);
 	while (field < w->schema->field_count && lun_row_next(&rest, &value))
@@ -367,12 +367,12 @@ lun_sqlite_write_models(struct sqlite_models *m,
 		return LUN_OK;
 	code = prepare_upsert(m, set->schema, &w.upsert, err);
 	if (code == LUN_OK)
-		code = prepare_delete(m, set->schema, &w.delete, err);
+		code = prepare_delete(m, set->schema, &w.deletion, err);
 	if (code == LUN_OK)
 		code = write_sorted(&w, set, err);
 	else
 		code = lun_sqlite_explain(m, set->schema, code, err);
 	lun_sqlite_done(w.upsert);
-	lun_sqlite_done(w.delete);
+	lun_sqlite_done(w.deletion);
 	return code;
 }

@@ -356,17 +356,17 @@ settle_optionals(struct lun_pg_layout *layout, const PGresult *columns)
 /* %S is the schema with its dot. */
 static void
 add_template(const struct lun_pg_mapping *mapping, struct lun_buffer *text,
-    const char *template)
+    const char *pattern)
 {
 	const char *mark;
 
-	while ((mark = strstr(template, "%S")) != NULL) {
-		lun_buffer_add(text, template, (size_t)(mark - template));
+	while ((mark = strstr(pattern, "%S")) != NULL) {
+		lun_buffer_add(text, pattern, (size_t)(mark - pattern));
 		lun_sql_quote(text, mapping->schema);
 		lun_buffer_add_byte(text, '.');
-		template = mark + 2;
+		pattern = mark + 2;
 	}
-	lun_buffer_add(text, template, strlen(template));
+	lun_buffer_add(text, pattern, strlen(pattern));
 }
 
 static bool
@@ -415,15 +415,15 @@ static bool
 make_channel(struct lun_pg_mapping *mapping)
 {
 	struct lun_buffer channel = {0};
-	const char *template = mapping->layout.channel;
+	const char *pattern = mapping->layout.channel;
 
-	if (template == NULL)
+	if (pattern == NULL)
 		return true;
-	if (strncmp(template, "%s", 2) == 0) {
+	if (strncmp(pattern, "%s", 2) == 0) {
 		lun_buffer_printf(&channel, "%s", mapping->schema);
-		template += 2;
+		pattern += 2;
 	}
-	lun_buffer_add(&channel, template, strlen(template));
+	lun_buffer_add(&channel, pattern, strlen(pattern));
 	mapping->channel = lun_buffer_take(&channel);
 	return mapping->channel != NULL;
 }

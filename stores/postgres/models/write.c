@@ -269,8 +269,8 @@ write_upsert(struct pg_models *m, const struct lun_schema *schema)
 }
 
 static enum lun_code
-upsert(struct pg_writes *w, const struct lun_model_write *writes, size_t count,
-    struct lun_err *err)
+upsert_models(struct pg_writes *w, const struct lun_model_write *writes,
+    size_t count, struct lun_err *err)
 {
 	enum lun_code code = add_arrays(w, writes, count, err);
 
@@ -282,17 +282,20 @@ upsert(struct pg_writes *w, const struct lun_model_write *writes, size_t count,
 	return lun_pg_send_sql(w->m, err);
 }
 
-static enum lun_code delete (struct pg_writes *w,
-    const struct lun_model_write *writes, size_t count, struct lun_err *err) {
+static enum lun_code
+delete_models(struct pg_writes *w, const struct lun_model_write *writes,
+    size_t count, struct lun_err *err)
+{
 	struct lun_pg_params *params = &w->m->params;
 
-	    lun_pg_begin_array(params, LUN_PG_TEXT_ARRAY, count);
-	    for (size_t i = 0; i < count; i++)
+	lun_pg_begin_array(params, LUN_PG_TEXT_ARRAY, count);
+	for (size_t i = 0; i < count; i++)
 		lun_pg_element_text(params, writes[i].id);
-	    lun_pg_end_array(params); lun_pg_begin_sql(w->m, "DELETE FROM ");
-	    lun_pg_add_table(w->m, w->schema);
-	    lun_pg_add_sql(w->m, " WHERE \"id\" = ANY ($1)");
-	    return lun_pg_send_sql(w->m, err);
+	lun_pg_end_array(params);
+	lun_pg_begin_sql(w->m, "DELETE FROM ");
+	lun_pg_add_table(w->m, w->schema);
+	lun_pg_add_sql(w->m, " WHERE \"id\" = ANY ($1)");
+	return lun_pg_send_sql(w->m, err);
 }
 
 /* How many of the writes, all of one kind, make up one statement. */
@@ -328,10 +331,11 @@ write_chunks(struct pg_writes *w, size_t from, size_t to, write_fn *write,
 enum lun_code
 lun_pg_write_models(struct pg_writes *w, struct lun_err *err)
 {
-	enum lun_code code = write_chunks(w, 0, w->fresh_at, delete, err);
+	enum lun_code code =
+	    write_chunks(w, 0, w->fresh_at, delete_models, err);
 
 	if (code != LUN_OK)
 		return code;
 	return write_chunks(
-	    w, w->fresh_at + w->fresh_count, w->count, upsert, err);
+	    w, w->fresh_at + w->fresh_count, w->count, upsert_models, err);
 }
