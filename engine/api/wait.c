@@ -78,17 +78,16 @@ follow_worker(struct wait *wait, struct lun_err *err)
 }
 
 static enum lun_code
-step_once(struct wait *wait, struct lun_err *err)
+step_once(struct wait *wait, struct lun_step *step, struct lun_err *err)
 {
 	struct lun_projection *p = wait->entry->p;
 	enum lun_code code = lun_entry_take(wait->engine, wait->entry, err);
-	size_t applied;
 
 	if (code != LUN_OK)
 		return code;
 	lun_projection_serve_requests(p);
-	code = lun_projection_one_step(p, &applied, err);
-	if (code == LUN_OK || code == LUN_AGAIN)
+	code = lun_projection_one_step(p, step, err);
+	if (code == LUN_OK)
 		wait->seen = p->cursor;
 	lun_entry_give_back(wait->entry);
 	return code;
@@ -101,18 +100,18 @@ step_there(struct wait *wait, struct lun_err *err)
 	const struct timespec pause = {0, LOOK_NS};
 
 	for (;;) {
-		enum lun_code code = step_once(wait, err);
+		struct lun_step step = {0};
+		enum lun_code code = step_once(wait, &step, err);
 
 		if (code == LUN_UNAVAILABLE && is_over(wait))
 			return code;
-		if (code != LUN_OK && code != LUN_AGAIN &&
-		    code != LUN_UNAVAILABLE)
+		if (code != LUN_OK && code != LUN_UNAVAILABLE)
 			return code;
 		if (has_arrived(wait))
 			return LUN_OK;
 		if (is_over(wait))
 			return LUN_TIMEOUT;
-		if (code != LUN_OK)
+		if (!lun_step_has_moved(code, step))
 			nanosleep(&pause, NULL);
 	}
 }

@@ -8,14 +8,23 @@
 #define SMALL_BATCH 16
 #define QUEUED      "waits behind an earlier parked event of this model"
 
+/* One batch on its way through the script. */
+struct pass {
+	struct lun_projection *p;
+	const struct lun_batch *batch;
+	enum lun_step_outcome outcome; /* not LUN_STEP_APPLIED: it ends here */
+};
+
 /*
  * Nothing of the batch remains; the next one is cut to `events`. Batches then
  * grow again from a small one: more failures may be near, and each of them
  * costs a batch.
  */
 static enum lun_code
-isolate(struct lun_projection *p, size_t events, struct lun_err *err)
+cut_batch(struct pass *pass, size_t events, enum lun_step_outcome outcome,
+    struct lun_err *err)
 {
+	struct lun_projection *p = pass->p;
 	enum lun_code code = lun_projection_settle(p, err);
 
 	if (code != LUN_OK)
@@ -24,7 +33,8 @@ isolate(struct lun_projection *p, size_t events, struct lun_err *err)
 	p->only = events > 0 ? events : 1;
 	if (p->batch_size > SMALL_BATCH)
 		p->batch_size = SMALL_BATCH;
-	return LUN_AGAIN;
+	pass->outcome = outcome;
+	return LUN_OK;
 }
 
 /* Whether the failed event is to be tried again later, and when. */
@@ -66,7 +76,7 @@ set_aside(struct lun_projection *p, struct lun_failed_events *list,
 }
 
 static enum lun_code
-park(struct lun_projection *p, const struct lun_event *event,
+park_event(struct lun_projection *p, const struct lun_event *event,
     struct lun_model *model, const char *message, struct lun_err *err)
 {
 	lun_uow_park(p->uow, model);
@@ -91,13 +101,13 @@ lun_projection_name_event(struct lun_projection *p,
  * have filled the memory.
  */
 static bool
-must_cut(const struct lun_projection *p, const struct lun_batch *batch,
-    size_t place, enum lun_on_error policy, enum lun_code code)
+must_cut(const struct pass *pass, size_t at, enum lun_on_error policy,
+    enum lun_code code)
 {
 	if (code == LUN_BUDGET)
-		return batch->count > 1;
-	return place > 0 && (policy == LUN_ON_ERROR_STOP ||
-				lun_script_retries(p->script) > 0);
+		return pass->batch->count > 1;
+	return at > 0 && (policy == LUN_ON_ERROR_STOP ||
+			     lun_script_retries(pass->p->script) > 0);
 }
 
 /*
@@ -105,10 +115,11 @@ must_cut(const struct lun_projection *p, const struct lun_batch *batch,
  * extract_model_id: then there is nothing to park it under.
  */
 static enum lun_code
-judge(struct lun_projection *p, const struct lun_batch *batch, size_t place,
-    struct lun_model *model, struct lun_err *err)
+judge_event(
+    struct pass *pass, size_t at, struct lun_model *model, struct lun_err *err)
 {
-	const struct lun_event *event = &batch->events[place];
+	struct lun_projection *p = pass->p;
+	const struct lun_event *event = &pass->batch->events[at];
 	enum lun_on_error policy = lun_script_on_error(p->script);
 	enum lun_code code = err->code;
 
@@ -117,17 +128,17 @@ judge(struct lun_projection *p, const struct lun_batch *batch, size_t place,
 	lun_projection_name_event(p, event, err);
 	if (code == LUN_BUDGET && lun_script_renew(p->script, err) != LUN_OK)
 		return err->code;
-	if (must_cut(p, batch, place, policy, code))
-		return isolate(p, place, err);
+	if (must_cut(pass, at, policy, code))
+		return cut_batch(pass, at, LUN_STEP_REPEAT, err);
 	if (retry_later(p, event, err))
-		return isolate(p, 1, err);
+		return cut_batch(pass, 1, LUN_STEP_WAITING, err);
 	lun_projection_note_error(p, err);
 	if (policy == LUN_ON_ERROR_STOP) {
 		p->attempts = 0; /* whoever starts it again has them all */
 		return code;
 	}
 	if (policy == LUN_ON_ERROR_PARK)
-		return park(p, event, model, err->message, err);
+		return park_event(p, event, model, err->message, err);
 	return set_aside(p, &p->skipped, event,
 	    model != NULL ? model->id : LUN_TEXT_NONE, err->message, err);
 }
@@ -138,20 +149,27 @@ is_script_failure(enum lun_code code)
 	return code == LUN_SCRIPT || code == LUN_BUDGET;
 }
 
-static enum lun_code
-extract_all(struct lun_projection *p, const struct lun_batch *batch, size_t at,
-    size_t end, struct lun_err *err)
+/* Whether the pass goes on after an event that failed. */
+static bool
+goes_on(const struct pass *pass, enum lun_code code)
 {
-	for (;;) {
-		enum lun_code code =
-		    lun_script_extract(p->script, batch, p->uow, &at, end, err);
+	return code == LUN_OK && pass->outcome == LUN_STEP_APPLIED;
+}
+
+static enum lun_code
+extract_models(struct pass *pass, size_t at, size_t end, struct lun_err *err)
+{
+	struct lun_projection *p = pass->p;
+
+	for (;; at++) {
+		enum lun_code code = lun_script_extract(
+		    p->script, pass->batch, p->uow, &at, end, err);
 
 		if (!is_script_failure(code) || atomic_load(&p->abandoned))
 			return code;
-		code = judge(p, batch, at, NULL, err);
-		if (code != LUN_OK)
+		code = judge_event(pass, at, NULL, err);
+		if (!goes_on(pass, code))
 			return code;
-		at++;
 	}
 }
 
@@ -180,83 +198,92 @@ lun_projection_load_models(struct lun_projection *p, struct lun_err *err)
 	return code;
 }
 
+/* What a touch is about: an event of the batch, and a model. */
+static struct lun_touch
+find_touch(const struct pass *pass, size_t at, struct lun_model **model)
+{
+	size_t count;
+	struct lun_touch touch = lun_uow_touches(pass->p->uow, &count)[at];
+
+	*model = lun_uow_model(pass->p->uow, touch.model);
+	return touch;
+}
+
 /* A touch the script host stopped at: its model has parked events. */
 static enum lun_code
-queue_behind(struct lun_projection *p, const struct lun_batch *batch, size_t at,
-    struct lun_err *err)
+queue_behind(struct pass *pass, size_t at, struct lun_err *err)
 {
-	size_t count;
-	struct lun_touch touch = lun_uow_touches(p->uow, &count)[at];
+	struct lun_model *model;
+	struct lun_touch touch = find_touch(pass, at, &model);
 
-	return park(p, &batch->events[touch.event],
-	    lun_uow_model(p->uow, touch.model), QUEUED, err);
+	return park_event(
+	    pass->p, &pass->batch->events[touch.event], model, QUEUED, err);
 }
 
 static enum lun_code
-judge_touch(struct lun_projection *p, const struct lun_batch *batch, size_t at,
-    struct lun_err *err)
+judge_touch(struct pass *pass, size_t at, struct lun_err *err)
 {
-	size_t count;
-	struct lun_touch touch = lun_uow_touches(p->uow, &count)[at];
+	struct lun_model *model;
+	struct lun_touch touch = find_touch(pass, at, &model);
 
-	return judge(
-	    p, batch, touch.event, lun_uow_model(p->uow, touch.model), err);
+	return judge_event(pass, touch.event, model, err);
 }
 
 static enum lun_code
-apply_all(struct lun_projection *p, const struct lun_batch *batch, size_t at,
-    struct lun_err *err)
+apply_touches(struct pass *pass, size_t at, struct lun_err *err)
 {
-	for (;;) {
+	struct lun_projection *p = pass->p;
+
+	for (;; at++) {
 		enum lun_code code =
-		    lun_script_apply(p->script, batch, p->uow, &at, err);
+		    lun_script_apply(p->script, pass->batch, p->uow, &at, err);
 
 		if (atomic_load(&p->abandoned))
 			return code;
 		if (code == LUN_AGAIN)
-			code = queue_behind(p, batch, at, err);
+			code = queue_behind(pass, at, err);
 		else if (is_script_failure(code))
-			code = judge_touch(p, batch, at, err);
+			code = judge_touch(pass, at, err);
 		else
 			return code;
-		if (code != LUN_OK)
+		if (!goes_on(pass, code))
 			return code;
-		at++;
 	}
 }
 
 static enum lun_code
-apply_slice(struct lun_projection *p, const struct lun_batch *batch, size_t at,
-    size_t end, struct lun_err *err)
+apply_slice(struct pass *pass, size_t at, size_t end, struct lun_err *err)
 {
 	enum lun_code code;
 	size_t touch;
 
-	(void)lun_uow_touches(p->uow, &touch);
-	code = extract_all(p, batch, at, end, err);
-	if (code == LUN_OK)
-		code = lun_projection_load_models(p, err);
-	if (code == LUN_OK)
-		code = apply_all(p, batch, touch, err);
+	(void)lun_uow_touches(pass->p->uow, &touch);
+	code = extract_models(pass, at, end, err);
+	if (goes_on(pass, code))
+		code = lun_projection_load_models(pass->p, err);
+	if (goes_on(pass, code))
+		code = apply_touches(pass, touch, err);
 	return code;
 }
 
 /* In slices, so that an event is applied while it is still in the cache. */
 enum lun_code
 lun_projection_apply(struct lun_projection *p, const struct lun_batch *batch,
-    struct lun_err *err)
+    enum lun_step_outcome *outcome, struct lun_err *err)
 {
+	struct pass pass = {p, batch, LUN_STEP_APPLIED};
 	enum lun_code code = LUN_OK;
 
 	lun_uow_begin(p->uow);
-	for (size_t at = 0, end; code == LUN_OK && at < batch->count;
+	for (size_t at = 0, end; goes_on(&pass, code) && at < batch->count;
 	     at = end) {
 		end = batch->count - at > LUN_SCRIPT_SLICE
 			  ? at + LUN_SCRIPT_SLICE
 			  : batch->count;
-		code = apply_slice(p, batch, at, end, err);
+		code = apply_slice(&pass, at, end, err);
 	}
 	if (!atomic_load(&p->abandoned))
 		lun_script_end_batch(p->script);
+	*outcome = pass.outcome;
 	return code;
 }

@@ -33,6 +33,28 @@ enum lun_state {
 
 const char *lun_state_name(enum lun_state state);
 
+/* What a step came to, if it did not fail. */
+enum lun_step_outcome {
+	LUN_STEP_APPLIED, /* a batch, or only its position, as nobody wants it */
+	LUN_STEP_IDLE,    /* there is nothing to read */
+	LUN_STEP_PAUSED,
+	LUN_STEP_WAITING, /* until an event that failed is tried again */
+	LUN_STEP_REPEAT,  /* the batch is read again at once, cut shorter */
+};
+
+struct lun_step {
+	enum lun_step_outcome outcome;
+	size_t applied; /* events */
+};
+
+/* Whether the next step may follow at once. */
+static inline bool
+lun_step_has_moved(enum lun_code code, struct lun_step step)
+{
+	return code == LUN_OK && (step.outcome == LUN_STEP_APPLIED ||
+				     step.outcome == LUN_STEP_REPEAT);
+}
+
 /* What other threads may see of a projection. */
 struct lun_report {
 	enum lun_state state;
@@ -111,9 +133,8 @@ struct lun_projection {
 	struct lun_script *next_script; /* raised version: waits for rebuild */
 	struct lun_unit_of_work *uow;
 
-	bool running;   /* has a worker: be patient with locked stores */
-	bool caught_up; /* the last step found nothing more to read */
-	bool failed;    /* until a reload, a resume or a rebuild */
+	bool running; /* has a worker: be patient with locked stores */
+	bool failed;  /* until a reload, a resume or a rebuild */
 	bool owned;
 	bool defined; /* the stored models have the script's schema */
 	bool ready;   /* checkpoint read; else read it anew */
@@ -188,13 +209,13 @@ enum lun_code lun_projection_prepare(
 void lun_projection_disown(struct lun_projection *p);
 
 /*
- * One batch: read, apply, commit. LUN_AGAIN: nothing to read, or paused, or
- * waiting to retry. LUN_UNAVAILABLE: a store is away, try again later. Any
- * other failure has put the projection into the state failed, where an owner
- * stays (p->failed) and another one may try again.
+ * One batch: read, apply, commit. LUN_UNAVAILABLE: a store is away, try again
+ * later. Any other failure has put the projection into the state failed, where
+ * an owner stays (p->failed) and another one may try again. Only with LUN_OK
+ * does *step say what the step came to.
  */
-enum lun_code lun_projection_one_step(struct lun_projection *p, size_t *applied,
-    struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_projection_one_step(struct lun_projection *p,
+    struct lun_step *step, struct lun_err *err) LUN_MUSTCHECK;
 
 /* Wait for the commit under way and commit a position that moved alone. */
 enum lun_code lun_projection_flush(
@@ -254,11 +275,13 @@ enum lun_code lun_projection_discard_parked(struct lun_projection *p,
 
 /*
  * Run the script over the batch, setting aside what fails as the script
- * wishes. LUN_AGAIN: the batch has to be read again, cut to p->only events, or
- * after a pause; nothing of it remains.
+ * wishes. With LUN_OK *outcome is LUN_STEP_APPLIED, or else nothing of the
+ * batch remains: it has to be read again, cut to p->only events, at once
+ * (LUN_STEP_REPEAT) or after a pause (LUN_STEP_WAITING).
  */
 enum lun_code lun_projection_apply(struct lun_projection *p,
-    const struct lun_batch *batch, struct lun_err *err) LUN_MUSTCHECK;
+    const struct lun_batch *batch, enum lun_step_outcome *outcome,
+    struct lun_err *err) LUN_MUSTCHECK;
 
 /* Say in err which event it was. */
 void lun_projection_name_event(struct lun_projection *p,

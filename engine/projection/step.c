@@ -172,26 +172,24 @@ pass_over(struct lun_projection *p, struct lun_err *err)
 
 /* Apply it; see whether the script wants the data of most events. */
 static enum lun_code
-watch_apply(struct lun_projection *p, struct lun_err *err)
+watch_apply(struct lun_projection *p, enum lun_step_outcome *outcome,
+    struct lun_err *err)
 {
 	const struct lun_documents *documents = p->batch->documents;
 	bool unseen = documents->opened == 0;
-	enum lun_code code = lun_projection_apply(p, p->batch, err);
+	enum lun_code code = lun_projection_apply(p, p->batch, outcome, err);
 
-	if (code == LUN_OK && unseen)
+	if (code == LUN_OK && *outcome == LUN_STEP_APPLIED && unseen)
 		p->looks_inside = documents->opened > p->batch->count / 2;
 	return code;
 }
 
 static enum lun_code
-apply_batch(struct lun_projection *p, size_t *applied, struct lun_err *err)
+commit_batch(
+    struct lun_projection *p, struct lun_step *step, struct lun_err *err)
 {
 	enum lun_code code;
 
-	start_fetching(p);
-	code = watch_apply(p, err);
-	if (code != LUN_OK)
-		return code;
 	p->only = 0;
 	p->attempts = 0;
 	code = lun_projection_commit(p, p->batch->reached,
@@ -201,83 +199,115 @@ apply_batch(struct lun_projection *p, size_t *applied, struct lun_err *err)
 	if (code != LUN_OK)
 		return code;
 	count_events(p, p->batch->count);
-	*applied = p->batch->count;
+	step->applied = p->batch->count;
 	return LUN_OK;
 }
 
 static enum lun_code
-take_batch(struct lun_projection *p, size_t *applied, struct lun_err *err)
+apply_batch(
+    struct lun_projection *p, struct lun_step *step, struct lun_err *err)
 {
-	adapt_batch_size(p);
-	if (p->batch->count > 0)
-		return apply_batch(p, applied, err);
-	return pass_over(p, err);
+	enum lun_code code;
+
+	start_fetching(p);
+	code = watch_apply(p, &step->outcome, err);
+	if (code != LUN_OK || step->outcome != LUN_STEP_APPLIED)
+		return code;
+	return commit_batch(p, step, err);
 }
 
 static enum lun_code
-try_step(struct lun_projection *p, size_t *applied, struct lun_err *err)
+take_batch(struct lun_projection *p, struct lun_step *step, struct lun_err *err)
+{
+	adapt_batch_size(p);
+	if (p->batch->count > 0)
+		return apply_batch(p, step, err);
+	step->outcome = p->batch->at_head ? LUN_STEP_IDLE : LUN_STEP_APPLIED;
+	return pass_over(p, err);
+}
+
+/* What keeps a prepared projection from reading now, if anything. */
+static enum lun_step_outcome
+find_hindrance(const struct lun_projection *p)
+{
+	if (p->paused)
+		return LUN_STEP_PAUSED;
+	return lun_clock_mono_ns() < p->retry_at_ns ? LUN_STEP_WAITING
+						    : LUN_STEP_APPLIED;
+}
+
+/* The batch at hand was applied, or there was none to be had. */
+static void
+note_progress(struct lun_projection *p)
+{
+	p->failed = false;
+	if (p->batch->at_head)
+		lun_projection_index(p);
+	lun_projection_enter(p,
+	    p->batch->at_head ? LUN_STATE_LIVE : LUN_STATE_CATCHING_UP, NULL);
+}
+
+static enum lun_code
+try_step(struct lun_projection *p, struct lun_step *step, struct lun_err *err)
 {
 	enum lun_code code = lun_projection_prepare(p, err);
 
 	if (code != LUN_OK)
 		return code;
-	if (p->paused) {
+	step->outcome = find_hindrance(p);
+	if (step->outcome == LUN_STEP_PAUSED)
 		lun_projection_enter(p, LUN_STATE_PAUSED, NULL);
-		return lun_fail(err, LUN_AGAIN, "%s is paused", p->name);
-	}
-	if (lun_clock_mono_ns() < p->retry_at_ns)
-		return lun_fail(
-		    err, LUN_AGAIN, "%s waits before it tries again", p->name);
+	if (step->outcome != LUN_STEP_APPLIED)
+		return LUN_OK;
 	code = obtain_batch(p, err);
 	if (code == LUN_OK)
-		code = take_batch(p, applied, err);
-	if (code == LUN_AGAIN && lun_clock_mono_ns() >= p->retry_at_ns)
-		return LUN_OK; /* the batch is read again, cut shorter */
-	if (code != LUN_OK)
-		return code;
-	p->failed = false;
-	p->caught_up = p->batch->at_head && p->batch->count == 0;
-	if (p->batch->at_head)
-		lun_projection_index(p);
-	lun_projection_enter(p,
-	    p->batch->at_head ? LUN_STATE_LIVE : LUN_STATE_CATCHING_UP, NULL);
-	if (p->caught_up)
-		return lun_fail(err, LUN_AGAIN, "%s has caught up", p->name);
-	return LUN_OK;
+		code = take_batch(p, step, err);
+	if (code == LUN_OK && (step->outcome == LUN_STEP_APPLIED ||
+				  step->outcome == LUN_STEP_IDLE))
+		note_progress(p);
+	return code;
+}
+
+/* The state after a failure, and what the caller is told. */
+static enum lun_code
+take_failure(struct lun_projection *p, struct lun_err *failure)
+{
+	if (failure->code == LUN_TIMEOUT) {
+		lun_projection_doubt(p);
+		failure->code = LUN_UNAVAILABLE;
+	}
+	if (atomic_load(&p->abandoned))
+		return failure->code;
+	lun_projection_abandon_batch(p);
+	p->ready = false;
+	if (failure->code == LUN_CONFLICT && lun_projection_has_lost(p))
+		failure->code = LUN_HELD;
+	if (failure->code == LUN_UNAVAILABLE) {
+		lun_projection_wait_for_store(p, failure->message);
+	} else if (failure->code == LUN_HELD) {
+		lun_projection_enter(p, LUN_STATE_HELD, failure);
+	} else {
+		/* Only an owner hears of a resume. */
+		p->failed = p->owned;
+		lun_projection_enter(p, LUN_STATE_FAILED, failure);
+	}
+	return failure->code;
 }
 
 enum lun_code
 lun_projection_one_step(
-    struct lun_projection *p, size_t *applied, struct lun_err *err)
+    struct lun_projection *p, struct lun_step *step, struct lun_err *err)
 {
 	struct lun_err failure = {0};
 	enum lun_code code;
 
-	*applied = 0;
-	p->caught_up = false;
-	code = try_step(p, applied, &failure);
+	*step = (struct lun_step){0};
+	code = try_step(p, step, &failure);
 	if (code == LUN_OK)
-		return code;
-	if (code == LUN_TIMEOUT) {
-		lun_projection_doubt(p);
-		code = failure.code = LUN_UNAVAILABLE;
-	}
+		return LUN_OK;
+	failure.code = code;
+	code = take_failure(p, &failure);
 	if (err != NULL)
 		*err = failure;
-	if (code == LUN_AGAIN || atomic_load(&p->abandoned))
-		return code;
-	lun_projection_abandon_batch(p);
-	p->ready = false;
-	if (code == LUN_CONFLICT && lun_projection_has_lost(p))
-		code = failure.code = LUN_HELD;
-	if (code == LUN_UNAVAILABLE) {
-		lun_projection_wait_for_store(p, failure.message);
-	} else if (code == LUN_HELD) {
-		lun_projection_enter(p, LUN_STATE_HELD, &failure);
-	} else {
-		/* Only an owner hears of a resume. */
-		p->failed = p->owned;
-		lun_projection_enter(p, LUN_STATE_FAILED, &failure);
-	}
 	return code;
 }

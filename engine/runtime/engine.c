@@ -370,13 +370,31 @@ lun_engine_close(struct lun_engine *engine)
 		free_engine(engine);
 }
 
+/* LUN_AGAIN, and why, if there was nothing to do. */
+static enum lun_code
+say_outcome(
+    const char *projection, enum lun_step_outcome outcome, struct lun_err *err)
+{
+	static const char *const why[] = {
+	    [LUN_STEP_APPLIED] = NULL,
+	    [LUN_STEP_IDLE] = "has caught up",
+	    [LUN_STEP_PAUSED] = "is paused",
+	    [LUN_STEP_WAITING] = "waits before it tries again",
+	    [LUN_STEP_REPEAT] = NULL,
+	};
+
+	if (why[outcome] == NULL)
+		return LUN_OK;
+	return lun_fail(err, LUN_AGAIN, "%s %s", projection, why[outcome]);
+}
+
 enum lun_code
 lun_projection_step(struct lun_engine *engine, const char *projection,
     size_t *applied, struct lun_err *err)
 {
 	struct lun_entry *entry = lun_engine_find(engine, projection);
 	enum lun_code code;
-	size_t count;
+	struct lun_step step;
 
 	if (entry == NULL)
 		return lun_fail(err, LUN_NOTFOUND,
@@ -385,9 +403,11 @@ lun_projection_step(struct lun_engine *engine, const char *projection,
 	if (code != LUN_OK)
 		return code;
 	lun_projection_serve_requests(entry->p);
-	code = lun_projection_one_step(entry->p, &count, err);
+	code = lun_projection_one_step(entry->p, &step, err);
 	lun_entry_give_back(entry);
-	if (applied != NULL && (code == LUN_OK || code == LUN_AGAIN))
-		*applied = count;
-	return code;
+	if (code != LUN_OK)
+		return code;
+	if (applied != NULL)
+		*applied = step.applied;
+	return say_outcome(projection, step.outcome, err);
 }

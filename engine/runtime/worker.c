@@ -199,41 +199,47 @@ end_with(
 }
 
 static bool
-is_at_the_end(const struct lun_worker *worker)
+is_at_the_end(const struct lun_worker *worker, enum lun_step_outcome outcome)
 {
 	const struct lun_projection *p = worker->p;
 
-	return (p->caught_up && !p->batch->held) ||
+	return (outcome == LUN_STEP_IDLE && !p->batch->held) ||
 	       lun_position_compare(p->cursor, worker->until) >= 0;
 }
 
+/* After a step that did not fail: whether the run ends here. */
 static bool
-has_arrived(const struct lun_worker *worker)
+end_if_arrived(struct lun_worker *worker, enum lun_step_outcome outcome)
 {
-	return worker->p->ready && (worker->p->paused || is_at_the_end(worker));
+	bool at_the_end = is_at_the_end(worker, outcome);
+	struct lun_err err = {0};
+	enum lun_code code;
+
+	if (!at_the_end && outcome != LUN_STEP_PAUSED)
+		return false;
+	if (!at_the_end)
+		lun_log(worker->p->around->log, LUN_LOG_WARNING,
+		    "%s: paused, so it stays where it is; \"lunette "
+		    "resume %s\" ends that",
+		    worker->p->name, worker->p->name);
+	code = lun_projection_flush(worker->p, &err);
+	if (code == LUN_UNAVAILABLE)
+		return false;
+	if (at_the_end)
+		lun_projection_index(worker->p);
+	end_with(worker, code, &err);
+	return true;
 }
 
 /* A bounded run ends where it was to get, or at what keeps it from there. */
 static bool
-end_if_bounded(
-    struct lun_worker *worker, enum lun_code code, struct lun_err *err)
+end_if_bounded(struct lun_worker *worker, enum lun_code code,
+    enum lun_step_outcome outcome, const struct lun_err *err)
 {
 	if (!worker->bounded || code == LUN_UNAVAILABLE)
 		return false;
-	if (code == LUN_OK || code == LUN_AGAIN) {
-		if (!has_arrived(worker))
-			return false;
-		if (!is_at_the_end(worker))
-			lun_log(worker->p->around->log, LUN_LOG_WARNING,
-			    "%s: paused, so it stays where it is; \"lunette "
-			    "resume %s\" ends that",
-			    worker->p->name, worker->p->name);
-		code = lun_projection_flush(worker->p, err);
-		if (code == LUN_UNAVAILABLE)
-			return false;
-		if (is_at_the_end(worker))
-			lun_projection_index(worker->p);
-	}
+	if (code == LUN_OK)
+		return end_if_arrived(worker, outcome);
 	end_with(worker, code, err);
 	return true;
 }
@@ -244,18 +250,19 @@ work_once(struct lun_worker *worker)
 	struct lun_projection *p = worker->p;
 	struct lun_err err = {0};
 	enum lun_code code;
-	size_t applied;
+	struct lun_step step;
 
 	if (p->failed || worker->detached) {
 		wait_for_news(worker, FAILED_PAUSE_MS, false);
 		return;
 	}
-	code = lun_projection_one_step(p, &applied, &err);
-	if (atomic_load(&p->abandoned) || end_if_bounded(worker, code, &err))
+	code = lun_projection_one_step(p, &step, &err);
+	if (atomic_load(&p->abandoned) ||
+	    end_if_bounded(worker, code, step.outcome, &err))
 		return;
-	if (code == LUN_OK)
+	if (lun_step_has_moved(code, step))
 		worker->pause_ms = FIRST_PAUSE_MS;
-	else if (code == LUN_AGAIN || code == LUN_UNAVAILABLE)
+	else if (code == LUN_OK || code == LUN_UNAVAILABLE)
 		wait_idle(worker);
 	else
 		wait_for_news(worker, HELD_PAUSE_MS, false);
