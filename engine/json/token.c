@@ -4,7 +4,6 @@
 
 #include <endian.h>
 #include <inttypes.h>
-#include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,8 +15,8 @@
 #define EXACT_MANTISSA  (UINT64_C(1) << 53)
 #define EXACT_POWER     22 /* 10^22 is the last exact power in a double */
 
-/* More digits than decide the rounding of any double. */
-#define ROUNDING_DIGITS 800
+/* Bytes of a number; the longest double, written out, has 1,077. */
+#define NUMBER_MAX 1100
 
 /* Far outside of any double, and far inside of 64 bits. */
 #define POWER_MAX INT64_C(100000000000000000)
@@ -455,6 +454,9 @@ check_range(
 		return lun_json_fault(
 		    reader, number->text.bytes, "integer does not fit 64 bits");
 	}
+	if (number->text.length > NUMBER_MAX)
+		return lun_json_fault(
+		    reader, number->text.bytes, "number too long");
 	if (number->digits + number->exponent < 300 ||
 	    !isinf(lun_json_double_of(number)))
 		return true;
@@ -511,32 +513,15 @@ lun_json_read_number(
 	return check_range(reader, number);
 }
 
-/* strtod() with the decimal point of the C locale; glibc keeps that one. */
-static double
-read_c_double(const char *literal)
-{
-	locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-	double value;
-
-	if (c == (locale_t)0)
-		return strtod(literal, NULL);
-	value = strtod_l(literal, NULL, c);
-	freelocale(c);
-	return value;
-}
-
-/*
- * Rewritten as an integer with an exponent, of bounded length: digits beyond
- * those that decide are replaced by one that says whether they were all 0.
- */
+/* As digits and an exponent, which strtod() reads alike in every locale. */
 static double
 round_decimal(const struct lun_json_number *number)
 {
-	char literal[ROUNDING_DIGITS + 32];
+	char literal[NUMBER_MAX + 32];
 	const char *end = number->text.bytes + number->text.length;
 	int64_t exponent = number->power;
 	int length = 0;
-	bool in_fraction = false, more = false;
+	bool in_fraction = false;
 
 	for (const char *p = number->text.bytes; p < end; p++) {
 		if (*p == 'e' || *p == 'E')
@@ -545,21 +530,12 @@ round_decimal(const struct lun_json_number *number)
 			in_fraction = true;
 		if (!is_digit(p, end))
 			continue;
+		literal[length++] = *p;
 		exponent -= in_fraction;
-		if (length < ROUNDING_DIGITS && (length > 0 || *p != '0')) {
-			literal[length++] = *p;
-		} else if (length == ROUNDING_DIGITS) {
-			exponent++;
-			more = more || *p != '0';
-		}
-	}
-	if (more) {
-		literal[length++] = '1';
-		exponent--;
 	}
 	snprintf(literal + length, sizeof literal - (size_t)length, "e%" PRId64,
 	    exponent);
-	return read_c_double(literal);
+	return strtod(literal, NULL);
 }
 
 /* A mantissa and a power of ten that are exact give one correct rounding. */

@@ -14,7 +14,8 @@ local valid = {
   "123456789012345678", "9223372036854775807", "-9223372036854775808",
   "1.7976931348623157e308", "-1.7976931348623157e308", "4.9e-324",
   "1e-400", "0e99999999999999999999", "0.0000000e-99999999999999999999",
-  "0." .. ("0"):rep(5000) .. "1e5000", "1" .. ("0"):rep(5000) .. ".0e-5000",
+  "0." .. ("0"):rep(1000) .. "1e1000", "1" .. ("0"):rep(1000) .. ".0e-1000",
+  "-0." .. ("0"):rep(1097),
   '"\\"\\\\\\/\\b\\f\\n\\r\\t"', '"\\u00e9\\u00E9\\u0000"',
   '"\\ud83d\\ude00"', '"\\uD83D\\uDE00"', '"\\uffff\\ufffe\\ufdd0"',
   '"/"', '"\127"', '"\u{80}\u{7ff}\u{800}\u{ffff}\u{10000}\u{10ffff}"',
@@ -89,6 +90,10 @@ local invalid = {
   { "[1,-1e999999999999999999999]", 4, "number too large" },
   { "1.7976931348623159e308", 1, "number too large" },
   { ("9"):rep(400) .. ".5", 1, "number too large" },
+  { ("9"):rep(1097) .. "e-9", 1, "number too large" },
+  { ("9"):rep(1097) .. "e-99", 1, "number too long" },
+  { "[0." .. ("0"):rep(1099) .. "]", 2, "number too long" },
+  { "0e" .. ("0"):rep(1098) .. "1", 1, "number too long" },
   { '"', 2, "the string does not end" },
   { '"a', 3, "the string does not end" },
   { '"a\\', 4, "the string does not end" },
@@ -343,6 +348,22 @@ describe("a string in valid JSON", function()
   end)
 end)
 
+-- Every digit of 2^-n, which are those of 5^n.
+local function power_of_half(n)
+  local digits = { 1 }
+  for _ = 1, n do
+    local carry = 0
+    for i = 1, #digits do
+      carry = carry + digits[i] * 5
+      digits[i] = carry % 10
+      carry = carry // 10
+    end
+    digits[#digits + 1] = carry > 0 and carry or nil
+  end
+  local text = table.concat(digits):reverse()
+  return "0." .. ("0"):rep(n - #text) .. text
+end
+
 describe("a number in valid JSON", function()
   it("is an exact integer", function()
     for _, integer in ipairs {
@@ -369,12 +390,15 @@ describe("a number in valid JSON", function()
 
   it("is rounded by all of its digits", function()
     local half = "9007199254740993" -- in the middle of two doubles
-    local zeros = ("0"):rep(2000)
+    local zeros = ("0"):rep(500)
     assert.equal(2^53, json.number(half .. "." .. zeros .. "0"))
     assert.equal(2^53 + 2, json.number(half .. "." .. zeros .. "1"))
     assert.equal(2^53 + 2,
-      json.number("0." .. zeros .. half .. zeros .. "1e2016"))
-    assert.equal(2^53, json.number("0." .. zeros .. half .. zeros .. "e2016"))
+      json.number("0." .. zeros .. half .. zeros .. "1e516"))
+    assert.equal(2^53, json.number("0." .. zeros .. half .. zeros .. "e516"))
+    assert.equal(5e-324, json.number(power_of_half(1074)))
+    assert.equal(0.0, json.number(power_of_half(1075)))
+    assert.equal(5e-324, json.number(power_of_half(1075) .. "00001"))
   end)
 end)
 
