@@ -117,7 +117,7 @@ add_names(struct lun_pg_params *params, const struct known *known, size_t count)
 }
 
 static void
-forget_answers(struct appending *a)
+clear_known(struct appending *a)
 {
 	for (size_t i = 0; i < a->id_count; i++)
 		a->ids[i] = (struct known){.name = a->ids[i].name};
@@ -128,7 +128,7 @@ forget_answers(struct appending *a)
 }
 
 static void
-take_answers(struct appending *a, const PGresult *result)
+read_known(struct appending *a, const PGresult *result)
 {
 	for (int i = 0; i < PQntuples(result); i++) {
 		struct lun_text name = lun_pg_bytes(result, i, 1);
@@ -161,14 +161,14 @@ take_answers(struct appending *a, const PGresult *result)
  * written by a later transaction than this one.
  */
 static enum lun_code
-look_up(struct appending *a, struct lun_err *err)
+find_known_in_store(struct appending *a, struct lun_err *err)
 {
 	struct lun_pg_events *s = a->s;
 	const char *from = s->source->mapping->from;
 	PGresult *result = NULL;
 	enum lun_code code;
 
-	forget_answers(a);
+	clear_known(a);
 	lun_buffer_clear(&s->sql);
 	lun_pg_params_clear(&s->params);
 	lun_buffer_printf(&s->sql,
@@ -185,7 +185,7 @@ look_up(struct appending *a, struct lun_err *err)
 	add_names(&s->params, a->streams, a->stream_count);
 	code = lun_pg_events_run(s, &result, err);
 	if (code == LUN_OK)
-		take_answers(a, result);
+		read_known(a, result);
 	PQclear(result);
 	return code;
 }
@@ -222,7 +222,7 @@ fail_crossed(
 }
 
 static enum lun_code
-decide(struct appending *a, struct lun_err *err)
+choose_written(struct appending *a, struct lun_err *err)
 {
 	for (size_t i = 0; i < a->count; i++) {
 		const struct lun_append *append = &a->events[i];
@@ -325,7 +325,7 @@ add_insert(struct appending *a)
 
 /* What the table itself refuses is wrong with the data, not with the store. */
 static enum lun_code
-judge_refusal(struct appending *a, enum lun_code code, struct lun_err *err)
+check_refusal(struct appending *a, enum lun_code code, struct lun_err *err)
 {
 	if (lun_pg_failed_with(&a->s->c, "23505"))
 		return LUN_AGAIN;
@@ -346,7 +346,7 @@ write_events(struct appending *a, struct lun_err *err)
 	add_insert(a);
 	code = lun_pg_events_run(a->s, &result, err);
 	if (code != LUN_OK)
-		return judge_refusal(a, code, err);
+		return check_refusal(a, code, err);
 	for (size_t i = 0; i < a->written_count; i++) {
 		struct known *id;
 
@@ -361,7 +361,7 @@ write_events(struct appending *a, struct lun_err *err)
 }
 
 static void
-tell_results(struct appending *a)
+set_results(struct appending *a)
 {
 	for (size_t i = 0; i < a->count; i++) {
 		const struct known *id =
@@ -376,14 +376,14 @@ tell_results(struct appending *a)
 static enum lun_code
 try_append(struct appending *a, struct lun_err *err)
 {
-	enum lun_code code = look_up(a, err);
+	enum lun_code code = find_known_in_store(a, err);
 
 	if (code == LUN_OK)
-		code = decide(a, err);
+		code = choose_written(a, err);
 	if (code == LUN_OK)
 		code = write_events(a, err);
 	if (code == LUN_OK)
-		tell_results(a);
+		set_results(a);
 	return code;
 }
 
@@ -410,7 +410,7 @@ lun_pg_events_rollback(struct lun_event_store *store)
 
 /* LUN_AGAIN while the server has not ended it. */
 static enum lun_code
-ask_outcome(struct lun_pg_events *s, struct lun_err *err)
+find_outcome(struct lun_pg_events *s, struct lun_err *err)
 {
 	PGresult *result = NULL;
 	struct lun_text status;
@@ -446,10 +446,10 @@ lun_pg_events_commit(struct lun_event_store *store, struct lun_err *err)
 
 	if (code != LUN_UNAVAILABLE || s->c.conn != NULL || s->transaction == 0)
 		return code;
-	asked = ask_outcome(s, &second);
+	asked = find_outcome(s, &second);
 	while (asked == LUN_AGAIN && lun_clock_mono_ns() < deadline) {
 		poll(NULL, 0, PAUSE_MS);
-		asked = ask_outcome(s, &second);
+		asked = find_outcome(s, &second);
 	}
 	if (asked == LUN_OK)
 		return LUN_OK;

@@ -134,8 +134,8 @@ postgres_close(struct lun_event_store *store)
 	lun_pg_url_release(url);
 	lun_pg_params_free(&s->params);
 	lun_buffer_free(&s->sql);
-	lun_pg_look_free(&s->look);
-	lun_pg_sight_free(&s->sight);
+	lun_pg_safe_head_free(&s->safe_head);
+	lun_pg_pending_writers_free(&s->pending);
 	lun_pg_state_free(&s->state);
 	lun_pg_versions_free(s->versions);
 	lun_buffer_free(&s->versions_of);

@@ -32,8 +32,8 @@ struct lun_pg_events {
 	/* Of the call under way. */
 	struct lun_pg_params params;
 	struct lun_buffer sql;
-	struct lun_pg_look look;
-	struct lun_pg_sight sight;
+	struct lun_pg_safe_head safe_head;
+	struct lun_pg_pending_writers pending;
 	struct lun_pg_state state;
 
 	/* What was read of the streams up to here, without the wanted only. */
@@ -51,14 +51,14 @@ struct lun_pg_events {
 	uint64_t transaction; /* of the appends under way; 0: none */
 };
 
-/* events_make.c */
+/* make.c */
 enum lun_code lun_pg_events_make(
     struct lun_pg *c, struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_pg_events_identify(struct lun_pg *c,
     const struct lun_pg_mapping *mapping, char identity[LUN_IDENTITY_SIZE],
     struct lun_err *err) LUN_MUSTCHECK;
 
-/* events_read.c */
+/* read.c */
 enum lun_code lun_pg_events_read(struct lun_event_store *store,
     const struct lun_read *request, struct lun_batch *batch,
     struct lun_err *err);
@@ -74,7 +74,7 @@ enum lun_code lun_pg_events_find(struct lun_event_store *store,
 enum lun_code lun_pg_events_gaps(struct lun_event_store *store,
     struct lun_text source_state, struct lun_buffer *json, struct lun_err *err);
 
-/* events_append.c */
+/* append.c */
 enum lun_code lun_pg_events_append(struct lun_event_store *store,
     const struct lun_append *events, size_t count,
     struct lun_append_result *results, struct lun_err *err);

@@ -8,15 +8,15 @@
 #include "base/error.h"
 #include "json/scan.h"
 
-struct listing {
+struct gap_writer {
 	struct lun_event_store *store;
 	struct lun_buffer *out;
 	uint64_t numbers; /* listed as skipped */
-	bool any;
+	bool wrote_any;
 };
 
 static void
-add_position(struct listing *l, const char *key, uint64_t number)
+write_position(struct gap_writer *l, const char *key, uint64_t number)
 {
 	char text[LUN_POSITION_MAX];
 
@@ -26,35 +26,35 @@ add_position(struct listing *l, const char *key, uint64_t number)
 }
 
 static void
-add_gap(struct listing *l, const char *state, const struct lun_pg_skip *gap,
-    const char *reason)
+write_gap(struct gap_writer *l, const char *state,
+    const struct lun_pg_skip *gap, const char *reason)
 {
 	char at[LUN_TIMESTAMP_LENGTH + 1];
 
 	lun_timestamp_format(gap->at, at);
 	lun_buffer_printf(
-	    l->out, "%s{\"state\":\"%s\",", l->any ? "," : "", state);
-	add_position(l, "from", gap->from);
-	add_position(l, "to", gap->to);
+	    l->out, "%s{\"state\":\"%s\",", l->wrote_any ? "," : "", state);
+	write_position(l, "from", gap->from);
+	write_position(l, "to", gap->to);
 	lun_buffer_printf(l->out,
 	    "\"numbers\":%" PRIu64 ",\"at\":\"%s\",\"reason\":\"%s\"}",
 	    gap->to - gap->from + 1, at, reason);
-	l->any = true;
+	l->wrote_any = true;
 }
 
 static void
-add_forgotten(struct listing *l, uint64_t numbers)
+write_unlisted(struct gap_writer *l, uint64_t numbers)
 {
 	lun_buffer_printf(l->out,
 	    "%s{\"state\":\"skipped\",\"from\":null,\"to\":null,"
 	    "\"numbers\":%" PRIu64 ",\"at\":null,"
 	    "\"reason\":\"earlier ones, no longer listed\"}",
-	    l->any ? "," : "", numbers);
-	l->any = true;
+	    l->wrote_any ? "," : "", numbers);
+	l->wrote_any = true;
 }
 
 static void
-list(struct listing *l, const struct lun_pg_state *state, bool grace)
+write_gaps(struct gap_writer *l, const struct lun_pg_state *state, bool grace)
 {
 	const char *dead = grace ? "no transaction that could bring it was "
 				   "left, nor after the grace time"
@@ -62,17 +62,17 @@ list(struct listing *l, const struct lun_pg_state *state, bool grace)
 				   "left";
 
 	lun_buffer_add_byte(l->out, '[');
-	if (state->held.from > 0)
-		add_gap(l, "open", &state->held,
+	if (state->open_gap.from > 0)
+		write_gap(l, "open", &state->open_gap,
 		    "a transaction that may bring it is under way");
 	for (size_t i = state->skip_count; i-- > 0;) {
 		const struct lun_pg_skip *skip = &state->skips[i];
 
-		add_gap(l, "skipped", skip, dead);
+		write_gap(l, "skipped", skip, dead);
 		l->numbers += skip->to - skip->from + 1;
 	}
 	if (state->skipped > l->numbers)
-		add_forgotten(l, state->skipped - l->numbers);
+		write_unlisted(l, state->skipped - l->numbers);
 	lun_buffer_add_byte(l->out, ']');
 }
 
@@ -82,11 +82,11 @@ lun_pg_events_gaps(struct lun_event_store *store, struct lun_text source_state,
 {
 	struct lun_pg_events *s = lun_pg_events_of(store);
 	struct lun_pg_state state = {0};
-	struct listing l = {.store = store, .out = json};
+	struct gap_writer l = {.store = store, .out = json};
 	enum lun_code code = LUN_OK;
 
 	if (lun_pg_state_decode(&state, source_state))
-		list(&l, &state, s->source->mapping->grace_us > 0);
+		write_gaps(&l, &state, s->source->mapping->grace_us > 0);
 	else
 		code = lun_fail(err, LUN_CONFIG,
 		    "%s: the checkpoint was not written by a reader of this "

@@ -100,7 +100,8 @@ static const char *const statements[] = {
 };
 
 static void
-add_statement(struct lun_buffer *sql, const char *schema, const char *statement)
+add_schema_statement(
+    struct lun_buffer *sql, const char *schema, const char *statement)
 {
 	for (const char *p = statement; *p != '\0'; p++) {
 		if (p[0] == '%' && (p[1] == 'S' || p[1] == 'N')) {
@@ -178,9 +179,10 @@ lun_pg_events_make(struct lun_pg *c, struct lun_err *err)
 	if (code != LUN_OK)
 		return code;
 	if (missing)
-		add_statement(&sql, schema, "CREATE SCHEMA IF NOT EXISTS %N");
+		add_schema_statement(
+		    &sql, schema, "CREATE SCHEMA IF NOT EXISTS %N");
 	for (size_t i = 0; i < sizeof statements / sizeof statements[0]; i++)
-		add_statement(&sql, schema, statements[i]);
+		add_schema_statement(&sql, schema, statements[i]);
 	code = run_statements(c, &sql, err);
 	lun_buffer_free(&sql);
 	if (code == LUN_CONFIG && lun_pg_failed_with(c, "42501"))
@@ -202,7 +204,7 @@ static const char *const servers[] = {
 };
 
 static void
-ask_own(const struct lun_pg_mapping *mapping, const char *server,
+select_own_identity(const struct lun_pg_mapping *mapping, const char *server,
     struct lun_buffer *sql)
 {
 	lun_buffer_printf(sql, "SELECT (SELECT identity::text FROM ");
@@ -213,7 +215,7 @@ ask_own(const struct lun_pg_mapping *mapping, const char *server,
 
 /* Server, database and table; long names are cut down to their hash. */
 static void
-ask_other(const struct lun_pg_mapping *mapping, const char *server,
+select_other_identity(const struct lun_pg_mapping *mapping, const char *server,
     struct lun_buffer *sql, struct lun_pg_params *params)
 {
 	lun_buffer_printf(sql,
@@ -227,7 +229,7 @@ ask_other(const struct lun_pg_mapping *mapping, const char *server,
 }
 
 static enum lun_code
-ask_identity(struct lun_pg *c, const struct lun_pg_mapping *mapping,
+read_identity(struct lun_pg *c, const struct lun_pg_mapping *mapping,
     const char *server, char identity[LUN_IDENTITY_SIZE], struct lun_err *err)
 {
 	struct lun_buffer sql = {0};
@@ -236,9 +238,9 @@ ask_identity(struct lun_pg *c, const struct lun_pg_mapping *mapping,
 	enum lun_code code;
 
 	if (lun_pg_mapping_is_own(mapping))
-		ask_own(mapping, server, &sql);
+		select_own_identity(mapping, server, &sql);
 	else
-		ask_other(mapping, server, &sql, &params);
+		select_other_identity(mapping, server, &sql, &params);
 	lun_buffer_add_byte(&sql, '\0');
 	if (sql.failed)
 		code = lun_fail(
@@ -265,8 +267,8 @@ lun_pg_events_identify(struct lun_pg *c, const struct lun_pg_mapping *mapping,
 {
 	enum lun_code code;
 
-	code = ask_identity(c, mapping, servers[0], identity, err);
+	code = read_identity(c, mapping, servers[0], identity, err);
 	if (code == LUN_CONFIG && lun_pg_failed_with(c, "42501"))
-		code = ask_identity(c, mapping, servers[1], identity, err);
+		code = read_identity(c, mapping, servers[1], identity, err);
 	return code;
 }

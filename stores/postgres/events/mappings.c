@@ -531,7 +531,7 @@ static const struct {
 };
 
 static enum lun_code
-convert(struct lun_pg_mapping *mapping, struct lun_pg *c,
+convert_columns(struct lun_pg_mapping *mapping, struct lun_pg *c,
     enum lun_pg_column column, struct lun_err *err)
 {
 	const char *text = *column_of(&mapping->layout, column);
@@ -602,7 +602,7 @@ make_statements(
 	enum lun_code code = LUN_OK;
 
 	for (int i = 0; i < LUN_PG_COLUMNS && code == LUN_OK; i++)
-		code = convert(mapping, c, (enum lun_pg_column)i, err);
+		code = convert_columns(mapping, c, (enum lun_pg_column)i, err);
 	if (code != LUN_OK)
 		return code;
 	mapping->check_data = !is_json(mapping->types[LUN_PG_C_DATA]);
@@ -611,7 +611,8 @@ make_statements(
 	    !make_channel(mapping))
 		return no_memory(c, err);
 	code = lun_pg_check_safety(mapping, c, err);
-	return code == LUN_OK ? lun_pg_marks_prepare(c, mapping, err) : code;
+	return code == LUN_OK ? lun_pg_pending_writers_prepare(c, mapping, err)
+			      : code;
 }
 
 /* ---- finding a layout -------------------------------------------------- */

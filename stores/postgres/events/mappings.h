@@ -23,10 +23,10 @@ enum lun_pg_key {
 	LUN_PG_UUID_KEY,
 };
 
-/* How far it is safe to read; horizon.h has the ways. */
+/* How far it is safe to read; safe_head.c has the proofs. */
 enum lun_pg_safety {
 	LUN_PG_TRANSACTIONS, /* below the oldest transaction that still runs */
-	LUN_PG_SERIALISED,   /* writers take turns: all that can be seen */
+	LUN_PG_SERIALISED,   /* one writer at a time: all that can be seen */
 	LUN_PG_GAPS,         /* up to the first number that may still appear */
 	LUN_PG_WINDOW,       /* ids of the clients: after a grace time */
 	LUN_PG_SAFETIES,
@@ -132,9 +132,9 @@ void lun_pg_mapping_free(struct lun_pg_mapping *mapping);
 /* It is Lunette's own table, which can be appended to. */
 bool lun_pg_mapping_is_own(const struct lun_pg_mapping *mapping);
 
-/* Rows can appear between those that were seen: marks.h is needed. */
+/* Rows can appear between those that were seen: see pending_writers.h. */
 static inline bool
-lun_pg_needs_marks(const struct lun_pg_mapping *mapping)
+lun_pg_has_pending_writers(const struct lun_pg_mapping *mapping)
 {
 	return mapping->safety == LUN_PG_GAPS ||
 	       mapping->safety == LUN_PG_WINDOW;

@@ -1,11 +1,34 @@
-/* pending_writers.c - proof that nothing can appear any more below a position. */
+/*
+ * pending_writers.c - up to where no event can appear any more.
+ *
+ * Promised: no event appears at or below state->ceiling after the statement
+ * that raised it, but for late ids within the grace time and the window.
+ *
+ * Rests on: nextval() locks the sequence and writing locks the table until the
+ * transaction ends, and every role sees these locks in pg_locks. One statement
+ * reads the last event M in its snapshot and after that, while it runs, who
+ * holds such a lock. A number below M was drawn before M was. Its transaction
+ * either had ended when the locks were read or is among the holders. So M and
+ * these writers make a watermark; when none of the writers is left, a NEW
+ * statement sees all that will ever be below M. Writers are told apart by
+ * virtual transaction ids, which are not used again while a server runs; a
+ * prepared transaction loses its own, so while any is left all watermarks
+ * wait. After a restart of the server no writer of before is left.
+ *
+ * Where clients make the ids, M is the server's clock less the grace time.
+ * Where a number may be known with no transaction around, a watermark has to
+ * be that old, too. A standby does not know the locks and is refused.
+ *
+ * Ceiling and watermarks are part of the source state: they land with the
+ * models in one commit, so after a kill both are as of the same position.
+ */
 
 #include "postgres/events/pending_writers.h"
 
 #include "base/error.h"
 #include "sql/names.h"
 
-#define SPACING_US 20000 /* between marks */
+#define SPACING_US 20000 /* between watermarks */
 
 /* For numbers that sessions keep in stock. */
 #define STOCK_GRACE_US  10000000
@@ -23,7 +46,7 @@ lun_pg_time_position(int64_t us)
 
 /* ---- sequences --------------------------------------------------------- */
 
-static const char ask_sequences[] =
+static const char select_sequences[] =
     "SELECT EXISTS (SELECT FROM pg_catalog.pg_depend d "
     "JOIN pg_catalog.pg_sequence s ON s.seqrelid = d.objid "
     "WHERE d.classid = 'pg_class'::regclass AND d.refobjid = t.oid "
@@ -46,7 +69,7 @@ add_relation(const struct lun_pg_mapping *mapping, struct lun_buffer *relation)
 }
 
 static enum lun_code
-take_sequences(struct lun_pg *c, struct lun_pg_mapping *mapping,
+check_sequences(struct lun_pg *c, struct lun_pg_mapping *mapping,
     const PGresult *row, struct lun_err *err)
 {
 	if (lun_pg_bool(row, 0, 1))
@@ -64,7 +87,7 @@ take_sequences(struct lun_pg *c, struct lun_pg_mapping *mapping,
 }
 
 enum lun_code
-lun_pg_marks_prepare(
+lun_pg_pending_writers_prepare(
     struct lun_pg *c, struct lun_pg_mapping *mapping, struct lun_err *err)
 {
 	struct lun_buffer relation = {0};
@@ -82,16 +105,16 @@ lun_pg_marks_prepare(
 		code = lun_fail(
 		    err, LUN_NOMEM, "%s: out of memory", lun_pg_name(c));
 	else
-		code = lun_pg_query(c, ask_sequences, &params, &result, err);
+		code = lun_pg_query(c, select_sequences, &params, &result, err);
 	if (code == LUN_OK)
-		code = take_sequences(c, mapping, result, err);
+		code = check_sequences(c, mapping, result, err);
 	PQclear(result);
 	lun_pg_params_free(&params);
 	lun_buffer_free(&relation);
 	return code;
 }
 
-/* ---- the look ---------------------------------------------------------- */
+/* ---- the statement ----------------------------------------------------- */
 
 /*
  * The time comes first, then the snapshot, then the locks: who is late for one
@@ -99,7 +122,7 @@ lun_pg_marks_prepare(
  * numbers may come from: one it names as a default, or any in the same schema.
  */
 static void
-add_holders(
+add_writers(
     const struct lun_pg_mapping *mapping, struct lun_buffer *sql, size_t n)
 {
 	lun_buffer_printf(sql,
@@ -130,9 +153,9 @@ add_holders(
 }
 
 static void
-add_statement(const struct lun_pg_mapping *mapping, struct lun_position after,
-    const struct lun_buffer *relation, struct lun_buffer *sql,
-    struct lun_pg_params *params)
+add_writers_statement(const struct lun_pg_mapping *mapping,
+    struct lun_position after, const struct lun_buffer *relation,
+    struct lun_buffer *sql, struct lun_pg_params *params)
 {
 	lun_pg_start_params(mapping, params);
 	lun_buffer_printf(sql,
@@ -144,7 +167,7 @@ add_statement(const struct lun_pg_mapping *mapping, struct lun_position after,
 	    " LIMIT 1), pg_catalog.pg_is_in_recovery(), "
 	    "(extract(epoch FROM pg_catalog.statement_timestamp()) * 1000000)"
 	    "::int8, ");
-	add_holders(mapping, sql, params->count + 1);
+	add_writers(mapping, sql, params->count + 1);
 	lun_pg_add_text(params, LUN_PG_TEXT, lun_buffer_text(relation));
 	lun_buffer_printf(sql,
 	    " FROM (VALUES (1)) v LEFT JOIN (SELECT %s FROM %s WHERE %s "
@@ -168,8 +191,9 @@ refuse_id(struct lun_pg *c, const struct lun_pg_mapping *mapping,
 }
 
 static enum lun_code
-take_answer(struct lun_pg *c, const struct lun_pg_mapping *mapping,
-    const PGresult *row, struct lun_pg_sight *sight, struct lun_err *err)
+read_pending_writers(struct lun_pg *c, const struct lun_pg_mapping *mapping,
+    const PGresult *row, struct lun_pg_pending_writers *pending,
+    struct lun_err *err)
 {
 	int next = lun_pg_key_columns(mapping);
 
@@ -179,27 +203,28 @@ take_answer(struct lun_pg *c, const struct lun_pg_mapping *mapping,
 		    "how far it is safe to read this layout, can only be seen "
 		    "on the primary",
 		    lun_pg_name(c));
-	sight->last = lun_pg_is_null(row, 0, 0)
-			  ? LUN_POSITION_START
-			  : lun_pg_keys_position(mapping, row, 0);
+	pending->last = lun_pg_is_null(row, 0, 0)
+			    ? LUN_POSITION_START
+			    : lun_pg_keys_position(mapping, row, 0);
 	if (mapping->key == LUN_PG_UUID_KEY && !lun_pg_is_null(row, 0, 0) &&
-	    (sight->last.hi >> 12 & 0xf) != 7)
-		return refuse_id(c, mapping, sight->last, err);
-	sight->has_anchor = !lun_pg_is_null(row, 0, next);
-	lun_buffer_clear(&sight->anchor);
-	lun_buffer_add_text(&sight->anchor, lun_pg_bytes(row, 0, next));
-	sight->now = lun_pg_int8(row, 0, next + 2);
-	lun_buffer_clear(&sight->holders);
-	lun_buffer_add_text(&sight->holders, lun_pg_bytes(row, 0, next + 3));
-	if (sight->anchor.failed || sight->holders.failed)
+	    (pending->last.hi >> 12 & 0xf) != 7)
+		return refuse_id(c, mapping, pending->last, err);
+	pending->has_anchor = !lun_pg_is_null(row, 0, next);
+	lun_buffer_clear(&pending->anchor);
+	lun_buffer_add_text(&pending->anchor, lun_pg_bytes(row, 0, next));
+	pending->now = lun_pg_int8(row, 0, next + 2);
+	lun_buffer_clear(&pending->writers);
+	lun_buffer_add_text(&pending->writers, lun_pg_bytes(row, 0, next + 3));
+	if (pending->anchor.failed || pending->writers.failed)
 		return lun_fail(
 		    err, LUN_NOMEM, "%s: out of memory", lun_pg_name(c));
 	return LUN_OK;
 }
 
 enum lun_code
-lun_pg_sight_take(struct lun_pg *c, const struct lun_pg_mapping *mapping,
-    struct lun_position after, struct lun_pg_sight *sight, struct lun_err *err)
+lun_pg_pending_writers_find(struct lun_pg *c,
+    const struct lun_pg_mapping *mapping, struct lun_position after,
+    struct lun_pg_pending_writers *pending, struct lun_err *err)
 {
 	struct lun_buffer sql = {0}, relation = {0};
 	struct lun_pg_params params = {0};
@@ -207,14 +232,14 @@ lun_pg_sight_take(struct lun_pg *c, const struct lun_pg_mapping *mapping,
 	enum lun_code code;
 
 	add_relation(mapping, &relation);
-	add_statement(mapping, after, &relation, &sql, &params);
+	add_writers_statement(mapping, after, &relation, &sql, &params);
 	if (sql.failed || relation.failed)
 		code = lun_fail(
 		    err, LUN_NOMEM, "%s: out of memory", lun_pg_name(c));
 	else
 		code = lun_pg_query(c, sql.bytes, &params, &result, err);
 	if (code == LUN_OK)
-		code = take_answer(c, mapping, result, sight, err);
+		code = read_pending_writers(c, mapping, result, pending, err);
 	PQclear(result);
 	lun_buffer_free(&sql);
 	lun_buffer_free(&relation);
@@ -223,152 +248,156 @@ lun_pg_sight_take(struct lun_pg *c, const struct lun_pg_mapping *mapping,
 }
 
 void
-lun_pg_sight_free(struct lun_pg_sight *sight)
+lun_pg_pending_writers_free(struct lun_pg_pending_writers *pending)
 {
-	lun_buffer_free(&sight->anchor);
-	lun_buffer_free(&sight->holders);
+	lun_buffer_free(&pending->anchor);
+	lun_buffer_free(&pending->writers);
 }
 
-/* ---- marks ------------------------------------------------------------- */
+/* ---- watermarks -------------------------------------------------------- */
 
 /* The part up to the next comma, which is taken off the rest. */
 static bool
-next_holder(struct lun_text *rest, struct lun_text *holder)
+next_writer(struct lun_text *rest, struct lun_text *writer)
 {
 	const char *comma;
 
 	if (rest->length == 0)
 		return false;
 	comma = memchr(rest->bytes, ',', rest->length);
-	*holder = *rest;
+	*writer = *rest;
 	if (comma == NULL) {
 		*rest = LUN_TEXT_NONE;
 		return true;
 	}
-	holder->length = (size_t)(comma - rest->bytes);
-	rest->bytes += holder->length + 1;
-	rest->length -= holder->length + 1;
+	writer->length = (size_t)(comma - rest->bytes);
+	rest->bytes += writer->length + 1;
+	rest->length -= writer->length + 1;
 	return true;
 }
 
 static bool
-is_among(struct lun_text holders, struct lun_text wanted)
+has_writer(struct lun_text writers, struct lun_text wanted)
 {
-	struct lun_text holder;
+	struct lun_text writer;
 
-	while (next_holder(&holders, &holder))
-		if (lun_text_equal(holder, wanted))
+	while (next_writer(&writers, &writer))
+		if (lun_text_equal(writer, wanted))
 			return true;
 	return false;
 }
 
-/* Those of a mark that are still there, or may be under another name. */
+/* Those of a watermark that are still there, or may be under another name. */
 static void
-keep_present(struct lun_pg_mark *mark, struct lun_text present)
+drop_ended_writers(struct lun_pg_watermark *watermark, struct lun_text present)
 {
-	struct lun_text rest = lun_buffer_text(&mark->holders), holder;
+	struct lun_text rest = lun_buffer_text(&watermark->writers), writer;
 	struct lun_buffer kept = {0};
 	bool waits = rest.length > 0;
 
-	while (next_holder(&rest, &holder)) {
-		if (!is_among(present, holder) ||
-		    lun_text_equal(holder, PREPARED))
+	while (next_writer(&rest, &writer)) {
+		if (!has_writer(present, writer) ||
+		    lun_text_equal(writer, PREPARED))
 			continue;
 		if (kept.length > 0)
 			lun_buffer_add_byte(&kept, ',');
-		lun_buffer_add_text(&kept, holder);
+		lun_buffer_add_text(&kept, writer);
 	}
-	if (waits && is_among(present, PREPARED)) {
+	if (waits && has_writer(present, PREPARED)) {
 		if (kept.length > 0)
 			lun_buffer_add_byte(&kept, ',');
 		lun_buffer_add_text(&kept, PREPARED);
 	}
 	if (kept.failed) {
 		lun_buffer_free(&kept);
-		return; /* it is waited for too many */
+		return; /* it waits for more than it must */
 	}
-	lun_buffer_free(&mark->holders);
-	mark->holders = kept;
+	lun_buffer_free(&watermark->writers);
+	watermark->writers = kept;
 }
 
-/* Numbers that are drawn with no transaction around have no holder. */
+/* Numbers that are drawn with no transaction around have no writer. */
 static bool
-is_settled(const struct lun_pg_mark *mark, const struct lun_pg_mapping *mapping,
-    int64_t now)
+is_settled(const struct lun_pg_watermark *watermark,
+    const struct lun_pg_mapping *mapping, int64_t now)
 {
-	return mark->holders.length == 0 &&
+	return watermark->writers.length == 0 &&
 	       (mapping->key == LUN_PG_UUID_KEY ||
-		   now - mark->at >= mapping->grace_us);
+		   now - watermark->at >= mapping->grace_us);
 }
 
 static void
-drop_marks(struct lun_pg_state *state, size_t count)
+drop_watermarks(struct lun_pg_state *state, size_t count)
 {
-	struct lun_pg_mark kept[LUN_PG_MARKS];
+	struct lun_pg_watermark kept[LUN_PG_WATERMARKS];
 
-	memcpy(kept, state->marks, sizeof kept);
-	state->mark_count -= count;
-	for (size_t i = 0; i < LUN_PG_MARKS; i++)
-		state->marks[i] = kept[(i + count) % LUN_PG_MARKS];
+	memcpy(kept, state->watermarks, sizeof kept);
+	state->watermark_count -= count;
+	for (size_t i = 0; i < LUN_PG_WATERMARKS; i++)
+		state->watermarks[i] = kept[(i + count) % LUN_PG_WATERMARKS];
 }
 
 static void
-add_mark(struct lun_pg_state *state, struct lun_position position,
-    const struct lun_pg_sight *sight)
+add_watermark(struct lun_pg_state *state, struct lun_position position,
+    const struct lun_pg_pending_writers *pending)
 {
-	struct lun_pg_mark *mark = &state->marks[state->mark_count];
+	struct lun_pg_watermark *watermark =
+	    &state->watermarks[state->watermark_count];
 
-	mark->position = position;
-	mark->at = sight->now;
-	lun_buffer_clear(&mark->holders);
-	lun_buffer_add_text(&mark->holders, lun_buffer_text(&sight->holders));
-	if (mark->holders.failed)
+	watermark->position = position;
+	watermark->at = pending->now;
+	lun_buffer_clear(&watermark->writers);
+	lun_buffer_add_text(
+	    &watermark->writers, lun_buffer_text(&pending->writers));
+	if (watermark->writers.failed)
 		state->failed = true;
 	else
-		state->mark_count++;
+		state->watermark_count++;
 }
 
-/* Another mark is of use, and not too near to the one before. */
+/* Another watermark is of use, and not too near to the one before. */
 static bool
-wants_mark(const struct lun_pg_state *state, struct lun_position position,
-    const struct lun_pg_sight *sight)
+wants_watermark(const struct lun_pg_state *state, struct lun_position position,
+    const struct lun_pg_pending_writers *pending)
 {
-	const struct lun_pg_mark *newest;
+	const struct lun_pg_watermark *newest;
 
 	if (lun_position_compare(position, state->ceiling) <= 0)
 		return false;
-	if (state->mark_count == 0)
+	if (state->watermark_count == 0)
 		return true;
-	newest = &state->marks[state->mark_count - 1];
-	if (sight->holders.length == 0 &&
+	newest = &state->watermarks[state->watermark_count - 1];
+	if (pending->writers.length == 0 &&
 	    lun_position_compare(position, newest->position) > 0)
-		return state->mark_count < LUN_PG_MARKS;
-	return state->mark_count < LUN_PG_MARKS &&
-	       sight->now - newest->at >= SPACING_US &&
+		return state->watermark_count < LUN_PG_WATERMARKS;
+	return state->watermark_count < LUN_PG_WATERMARKS &&
+	       pending->now - newest->at >= SPACING_US &&
 	       lun_position_compare(position, newest->position) > 0;
 }
 
 void
-lun_pg_marks_advance(struct lun_pg_state *state,
-    const struct lun_pg_mapping *mapping, const struct lun_pg_sight *sight)
+lun_pg_pending_writers_advance(struct lun_pg_state *state,
+    const struct lun_pg_mapping *mapping,
+    const struct lun_pg_pending_writers *pending)
 {
-	struct lun_position position = sight->last;
+	struct lun_position position = pending->last;
 	size_t settled = 0;
 
 	if (mapping->key == LUN_PG_UUID_KEY)
-		position = lun_pg_time_position(sight->now - mapping->grace_us);
-	for (size_t i = 0; i < state->mark_count; i++)
-		keep_present(
-		    &state->marks[i], lun_buffer_text(&sight->holders));
-	if (wants_mark(state, position, sight))
-		add_mark(state, position, sight);
-	for (size_t i = 0; i < state->mark_count; i++)
-		if (is_settled(&state->marks[i], mapping, sight->now))
+		position =
+		    lun_pg_time_position(pending->now - mapping->grace_us);
+	for (size_t i = 0; i < state->watermark_count; i++)
+		drop_ended_writers(
+		    &state->watermarks[i], lun_buffer_text(&pending->writers));
+	if (wants_watermark(state, position, pending))
+		add_watermark(state, position, pending);
+	for (size_t i = 0; i < state->watermark_count; i++)
+		if (is_settled(&state->watermarks[i], mapping, pending->now))
 			settled = i + 1;
 	if (settled == 0)
 		return;
 	if (lun_position_compare(
-		state->marks[settled - 1].position, state->ceiling) > 0)
-		state->ceiling = state->marks[settled - 1].position;
-	drop_marks(state, settled);
+		state->watermarks[settled - 1].position, state->ceiling) > 0)
+		state->ceiling = state->watermarks[settled - 1].position;
+	drop_watermarks(state, settled);
 }

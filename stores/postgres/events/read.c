@@ -1,9 +1,9 @@
 /*
  * read.c - reading from an event store in PostgreSQL.
  *
- * A look (horizon.h) finds the bound, then one statement reads up to it, row
- * by row as they come. Everything up to the bound is settled, so the two need
- * no common snapshot.
+ * One statement finds the bound (safe_head.h), then another reads up to it,
+ * row by row as they come. Everything up to the bound is settled, so the two
+ * need no common snapshot.
  *
  * The source state holds the id of the event a reader has reached: the anchor.
  * If the event at that position has another id, or is gone, the log is not
@@ -36,14 +36,14 @@ refuse_position(struct lun_pg_events *s, const struct lun_read *request,
 	const char *name = lun_pg_name(&s->c);
 
 	lun_pg_format_position(s->source->mapping, request->after, after);
-	lun_pg_format_position(s->source->mapping, s->look.bound, bound);
-	if (s->look.has_anchor)
+	lun_pg_format_position(s->source->mapping, s->safe_head.bound, bound);
+	if (s->safe_head.has_anchor)
 		return lun_fail(err, LUN_CONFIG,
 		    "%s has another event at position %s than the one that "
 		    "was read last: " WHAT_TO_DO,
 		    name, after);
-	if (s->look.at_head &&
-	    lun_position_compare(request->after, s->look.bound) > 0)
+	if (s->safe_head.at_head &&
+	    lun_position_compare(request->after, s->safe_head.bound) > 0)
 		return lun_fail(err, LUN_CONFIG,
 		    "%s ends at position %s, before position %s that was read "
 		    "last: " WHAT_TO_DO,
@@ -70,23 +70,23 @@ refuse_foreign(struct lun_pg_events *s, struct lun_err *err)
 
 /* A position without an anchor was set by hand and may lie in a hole. */
 static enum lun_code
-check_look(struct lun_pg_events *s, const struct lun_read *request,
+check_anchor(struct lun_pg_events *s, const struct lun_read *request,
     struct lun_err *err)
 {
-	const struct lun_pg_look *look = &s->look;
+	const struct lun_pg_safe_head *head = &s->safe_head;
 
-	if (look->from_elsewhere)
+	if (head->is_foreign)
 		return refuse_foreign(s, err);
 	if (lun_position_compare(request->after, LUN_POSITION_START) == 0)
 		return LUN_OK;
 	if (s->state.known)
-		return look->has_anchor &&
+		return head->has_anchor &&
 			       lun_text_equal(lun_buffer_text(&s->state.anchor),
-				   lun_buffer_text(&look->anchor))
+				   lun_buffer_text(&head->anchor))
 			   ? LUN_OK
 			   : refuse_position(s, request, err);
-	if (!look->has_anchor && look->at_head &&
-	    lun_position_compare(request->after, look->bound) > 0)
+	if (!head->has_anchor && head->at_head &&
+	    lun_position_compare(request->after, head->bound) > 0)
 		return refuse_position(s, request, err);
 	return LUN_OK;
 }
@@ -103,7 +103,7 @@ choose_limit(const struct lun_pg_events *s, const struct lun_read *request)
 }
 
 static enum lun_code
-take_row(void *arg, const PGresult *row, struct lun_err *err)
+add_wanted_row(void *arg, const PGresult *row, struct lun_err *err)
 {
 	struct lun_pg_reading *r = arg;
 	struct lun_pg_event event;
@@ -113,12 +113,12 @@ take_row(void *arg, const PGresult *row, struct lun_err *err)
 		code = lun_pg_add_event(r, &event.event, err);
 	if (code != LUN_OK)
 		return code;
-	lun_pg_note_row(r, &event.event);
-	return lun_pg_is_full(r) ? LUN_AGAIN : LUN_OK;
+	lun_pg_reading_advance(r, &event.event);
+	return lun_pg_reading_is_full(r) ? LUN_AGAIN : LUN_OK;
 }
 
 static enum lun_code
-read_rows(
+read_wanted_rows(
     struct lun_pg_reading *r, struct lun_position bound, struct lun_err *err)
 {
 	struct lun_pg_events *s = r->s;
@@ -138,7 +138,8 @@ read_rows(
 	lun_buffer_add_byte(&s->sql, '\0');
 	if (s->sql.failed)
 		return lun_pg_events_no_memory(s, err);
-	return lun_pg_stream(&s->c, s->sql.bytes, &s->params, take_row, r, err);
+	return lun_pg_stream(
+	    &s->c, s->sql.bytes, &s->params, add_wanted_row, r, err);
 }
 
 /*
@@ -146,39 +147,39 @@ read_rows(
  * read, so its bound is near; once found it serves until it is reached.
  */
 static enum lun_code
-look_ahead(struct lun_pg_events *s, const struct lun_read *request,
+find_bound(struct lun_pg_events *s, const struct lun_read *request,
     struct lun_err *err)
 {
-	struct lun_pg_look *look = &s->look;
+	struct lun_pg_safe_head *head = &s->safe_head;
 	bool bounded = request->filter.type_count > 0 &&
 		       request->filter.stream.bytes == NULL;
 	bool known = lun_position_compare(s->settled, request->after) > 0 &&
 		     lun_position_compare(s->settled_from, request->after) <= 0;
 	enum lun_code code;
 
-	look->after = request->after;
-	look->most = 0;
+	head->after = request->after;
+	head->most = 0;
 	if (bounded && !known) {
-		look->most = SCANNED_LEAST;
+		head->most = SCANNED_LEAST;
 		if (request->max_events > SCANNED_LEAST / SCANNED_TIMES)
-			look->most = request->max_events * SCANNED_TIMES;
+			head->most = request->max_events * SCANNED_TIMES;
 	}
-	code = lun_pg_look(&s->c, s->source->mapping, look, err);
+	code = lun_pg_safe_head_find(&s->c, s->source->mapping, head, err);
 	if (code != LUN_OK || !bounded)
 		return code;
-	if (known && lun_position_compare(s->settled, look->bound) < 0) {
-		look->bound = s->settled;
-		look->at_head = false;
-		lun_buffer_clear(&look->bound_anchor);
+	if (known && lun_position_compare(s->settled, head->bound) < 0) {
+		head->bound = s->settled;
+		head->at_head = false;
+		lun_buffer_clear(&head->bound_anchor);
 		lun_buffer_add_text(
-		    &look->bound_anchor, lun_buffer_text(&s->settled_anchor));
+		    &head->bound_anchor, lun_buffer_text(&s->settled_anchor));
 		return LUN_OK;
 	}
-	s->settled = look->bound;
+	s->settled = head->bound;
 	s->settled_from = request->after;
 	lun_buffer_clear(&s->settled_anchor);
 	lun_buffer_add_text(
-	    &s->settled_anchor, lun_buffer_text(&look->bound_anchor));
+	    &s->settled_anchor, lun_buffer_text(&head->bound_anchor));
 	return s->settled_anchor.failed ? lun_pg_events_no_memory(s, err)
 					: LUN_OK;
 }
@@ -194,30 +195,30 @@ set_anchor(struct lun_pg_events *s, const struct lun_buffer *anchor)
 static enum lun_code
 read_wanted(struct lun_pg_reading *r, struct lun_err *err)
 {
-	const struct lun_pg_look *look = &r->s->look;
-	enum lun_code code = read_rows(r, look->bound, err);
+	const struct lun_pg_safe_head *head = &r->s->safe_head;
+	enum lun_code code = read_wanted_rows(r, head->bound, err);
 
 	if (code != LUN_OK)
 		return code;
-	if (r->rows < r->limit && !lun_pg_is_full(r)) {
-		r->batch->reached = look->bound;
-		r->batch->at_head = look->at_head;
-		set_anchor(r->s, &look->bound_anchor);
+	if (r->rows < r->limit && !lun_pg_reading_is_full(r)) {
+		r->batch->reached = head->bound;
+		r->batch->at_head = head->at_head;
+		set_anchor(r->s, &head->bound_anchor);
 	} else {
 		r->batch->at_head =
-		    look->at_head &&
-		    lun_position_compare(r->batch->reached, look->bound) == 0;
+		    head->at_head &&
+		    lun_position_compare(r->batch->reached, head->bound) == 0;
 	}
 	return LUN_OK;
 }
 
-/* Filters leave out rows of which only the horizon says that they are safe. */
+/* With a filter only the safe head tells that no row between is missing. */
 static bool
-reads_whole(const struct lun_pg_reading *r)
+reads_contiguous(const struct lun_pg_reading *r)
 {
 	const struct lun_pg_mapping *mapping = r->s->source->mapping;
 
-	return lun_pg_needs_marks(mapping) ||
+	return lun_pg_has_pending_writers(mapping) ||
 	       (mapping->contiguous && r->request->filter.type_count == 0);
 }
 
@@ -228,19 +229,19 @@ read_to_bound(struct lun_pg_reading *r, struct lun_err *err)
 	const struct lun_pg_mapping *mapping = s->source->mapping;
 	enum lun_code code = LUN_OK;
 
-	r->bound = s->look.bound;
-	r->batch->at_head = s->look.at_head;
-	if (lun_pg_needs_marks(mapping))
+	r->bound = s->safe_head.bound;
+	r->batch->at_head = s->safe_head.at_head;
+	if (lun_pg_has_pending_writers(mapping))
 		code = lun_pg_read_late(r, err);
 	if (code != LUN_OK)
 		return code;
-	if (lun_pg_is_full(r))
+	if (lun_pg_reading_is_full(r))
 		r->batch->at_head = false;
-	if (lun_pg_is_full(r) ||
+	if (lun_pg_reading_is_full(r) ||
 	    lun_position_compare(r->bound, r->request->after) <= 0)
-		set_anchor(s, &s->look.anchor);
-	else if (reads_whole(r))
-		code = lun_pg_read_whole(r, err);
+		set_anchor(s, &s->safe_head.anchor);
+	else if (reads_contiguous(r))
+		code = lun_pg_read_contiguous(r, err);
 	else
 		code = read_wanted(r, err);
 	if (code == LUN_OK && r->rows > 0)
@@ -248,25 +249,26 @@ read_to_bound(struct lun_pg_reading *r, struct lun_err *err)
 	return code;
 }
 
-/* As look_ahead(), where only the locks of the writers tell. */
+/* As find_bound(), where only the locks of the writers tell. */
 static enum lun_code
-look_for_writers(struct lun_pg_reading *r, struct lun_err *err)
+find_bound_by_writers(struct lun_pg_reading *r, struct lun_err *err)
 {
 	struct lun_pg_events *s = r->s;
-	struct lun_pg_sight *sight = &s->sight;
-	enum lun_code code = lun_pg_sight_take(
-	    &s->c, s->source->mapping, r->request->after, sight, err);
+	struct lun_pg_pending_writers *pending = &s->pending;
+	enum lun_code code = lun_pg_pending_writers_find(
+	    &s->c, s->source->mapping, r->request->after, pending, err);
 
 	if (code != LUN_OK)
 		return code;
-	s->look.bound = sight->last;
-	s->look.at_head = true;
-	s->look.has_anchor = sight->has_anchor;
-	s->look.from_elsewhere = false;
-	lun_buffer_clear(&s->look.anchor);
-	lun_buffer_add_text(&s->look.anchor, lun_buffer_text(&sight->anchor));
-	r->now = sight->now;
-	lun_pg_marks_advance(&s->state, s->source->mapping, sight);
+	s->safe_head.bound = pending->last;
+	s->safe_head.at_head = true;
+	s->safe_head.has_anchor = pending->has_anchor;
+	s->safe_head.is_foreign = false;
+	lun_buffer_clear(&s->safe_head.anchor);
+	lun_buffer_add_text(
+	    &s->safe_head.anchor, lun_buffer_text(&pending->anchor));
+	r->now = pending->now;
+	lun_pg_pending_writers_advance(&s->state, s->source->mapping, pending);
 	return LUN_OK;
 }
 
@@ -281,12 +283,12 @@ start_reading(struct lun_pg_reading *r, struct lun_err *err)
 		    "%s: the checkpoint was not written by a reader of this "
 		    "event store: lunette rebuild NAME starts anew",
 		    lun_pg_name(&s->c));
-	if (!s->state.known && lun_pg_needs_marks(s->source->mapping))
+	if (!s->state.known && lun_pg_has_pending_writers(s->source->mapping))
 		s->state.ceiling = s->state.floor = r->request->after;
-	code = lun_pg_needs_marks(s->source->mapping)
-		   ? look_for_writers(r, err)
-		   : look_ahead(s, r->request, err);
-	return code == LUN_OK ? check_look(s, r->request, err) : code;
+	code = lun_pg_has_pending_writers(s->source->mapping)
+		   ? find_bound_by_writers(r, err)
+		   : find_bound(s, r->request, err);
+	return code == LUN_OK ? check_anchor(s, r->request, err) : code;
 }
 
 enum lun_code
@@ -308,7 +310,7 @@ lun_pg_events_read(struct lun_event_store *store,
 	batch->reached = request->after;
 	code = read_to_bound(&r, err);
 	if (s->source->mapping->safety == LUN_PG_WINDOW &&
-	    lun_position_compare(s->sight.last, s->state.ceiling) > 0)
+	    lun_position_compare(s->pending.last, s->state.ceiling) > 0)
 		batch->held = true;
 	lun_buffer_free(&r.hole.stream);
 	lun_buffer_free(&r.hole.realm);
@@ -319,7 +321,7 @@ lun_pg_events_read(struct lun_event_store *store,
 					  : LUN_OK;
 }
 
-/* ---- looking things up ------------------------------------------------- */
+/* ---- head and events by id --------------------------------------------- */
 
 enum lun_code
 lun_pg_events_head(struct lun_event_store *store, struct lun_position *head,
@@ -328,13 +330,14 @@ lun_pg_events_head(struct lun_event_store *store, struct lun_position *head,
 	struct lun_pg_events *s = lun_pg_events_of(store);
 	enum lun_code code;
 
-	s->look.after = LUN_POSITION_START;
-	s->look.most = 0;
-	code = lun_pg_look(&s->c, s->source->mapping, &s->look, err);
-	if (code == LUN_OK && s->look.from_elsewhere)
+	s->safe_head.after = LUN_POSITION_START;
+	s->safe_head.most = 0;
+	code = lun_pg_safe_head_find(
+	    &s->c, s->source->mapping, &s->safe_head, err);
+	if (code == LUN_OK && s->safe_head.is_foreign)
 		code = refuse_foreign(s, err);
 	if (code == LUN_OK)
-		*head = s->look.bound;
+		*head = s->safe_head.bound;
 	return code;
 }
 
@@ -367,7 +370,7 @@ lun_pg_events_find(struct lun_event_store *store, struct lun_text id,
 
 /* Columns: rows seen, rows wanted, time of the first, keys of the last. */
 static enum lun_code
-count_rows(struct lun_pg_events *s, struct lun_position after,
+count_lag(struct lun_pg_events *s, struct lun_position after,
     const struct lun_event_filter *filter, PGresult **out, struct lun_err *err)
 {
 	const struct lun_pg_mapping *m = s->source->mapping;
@@ -395,7 +398,7 @@ count_rows(struct lun_pg_events *s, struct lun_position after,
 
 /* Far behind, the rest is taken to be like the part that was counted. */
 static enum lun_code
-estimate(struct lun_pg_events *s, struct lun_position after,
+estimate_lag(struct lun_pg_events *s, struct lun_position after,
     struct lun_text last, struct lun_lag *lag, struct lun_err *err)
 {
 	struct lun_position end, head;
@@ -419,7 +422,7 @@ lun_pg_events_lag(struct lun_event_store *store, struct lun_position after,
 	struct lun_pg_events *s = lun_pg_events_of(store);
 	struct lun_lag found = {0};
 	PGresult *result = NULL;
-	enum lun_code code = count_rows(s, after, filter, &result, err);
+	enum lun_code code = count_lag(s, after, filter, &result, err);
 
 	if (code == LUN_OK) {
 		found.exact =
@@ -430,8 +433,8 @@ lun_pg_events_lag(struct lun_event_store *store, struct lun_position after,
 			found.oldest_recorded_at = lun_pg_time(result, 0, 2);
 	}
 	if (code == LUN_OK && lun_pg_int8(result, 0, 0) >= LAG_ROWS)
-		code =
-		    estimate(s, after, lun_pg_bytes(result, 0, 3), &found, err);
+		code = estimate_lag(
+		    s, after, lun_pg_bytes(result, 0, 3), &found, err);
 	if (code == LUN_OK)
 		*lag = found;
 	PQclear(result);

@@ -1,11 +1,23 @@
 /*
  * read_contiguous.c - reading every row, wanted or not, and missing none.
  *
- * Two things are watched. Where numbers can appear late, rows are taken as
- * long as their numbers follow on each other, or lie below the ceiling, where
- * a number that is missing is dead (marks.h); else reading stops at the gap.
- * And a version that is missing in its stream is fetched by stream and
- * version, whatever its position is; if it cannot be had, reading fails.
+ * Promised: reached moves past a position only if the event there was
+ * delivered, is not wanted, or can never come; each event is delivered once,
+ * and those of a stream in the order of their versions.
+ *
+ * A number that is missing: at or below the ceiling (pending_writers.c) it is
+ * dead, and recorded as skipped. Above the ceiling reading stops before it.
+ * The rows come from a statement that began after the ceiling was raised.
+ *
+ * A version that is missing in its stream is fetched by stream and version,
+ * wherever it stands, and delivered first; if it cannot be had, reading fails.
+ * So an event that the positions hid is noticed at the next one of its stream.
+ *
+ * Once: what is delivered out of order is kept in delivered_early until its
+ * position is reached, and what a late one is looked for among in delivered.
+ * Both lists, the skipped numbers and the open gap are part of the source
+ * state, which is committed with the models: after a kill, or where a commit
+ * fails, the batch is read again from the same state and gives the same events.
  */
 
 #include "postgres/events/reading.h"
@@ -14,8 +26,8 @@
 
 #include "base/error.h"
 
-#define REMEMBERED_ROWS 1000 /* looked at to know the streams after a start */
-#define SPARE_SEEN      1000 /* so that not each event moves all others */
+#define REMEMBERED_ROWS 1000 /* read to know versions after a start */
+#define SPARE_DELIVERED 1000 /* so that not each event moves all others */
 
 /* ---- statements -------------------------------------------------------- */
 
@@ -48,7 +60,7 @@ add_realm(struct lun_pg_reading *r)
  * realm.
  */
 static enum lun_code
-start_statement(struct lun_pg_reading *r, struct lun_err *err)
+begin_statement(struct lun_pg_reading *r, struct lun_err *err)
 {
 	struct lun_pg_events *s = r->s;
 	const struct lun_pg_mapping *mapping = s->source->mapping;
@@ -101,14 +113,14 @@ stream_of(const PGresult *row, const struct lun_event *event)
 	    lun_pg_bytes(row, 0, LUN_PG_COLUMNS + 1), event->stream};
 }
 
-/* ---- the streams ------------------------------------------------------- */
+/* ---- versions ---------------------------------------------------------- */
 
 /*
- * Versions may go the other way than positions: a transaction that got its id
+ * Versions may run against positions: a transaction that got its id
  * early appends after one that got it later. The last one stays known.
  */
 static void
-know_version(struct lun_pg_reading *r, const PGresult *row,
+remember_version(struct lun_pg_reading *r, const PGresult *row,
     const struct lun_event *event)
 {
 	struct lun_pg_stream stream = stream_of(row, event);
@@ -122,19 +134,19 @@ know_version(struct lun_pg_reading *r, const PGresult *row,
 }
 
 static enum lun_code
-take_version(void *arg, const PGresult *row, struct lun_err *err)
+read_version(void *arg, const PGresult *row, struct lun_err *err)
 {
 	struct lun_pg_reading *r = arg;
 	struct lun_pg_event event;
 	enum lun_code code = lun_pg_read_event(r, row, &event, err);
 
 	if (code == LUN_OK)
-		know_version(r, row, &event.event);
+		remember_version(r, row, &event.event);
 	return code;
 }
 
 static enum lun_code
-look_back(struct lun_pg_reading *r, struct lun_err *err)
+read_known_versions(struct lun_pg_reading *r, struct lun_err *err)
 {
 	struct lun_pg_events *s = r->s;
 	const struct lun_pg_mapping *mapping = s->source->mapping;
@@ -153,18 +165,18 @@ look_back(struct lun_pg_reading *r, struct lun_err *err)
 	lun_buffer_printf(
 	    &s->sql, " FROM %s WHERE %s AND ", mapping->from, mapping->scope);
 	lun_pg_compare(mapping, &s->sql, "<=", &s->params, r->request->after);
-	if (!lun_pg_needs_marks(mapping) &&
+	if (!lun_pg_has_pending_writers(mapping) &&
 	    r->request->filter.stream.bytes != NULL)
 		lun_pg_add_equal(s, LUN_PG_C_STREAM, mapping->layout.stream,
 		    r->request->filter.stream);
 	lun_buffer_printf(&s->sql, " ORDER BY %s LIMIT %d", mapping->keys_down,
 	    REMEMBERED_ROWS);
-	return run_statement(r, take_version, err);
+	return run_statement(r, read_version, err);
 }
 
-/* What is remembered belongs to a reader that has come to `after`. */
+/* The versions known are those of a reader at versions_at. */
 static enum lun_code
-know_streams(struct lun_pg_reading *r, struct lun_err *err)
+prepare_versions(struct lun_pg_reading *r, struct lun_err *err)
 {
 	struct lun_pg_events *s = r->s;
 	bool known =
@@ -182,7 +194,7 @@ know_streams(struct lun_pg_reading *r, struct lun_err *err)
 		return lun_pg_events_no_memory(s, err);
 	lun_buffer_clear(&s->versions_of);
 	lun_buffer_add_text(&s->versions_of, r->request->filter.stream);
-	return known ? LUN_OK : look_back(r, err);
+	return known ? LUN_OK : read_known_versions(r, err);
 }
 
 /* True if versions between the last one known and this one are missing. */
@@ -208,11 +220,11 @@ finds_hole(struct lun_pg_reading *r, const PGresult *row,
 	return true;
 }
 
-/* ---- events out of their turn ------------------------------------------ */
+/* ---- events out of order ----------------------------------------------- */
 
-/* Remember that it was given out, for as long as late events are looked for. */
+/* For as long as late events are looked for, it is known as delivered. */
 static enum lun_code
-note_seen(
+record_delivery(
     struct lun_pg_reading *r, struct lun_position position, struct lun_err *err)
 {
 	struct lun_pg_state *state = &r->s->state;
@@ -222,18 +234,18 @@ note_seen(
 	if (r->s->source->mapping->safety != LUN_PG_WINDOW ||
 	    lun_position_compare(position, state->floor) <= 0)
 		return LUN_OK;
-	if (!lun_pg_positions_add(&state->seen, position))
+	if (!lun_pg_positions_add(&state->delivered, position))
 		return lun_pg_events_no_memory(r->s, err);
-	if (state->seen.count > LUN_PG_SEEN + SPARE_SEEN) {
-		state->floor = state->seen.items[SPARE_SEEN];
-		lun_pg_positions_forget(&state->seen, state->floor);
+	if (state->delivered.count > LUN_PG_DELIVERED + SPARE_DELIVERED) {
+		state->floor = state->delivered.items[SPARE_DELIVERED];
+		lun_pg_positions_forget(&state->delivered, state->floor);
 	}
 	return LUN_OK;
 }
 
-/* An event before or after its turn. */
+/* Late if its position was passed, otherwise early. */
 static enum lun_code
-give_out(struct lun_pg_reading *r, const PGresult *row,
+deliver_out_of_order(struct lun_pg_reading *r, const PGresult *row,
     struct lun_pg_event *event, struct lun_err *err)
 {
 	struct lun_pg_state *state = &r->s->state;
@@ -245,8 +257,8 @@ give_out(struct lun_pg_reading *r, const PGresult *row,
 	if (code != LUN_OK)
 		return code;
 	if (lun_position_compare(position, r->batch->reached) <= 0)
-		return note_seen(r, position, err);
-	if (!lun_pg_positions_add(&state->ahead, position))
+		return record_delivery(r, position, err);
+	if (!lun_pg_positions_add(&state->delivered_early, position))
 		return lun_pg_events_no_memory(r->s, err);
 	return LUN_OK;
 }
@@ -256,12 +268,12 @@ give_out(struct lun_pg_reading *r, const PGresult *row,
  * that was read: the order of reading knows better, where it is proven.
  */
 static bool
-was_given_out(const struct lun_pg_reading *r, struct lun_position position)
+was_delivered(const struct lun_pg_reading *r, struct lun_position position)
 {
 	const struct lun_pg_state *state = &r->s->state;
 
-	if (lun_pg_positions_has(&state->seen, position) ||
-	    lun_pg_positions_has(&state->ahead, position))
+	if (lun_pg_positions_has(&state->delivered, position) ||
+	    lun_pg_positions_has(&state->delivered_early, position))
 		return true;
 	if (lun_position_compare(position, r->batch->reached) > 0)
 		return false;
@@ -276,7 +288,7 @@ was_given_out(const struct lun_pg_reading *r, struct lun_position position)
 }
 
 static enum lun_code
-take_missing(void *arg, const PGresult *row, struct lun_err *err)
+deliver_missing_row(void *arg, const PGresult *row, struct lun_err *err)
 {
 	struct lun_pg_reading *r = arg;
 	struct lun_pg_event event;
@@ -284,13 +296,13 @@ take_missing(void *arg, const PGresult *row, struct lun_err *err)
 
 	if (code != LUN_OK)
 		return code;
-	if (event.event.version != r->hole.from || lun_pg_is_full(r))
+	if (event.event.version != r->hole.from || lun_pg_reading_is_full(r))
 		return LUN_AGAIN;
 	r->hole.from++;
-	know_version(r, row, &event.event);
-	if (was_given_out(r, event.event.position))
+	remember_version(r, row, &event.event);
+	if (was_delivered(r, event.event.position))
 		return LUN_OK;
-	return give_out(r, row, &event, err);
+	return deliver_out_of_order(r, row, &event, err);
 }
 
 static enum lun_code
@@ -304,13 +316,13 @@ refuse_hole(struct lun_pg_reading *r, struct lun_err *err)
 	    LUN_TEXT_ARG(lun_buffer_text(&r->hole.stream)));
 }
 
-/* Give out the versions that are missing, before the one that showed it. */
+/* Deliver the versions that are missing, before the one that showed it. */
 static enum lun_code
 fill_hole(struct lun_pg_reading *r, struct lun_err *err)
 {
 	struct lun_pg_events *s = r->s;
 	const struct lun_pg_mapping *mapping = s->source->mapping;
-	enum lun_code code = start_statement(r, err);
+	enum lun_code code = begin_statement(r, err);
 
 	if (code != LUN_OK)
 		return code;
@@ -330,11 +342,11 @@ fill_hole(struct lun_pg_reading *r, struct lun_err *err)
 	    mapping->layout.version);
 	lun_pg_add_int8(&s->params, r->hole.from);
 	lun_pg_add_int8(&s->params, r->hole.to);
-	code = run_statement(r, take_missing, err);
+	code = run_statement(r, deliver_missing_row, err);
 	if (code != LUN_OK)
 		return code;
 	r->hole.found = false;
-	if (lun_pg_is_full(r))
+	if (lun_pg_reading_is_full(r))
 		return LUN_OK; /* the rest is found at the next read */
 	if (r->hole.from <= r->hole.to && !mapping->ignore_holes)
 		return refuse_hole(r, err);
@@ -346,7 +358,7 @@ fill_hole(struct lun_pg_reading *r, struct lun_err *err)
 	return LUN_OK;
 }
 
-/* ---- rows in their turn ------------------------------------------------ */
+/* ---- events in order --------------------------------------------------- */
 
 /* Where a gap begins that may still be filled, reading stops. */
 static bool
@@ -358,10 +370,10 @@ stops_at_gap(struct lun_pg_reading *r, struct lun_position position)
 	if (r->s->source->mapping->safety != LUN_PG_GAPS || position.lo == next)
 		return false;
 	if (lun_position_compare(position, state->ceiling) > 0) {
-		if (state->held.from != next)
-			state->held.at = r->now;
-		state->held.from = next;
-		state->held.to = position.lo - 1;
+		if (state->open_gap.from != next)
+			state->open_gap.at = r->now;
+		state->open_gap.from = next;
+		state->open_gap.to = position.lo - 1;
 		return true;
 	}
 	lun_pg_state_add_skip(state, next, position.lo - 1, r->now);
@@ -369,27 +381,27 @@ stops_at_gap(struct lun_pg_reading *r, struct lun_position position)
 }
 
 static enum lun_code
-take_turn(struct lun_pg_reading *r, const PGresult *row,
+deliver_in_order(struct lun_pg_reading *r, const PGresult *row,
     struct lun_pg_event *event, struct lun_err *err)
 {
 	struct lun_pg_state *state = &r->s->state;
 	struct lun_position position = event->event.position;
-	bool before = lun_pg_positions_has(&state->ahead, position);
+	bool before = lun_pg_positions_has(&state->delivered_early, position);
 	enum lun_code code = LUN_OK;
 
-	state->held.from = 0;
+	state->open_gap.from = 0;
 	if (before)
-		lun_pg_positions_remove(&state->ahead, position);
+		lun_pg_positions_remove(&state->delivered_early, position);
 	else
-		know_version(r, row, &event->event);
+		remember_version(r, row, &event->event);
 	if (!before && is_wanted(row))
 		code = lun_pg_add_event(r, &event->event, err);
-	lun_pg_note_row(r, &event->event);
-	return code == LUN_OK ? note_seen(r, position, err) : code;
+	lun_pg_reading_advance(r, &event->event);
+	return code == LUN_OK ? record_delivery(r, position, err) : code;
 }
 
 static enum lun_code
-take_row(void *arg, const PGresult *row, struct lun_err *err)
+deliver_row(void *arg, const PGresult *row, struct lun_err *err)
 {
 	struct lun_pg_reading *r = arg;
 	struct lun_pg_event event;
@@ -397,26 +409,27 @@ take_row(void *arg, const PGresult *row, struct lun_err *err)
 
 	if (code != LUN_OK)
 		return code;
-	if (!lun_pg_positions_has(&r->s->state.ahead, event.event.position) &&
+	if (!lun_pg_positions_has(
+		&r->s->state.delivered_early, event.event.position) &&
 	    finds_hole(r, row, &event.event))
 		return LUN_AGAIN;
 	if (stops_at_gap(r, event.event.position)) {
-		r->held = true;
+		r->at_gap = true;
 		return LUN_AGAIN;
 	}
 	r->taken++;
-	code = take_turn(r, row, &event, err);
+	code = deliver_in_order(r, row, &event, err);
 	if (code != LUN_OK)
 		return code;
-	return lun_pg_is_full(r) ? LUN_AGAIN : LUN_OK;
+	return lun_pg_reading_is_full(r) ? LUN_AGAIN : LUN_OK;
 }
 
 static enum lun_code
-read_on(struct lun_pg_reading *r, size_t limit, struct lun_err *err)
+read_next_rows(struct lun_pg_reading *r, size_t limit, struct lun_err *err)
 {
 	struct lun_pg_events *s = r->s;
 	const struct lun_pg_mapping *mapping = s->source->mapping;
-	enum lun_code code = start_statement(r, err);
+	enum lun_code code = begin_statement(r, err);
 
 	if (code != LUN_OK)
 		return code;
@@ -424,7 +437,7 @@ read_on(struct lun_pg_reading *r, size_t limit, struct lun_err *err)
 	lun_pg_compare(mapping, &s->sql, ">", &s->params, r->batch->reached);
 	lun_buffer_add_text(&s->sql, LUN_TEXT(" AND "));
 	lun_pg_compare(mapping, &s->sql, "<=", &s->params, r->bound);
-	if (!lun_pg_needs_marks(mapping) &&
+	if (!lun_pg_has_pending_writers(mapping) &&
 	    r->request->filter.stream.bytes != NULL)
 		lun_pg_add_equal(s, LUN_PG_C_STREAM, mapping->layout.stream,
 		    r->request->filter.stream);
@@ -432,7 +445,7 @@ read_on(struct lun_pg_reading *r, size_t limit, struct lun_err *err)
 	    s->params.count + 1);
 	lun_pg_add_int8(&s->params, (int64_t)limit);
 	r->taken = 0;
-	return run_statement(r, take_row, err);
+	return run_statement(r, deliver_row, err);
 }
 
 /* Behind a gap one row tells whether it is worth asking for more. */
@@ -441,34 +454,36 @@ read_rows(struct lun_pg_reading *r, struct lun_err *err)
 {
 	enum lun_code code = LUN_OK;
 
-	if (r->s->state.held.from > 0)
-		code = read_on(r, 1, err);
-	if (code == LUN_OK && !r->held && !r->hole.found && !lun_pg_is_full(r))
-		code = read_on(r, r->limit, err);
+	if (r->s->state.open_gap.from > 0)
+		code = read_next_rows(r, 1, err);
+	if (code == LUN_OK && !r->at_gap && !r->hole.found &&
+	    !lun_pg_reading_is_full(r))
+		code = read_next_rows(r, r->limit, err);
 	return code;
 }
 
 /* Nothing but rows of other streams may be left up to the bound. */
 static void
-finish(struct lun_pg_reading *r)
+finish_reading(struct lun_pg_reading *r)
 {
 	struct lun_pg_events *s = r->s;
-	bool ended = !r->held && r->taken < r->limit && !lun_pg_is_full(r);
+	bool ended =
+	    !r->at_gap && r->taken < r->limit && !lun_pg_reading_is_full(r);
 
-	if (ended && !lun_pg_needs_marks(s->source->mapping)) {
+	if (ended && !lun_pg_has_pending_writers(s->source->mapping)) {
 		r->batch->reached = r->bound;
 		lun_buffer_clear(&s->state.anchor);
-		lun_buffer_add_text(
-		    &s->state.anchor, lun_buffer_text(&s->look.bound_anchor));
+		lun_buffer_add_text(&s->state.anchor,
+		    lun_buffer_text(&s->safe_head.bound_anchor));
 	}
-	r->batch->at_head = s->look.at_head && (ended || r->held);
-	r->batch->held = r->held;
+	r->batch->at_head = s->safe_head.at_head && (ended || r->at_gap);
+	r->batch->held = r->at_gap;
 	s->versions_at = r->batch->reached;
 	s->versions_known = true;
 }
 
 enum lun_code
-lun_pg_read_whole(struct lun_pg_reading *r, struct lun_err *err)
+lun_pg_read_contiguous(struct lun_pg_reading *r, struct lun_err *err)
 {
 	struct lun_pg_state *state = &r->s->state;
 	enum lun_code code;
@@ -476,23 +491,23 @@ lun_pg_read_whole(struct lun_pg_reading *r, struct lun_err *err)
 	if (r->s->source->mapping->safety == LUN_PG_WINDOW &&
 	    lun_position_compare(state->ceiling, r->bound) < 0)
 		r->bound = state->ceiling;
-	code = know_streams(r, err);
+	code = prepare_versions(r, err);
 	if (code == LUN_OK)
 		code = read_rows(r, err);
 	while (code == LUN_OK && r->hole.found) {
 		code = fill_hole(r, err);
-		if (code == LUN_OK && !lun_pg_is_full(r))
+		if (code == LUN_OK && !lun_pg_reading_is_full(r))
 			code = read_rows(r, err);
 	}
 	if (code == LUN_OK)
-		finish(r);
+		finish_reading(r);
 	return code;
 }
 
 /* ---- late events ------------------------------------------------------- */
 
 static enum lun_code
-take_late(void *arg, const PGresult *row, struct lun_err *err)
+deliver_late_row(void *arg, const PGresult *row, struct lun_err *err)
 {
 	struct lun_pg_reading *r = arg;
 	struct lun_pg_event event;
@@ -500,35 +515,35 @@ take_late(void *arg, const PGresult *row, struct lun_err *err)
 
 	if (code != LUN_OK)
 		return code;
-	if (lun_pg_positions_has(&r->s->state.seen, event.event.position))
+	if (lun_pg_positions_has(&r->s->state.delivered, event.event.position))
 		return LUN_OK;
-	if (lun_pg_is_full(r))
+	if (lun_pg_reading_is_full(r))
 		return LUN_AGAIN;
 	r->s->versions_known = false;
-	return give_out(r, row, &event, err);
+	return deliver_out_of_order(r, row, &event, err);
 }
 
 /* A window may hold many events, and next to none that are late. */
 static void
-add_unseen(struct lun_pg_reading *r)
+add_not_delivered(struct lun_pg_reading *r)
 {
 	struct lun_pg_events *s = r->s;
-	const struct lun_pg_positions *seen = &s->state.seen;
+	const struct lun_pg_positions *delivered = &s->state.delivered;
 
 	lun_buffer_printf(&s->sql,
 	    " AND NOT EXISTS (SELECT FROM pg_catalog.unnest($%zu) s(id) "
 	    "WHERE s.id = %s)",
 	    s->params.count + 1, s->source->mapping->layout.position);
-	lun_pg_begin_array(&s->params, LUN_PG_UUID_ARRAY, seen->count);
-	for (size_t i = 0; i < seen->count; i++)
+	lun_pg_begin_array(&s->params, LUN_PG_UUID_ARRAY, delivered->count);
+	for (size_t i = 0; i < delivered->count; i++)
 		lun_pg_element_uuid(
-		    &s->params, seen->items[i].hi, seen->items[i].lo);
+		    &s->params, delivered->items[i].hi, delivered->items[i].lo);
 	lun_pg_end_array(&s->params);
 }
 
-/* Ids of the window that were not there when it was read. */
+/* Ids in the window that were not there when it was read. */
 static enum lun_code
-look_into_window(struct lun_pg_reading *r, struct lun_err *err)
+read_late_ids(struct lun_pg_reading *r, struct lun_err *err)
 {
 	struct lun_pg_events *s = r->s;
 	const struct lun_pg_mapping *mapping = s->source->mapping;
@@ -538,25 +553,25 @@ look_into_window(struct lun_pg_reading *r, struct lun_err *err)
 
 	if (lun_position_compare(start, s->state.floor) > 0) {
 		s->state.floor = start;
-		lun_pg_positions_forget(&s->state.seen, start);
+		lun_pg_positions_forget(&s->state.delivered, start);
 	}
 	if (lun_position_compare(r->request->after, s->state.floor) <= 0)
 		return LUN_OK;
-	code = start_statement(r, err);
+	code = begin_statement(r, err);
 	if (code != LUN_OK)
 		return code;
 	lun_buffer_add_text(&s->sql, LUN_TEXT(" AND "));
 	lun_pg_compare(mapping, &s->sql, ">", &s->params, s->state.floor);
 	lun_buffer_add_text(&s->sql, LUN_TEXT(" AND "));
 	lun_pg_compare(mapping, &s->sql, "<=", &s->params, r->request->after);
-	add_unseen(r);
+	add_not_delivered(r);
 	lun_buffer_printf(&s->sql, " ORDER BY %s", mapping->keys);
-	return run_statement(r, take_late, err);
+	return run_statement(r, deliver_late_row, err);
 }
 
-/* The newest of the numbers passed over, as an array; how many. */
+/* The newest of the skipped numbers, as an array; how many. */
 static size_t
-add_skipped(struct lun_pg_reading *r)
+add_skipped_numbers(struct lun_pg_reading *r)
 {
 	const struct lun_pg_state *state = &r->s->state;
 	const struct lun_pg_mapping *mapping = r->s->source->mapping;
@@ -579,9 +594,9 @@ add_skipped(struct lun_pg_reading *r)
 	return count;
 }
 
-/* Numbers that somebody had drawn with no transaction around. */
+/* Skipped numbers that somebody had drawn with no transaction around. */
 static enum lun_code
-look_into_skips(struct lun_pg_reading *r, struct lun_err *err)
+read_late_numbers(struct lun_pg_reading *r, struct lun_err *err)
 {
 	struct lun_pg_events *s = r->s;
 	const struct lun_pg_mapping *mapping = s->source->mapping;
@@ -589,20 +604,20 @@ look_into_skips(struct lun_pg_reading *r, struct lun_err *err)
 
 	if (mapping->grace_us == 0 || s->state.skip_count == 0)
 		return LUN_OK;
-	code = start_statement(r, err);
+	code = begin_statement(r, err);
 	if (code != LUN_OK)
 		return code;
 	lun_buffer_printf(&s->sql, " AND %s = ANY ($%zu) ORDER BY %s",
 	    mapping->layout.position, s->params.count + 1, mapping->keys);
-	if (add_skipped(r) == 0)
+	if (add_skipped_numbers(r) == 0)
 		return LUN_OK;
-	return run_statement(r, take_late, err);
+	return run_statement(r, deliver_late_row, err);
 }
 
 enum lun_code
 lun_pg_read_late(struct lun_pg_reading *r, struct lun_err *err)
 {
 	if (r->s->source->mapping->safety == LUN_PG_WINDOW)
-		return look_into_window(r, err);
-	return look_into_skips(r, err);
+		return read_late_ids(r, err);
+	return read_late_numbers(r, err);
 }

@@ -28,7 +28,7 @@ struct lun_pg_reading {
 	struct lun_position bound;
 	struct lun_pg_hole hole;
 	size_t taken; /* rows of the statement under way */
-	bool held;    /* stopped at a gap */
+	bool at_gap;  /* reading stopped there */
 	int64_t now;  /* by the server's clock, where marks are needed */
 };
 
@@ -40,7 +40,7 @@ struct lun_pg_event {
 	char type[LUN_PG_UUID_SIZE];
 };
 
-/* ---- events_row.c ------------------------------------------------------ */
+/* ---- row.c ------------------------------------------------------------- */
 
 enum lun_code lun_pg_read_event(struct lun_pg_reading *r, const PGresult *row,
     struct lun_pg_event *out, struct lun_err *err) LUN_MUSTCHECK;
@@ -48,8 +48,9 @@ enum lun_code lun_pg_read_event(struct lun_pg_reading *r, const PGresult *row,
 enum lun_code lun_pg_add_event(struct lun_pg_reading *r,
     struct lun_event *event, struct lun_err *err) LUN_MUSTCHECK;
 /* The reader has come so far. */
-void lun_pg_note_row(struct lun_pg_reading *r, const struct lun_event *event);
-bool lun_pg_is_full(const struct lun_pg_reading *r);
+void lun_pg_reading_advance(
+    struct lun_pg_reading *r, const struct lun_event *event);
+bool lun_pg_reading_is_full(const struct lun_pg_reading *r);
 
 /* Add " AND ..." and its parameters to the statement of the store. */
 void lun_pg_add_filter(
@@ -57,13 +58,13 @@ void lun_pg_add_filter(
 void lun_pg_add_equal(struct lun_pg_events *s, enum lun_pg_column column,
     const char *name, struct lun_text text);
 
-/* ---- events_whole.c ---------------------------------------------------- */
+/* ---- read_contiguous.c ------------------------------------------------- */
 
 /*
  * Read every row up to r->bound, with the payload of the wanted ones only, and
  * check that no version of a stream is missing.
  */
-enum lun_code lun_pg_read_whole(
+enum lun_code lun_pg_read_contiguous(
     struct lun_pg_reading *r, struct lun_err *err) LUN_MUSTCHECK;
 /* Add the events that came after their place was passed. */
 enum lun_code lun_pg_read_late(

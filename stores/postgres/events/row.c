@@ -89,7 +89,7 @@ lun_pg_add_event(
 }
 
 bool
-lun_pg_is_full(const struct lun_pg_reading *r)
+lun_pg_reading_is_full(const struct lun_pg_reading *r)
 {
 	return r->batch->count >= r->request->max_events ||
 	       (r->batch->count > 0 &&
@@ -123,7 +123,7 @@ lun_pg_read_event(struct lun_pg_reading *r, const PGresult *row,
 }
 
 void
-lun_pg_note_row(struct lun_pg_reading *r, const struct lun_event *event)
+lun_pg_reading_advance(struct lun_pg_reading *r, const struct lun_event *event)
 {
 	struct lun_buffer *anchor = &r->s->state.anchor;
 

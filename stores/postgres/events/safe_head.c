@@ -1,4 +1,25 @@
-/* safe_head.c - how far it is safe to read, for each kind of event store. */
+/*
+ * safe_head.c - how far it is safe to read, for each kind of event store.
+ *
+ * Promised: no event appears, after the statement, at or below the position
+ * that it gives. Reading takes a later snapshot and needs no other proof.
+ *
+ * transactions: rows are ordered by (transaction id, number). Only rows below
+ * the snapshot's xmin count. Every transaction below xmin had ended when the
+ * snapshot was taken, so what it committed is visible; every later one gets an
+ * id that is not below xmin, so its rows sort above. This holds on the server
+ * that gave out the ids, which is why a table from elsewhere is refused.
+ *
+ * serialised: writers hold one lock from drawing a number until they commit.
+ * Numbers become visible in their order, so what can be seen has no holes that
+ * could be filled. It is a promise of the writers; we cannot check it.
+ *
+ * gaps, window: what can be seen proves nothing. The position found here is
+ * only the last event; pending_writers.c proves how far below it is settled,
+ * and read_contiguous.c stops there.
+ *
+ * Nothing is kept between two reads, so a kill at any line loses nothing.
+ */
 
 #include "postgres/events/safe_head.h"
 
@@ -11,10 +32,10 @@ struct strategy {
 	const char *needs; /* what the layout must have for it, in words */
 	bool (*fits)(const struct lun_pg_mapping *mapping);
 	/* Add the condition that a row is settled. */
-	void (*settled)(
+	void (*add_settled)(
 	    const struct lun_pg_mapping *mapping, struct lun_buffer *sql);
 	/* Add what is true of a table that comes from another server. */
-	void (*from_elsewhere)(
+	void (*add_is_foreign)(
 	    const struct lun_pg_mapping *mapping, struct lun_buffer *sql);
 };
 
@@ -39,7 +60,7 @@ bigint_cast(const struct lun_pg_mapping *mapping)
  * higher id: with the pair as the order, nothing can appear below.
  */
 static void
-has_ended(const struct lun_pg_mapping *mapping, struct lun_buffer *sql)
+add_has_ended(const struct lun_pg_mapping *mapping, struct lun_buffer *sql)
 {
 	lun_buffer_printf(sql,
 	    "%s < pg_catalog.pg_snapshot_xmin("
@@ -49,7 +70,7 @@ has_ended(const struct lun_pg_mapping *mapping, struct lun_buffer *sql)
 
 /* Asked of a snapshot: pg_current_xact_id() would use up an id. */
 static void
-lies_in_future(const struct lun_pg_mapping *mapping, struct lun_buffer *sql)
+add_is_foreign(const struct lun_pg_mapping *mapping, struct lun_buffer *sql)
 {
 	const char *transaction = mapping->layout.transaction_id;
 
@@ -77,14 +98,14 @@ is_uuid(const struct lun_pg_mapping *mapping)
 
 /* Numbers become visible in their order: what is seen is settled. */
 static void
-is_seen(const struct lun_pg_mapping *mapping, struct lun_buffer *sql)
+add_true(const struct lun_pg_mapping *mapping, struct lun_buffer *sql)
 {
 	(void)mapping;
 	lun_buffer_add_text(sql, LUN_TEXT("true"));
 }
 
 static void
-cannot_tell(const struct lun_pg_mapping *mapping, struct lun_buffer *sql)
+add_false(const struct lun_pg_mapping *mapping, struct lun_buffer *sql)
 {
 	(void)mapping;
 	lun_buffer_add_text(sql, LUN_TEXT("false"));
@@ -98,33 +119,33 @@ static const struct strategy strategies[LUN_PG_SAFETIES] = {
 	    .word = "transactions",
 	    .needs = "a transaction id of type xid8 or bigint",
 	    .fits = is_pair,
-	    .settled = has_ended,
-	    .from_elsewhere = lies_in_future,
+	    .add_settled = add_has_ended,
+	    .add_is_foreign = add_is_foreign,
 	},
     [LUN_PG_SERIALISED] =
 	{
 	    .word = "serialised",
 	    .needs = "an integer as position, and no transaction id",
 	    .fits = is_number,
-	    .settled = is_seen,
-	    .from_elsewhere = cannot_tell,
+	    .add_settled = add_true,
+	    .add_is_foreign = add_false,
 	},
-    /* The rest is in marks.h; a look only tells what can be seen. */
+    /* What can be seen; how much of it is safe, pending_writers.c says. */
     [LUN_PG_GAPS] =
 	{
 	    .word = "gaps",
 	    .needs = "an integer as position, and no transaction id",
 	    .fits = is_number,
-	    .settled = is_seen,
-	    .from_elsewhere = cannot_tell,
+	    .add_settled = add_true,
+	    .add_is_foreign = add_false,
 	},
     [LUN_PG_WINDOW] =
 	{
 	    .word = "window",
 	    .needs = "a UUID of version 7 as position",
 	    .fits = is_uuid,
-	    .settled = is_seen,
-	    .from_elsewhere = cannot_tell,
+	    .add_settled = add_true,
+	    .add_is_foreign = add_false,
 	},
 };
 
@@ -145,10 +166,10 @@ lun_pg_find_safety(const char *word, enum lun_pg_safety *safety)
  * is kept.
  */
 static enum lun_code
-judge_origin(const struct lun_pg_mapping *mapping, struct lun_pg *c,
+check_relation(const struct lun_pg_mapping *mapping, struct lun_pg *c,
     const PGresult *row, struct lun_err *err)
 {
-	const char *kinds = lun_pg_needs_marks(mapping) ? "rp" : "rpv";
+	const char *kinds = lun_pg_has_pending_writers(mapping) ? "rp" : "rpv";
 
 	if (lun_pg_bool(row, 0, 0))
 		return lun_fail(err, LUN_CONFIG,
@@ -189,7 +210,7 @@ check_origin(
 		    "WHERE t.oid = $1::text::regclass",
 		    &params, &result, err);
 	if (code == LUN_OK)
-		code = judge_origin(mapping, c, result, err);
+		code = check_relation(mapping, c, result, err);
 	PQclear(result);
 	lun_pg_params_free(&params);
 	lun_buffer_free(&relation);
@@ -210,16 +231,16 @@ lun_pg_check_safety(
 		   : check_origin(mapping, c, err);
 }
 
-/* ---- looking ----------------------------------------------------------- */
+/* ---- the statement ----------------------------------------------------- */
 
 /* The last settled event. */
 static void
-add_head(const struct lun_pg_mapping *mapping, struct lun_buffer *sql)
+add_last_settled(const struct lun_pg_mapping *mapping, struct lun_buffer *sql)
 {
 	lun_buffer_printf(sql,
 	    "SELECT %s, (%s)::text, true FROM %s WHERE %s AND ", mapping->keys,
 	    mapping->layout.id, mapping->from, mapping->visible);
-	strategies[mapping->safety].settled(mapping, sql);
+	strategies[mapping->safety].add_settled(mapping, sql);
 	lun_buffer_printf(sql, " ORDER BY %s LIMIT 1", mapping->keys_down);
 }
 
@@ -228,8 +249,8 @@ add_head(const struct lun_pg_mapping *mapping, struct lun_buffer *sql)
  * are found first, in the index alone: the rows between are not touched.
  */
 static void
-add_limited(const struct lun_pg_mapping *mapping,
-    const struct lun_pg_look *look, struct lun_buffer *sql,
+add_settled_ahead(const struct lun_pg_mapping *mapping,
+    const struct lun_pg_safe_head *head, struct lun_buffer *sql,
     struct lun_pg_params *params)
 {
 	lun_buffer_printf(sql,
@@ -237,64 +258,64 @@ add_limited(const struct lun_pg_mapping *mapping,
 	    "(SELECT %s FROM %s WHERE %s AND ",
 	    mapping->keys, mapping->layout.id, mapping->from, mapping->visible,
 	    mapping->keys, mapping->keys, mapping->from, mapping->visible);
-	strategies[mapping->safety].settled(mapping, sql);
+	strategies[mapping->safety].add_settled(mapping, sql);
 	lun_buffer_add_text(sql, LUN_TEXT(" AND "));
-	lun_pg_compare(mapping, sql, ">", params, look->after);
+	lun_pg_compare(mapping, sql, ">", params, head->after);
 	lun_buffer_printf(sql, " ORDER BY %s OFFSET $%zu LIMIT 1)",
 	    mapping->keys, params->count + 1);
-	lun_pg_add_int8(params, (int64_t)look->most);
+	lun_pg_add_int8(params, (int64_t)head->most);
 }
 
 /* One row: the bound and its id, whether it is the head, the anchor ... */
 static void
-add_statement(const struct lun_pg_mapping *mapping,
-    const struct lun_pg_look *look, struct lun_buffer *sql,
+add_safe_head_statement(const struct lun_pg_mapping *mapping,
+    const struct lun_pg_safe_head *head, struct lun_buffer *sql,
     struct lun_pg_params *params)
 {
 	lun_buffer_add_text(sql, LUN_TEXT("SELECT b.*, (SELECT ("));
 	lun_buffer_printf(sql, "%s)::text FROM %s WHERE %s AND ",
 	    mapping->layout.id, mapping->from, mapping->scope);
-	lun_pg_compare(mapping, sql, "=", params, look->after);
+	lun_pg_compare(mapping, sql, "=", params, head->after);
 	lun_buffer_add_text(sql, LUN_TEXT(" LIMIT 1), "));
-	strategies[mapping->safety].from_elsewhere(mapping, sql);
+	strategies[mapping->safety].add_is_foreign(mapping, sql);
 	lun_buffer_add_text(sql, LUN_TEXT(" FROM (VALUES (1)) v LEFT JOIN ("));
-	if (look->most > 0) {
+	if (head->most > 0) {
 		lun_buffer_add_byte(sql, '(');
-		add_limited(mapping, look, sql, params);
+		add_settled_ahead(mapping, head, sql, params);
 		lun_buffer_add_text(sql, LUN_TEXT(") UNION ALL ("));
-		add_head(mapping, sql);
+		add_last_settled(mapping, sql);
 		lun_buffer_add_text(sql, LUN_TEXT(") LIMIT 1"));
 	} else {
-		add_head(mapping, sql);
+		add_last_settled(mapping, sql);
 	}
 	lun_buffer_add_text(sql, LUN_TEXT(") b ON true"));
 	lun_buffer_add_byte(sql, '\0');
 }
 
 static void
-take_answer(const struct lun_pg_mapping *mapping, const PGresult *row,
-    struct lun_pg_look *look)
+read_safe_head(const struct lun_pg_mapping *mapping, const PGresult *row,
+    struct lun_pg_safe_head *head)
 {
 	int id = lun_pg_key_columns(mapping);
 	bool found = !lun_pg_is_null(row, 0, id);
 
-	lun_buffer_clear(&look->anchor);
-	lun_buffer_clear(&look->bound_anchor);
-	look->bound = LUN_POSITION_START;
-	look->at_head = !found || lun_pg_bool(row, 0, id + 1);
+	lun_buffer_clear(&head->anchor);
+	lun_buffer_clear(&head->bound_anchor);
+	head->bound = LUN_POSITION_START;
+	head->at_head = !found || lun_pg_bool(row, 0, id + 1);
 	if (found) {
-		look->bound = lun_pg_keys_position(mapping, row, 0);
+		head->bound = lun_pg_keys_position(mapping, row, 0);
 		lun_buffer_add_text(
-		    &look->bound_anchor, lun_pg_bytes(row, 0, id));
+		    &head->bound_anchor, lun_pg_bytes(row, 0, id));
 	}
-	look->has_anchor = !lun_pg_is_null(row, 0, id + 2);
-	lun_buffer_add_text(&look->anchor, lun_pg_bytes(row, 0, id + 2));
-	look->from_elsewhere = lun_pg_bool(row, 0, id + 3);
+	head->has_anchor = !lun_pg_is_null(row, 0, id + 2);
+	lun_buffer_add_text(&head->anchor, lun_pg_bytes(row, 0, id + 2));
+	head->is_foreign = lun_pg_bool(row, 0, id + 3);
 }
 
 enum lun_code
-lun_pg_look(struct lun_pg *c, const struct lun_pg_mapping *mapping,
-    struct lun_pg_look *look, struct lun_err *err)
+lun_pg_safe_head_find(struct lun_pg *c, const struct lun_pg_mapping *mapping,
+    struct lun_pg_safe_head *head, struct lun_err *err)
 {
 	struct lun_buffer sql = {0};
 	struct lun_pg_params params = {0};
@@ -302,15 +323,15 @@ lun_pg_look(struct lun_pg *c, const struct lun_pg_mapping *mapping,
 	enum lun_code code;
 
 	lun_pg_start_params(mapping, &params);
-	add_statement(mapping, look, &sql, &params);
+	add_safe_head_statement(mapping, head, &sql, &params);
 	if (sql.failed)
 		code = lun_fail(
 		    err, LUN_NOMEM, "%s: out of memory", lun_pg_name(c));
 	else
 		code = lun_pg_query(c, sql.bytes, &params, &result, err);
 	if (code == LUN_OK)
-		take_answer(mapping, result, look);
-	if (look->anchor.failed || look->bound_anchor.failed)
+		read_safe_head(mapping, result, head);
+	if (head->anchor.failed || head->bound_anchor.failed)
 		code = lun_fail(
 		    err, LUN_NOMEM, "%s: out of memory", lun_pg_name(c));
 	PQclear(result);
@@ -320,8 +341,8 @@ lun_pg_look(struct lun_pg *c, const struct lun_pg_mapping *mapping,
 }
 
 void
-lun_pg_look_free(struct lun_pg_look *look)
+lun_pg_safe_head_free(struct lun_pg_safe_head *head)
 {
-	lun_buffer_free(&look->anchor);
-	lun_buffer_free(&look->bound_anchor);
+	lun_buffer_free(&head->anchor);
+	lun_buffer_free(&head->bound_anchor);
 }

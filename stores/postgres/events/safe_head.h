@@ -2,9 +2,9 @@
  * safe_head.h - how far it is safe to read, for each kind of event store.
  *
  * An event whose number was drawn early and committed late must not be
- * skipped. Before every read a store takes a look: one statement that says up
- * to which position everything is settled, so that no later statement can
- * find an event there which this one did not see. Reading stops at that bound.
+ * skipped. Before every read one statement finds the safe head: up to this
+ * position everything is settled, so that no later statement can find an event
+ * there which this one did not see. Reading stops at it.
  */
 
 #ifndef LUN_POSTGRES_EVENTS_SAFE_HEAD_H
@@ -12,24 +12,25 @@
 
 #include "postgres/events/mappings.h"
 
-/* What a reader asks; what it must know before it reads on. */
-struct lun_pg_look {
+/* What a reader asks, then what it must know before it reads on. */
+struct lun_pg_safe_head {
 	struct lun_position after;
 	size_t most; /* rows the bound may lie ahead; 0: any number */
 
-	struct lun_position bound; /* START: nothing is settled */
-	struct lun_buffer anchor;  /* the id of the event at `after` */
+	/* The safe head, or nearer by `most`; START: nothing is settled. */
+	struct lun_position bound;
+	struct lun_buffer anchor; /* the id of the event at `after` */
 	bool has_anchor;
 	struct lun_buffer bound_anchor; /* the id of the event at the bound */
 	bool at_head;                   /* nothing above the bound is settled */
 	/* Transaction ids that this server has not given out yet. */
-	bool from_elsewhere;
+	bool is_foreign;
 };
 
-void lun_pg_look_free(struct lun_pg_look *look);
+void lun_pg_safe_head_free(struct lun_pg_safe_head *head);
 
-enum lun_code lun_pg_look(struct lun_pg *c,
-    const struct lun_pg_mapping *mapping, struct lun_pg_look *look,
+enum lun_code lun_pg_safe_head_find(struct lun_pg *c,
+    const struct lun_pg_mapping *mapping, struct lun_pg_safe_head *head,
     struct lun_err *err) LUN_MUSTCHECK;
 
 /* The word of the URL for it. */

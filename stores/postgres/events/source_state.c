@@ -11,9 +11,9 @@
 
 /* ---- lists of positions ------------------------------------------------ */
 
-/* Where it is, or would have to be put. */
+/* The index where it is, or has to be inserted. */
 static size_t
-find_place(const struct lun_pg_positions *list, struct lun_position position)
+find_index(const struct lun_pg_positions *list, struct lun_position position)
 {
 	size_t low = 0, high = list->count;
 
@@ -32,7 +32,7 @@ bool
 lun_pg_positions_has(
     const struct lun_pg_positions *list, struct lun_position position)
 {
-	size_t at = find_place(list, position);
+	size_t at = find_index(list, position);
 
 	return at < list->count &&
 	       lun_position_compare(list->items[at], position) == 0;
@@ -42,7 +42,7 @@ bool
 lun_pg_positions_add(
     struct lun_pg_positions *list, struct lun_position position)
 {
-	size_t at = find_place(list, position);
+	size_t at = find_index(list, position);
 
 	if (lun_pg_positions_has(list, position))
 		return true;
@@ -64,7 +64,7 @@ lun_pg_positions_add(
 }
 
 static void
-cut_front(struct lun_pg_positions *list, size_t count)
+remove_lowest(struct lun_pg_positions *list, size_t count)
 {
 	list->count -= count;
 	memmove(list->items, list->items + count,
@@ -75,7 +75,7 @@ void
 lun_pg_positions_remove(
     struct lun_pg_positions *list, struct lun_position position)
 {
-	size_t at = find_place(list, position);
+	size_t at = find_index(list, position);
 
 	if (!lun_pg_positions_has(list, position))
 		return;
@@ -87,13 +87,13 @@ lun_pg_positions_remove(
 void
 lun_pg_positions_forget(struct lun_pg_positions *list, struct lun_position upto)
 {
-	size_t count = find_place(list, upto);
+	size_t count = find_index(list, upto);
 
 	if (count < list->count &&
 	    lun_position_compare(list->items[count], upto) == 0)
 		count++;
 	if (count > 0)
-		cut_front(list, count);
+		remove_lowest(list, count);
 }
 
 /* ---- skips ------------------------------------------------------------- */
@@ -208,9 +208,9 @@ write_skip(struct lun_buffer *out, const struct lun_pg_skip *skip)
 static void
 write_skips(struct lun_buffer *out, const struct lun_pg_state *state)
 {
-	if (state->held.from > 0) {
+	if (state->open_gap.from > 0) {
 		lun_buffer_add_text(out, LUN_TEXT(",\"held\":"));
-		write_skip(out, &state->held);
+		write_skip(out, &state->open_gap);
 	}
 	if (state->skipped > 0)
 		lun_buffer_printf(out, ",\"skipped\":%" PRIu64, state->skipped);
@@ -226,19 +226,21 @@ write_skips(struct lun_buffer *out, const struct lun_pg_state *state)
 }
 
 static void
-write_marks(struct lun_buffer *out, const struct lun_pg_state *state)
+write_watermarks(struct lun_buffer *out, const struct lun_pg_state *state)
 {
-	if (state->mark_count == 0)
+	if (state->watermark_count == 0)
 		return;
 	lun_buffer_add_text(out, LUN_TEXT(",\"marks\":["));
-	for (size_t i = 0; i < state->mark_count; i++) {
-		const struct lun_pg_mark *mark = &state->marks[i];
+	for (size_t i = 0; i < state->watermark_count; i++) {
+		const struct lun_pg_watermark *watermark =
+		    &state->watermarks[i];
 
 		lun_buffer_add_text(
 		    out, i > 0 ? LUN_TEXT(",[") : LUN_TEXT("["));
-		write_position(out, mark->position);
-		lun_buffer_printf(out, ",%" PRId64 ",", mark->at);
-		lun_json_write_string(out, lun_buffer_text(&mark->holders));
+		write_position(out, watermark->position);
+		lun_buffer_printf(out, ",%" PRId64 ",", watermark->at);
+		lun_json_write_string(
+		    out, lun_buffer_text(&watermark->writers));
 		lun_buffer_add_byte(out, ']');
 	}
 	lun_buffer_add_byte(out, ']');
@@ -250,9 +252,9 @@ is_anchor_only(const struct lun_pg_state *state)
 {
 	return lun_position_compare(state->ceiling, LUN_POSITION_START) == 0 &&
 	       lun_position_compare(state->floor, LUN_POSITION_START) == 0 &&
-	       state->mark_count == 0 && state->skipped == 0 &&
-	       state->held.from == 0 && state->seen.count == 0 &&
-	       state->ahead.count == 0 &&
+	       state->watermark_count == 0 && state->skipped == 0 &&
+	       state->open_gap.from == 0 && state->delivered.count == 0 &&
+	       state->delivered_early.count == 0 &&
 	       (state->anchor.length == 0 || state->anchor.bytes[0] != '{');
 }
 
@@ -275,10 +277,10 @@ lun_pg_state_encode(const struct lun_pg_state *state, struct lun_buffer *out)
 		lun_buffer_add_text(out, LUN_TEXT(",\"floor\":"));
 		write_position(out, state->floor);
 	}
-	write_marks(out, state);
+	write_watermarks(out, state);
 	write_skips(out, state);
-	write_positions(out, "seen", &state->seen);
-	write_positions(out, "ahead", &state->ahead);
+	write_positions(out, "seen", &state->delivered);
+	write_positions(out, "ahead", &state->delivered_early);
 	lun_buffer_add_byte(out, '}');
 }
 
@@ -350,37 +352,39 @@ read_skips(struct lun_pg_state *state, struct lun_text array)
 }
 
 static bool
-read_mark(struct lun_text array, struct lun_pg_mark *mark)
+read_watermark(struct lun_text array, struct lun_pg_watermark *watermark)
 {
-	struct lun_text holders;
+	struct lun_text writers;
 	enum lun_json_kind kind;
 
-	lun_buffer_clear(&mark->holders);
-	if (!next_position(&array, &mark->position) ||
-	    !next_integer(&array, &mark->at) ||
-	    !lun_json_next_element(&array, &holders, &kind) ||
+	lun_buffer_clear(&watermark->writers);
+	if (!next_position(&array, &watermark->position) ||
+	    !next_integer(&array, &watermark->at) ||
+	    !lun_json_next_element(&array, &writers, &kind) ||
 	    kind != LUN_JSON_STRING)
 		return false;
-	lun_json_unescape(holders, &mark->holders);
+	lun_json_unescape(writers, &watermark->writers);
 	return true;
 }
 
 static bool
-read_marks(struct lun_pg_state *state, struct lun_text array)
+read_watermarks(struct lun_pg_state *state, struct lun_text array)
 {
 	struct lun_text text;
 	enum lun_json_kind kind;
 
-	while (state->mark_count < LUN_PG_MARKS &&
+	while (state->watermark_count < LUN_PG_WATERMARKS &&
 	       lun_json_next_element(&array, &text, &kind))
 		if (kind != LUN_JSON_ARRAY ||
-		    !read_mark(text, &state->marks[state->mark_count++]))
+		    !read_watermark(
+			text, &state->watermarks[state->watermark_count++]))
 			return false;
 	return true;
 }
 
 static bool
-read_hex(const struct lun_json_member *member, struct lun_position *position)
+read_hex_position(
+    const struct lun_json_member *member, struct lun_position *position)
 {
 	return member->kind == LUN_JSON_STRING &&
 	       lun_position_from_hex((struct lun_text){member->value.bytes + 1,
@@ -389,7 +393,8 @@ read_hex(const struct lun_json_member *member, struct lun_position *position)
 }
 
 static bool
-read_member(struct lun_pg_state *state, const struct lun_json_member *member)
+read_state_member(
+    struct lun_pg_state *state, const struct lun_json_member *member)
 {
 	struct lun_text key = member->key;
 
@@ -399,9 +404,9 @@ read_member(struct lun_pg_state *state, const struct lun_json_member *member)
 		return member->kind == LUN_JSON_STRING;
 	}
 	if (lun_text_equal(key, LUN_TEXT("ceiling")))
-		return read_hex(member, &state->ceiling);
+		return read_hex_position(member, &state->ceiling);
 	if (lun_text_equal(key, LUN_TEXT("floor")))
-		return read_hex(member, &state->floor);
+		return read_hex_position(member, &state->floor);
 	if (lun_text_equal(key, LUN_TEXT("skipped"))) {
 		state->skipped = (uint64_t)lun_json_integer(member->value);
 		return member->kind == LUN_JSON_INTEGER;
@@ -409,29 +414,29 @@ read_member(struct lun_pg_state *state, const struct lun_json_member *member)
 	if (member->kind != LUN_JSON_ARRAY)
 		return false;
 	if (lun_text_equal(key, LUN_TEXT("marks")))
-		return read_marks(state, member->value);
+		return read_watermarks(state, member->value);
 	if (lun_text_equal(key, LUN_TEXT("held")))
-		return read_skip(member->value, &state->held);
+		return read_skip(member->value, &state->open_gap);
 	if (lun_text_equal(key, LUN_TEXT("skips")))
 		return read_skips(state, member->value);
 	if (lun_text_equal(key, LUN_TEXT("seen")))
-		return read_positions(&state->seen, member->value);
+		return read_positions(&state->delivered, member->value);
 	if (lun_text_equal(key, LUN_TEXT("ahead")))
-		return read_positions(&state->ahead, member->value);
+		return read_positions(&state->delivered_early, member->value);
 	return false;
 }
 
-/* Keep the memory. */
+/* Its memory is kept. */
 static void
-clear(struct lun_pg_state *state)
+clear_state(struct lun_pg_state *state)
 {
 	lun_buffer_clear(&state->anchor);
 	state->known = false;
 	state->ceiling = state->floor = LUN_POSITION_START;
-	state->mark_count = state->skip_count = 0;
+	state->watermark_count = state->skip_count = 0;
 	state->skipped = 0;
-	state->held = (struct lun_pg_skip){0};
-	state->seen.count = state->ahead.count = 0;
+	state->open_gap = (struct lun_pg_skip){0};
+	state->delivered.count = state->delivered_early.count = 0;
 	state->failed = false;
 }
 
@@ -442,7 +447,7 @@ lun_pg_state_decode(struct lun_pg_state *state, struct lun_text text)
 	size_t count = MEMBERS_MAX;
 	bool valid = true;
 
-	clear(state);
+	clear_state(state);
 	state->known = text.length > 0;
 	if (text.length == 0 || text.bytes[0] != '{') {
 		lun_buffer_add_text(&state->anchor, text);
@@ -451,9 +456,9 @@ lun_pg_state_decode(struct lun_pg_state *state, struct lun_text text)
 	if (lun_json_members(text, members, &count, NULL) != LUN_OK)
 		return false;
 	for (size_t i = 0; i < count && valid; i++)
-		valid = read_member(state, &members[i]);
+		valid = read_state_member(state, &members[i]);
 	if (!valid)
-		clear(state);
+		clear_state(state);
 	return valid;
 }
 
@@ -461,9 +466,9 @@ void
 lun_pg_state_free(struct lun_pg_state *state)
 {
 	lun_buffer_free(&state->anchor);
-	for (size_t i = 0; i < LUN_PG_MARKS; i++)
-		lun_buffer_free(&state->marks[i].holders);
+	for (size_t i = 0; i < LUN_PG_WATERMARKS; i++)
+		lun_buffer_free(&state->watermarks[i].writers);
 	free(state->skips);
-	free(state->seen.items);
-	free(state->ahead.items);
+	free(state->delivered.items);
+	free(state->delivered_early.items);
 }

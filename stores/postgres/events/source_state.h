@@ -3,8 +3,8 @@
  *
  * Kept with the checkpoint as text, and committed with it: which event was read
  * last, and, then as JSON, up to where numbers that are missing are known to be
- * dead and whom that is waited for, which numbers were passed over, and which
- * events were given out before or after their turn. Zero is the empty state.
+ * dead, which writers that waits for, which numbers were skipped, and which
+ * events were delivered late or early. Zero is the empty state.
  */
 
 #ifndef LUN_POSTGRES_EVENTS_SOURCE_STATE_H
@@ -15,15 +15,15 @@
 #include "data/position.h"
 #include "lunette.h"
 
-#define LUN_PG_MARKS   16
-#define LUN_PG_SKIPPED 1000  /* the newest are kept; all are counted */
-#define LUN_PG_SEEN    10000 /* events in which a late one is looked for */
+#define LUN_PG_WATERMARKS 16
+#define LUN_PG_SKIPPED    1000  /* the newest are kept; all are counted */
+#define LUN_PG_DELIVERED  10000 /* events in which a late one is looked for */
 
-/* Up to `position` nothing can appear once none of the holders is left. */
-struct lun_pg_mark {
+/* Up to `position` nothing can appear once none of the writers is left. */
+struct lun_pg_watermark {
 	struct lun_position position;
 	int64_t at;                /* microseconds, by the server's clock */
-	struct lun_buffer holders; /* virtual transaction ids, with commas */
+	struct lun_buffer writers; /* virtual transaction ids, with commas */
 };
 
 /* Numbers, first to last, that nobody can use any more. */
@@ -44,21 +44,21 @@ struct lun_pg_state {
 	struct lun_buffer anchor; /* the id of the event read last */
 	bool known; /* it was written by a read, not set by hand */
 
-	struct lun_position ceiling; /* settled up to here */
-	struct lun_pg_mark marks[LUN_PG_MARKS];
-	size_t mark_count;
+	struct lun_position ceiling; /* nothing appears up to here any more */
+	struct lun_pg_watermark watermarks[LUN_PG_WATERMARKS];
+	size_t watermark_count;
 
-	struct lun_pg_skip held; /* the gap that reading stops at; from 0: no */
+	struct lun_pg_skip open_gap; /* where reading stops; from 0: none */
 	struct lun_pg_skip *skips;
 	size_t skip_count;
 	size_t skip_capacity;
 	uint64_t skipped; /* numbers, also those that are no longer listed */
 
-	/* Events above the floor that were given out, for those that are late. */
-	struct lun_pg_positions seen;
+	/* Events above the floor, among which a late one is looked for. */
+	struct lun_pg_positions delivered;
 	struct lun_position floor;
-	/* Given out before the events between were. */
-	struct lun_pg_positions ahead;
+	/* Delivered, with events before them that were not. */
+	struct lun_pg_positions delivered_early;
 	bool failed; /* out of memory */
 };
 
@@ -72,7 +72,7 @@ void lun_pg_state_encode(
 
 void lun_pg_state_add_skip(
     struct lun_pg_state *state, uint64_t from, uint64_t to, int64_t at);
-/* It was passed over; of the oldest it is not remembered any more. */
+/* It was skipped; of the oldest it is not remembered any more. */
 bool lun_pg_state_may_have_skipped(
     const struct lun_pg_state *state, uint64_t number);
 /* This number was not dead after all. */

@@ -3,7 +3,7 @@
  *
  * A rebuild writes into tables that have none but the key. CREATE INDEX
  * CONCURRENTLY, over a connection of its own, holds up neither the commits nor
- * anybody's horizon. One that did not come to its end is left behind as
+ * anybody's safe head. One that did not come to its end is left behind as
  * invalid, and is made anew. Others may be making the same: whoever does holds
  * a lock on the table to the end of it.
  */
