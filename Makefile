@@ -33,14 +33,16 @@ LINK       := $(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS)
 # What the rock lists too; a spec compares the two.
 HOST_SRC   := $(wildcard engine/lua/*.c)
 CLI_SRC    := $(wildcard engine/cli/*.c)
-LIB_SRC    := $(filter-out $(HOST_SRC) $(CLI_SRC),$(wildcard engine/*/*.c)) \
-	$(wildcard stores/*/*.c stores/*/*/*.c)
+FAULTY_SRC := $(wildcard stores/faulty/*.c)
+LIB_SRC    := $(filter-out $(HOST_SRC) $(CLI_SRC) $(FAULTY_SRC), \
+	$(wildcard engine/*/*.c stores/*/*.c stores/*/*/*.c))
 SPEC_SRC   := $(wildcard spec/core/*.c)
 FUZZ_SRC   := $(wildcard spec/fuzz/*.c)
 BENCH_SRC  := $(filter-out bench/fold.c,$(wildcard bench/*.c))
 LIB_OBJ    := $(LIB_SRC:%.c=$(BUILD)/%.o)
 HOST_OBJ   := $(HOST_SRC:%.c=$(BUILD)/%.o)
 CLI_OBJ    := $(CLI_SRC:%.c=$(BUILD)/%.o)
+FAULTY_OBJ := $(FAULTY_SRC:%.c=$(BUILD)/%.o)
 SPEC_SO    := $(SPEC_SRC:spec/core/%.c=$(BUILD)/spec/%.so)
 FUZZERS    := $(FUZZ_SRC:spec/fuzz/%.c=build/fuzz/%)
 BENCHES    := $(BENCH_SRC:bench/%.c=$(BUILD)/bench/%)
@@ -54,7 +56,7 @@ lib: $(BUILD)/liblunette.a $(BUILD)/$(SONAME) ## build liblunette.a and .so
 
 core: $(BUILD)/lua/lunette/core.so ## build the Lua module
 
-specs: $(SPEC_SO) ## build the C parts of the specs
+specs: $(SPEC_SO) $(BUILD)/spec/lunette $(BUILD)/spec/lua/lunette/core.so ## build what the specs need
 
 benches: $(BENCHES)
 
@@ -81,12 +83,24 @@ $(BUILD)/lua/lunette/core.so: $(HOST_OBJ) $(LIB_OBJ) engine/lua/luaopen.map
 	$(LINK) -shared -Wl,-z,nodelete -Wl,--version-script=engine/lua/luaopen.map \
 		-o $@ $(HOST_OBJ) $(LIB_OBJ) $(LIBS)
 
+# For specs: stores that fail, and with them a table of drivers in place of the
+# one in the library.
+$(BUILD)/spec/lunette: $(CLI_OBJ) $(FAULTY_OBJ) $(BUILD)/liblunette.a
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $^ $(LUA_INSIDE) $(LIBS) -lz
+
+$(BUILD)/spec/lua/lunette/core.so: $(HOST_OBJ) $(FAULTY_OBJ) $(BUILD)/liblunette.a \
+		engine/lua/luaopen.map
+	@mkdir -p $(@D)
+	$(LINK) -shared -Wl,-z,nodelete -Wl,--version-script=engine/lua/luaopen.map \
+		-o $@ $(HOST_OBJ) $(FAULTY_OBJ) $(BUILD)/liblunette.a $(LIBS)
+
 # This one brings the Lua module as well, and refuses memory to all of it.
 $(BUILD)/spec/starved_test.so: $(HOST_OBJ)
 $(BUILD)/spec/starved_test.so: LIBS := $(BUILD)/liblunette.a $(LIBS) \
 	$(foreach call,malloc calloc realloc strdup free,-Wl,--wrap=$(call))
 
-$(SPEC_SO): $(BUILD)/spec/%.so: $(BUILD)/spec/core/%.o $(BUILD)/liblunette.a
+$(SPEC_SO): $(BUILD)/spec/%.so: $(BUILD)/spec/core/%.o $(FAULTY_OBJ) $(BUILD)/liblunette.a
 	@mkdir -p $(@D)
 	$(LINK) -shared -Wl,-z,nodelete -o $@ $^ $(LIBS) -ljansson
 
@@ -185,4 +199,4 @@ help: ## list the targets
 	bench cover format rock install uninstall clean help
 .SECONDARY:
 -include $(patsubst %.c,$(BUILD)/%.d,$(LIB_SRC) $(CLI_SRC) $(SPEC_SRC) \
-	$(BENCH_SRC) bench/fold.c $(HOST_SRC)) $(patsubst %.c,build/fuzz/%.d,$(LIB_SRC) $(FUZZ_SRC))
+	$(FAULTY_SRC) $(BENCH_SRC) bench/fold.c $(HOST_SRC)) $(patsubst %.c,build/fuzz/%.d,$(LIB_SRC) $(FUZZ_SRC))

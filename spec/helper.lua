@@ -14,12 +14,14 @@ if build:sub(1, 1) ~= "/" then
 end
 package.path = root .. "/lua/?.lua;" .. root .. "/lua/?/init.lua;"
   .. root .. "/?.lua;" .. package.path
-package.cpath = build .. "/spec/?.so;" .. build .. "/lua/?.so;" .. package.cpath
+package.cpath = build .. "/spec/?.so;" .. build .. "/spec/lua/?.so;"
+  .. package.cpath
 
 local helper = {
   root = root,
   build = build,
   lunette = build .. "/lunette",
+  faulty_lunette = build .. "/spec/lunette", -- knows the stores that fail
   sleep_ms = support.sleep_ms, -- for intervals that are the thing under test
   now_ms = support.now_ms,
   mkdir = support.mkdir,

@@ -164,8 +164,6 @@ struct lun_event_store_ops {
 extern const struct lun_event_store_ops lun_memory_events;
 extern const struct lun_event_store_ops lun_sqlite_events;
 extern const struct lun_event_store_ops lun_postgres_events;
-/* faulty+URL?fail=KIND:N wraps the store of URL; see stores/README.md. */
-extern const struct lun_event_store_ops lun_faulty_events;
 
 /*
  * The engine calls drivers only through these; each does what the method of

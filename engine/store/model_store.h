@@ -333,8 +333,6 @@ enum lun_code lun_model_store_check_schema(const struct lun_schema *schema,
 extern const struct lun_model_store_ops lun_memory_models;
 extern const struct lun_model_store_ops lun_sqlite_models;
 extern const struct lun_model_store_ops lun_postgres_models;
-/* faulty+URL?fail=KIND:N wraps the store of URL; see stores/README.md. */
-extern const struct lun_model_store_ops lun_faulty_models;
 
 /*
  * The engine calls drivers only through these; each does what the method of

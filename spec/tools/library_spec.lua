@@ -39,6 +39,37 @@ describe("liblunette.so", function()
   end)
 end)
 
+describe("what is installed", function()
+  local places = { "/liblunette.a", "/liblunette.so.1", "/lua/lunette/core.so",
+    "/lunette" }
+
+  it("does not hold the stores that fail on purpose", function()
+    for _, path in ipairs(places) do
+      assert.same({}, lines("strings -a " .. helper.build .. path
+        .. " | grep -i faulty || true"), path)
+    end
+    assert.not_same({}, lines("strings -a " .. helper.faulty_lunette
+      .. " | grep -i faulty"))
+  end)
+
+  it("does not open them either", function()
+    local url = "faulty+memory:?fail=any:1"
+    local code, _, err = helper.run { helper.lunette, "events", "-e", url }
+    assert.equal(1, code)
+    assert.matches("no such kind of store", err, 1, true)
+    local opened, out = helper.run({ "lua5.4", "-e", [[
+      local lunette = require "lunette"
+      print(select(2, lunette.open { events = arg[1], models = "memory:" }))
+      local engine = assert(lunette.open { events = "memory:",
+        models = "memory:" })
+      engine:close()]], "-", url }, { env = {
+        LUA_PATH = package.path, LUA_CPATH = helper.build .. "/lua/?.so",
+      } })
+    assert.equal(0, opened)
+    assert.matches("no such kind of store", out, 1, true)
+  end)
+end)
+
 describe("the Lua module", function()
   it("shows its opening function and nothing else", function()
     assert.same({ "luaopen_lunette_core" }, symbols "/lua/lunette/core.so")

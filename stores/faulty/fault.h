@@ -11,7 +11,11 @@
 #ifndef LUN_FAULTY_FAULT_H
 #define LUN_FAULTY_FAULT_H
 
-#include "lunette.h"
+#include "store/event_store.h"
+#include "store/model_store.h"
+
+extern const struct lun_event_store_ops lun_faulty_events;
+extern const struct lun_model_store_ops lun_faulty_models;
 
 struct lun_fault;
 

@@ -369,8 +369,8 @@ describe("a request", function()
           apply_to_model = function() end,
         }]])
       local runner = helper.spawn {
-        helper.lunette, "run", "--projections", place .. "/projections",
-        "--events", "sqlite:" .. place .. "/events.db",
+        helper.faulty_lunette, "run", "--projections",
+        place .. "/projections", "--events", "sqlite:" .. place .. "/events.db",
         "--models", "faulty+sqlite:" .. place
         .. "/models.db?fail=request_next:1&times=4&code=unavailable",
       }
