@@ -63,6 +63,48 @@ function helper.wait(condition, seconds)
   end
 end
 
+-- ---- chance
+
+-- What a spec with random numbers begins with: LUNETTE_SEED where it is set,
+-- else the usual seed of the spec, else another in every run. The name of the
+-- spec says it, so that a failure can be repeated.
+function helper.seed(usual)
+  local given = os.getenv "LUNETTE_SEED"
+  if given then
+    return math.tointeger(tonumber(given))
+      or error("LUNETTE_SEED is no integer: " .. given, 2)
+  end
+  return usual or os.time() % 1000000
+end
+
+local random = {}
+random.__index = random
+
+-- Random numbers that are the same on every machine.
+function helper.random(seed)
+  local r = setmetatable({ state = seed * 2 + 1 }, random)
+  for _ = 1, 8 do -- seeds next to each other begin alike
+    r:within(0, 1)
+  end
+  return r
+end
+
+-- An integer from low to high.
+function random:within(low, high)
+  self.state = self.state * 6364136223846793005 + 1442695040888963407
+  return low + (self.state >> 33) % (high - low + 1)
+end
+
+function random:chance(percent)
+  return self:within(1, 100) <= percent
+end
+
+function random:pick(list)
+  return list[self:within(1, #list)]
+end
+
+-- ---- files
+
 function helper.read_file(path)
   local file = assert(io.open(path, "rb"))
   local text = file:read "a"
@@ -76,6 +118,8 @@ function helper.write_file(path, text)
   assert(file:close())
   return path
 end
+
+-- ---- programs
 
 -- A sanitizer's runtime has done its work here. ThreadSanitizer's would end
 -- every shell.

@@ -53,6 +53,56 @@ describe("the spec helper", function()
     end, "still ran after 0.05 seconds")
   end)
 
+  describe("with a seed", function()
+    local before = os.getenv "LUNETTE_SEED"
+
+    after_each(function()
+      helper.setenv("LUNETTE_SEED", before)
+    end)
+
+    local function numbers(seed)
+      local r, list = helper.random(seed), {}
+      for i = 1, 50 do
+        list[i] = r:within(-3, 12)
+      end
+      return table.concat(list, " ") .. r:pick { "a", "b", "c" }
+    end
+
+    it("takes LUNETTE_SEED before any other", function()
+      helper.setenv("LUNETTE_SEED", "-17")
+      assert.same({ -17, -17 }, { helper.seed(), helper.seed(5) })
+      helper.setenv("LUNETTE_SEED", nil)
+      assert.equal(5, helper.seed(5))
+      assert.equal("integer", math.type(helper.seed()))
+    end)
+
+    it("takes nothing but an integer", function()
+      helper.setenv("LUNETTE_SEED", "today")
+      assert.error_matches(function()
+        helper.seed(5)
+      end, "LUNETTE_SEED is no integer: today")
+    end)
+
+    it("gives the same numbers for the same seed", function()
+      assert.equal(numbers(20), numbers(20))
+      assert.not_equal(numbers(20), numbers(21))
+      local r = helper.random(1)
+      assert.same({ 90, 10, 64 },
+        { r:within(1, 100), r:within(1, 100), r:within(1, 100) })
+    end)
+
+    it("gives every number from low to high", function()
+      local r, seen, count = helper.random(3), {}, 0
+      for _ = 1, 200 do
+        local n = r:within(-2, 2)
+        assert.is_true(n >= -2 and n <= 2)
+        count = count + (seen[n] and 0 or 1)
+        seen[n] = true
+      end
+      assert.equal(5, count)
+    end)
+  end)
+
   it("waits for a condition with a limit", function()
     local turns = 0
     assert.equal(3, helper.wait(function()

@@ -179,13 +179,15 @@ split_statements(struct group *g, const char *sql)
 	}
 }
 
-/* start(conninfo, statement, {writers=16, hold_ms=500, first_version=1}) */
+/* start(conninfo, statement,
+ *     {writers=16, hold_ms=500, first_version=1, seed=1}) */
 static int
 writer_start(lua_State *L)
 {
 	const char *conninfo = luaL_checkstring(L, 1);
 	const char *sql = luaL_checkstring(L, 2);
 	struct group *g;
+	int seed;
 
 	lua_settop(L, 3);
 	luaL_checktype(L, 3, LUA_TTABLE);
@@ -196,6 +198,7 @@ writer_start(lua_State *L)
 	g->hold_ms = option(L, "hold_ms", 500);
 	g->first_version = option(L, "first_version", 1);
 	g->writer_count = (size_t)option(L, "writers", 16);
+	seed = option(L, "seed", 1);
 	luaL_argcheck(L, g->writer_count <= MOST_WRITERS, 3, "too many");
 	split_statements(g, sql);
 	g->running = true;
@@ -204,7 +207,7 @@ writer_start(lua_State *L)
 
 		w->group = g;
 		w->number = (unsigned)i;
-		w->seed = (unsigned)i * 7919 + 1;
+		w->seed = (unsigned)seed + (unsigned)i * 7919;
 		w->version = g->first_version;
 		pthread_create(&w->thread, NULL, write_on, w);
 	}

@@ -59,28 +59,6 @@ ledger.scripts = {
 ledger.scripts.mended = ledger.scripts.parking:gsub("error \"poison\"",
   "model.cured = event.data.serial")
 
--- Random numbers that are the same on every machine.
-local random = {}
-random.__index = random
-
-function ledger.random(seed)
-  return setmetatable({ state = seed * 2 + 1 }, random)
-end
-
--- An integer from low to high.
-function random:within(low, high)
-  self.state = self.state * 6364136223846793005 + 1442695040888963407
-  return low + (self.state >> 33) % (high - low + 1)
-end
-
-function random:chance(percent)
-  return self:within(1, 100) <= percent
-end
-
-function random:pick(list)
-  return list[self:within(1, #list)]
-end
-
 -- The next event of a log; serial numbers them from 1.
 function ledger.event(r, serial)
   local from = "account-" .. r:within(1, 15)

@@ -24,17 +24,15 @@ if server then
   end
 end
 
--- ---- chance, the same in every run ---------------------------------------
-
-local seed
+local seed = helper.seed(20261123)
+local r
 
 local function random(n)
-  seed = (seed * 6364136223846793005 + 1442695040888963407)
-  return (seed >> 33) % n + 1
+  return r:within(1, n)
 end
 
 local function pick(list)
-  return list[random(#list)]
+  return r:pick(list)
 end
 
 local texts = { "", "a", "A", "ab", "AB", "aB%", "_", "a_b", "\\", "'", '"',
@@ -225,7 +223,7 @@ local function shown(rows)
   return lines
 end
 
-describe("model stores", function()
+describe("model stores, seed " .. seed, function()
   if not server then
     pending("of PostgreSQL among them: " .. reason)
   end
@@ -233,7 +231,7 @@ describe("model stores", function()
   local owners = {}
 
   setup(function()
-    seed = 20261123
+    r = helper.random(seed)
     local models = {}
     for _, id in ipairs(texts) do
       if id ~= "" then

@@ -83,6 +83,10 @@ describe("lint", function()
       "engine/script/script.c", "int a = lua_pcall(L, 1, 0, 0);\n",
       "lua_pcall belongs into engine/script/vm.c alone",
     },
+    ["a spec with chance of its own"] = {
+      "spec/x_spec.lua", "local n = math.random(6)\n",
+      "random numbers come from helper.random",
+    },
     ["a library that exits"] = {
       "engine/runtime/engine.c", "void\nf(void)\n{\n\texit(1);\n}\n",
       "the library does not use exit",

@@ -7,7 +7,7 @@ local helper = require "spec.helper"
 local ledger = require "spec.engine.ledger"
 local lunette = require "lunette"
 
-local seed = math.tointeger(os.getenv "LUNETTE_SEED") or os.time() % 1000000
+local seed = helper.seed()
 
 describe("a process killed at any instant #kill, seed " .. seed, function()
   local r, folder, models, events, folds, appender, child, asking, settings
@@ -17,7 +17,7 @@ describe("a process killed at any instant #kill, seed " .. seed, function()
   end)
 
   before_each(function()
-    r = ledger.random(seed)
+    r = helper.random(seed)
     folder = helper.tmpdir()
     models = "sqlite:" .. folder .. "/models.db"
     events = {}

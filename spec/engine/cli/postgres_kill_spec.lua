@@ -11,6 +11,7 @@ local late = require "spec.stores.postgres.events.gap_layouts"
 local pg_writer = require "pg_writer"
 
 local server, reason = postgres.start()
+local seed = helper.seed()
 
 -- One model for each event; the row says how often it was applied.
 local once = [[
@@ -27,7 +28,8 @@ return {
 }
 ]]
 
-describe("lunette run with sixteen writers #postgres #slow #kill", function()
+describe("lunette run with sixteen writers #postgres #slow #kill, seed "
+  .. seed, function()
   if not server then
     pending(reason)
     return
@@ -74,12 +76,14 @@ describe("lunette run with sixteen writers #postgres #slow #kill", function()
   -- once, and applied although they were rolled back.
   local function race(layout, seconds)
     local limit = helper.now_ms() + seconds * 1000
+    local r = helper.random(seed)
     local writers = pg_writer.start(database.url, layout.append, {
       writers = 16, hold_ms = 500, first_version = layout.first_version,
+      seed = seed,
     })
     while helper.now_ms() < limit do
       local running = place:spawn { "run" }
-      helper.sleep_ms(math.random(200, 1500)) -- any moment will do
+      helper.sleep_ms(r:within(200, 1500)) -- any moment will do
       running:kill "KILL"
       running:wait()
     end

@@ -6,11 +6,13 @@ local ledger = require "spec.engine.ledger"
 local lunette = require "lunette"
 local workplace = require "spec.engine.cli.workplace"
 
-describe("the command", function()
+local seed = helper.seed(5)
+
+describe("the command, seed " .. seed, function()
   local place, events, r, child
 
   before_each(function()
-    r = ledger.random(5)
+    r = helper.random(seed)
     events = {}
     place = workplace.new()
     place.env.LUNETTE_EVENTS = "sqlite:events.db"

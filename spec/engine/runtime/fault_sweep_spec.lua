@@ -5,14 +5,14 @@ local helper = require "spec.helper"
 local ledger = require "spec.engine.ledger"
 local lunette = require "lunette"
 
-local seed = math.tointeger(os.getenv "LUNETTE_SEED") or 20
+local seed = helper.seed(20)
 
-describe("with the n-th call to a store failing (seed " .. seed .. ")",
+describe("with the n-th call to a store failing, seed " .. seed,
   function()
     local folder, early, late, all
 
     lazy_setup(function()
-      local r = ledger.random(seed)
+      local r = helper.random(seed)
       early = ledger.events(r, 1, 90)
       late = ledger.events(r, 91, 60)
       early[#early].type, late[#late].type = "Noise", "Noise"

@@ -5,11 +5,13 @@ local helper = require "spec.helper"
 local ledger = require "spec.engine.ledger"
 local lunette = require "lunette"
 
-describe("a models file that others write to", function()
+local seed = helper.seed(3)
+
+describe("a models file that others write to, seed " .. seed, function()
   local folder, r, events, engine, holder
 
   before_each(function()
-    r = ledger.random(3)
+    r = helper.random(seed)
     folder = helper.tmpdir()
     events = {}
   end)
@@ -173,7 +175,7 @@ describe("a models file that others write to", function()
         assert.is_nil(done)
         assert.equal("unavailable", code)
         release()
-        r = ledger.random(4)
+        r = helper.random(seed + 1)
         append(50)
         assert_exact()
       end)

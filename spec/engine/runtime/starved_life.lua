@@ -10,18 +10,22 @@
 local starved = require "starved_test"
 package.preload["lunette.core"] = starved.open_core
 local lunette = require "lunette"
+local helper = require "spec.helper"
 local ledger = require "spec.engine.ledger"
 
 local events_url, models_url = arg[1], arg[2]
 local threads = arg[4] == "threads"
 
-local r = ledger.random(6)
+local r = helper.random(helper.seed(6))
 local events = ledger.events(r, 1, 40)
 for _, event in ipairs(events) do
   event.data.poison = nil
 end
-events[20].type, events[20].data.accounts[2] = "Opened", nil
+for _, event in ipairs { events[20], events[40] } do
+  event.type, event.data.accounts[2] = "Opened", nil
+end
 events[20].data.poison = events[20].data.accounts[1]
+local present = events[40].data.accounts[1]
 
 local function catch_up(engine, name)
   local result
@@ -66,7 +70,7 @@ local function steps(engine)
   add("status")
   add("parked", "parking")
   add("query", "ledger", { "balance=gte.0", "order=balance.desc,id" })
-  add("get", "ledger", events[2].data.accounts[1])
+  add("get", "ledger", present)
   add("register", { source = ledger.scripts.mended, name = "mended" })
   add("retry", "parking")
   add("rebuild", "ledger")

@@ -13,7 +13,9 @@ local function requests(events, models, step, mode)
   return math.tointeger(out)
 end
 
-describe("a request for memory that is refused", function()
+local seed = helper.seed(6) -- as in starved_life.lua
+
+describe("a request for memory that is refused, seed " .. seed, function()
   local file
 
   before_each(function()

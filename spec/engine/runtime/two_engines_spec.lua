@@ -5,11 +5,13 @@ local helper = require "spec.helper"
 local ledger = require "spec.engine.ledger"
 local lunette = require "lunette"
 
-describe("two engines on one models file", function()
+local seed = helper.seed(1)
+
+describe("two engines on one models file, seed " .. seed, function()
   local folder, r, events, engines, children
 
   before_each(function()
-    r = ledger.random(1)
+    r = helper.random(seed)
     folder = helper.tmpdir()
     events, engines, children = {}, {}, {}
     for name, source in pairs(ledger.scripts) do

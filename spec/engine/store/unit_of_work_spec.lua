@@ -1,6 +1,6 @@
 -- The touched models of a batch, and the cache of hot ones.
 
-require "spec.helper"
+local helper = require "spec.helper"
 local unit_of_work = require "unit_of_work_test"
 
 -- A batch that sets these rows (false deletes), on a store that is a table.
@@ -149,8 +149,10 @@ describe("a unit of work", function()
 
   -- What the engine does with it, against tables: batches that are committed
   -- later, thrown away, or lost with their commit.
-  it("never shows an old row, whatever happens in between", function()
-    math.randomseed(7)
+  local seed = helper.seed(7)
+
+  it("never shows an old row, whatever happens, seed " .. seed, function()
+    local r = helper.random(seed)
     for _, cache_bytes in ipairs { 0, 1000, 5000, 1 << 20 } do
       local uow = unit_of_work.new(cache_bytes)
       local stored, models, pending = {}, {}, nil
@@ -165,22 +167,26 @@ describe("a unit of work", function()
       end
       for round = 1, 3000 do
         uow:begin()
-        local rows, places = {}, {}
-        for _ = 1, math.random(8) do
-          local id = "m" .. math.random(60)
-          places[id] = uow:touch(id)
+        local rows, places, ids = {}, {}, {}
+        for i = 1, r:within(1, 8) do
+          ids[i] = "m" .. r:within(1, 60)
+          places[ids[i]] = uow:touch(ids[i])
         end
         uow:load(stored)
-        for id, place in pairs(places) do
-          assert.equal(models[id], uow:row(place))
-          if math.random(3) > 1 then
-            local row = math.random(5) > 1
-              and round .. ("."):rep(math.random(200)) or nil
+        for _, id in ipairs(ids) do
+          local place, row = places[id], rows[id]
+          if row == nil then
+            row = models[id]
+          end
+          assert.equal(row or nil, uow:row(place))
+          if r:within(1, 3) > 1 then
+            row = r:within(1, 5) > 1
+              and round .. ("."):rep(r:within(1, 200)) or nil
             rows[id] = row or false
             uow:put(place, row)
           end
         end
-        local fate = math.random(10)
+        local fate = r:within(1, 10)
         if fate == 1 then
           settle()
           uow:forget()

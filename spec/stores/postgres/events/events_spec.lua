@@ -183,8 +183,7 @@ describe("a postgres event store #postgres", function()
           package.path = "./?.lua;" .. package.path
           require "spec.helper"
           assert(require "event_store_test".open("%s")):close()
-          io.open("%s/" .. math.random(1 << 60), "w"):close()
-        ]]):format(database:with "schema=fresh", helper.tmpdir())),
+        ]]):format(database:with "schema=fresh")),
         workplace.as_interpreter)
       assert.equal(0, code)
       local all = assert(open "schema=fresh")

@@ -9,6 +9,7 @@ local layouts = require "spec.stores.postgres.events.layouts"
 local pg_writer = require "pg_writer"
 
 local server, reason = postgres.start()
+local seed = helper.seed(1)
 
 -- Reads to the head again and again while sixteen writers write for so many
 -- seconds, and once more after their end. What was committed, and how often
@@ -30,6 +31,7 @@ local function race(url, conninfo, layout, seconds)
 
   local writers = pg_writer.start(conninfo, layout.append, {
     writers = 16, hold_ms = 500, first_version = layout.first_version,
+    seed = seed,
   })
   local limit = helper.now_ms() + seconds * 1000
   while helper.now_ms() < limit do
@@ -72,8 +74,8 @@ local function make(name)
   return database, database:with(query)
 end
 
-describe("a postgres event store with sixteen writers #postgres #slow",
-  function()
+describe("a postgres event store with sixteen writers #postgres #slow, seed "
+  .. seed, function()
     if not server then
       pending(reason)
       return
