@@ -206,7 +206,14 @@ enum lun_code lun_engine_stop(struct lun_engine *engine, struct lun_err *err);
 enum lun_code lun_engine_watch(
     struct lun_engine *engine, struct lun_err *err) LUN_MUSTCHECK;
 
-/* ---- reading models ---------------------------------------------------- */
+/*
+ * ---- reading models -----------------------------------------------------
+ *
+ * What only looks, here and below, is served by a pool of readers (the setting
+ * "readers"), so that a slow query delays nobody. A call that gets none within
+ * the setting call_timeout_ms, or within its own time limit, ends with
+ * LUN_TIMEOUT and says who has them.
+ */
 
 /* One model as a JSON object. LUN_NOTFOUND. */
 enum lun_code lun_engine_get(struct lun_engine *engine, const char *projection,

@@ -7,36 +7,53 @@
 #define EVENTS_AT_ONCE 1000
 #define SKIPPED_MAX    1000
 
+/* A reader, and the checkpoint of the projection; LUN_NOTFOUND. */
+static enum lun_code
+look_at(struct lun_engine *engine, const char *what, const char *projection,
+    unsigned stores, struct lun_reader **reader,
+    struct lun_checkpoint *checkpoint, struct lun_err *err)
+{
+	const struct lun_reading reading = {
+	    .what = what, .projection = projection, .stores = stores};
+	enum lun_code code = lun_reader_take(engine, &reading, reader, err);
+
+	if (code != LUN_OK)
+		return code;
+	code = lun_model_store_checkpoint(
+	    (*reader)->models, lun_only_key(projection), checkpoint, err);
+	if (code != LUN_OK)
+		lun_reader_give_back(engine, *reader);
+	return code;
+}
+
 enum lun_code
 lun_engine_checkpoint(struct lun_engine *engine, const char *projection,
     char **json, struct lun_err *err)
 {
 	struct lun_checkpoint checkpoint = {0};
 	struct lun_buffer out = {0};
-	enum lun_code code;
+	struct lun_reader *reader;
+	enum lun_code code = look_at(engine, "checkpoint", projection,
+	    LUN_READS_MODELS, &reader, &checkpoint, err);
 
-	pthread_mutex_lock(&engine->answer_lock);
-	code = lun_model_store_checkpoint(
-	    engine->model_reader, lun_only_key(projection), &checkpoint, err);
-	if (code == LUN_OK) {
-		lun_buffer_add_byte(&out, '{');
-		lun_answer_words(&out, "projection", projection);
-		lun_answer_integer(&out, "version", checkpoint.version);
-		lun_answer_position(&out, "position", engine->event_reader,
-		    checkpoint.position);
-		lun_answer_integer(&out, "revision", checkpoint.revision);
-		lun_answer_integer(&out, "fence", checkpoint.fence);
-		lun_answer_bool(&out, "paused", checkpoint.paused);
-		lun_answer_words(&out, "event_store", checkpoint.identity);
-		lun_answer_words(&out, "script_hash", checkpoint.script_hash);
-		lun_answer_integer(&out, "scripts", checkpoint.script_count);
-		lun_answer_time(&out, "committed_at", checkpoint.committed_at);
-		lun_buffer_add_byte(&out, '}');
-	}
-	pthread_mutex_unlock(&engine->answer_lock);
+	if (code != LUN_OK)
+		return code;
+	lun_reader_give_back(engine, reader);
+	lun_buffer_add_byte(&out, '{');
+	lun_answer_words(&out, "projection", projection);
+	lun_answer_integer(&out, "version", checkpoint.version);
+	lun_answer_position(
+	    &out, "position", engine->events, checkpoint.position);
+	lun_answer_integer(&out, "revision", checkpoint.revision);
+	lun_answer_integer(&out, "fence", checkpoint.fence);
+	lun_answer_bool(&out, "paused", checkpoint.paused);
+	lun_answer_words(&out, "event_store", checkpoint.identity);
+	lun_answer_words(&out, "script_hash", checkpoint.script_hash);
+	lun_answer_integer(&out, "scripts", checkpoint.script_count);
+	lun_answer_time(&out, "committed_at", checkpoint.committed_at);
+	lun_buffer_add_byte(&out, '}');
 	lun_checkpoint_free(&checkpoint);
-	return code == LUN_OK ? lun_answer_give(&out, json, projection, err)
-			      : code;
+	return lun_answer_give(&out, json, projection, err);
 }
 
 enum lun_code
@@ -45,15 +62,15 @@ lun_engine_gaps(struct lun_engine *engine, const char *projection, char **json,
 {
 	struct lun_checkpoint checkpoint = {0};
 	struct lun_buffer out = {0};
-	enum lun_code code;
+	struct lun_reader *reader;
+	enum lun_code code = look_at(engine, "gaps", projection,
+	    LUN_READS_EVENTS | LUN_READS_MODELS, &reader, &checkpoint, err);
 
-	pthread_mutex_lock(&engine->answer_lock);
-	code = lun_model_store_checkpoint(
-	    engine->model_reader, lun_only_key(projection), &checkpoint, err);
-	if (code == LUN_OK)
-		code = lun_event_store_gaps(engine->event_reader,
-		    lun_buffer_text(&checkpoint.source_state), &out, err);
-	pthread_mutex_unlock(&engine->answer_lock);
+	if (code != LUN_OK)
+		return code;
+	code = lun_event_store_gaps(reader->events,
+	    lun_buffer_text(&checkpoint.source_state), &out, err);
+	lun_reader_give_back(engine, reader);
 	lun_checkpoint_free(&checkpoint);
 	if (code == LUN_OK)
 		return lun_answer_give(&out, json, projection, err);
@@ -64,7 +81,7 @@ lun_engine_gaps(struct lun_engine *engine, const char *projection, char **json,
 /* ---- parked and skipped events ----------------------------------------- */
 
 struct item_list {
-	struct lun_engine *engine;
+	struct lun_event_store *events;
 	struct lun_buffer *out;
 	bool any;
 };
@@ -84,29 +101,22 @@ write_item(void *arg, const struct lun_failed_event *item, struct lun_err *err)
 	lun_answer_text(out, "model_id", item->model_id);
 	lun_answer_text(out, "error", item->error);
 	lun_answer_time(out, "at", item->at);
-	lun_answer_event(out, list->engine->event_reader, &item->event);
+	lun_answer_event(out, list->events, &item->event);
 	lun_buffer_add_byte(out, '}');
 	return LUN_OK;
 }
 
 static enum lun_code
-list_items(struct lun_engine *engine, const char *projection, bool parked,
-    struct lun_text model_id, struct lun_buffer *out, struct lun_err *err)
+list_items(struct lun_reader *reader, const char *projection, bool parked,
+    struct lun_text model_id, struct item_list *list, struct lun_err *err)
 {
-	struct item_list list = {engine, out, false};
-	enum lun_code code;
+	struct lun_key key = lun_only_key(projection);
 
-	lun_buffer_add_byte(out, '[');
 	if (parked)
-		code = lun_model_store_parked(engine->model_reader,
-		    lun_only_key(projection), model_id, 0, SIZE_MAX, write_item,
-		    &list, err);
-	else
-		code = lun_model_store_skipped(engine->model_reader,
-		    lun_only_key(projection), SKIPPED_MAX, write_item, &list,
-		    err);
-	lun_buffer_add_byte(out, ']');
-	return code;
+		return lun_model_store_parked(reader->models, key, model_id, 0,
+		    SIZE_MAX, write_item, list, err);
+	return lun_model_store_skipped(
+	    reader->models, key, SKIPPED_MAX, write_item, list, err);
 }
 
 static enum lun_code
@@ -115,15 +125,17 @@ give_items(struct lun_engine *engine, const char *projection, bool parked,
 {
 	struct lun_checkpoint checkpoint = {0};
 	struct lun_buffer out = {0};
-	enum lun_code code;
+	struct item_list list = {engine->events, &out, false};
+	struct lun_reader *reader;
+	enum lun_code code = look_at(engine, parked ? "parked" : "skipped",
+	    projection, LUN_READS_MODELS, &reader, &checkpoint, err);
 
-	pthread_mutex_lock(&engine->answer_lock);
-	code = lun_model_store_checkpoint(
-	    engine->model_reader, lun_only_key(projection), &checkpoint, err);
-	if (code == LUN_OK)
-		code =
-		    list_items(engine, projection, parked, model_id, &out, err);
-	pthread_mutex_unlock(&engine->answer_lock);
+	if (code != LUN_OK)
+		return code;
+	lun_buffer_add_byte(&out, '[');
+	code = list_items(reader, projection, parked, model_id, &list, err);
+	lun_buffer_add_byte(&out, ']');
+	lun_reader_give_back(engine, reader);
 	lun_checkpoint_free(&checkpoint);
 	if (code == LUN_OK)
 		return lun_answer_give(&out, json, projection, err);
@@ -150,7 +162,7 @@ lun_engine_skipped(struct lun_engine *engine, const char *projection,
 
 /* Give the batch's events to the caller; false when it wants no more. */
 static bool
-pass_events(struct lun_engine *engine, const struct lun_batch *batch,
+pass_events(struct lun_event_store *events, const struct lun_batch *batch,
     uint64_t *left, struct lun_buffer *out, lun_event_fn *event, void *arg)
 {
 	for (size_t i = 0; i < batch->count; i++) {
@@ -158,13 +170,30 @@ pass_events(struct lun_engine *engine, const struct lun_batch *batch,
 			return false;
 		lun_buffer_clear(out);
 		lun_buffer_add_byte(out, '{');
-		lun_answer_event(out, engine->event_reader, &batch->events[i]);
+		lun_answer_event(out, events, &batch->events[i]);
 		lun_buffer_add_byte(out, '}');
 		lun_buffer_add_byte(out, '\0');
 		if (out->failed || !event(arg, out->bytes, out->length - 1))
 			return false;
 	}
 	return *left > 0;
+}
+
+/* Nobody has a reader while the caller looks at the events. */
+static enum lun_code
+read_batch(struct lun_engine *engine, const struct lun_read *request,
+    struct lun_batch *batch, struct lun_err *err)
+{
+	const struct lun_reading reading = {
+	    .what = "events", .stores = LUN_READS_EVENTS};
+	struct lun_reader *reader;
+	enum lun_code code = lun_reader_take(engine, &reading, &reader, err);
+
+	if (code != LUN_OK)
+		return code;
+	code = lun_event_store_read(reader->events, request, batch, err);
+	lun_reader_give_back(engine, reader);
+	return code;
 }
 
 static enum lun_code
@@ -177,12 +206,10 @@ read_events(struct lun_engine *engine, struct lun_read *request,
 
 	for (;;) {
 		lun_batch_clear(batch);
-		pthread_mutex_lock(&engine->answer_lock);
-		code = lun_event_store_read(
-		    engine->event_reader, request, batch, err);
-		pthread_mutex_unlock(&engine->answer_lock);
+		code = read_batch(engine, request, batch, err);
 		if (code != LUN_OK ||
-		    !pass_events(engine, batch, &left, &out, event, arg) ||
+		    !pass_events(
+			engine->events, batch, &left, &out, event, arg) ||
 		    batch->at_head)
 			break;
 		request->after = batch->reached;
@@ -198,12 +225,16 @@ static enum lun_code
 is_past_end(struct lun_engine *engine, struct lun_position after, bool *past,
     struct lun_err *err)
 {
+	const struct lun_reading reading = {
+	    .what = "events", .stores = LUN_READS_EVENTS};
 	struct lun_position head;
-	enum lun_code code;
+	struct lun_reader *reader;
+	enum lun_code code = lun_reader_take(engine, &reading, &reader, err);
 
-	pthread_mutex_lock(&engine->answer_lock);
-	code = lun_event_store_head(engine->event_reader, &head, err);
-	pthread_mutex_unlock(&engine->answer_lock);
+	if (code != LUN_OK)
+		return code;
+	code = lun_event_store_head(reader->events, &head, err);
+	lun_reader_give_back(engine, reader);
 	if (code == LUN_OK)
 		*past = lun_position_compare(after, head) > 0;
 	return code;
@@ -227,7 +258,7 @@ lun_engine_events(struct lun_engine *engine,
 	bool past_end = false;
 
 	if (filter->after != NULL)
-		code = lun_event_store_parse_position(engine->event_reader,
+		code = lun_event_store_parse_position(engine->events,
 		    lun_text_of(filter->after), &request.after, err);
 	if (code == LUN_OK && filter->after != NULL)
 		code = is_past_end(engine, request.after, &past_end, err);

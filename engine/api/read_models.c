@@ -1,59 +1,24 @@
 /* read_models.c - models of an engine: get and query. */
 
-#include <stdio.h>
 #include <stdlib.h>
 
+#include "api/handle_query.h"
 #include "api/json_answer.h"
 #include "base/error.h"
 #include "runtime/engine.h"
 #include "store/rows_as_json.h"
 
-/*
- * The twin of the script that is in force now, for answering on this thread;
- * NULL in *out if the projection is not registered here or its script is not
- * the one that built the models.
- */
-static enum lun_code
-find_answerer(struct lun_engine *engine, struct lun_entry *entry,
-    struct lun_script **out, struct lun_err *err)
-{
-	struct lun_script_limits limits = {
-	    .instructions = engine->settings.script_instructions,
-	    .cpu_ms = engine->settings.script_cpu_ms,
-	    .memory_bytes = (size_t)engine->settings.script_memory_bytes,
-	};
-	struct lun_buffer source = {0};
-	struct lun_script *fresh;
-	enum lun_code code;
-	char chunk[LUN_PATH_MAX];
-	bool same;
-
-	pthread_mutex_lock(&engine->board.lock);
-	same = entry->answerer != NULL &&
-	       strcmp(lun_script_hash(entry->answerer),
-		   lun_script_hash(entry->p->script)) == 0;
-	if (!same)
-		lun_buffer_add_text(
-		    &source, lun_script_source(entry->p->script));
-	pthread_mutex_unlock(&engine->board.lock);
-	*out = entry->answerer;
-	if (same)
-		return LUN_OK;
-	pthread_mutex_lock(&engine->lock);
-	snprintf(chunk, sizeof chunk, "%s",
-	    entry->path[0] != '\0' ? entry->path : entry->name);
-	pthread_mutex_unlock(&engine->lock);
-	code = source.failed
-		   ? lun_fail(err, LUN_NOMEM, "%s: out of memory", entry->name)
-		   : lun_script_load(
-			 chunk, lun_buffer_text(&source), &limits, &fresh, err);
-	lun_buffer_free(&source);
-	if (code != LUN_OK)
-		return code;
-	lun_script_free(entry->answerer);
-	*out = entry->answerer = fresh;
-	return LUN_OK;
-}
+/* The models of a projection as one call sees them. */
+struct models {
+	struct lun_engine *engine;
+	const char *name;
+	struct lun_entry *entry; /* NULL: not registered here */
+	struct lun_reader *reader;
+	struct lun_schema *schema;
+	bool empty;                      /* never run: there are none yet */
+	bool has_query;                  /* and they are the script's */
+	char hash[LUN_SCRIPT_HASH_SIZE]; /* of that script */
+};
 
 static bool
 describes(const struct lun_schema *schema, const struct lun_checkpoint *stored)
@@ -69,49 +34,95 @@ describes(const struct lun_schema *schema, const struct lun_checkpoint *stored)
 	return same;
 }
 
-/* Who answers for a projection, and what its models look like. */
-struct answer {
-	struct lun_script *script; /* NULL: nobody but the store */
-	struct lun_schema *stored; /* owned; NULL: use the script's */
-	bool empty;                /* never run: there are no models yet */
-};
-
-static const struct lun_schema *
-schema_of(const struct answer *answer)
+/*
+ * What the script in force says of models that it built or, if there are none,
+ * is to build. No schema: they are not its own.
+ */
+static enum lun_code
+look_at_script(struct models *models, const struct lun_checkpoint *stored,
+    struct lun_err *err)
 {
-	return answer->stored != NULL ? answer->stored
-				      : lun_script_schema(answer->script);
+	pthread_mutex_t *lock = &models->engine->board.lock;
+	const struct lun_script *script;
+	enum lun_code code = LUN_OK;
+
+	if (models->entry == NULL)
+		return LUN_OK;
+	pthread_mutex_lock(lock);
+	script = models->entry->p->script;
+	if (models->empty || describes(lun_script_schema(script), stored)) {
+		models->has_query = lun_script_has_query(script);
+		memcpy(
+		    models->hash, lun_script_hash(script), sizeof models->hash);
+		code = lun_schema_copy(
+		    lun_script_schema(script), &models->schema, err);
+	}
+	pthread_mutex_unlock(lock);
+	return code;
 }
 
 static enum lun_code
-prepare_answer(struct lun_engine *engine, const char *name,
-    struct answer *answer, struct lun_err *err)
+learn_models(struct models *models, struct lun_err *err)
 {
-	struct lun_entry *entry = lun_engine_find(engine, name);
 	struct lun_checkpoint stored = {0};
-	enum lun_code code = LUN_OK;
-	enum lun_code found;
+	enum lun_code code = lun_model_store_checkpoint(
+	    models->reader->models, lun_only_key(models->name), &stored, err);
 
-	*answer = (struct answer){0};
-	found = lun_model_store_checkpoint(
-	    engine->model_reader, lun_only_key(name), &stored, err);
-	if (found != LUN_OK && (found != LUN_NOTFOUND || entry == NULL))
-		return found;
-	if (entry != NULL)
-		code = find_answerer(engine, entry, &answer->script, err);
-	answer->empty = found == LUN_NOTFOUND;
-	if (code == LUN_OK && !answer->empty &&
-	    (answer->script == NULL ||
-		!describes(lun_script_schema(answer->script), &stored))) {
-		answer->script = NULL;
-		code = lun_schema_parse(name, stored.version,
-		    lun_buffer_text(&stored.schema), &answer->stored, err);
-	}
+	models->empty = code == LUN_NOTFOUND && models->entry != NULL;
+	if (code == LUN_OK || models->empty)
+		code = look_at_script(models, &stored, err);
+	if (code == LUN_OK && models->schema == NULL)
+		code = lun_schema_parse(models->name, stored.version,
+		    lun_buffer_text(&stored.schema), &models->schema, err);
 	lun_checkpoint_free(&stored);
 	return code;
 }
 
-struct model_answer {
+/* Whether a query will run the script, as far as can be told beforehand. */
+static bool
+has_query(const struct models *models)
+{
+	pthread_mutex_t *lock = &models->engine->board.lock;
+	bool has;
+
+	if (models->entry == NULL)
+		return false;
+	pthread_mutex_lock(lock);
+	has = lun_script_has_query(models->entry->p->script);
+	pthread_mutex_unlock(lock);
+	return has;
+}
+
+typedef enum lun_code use_fn(struct models *models, void *arg,
+    struct lun_buffer *out, struct lun_err *err);
+
+/* Have the models used with a reader at hand; give out what that wrote. */
+static enum lun_code
+use_models(struct models *models, const struct lun_reading *reading,
+    use_fn *use, void *arg, char **json, struct lun_err *err)
+{
+	struct lun_engine *engine = models->engine;
+	struct lun_buffer out = {0};
+	enum lun_code code =
+	    lun_reader_take(engine, reading, &models->reader, err);
+
+	if (code != LUN_OK)
+		return code;
+	code = learn_models(models, err);
+	if (code == LUN_OK)
+		code = use(models, arg, &out, err);
+	if (models->reader != NULL)
+		lun_reader_give_back(engine, models->reader);
+	lun_schema_free(models->schema);
+	if (code == LUN_OK)
+		return lun_answer_give(&out, json, models->name, err);
+	lun_buffer_free(&out);
+	return code;
+}
+
+/* ---- one model --------------------------------------------------------- */
+
+struct found_model {
 	struct lun_buffer *out;
 	const struct lun_schema *schema;
 	bool found;
@@ -121,28 +132,29 @@ static enum lun_code
 write_model(
     void *arg, struct lun_text id, struct lun_text row, struct lun_err *err)
 {
-	struct model_answer *answer = arg;
+	struct found_model *model = arg;
 
 	(void)err;
-	answer->found = true;
-	lun_rows_write_model(answer->out, answer->schema, id, row);
+	model->found = true;
+	lun_rows_write_model(model->out, model->schema, id, row);
 	return LUN_OK;
 }
 
 static enum lun_code
-get_model(struct lun_engine *engine, const struct answer *answer,
-    struct lun_text id, struct lun_buffer *out, struct lun_err *err)
+get_model(struct models *models, void *arg, struct lun_buffer *out,
+    struct lun_err *err)
 {
-	struct model_answer model = {out, schema_of(answer), false};
+	struct lun_text id = lun_text_of(arg);
+	struct found_model model = {out, models->schema, false};
 	enum lun_code code = LUN_OK;
 
-	if (!answer->empty)
-		code = lun_model_store_load(engine->model_reader,
-		    lun_only_key(model.schema->projection), model.schema, &id,
-		    1, write_model, &model, err);
+	if (!models->empty)
+		code = lun_model_store_load(models->reader->models,
+		    lun_only_key(models->name), models->schema, &id, 1,
+		    write_model, &model, err);
 	if (code == LUN_OK && !model.found)
 		return lun_fail(err, LUN_NOTFOUND, "%s has no model %.*s",
-		    model.schema->projection, LUN_TEXT_ARG(id));
+		    models->name, LUN_TEXT_ARG(id));
 	return code;
 }
 
@@ -150,87 +162,79 @@ enum lun_code
 lun_engine_get(struct lun_engine *engine, const char *projection,
     const char *id, char **json, struct lun_err *err)
 {
-	struct lun_buffer out = {0};
-	struct answer answer;
-	enum lun_code code;
+	const struct lun_reading reading = {.what = "get",
+	    .projection = projection,
+	    .stores = LUN_READS_MODELS};
+	struct models models = {.engine = engine,
+	    .name = projection,
+	    .entry = lun_engine_find(engine, projection)};
 
-	pthread_mutex_lock(&engine->answer_lock);
-	code = prepare_answer(engine, projection, &answer, err);
-	if (code == LUN_OK)
-		code = get_model(engine, &answer, lun_text_of(id), &out, err);
-	pthread_mutex_unlock(&engine->answer_lock);
-	lun_schema_free(answer.stored);
-	if (code == LUN_OK)
-		return lun_answer_give(&out, json, projection, err);
-	lun_buffer_free(&out);
-	return code;
+	return use_models(&models, &reading, get_model, (void *)id, json, err);
 }
 
+/* ---- models by query --------------------------------------------------- */
+
+struct terms {
+	struct lun_text *list;
+	size_t count;
+};
+
 static enum lun_code
-ask_store(struct lun_engine *engine, const struct answer *answer,
-    const struct lun_text *terms, size_t count, struct lun_buffer *out,
-    struct lun_err *err)
+ask_store(struct models *models, const struct terms *terms,
+    struct lun_buffer *out, struct lun_err *err)
 {
+	const struct lun_settings *settings = &models->engine->settings;
 	struct lun_query *query;
-	enum lun_code code = lun_query_parse(schema_of(answer), terms, count,
-	    (uint64_t)engine->settings.query_limit,
-	    (uint64_t)engine->settings.query_limit_max, &query, err);
+	enum lun_code code = lun_query_parse(models->schema, terms->list,
+	    terms->count, (uint64_t)settings->query_limit,
+	    (uint64_t)settings->query_limit_max, &query, err);
 
 	if (code != LUN_OK)
 		return code;
-	if (answer->empty)
+	if (models->empty)
 		lun_buffer_add_text(out, LUN_TEXT("[]"));
 	else
-		code = lun_rows_write_query(engine->model_reader,
-		    lun_only_key(schema_of(answer)->projection),
-		    schema_of(answer), query, out, err);
+		code = lun_rows_write_query(models->reader->models,
+		    lun_only_key(models->name), models->schema, query, out,
+		    err);
 	lun_query_free(query);
 	return code;
 }
 
 static enum lun_code
-ask(struct lun_engine *engine, const struct answer *answer,
-    const struct lun_text *terms, size_t count, struct lun_buffer *out,
+query_models(struct models *models, void *arg, struct lun_buffer *out,
     struct lun_err *err)
 {
-	enum lun_code code;
+	const struct terms *terms = arg;
 
-	if (answer->empty || answer->script == NULL ||
-	    !lun_script_has_query(answer->script))
-		return ask_store(engine, answer, terms, count, out, err);
-	code = lun_script_query(answer->script, engine->model_reader,
-	    lun_only_key(schema_of(answer)->projection), terms, count,
-	    (uint64_t)engine->settings.query_limit,
-	    (uint64_t)engine->settings.query_limit_max, out, err);
-	if (code == LUN_BUDGET &&
-	    lun_script_renew(answer->script, NULL) != LUN_OK)
-		return lun_wrap(err, code, "%s", schema_of(answer)->projection);
-	return code;
+	if (models->empty || !models->has_query)
+		return ask_store(models, terms, out, err);
+	return lun_handle_query(models->engine, models->entry, models->hash,
+	    &models->reader, terms->list, terms->count, out, err);
 }
 
 enum lun_code
 lun_engine_query(struct lun_engine *engine, const char *projection,
     const char *const *filters, size_t count, char **json, struct lun_err *err)
 {
-	struct lun_text *terms = calloc(count + 1, sizeof *terms);
-	struct lun_buffer out = {0};
-	struct answer answer = {0};
+	struct models models = {.engine = engine,
+	    .name = projection,
+	    .entry = lun_engine_find(engine, projection)};
+	bool answers = has_query(&models);
+	const struct lun_reading reading = {
+	    .what = answers ? "handle_query of" : "query",
+	    .projection = projection,
+	    .stores = LUN_READS_MODELS,
+	    .answers = answers};
+	struct terms terms = {calloc(count + 1, sizeof *terms.list), count};
 	enum lun_code code;
 
-	if (terms == NULL)
+	if (terms.list == NULL)
 		return lun_fail(
 		    err, LUN_NOMEM, "%s: out of memory", projection);
 	for (size_t i = 0; i < count; i++)
-		terms[i] = lun_text_of(filters[i]);
-	pthread_mutex_lock(&engine->answer_lock);
-	code = prepare_answer(engine, projection, &answer, err);
-	if (code == LUN_OK)
-		code = ask(engine, &answer, terms, count, &out, err);
-	pthread_mutex_unlock(&engine->answer_lock);
-	lun_schema_free(answer.stored);
-	free(terms);
-	if (code == LUN_OK)
-		return lun_answer_give(&out, json, projection, err);
-	lun_buffer_free(&out);
+		terms.list[i] = lun_text_of(filters[i]);
+	code = use_models(&models, &reading, query_models, &terms, json, err);
+	free(terms.list);
 	return code;
 }

@@ -34,11 +34,12 @@ add_name(void *arg, const char *name, struct lun_err *err)
 }
 
 static enum lun_code
-list_names(struct lun_engine *engine, struct names *names, struct lun_err *err)
+list_names(struct lun_engine *engine, struct lun_reader *reader,
+    struct names *names, struct lun_err *err)
 {
 	struct lun_entry *entry;
 	enum lun_code code =
-	    lun_model_store_list(engine->model_reader, add_name, names, err);
+	    lun_model_store_list(reader->models, add_name, names, err);
 
 	for (size_t i = 0;
 	     code == LUN_OK && (entry = lun_engine_at(engine, i)) != NULL; i++)
@@ -111,7 +112,7 @@ write_lag(const struct lun_lag *lag, struct lun_buffer *out)
 
 /* Of the events that the projection handles, as its schema says. */
 static void
-add_lag(struct lun_engine *engine, const struct known *known,
+add_lag(struct lun_reader *reader, const struct known *known,
     struct lun_buffer *out)
 {
 	const struct lun_checkpoint *checkpoint = &known->checkpoint;
@@ -125,8 +126,8 @@ add_lag(struct lun_engine *engine, const struct known *known,
 		filter.types = schema->types;
 		filter.type_count = schema->type_count;
 	}
-	if (lun_event_store_lag(engine->event_reader, checkpoint->position,
-		&filter, &lag, NULL) == LUN_OK) {
+	if (lun_event_store_lag(reader->events, checkpoint->position, &filter,
+		&lag, NULL) == LUN_OK) {
 		write_lag(&lag, out);
 	} else {
 		lun_answer_json(out, "lag_events", LUN_TEXT_NONE);
@@ -163,8 +164,8 @@ add_activity(struct lun_engine *engine, const struct known *known,
 }
 
 static void
-write_status(struct lun_engine *engine, const struct known *known,
-    struct lun_buffer *out)
+write_status(struct lun_engine *engine, struct lun_reader *reader,
+    const struct known *known, struct lun_buffer *out)
 {
 	const struct lun_checkpoint *checkpoint = &known->checkpoint;
 
@@ -174,8 +175,8 @@ write_status(struct lun_engine *engine, const struct known *known,
 	lun_answer_integer(out, "version",
 	    known->stored ? checkpoint->version : known->report.version);
 	lun_answer_position(
-	    out, "position", engine->event_reader, checkpoint->position);
-	add_lag(engine, known, out);
+	    out, "position", engine->events, checkpoint->position);
+	add_lag(reader, known, out);
 	add_activity(engine, known, out);
 	lun_answer_integer(out, "parked", (int64_t)checkpoint->parked_count);
 	lun_answer_integer(out, "skipped", (int64_t)checkpoint->skipped_count);
@@ -185,8 +186,8 @@ write_status(struct lun_engine *engine, const struct known *known,
 }
 
 static enum lun_code
-learn(struct lun_engine *engine, const char *name, struct known *known,
-    struct lun_err *err)
+learn(struct lun_engine *engine, struct lun_reader *reader, const char *name,
+    struct known *known, struct lun_err *err)
 {
 	enum lun_code code;
 
@@ -199,18 +200,18 @@ learn(struct lun_engine *engine, const char *name, struct known *known,
 		pthread_mutex_unlock(&engine->lock);
 	}
 	code = lun_model_store_checkpoint(
-	    engine->model_reader, lun_only_key(name), &known->checkpoint, err);
+	    reader->models, lun_only_key(name), &known->checkpoint, err);
 	known->stored = code == LUN_OK;
 	if (code != LUN_OK && code != LUN_NOTFOUND)
 		return code;
 	code = lun_model_store_heartbeat(
-	    engine->model_reader, lun_only_key(name), &known->heartbeat, err);
+	    reader->models, lun_only_key(name), &known->heartbeat, err);
 	return code == LUN_NOTFOUND ? LUN_OK : code;
 }
 
 static enum lun_code
-write_statuses(struct lun_engine *engine, const struct names *names,
-    struct lun_buffer *out, struct lun_err *err)
+write_statuses(struct lun_engine *engine, struct lun_reader *reader,
+    const struct names *names, struct lun_buffer *out, struct lun_err *err)
 {
 	enum lun_code code = LUN_OK;
 
@@ -220,9 +221,9 @@ write_statuses(struct lun_engine *engine, const struct names *names,
 
 		if (i > 0)
 			lun_buffer_add_byte(out, ',');
-		code = learn(engine, names->names[i], &known, err);
+		code = learn(engine, reader, names->names[i], &known, err);
 		if (code == LUN_OK && (known.stored || known.entry != NULL))
-			write_status(engine, &known, out);
+			write_status(engine, reader, &known, out);
 		lun_checkpoint_free(&known.checkpoint);
 	}
 	lun_buffer_add_byte(out, ']');
@@ -232,15 +233,19 @@ write_statuses(struct lun_engine *engine, const struct names *names,
 enum lun_code
 lun_engine_status(struct lun_engine *engine, char **json, struct lun_err *err)
 {
+	const struct lun_reading reading = {
+	    .what = "status", .stores = LUN_READS_EVENTS | LUN_READS_MODELS};
 	struct lun_buffer out = {0};
 	struct names names = {0};
-	enum lun_code code;
+	struct lun_reader *reader;
+	enum lun_code code = lun_reader_take(engine, &reading, &reader, err);
 
-	pthread_mutex_lock(&engine->answer_lock);
-	code = list_names(engine, &names, err);
+	if (code != LUN_OK)
+		return code;
+	code = list_names(engine, reader, &names, err);
 	if (code == LUN_OK)
-		code = write_statuses(engine, &names, &out, err);
-	pthread_mutex_unlock(&engine->answer_lock);
+		code = write_statuses(engine, reader, &names, &out, err);
+	lun_reader_give_back(engine, reader);
 	free(names.names);
 	if (code == LUN_OK)
 		return lun_answer_give(&out, json, "status", err);

@@ -17,23 +17,43 @@ struct wait {
 	struct lun_entry *entry; /* NULL: another engine's */
 	struct lun_position target;
 	int64_t deadline_ns;
+	bool looked; /* so seen says something */
 	struct lun_position seen;
 };
+
+/* A reader for one look; none is held while this sleeps. */
+static enum lun_code
+take_reader(struct wait *wait, unsigned stores, struct lun_reader **reader,
+    struct lun_err *err)
+{
+	const struct lun_reading reading = {.what = "wait for",
+	    .projection = wait->projection,
+	    .stores = stores,
+	    .deadline_ns = wait->deadline_ns};
+
+	return lun_reader_take(wait->engine, &reading, reader, err);
+}
+
+static enum lun_code
+find_head(struct wait *wait, struct lun_err *err)
+{
+	struct lun_reader *reader;
+	enum lun_code code = take_reader(wait, LUN_READS_EVENTS, &reader, err);
+
+	if (code != LUN_OK)
+		return code;
+	code = lun_event_store_head(reader->events, &wait->target, err);
+	lun_reader_give_back(wait->engine, reader);
+	return code;
+}
 
 static enum lun_code
 find_target(struct wait *wait, const char *after, struct lun_err *err)
 {
-	struct lun_engine *engine = wait->engine;
-	enum lun_code code;
-
-	pthread_mutex_lock(&engine->answer_lock);
-	code = after != NULL
-		   ? lun_event_store_parse_position(engine->event_reader,
-			 lun_text_of(after), &wait->target, err)
-		   : lun_event_store_head(
-			 engine->event_reader, &wait->target, err);
-	pthread_mutex_unlock(&engine->answer_lock);
-	return code;
+	if (after == NULL)
+		return find_head(wait, err);
+	return lun_event_store_parse_position(
+	    wait->engine->events, lun_text_of(after), &wait->target, err);
 }
 
 static bool
@@ -48,7 +68,10 @@ has_arrived(const struct wait *wait)
 	return lun_position_compare(wait->seen, wait->target) >= 0;
 }
 
-/* A worker of this engine: its report says how far it is. */
+/*
+ * A worker of this engine: its report says how far it is. LUN_AGAIN, here and
+ * below: not there when the time was over.
+ */
 static enum lun_code
 follow_worker(struct wait *wait, struct lun_err *err)
 {
@@ -68,7 +91,7 @@ follow_worker(struct wait *wait, struct lun_err *err)
 		else if (report->state == LUN_STATE_HELD)
 			code = LUN_HELD;
 		else if (is_over(wait))
-			code = LUN_TIMEOUT;
+			break;
 		else
 			lun_cond_wait_until(
 			    &board->changed, &board->lock, wait->deadline_ns);
@@ -110,7 +133,7 @@ step_there(struct wait *wait, struct lun_err *err)
 		if (has_arrived(wait))
 			return LUN_OK;
 		if (is_over(wait))
-			return LUN_TIMEOUT;
+			return LUN_AGAIN;
 		if (!lun_step_has_moved(code, step))
 			nanosleep(&pause, NULL);
 	}
@@ -129,6 +152,26 @@ follow_here(struct wait *wait, struct lun_err *err)
 	return code;
 }
 
+static enum lun_code
+look_at_checkpoint(struct wait *wait, struct lun_err *err)
+{
+	struct lun_checkpoint checkpoint = {0};
+	struct lun_reader *reader;
+	enum lun_code code = take_reader(wait, LUN_READS_MODELS, &reader, err);
+
+	if (code != LUN_OK)
+		return code;
+	code = lun_model_store_checkpoint(
+	    reader->models, lun_only_key(wait->projection), &checkpoint, err);
+	lun_reader_give_back(wait->engine, reader);
+	if (code == LUN_OK) {
+		wait->seen = checkpoint.position;
+		wait->looked = true;
+	}
+	lun_checkpoint_free(&checkpoint);
+	return code;
+}
+
 /* Another process runs it: look at its checkpoint now and then. */
 static enum lun_code
 follow_checkpoint(struct wait *wait, struct lun_err *err)
@@ -136,22 +179,17 @@ follow_checkpoint(struct wait *wait, struct lun_err *err)
 	const struct timespec pause = {0, LOOK_NS};
 
 	for (;;) {
-		struct lun_checkpoint checkpoint = {0};
-		enum lun_code code;
+		enum lun_code code = look_at_checkpoint(wait, err);
 
-		pthread_mutex_lock(&wait->engine->answer_lock);
-		code = lun_model_store_checkpoint(wait->engine->model_reader,
-		    lun_only_key(wait->projection), &checkpoint, err);
-		pthread_mutex_unlock(&wait->engine->answer_lock);
-		if (code == LUN_OK)
-			wait->seen = checkpoint.position;
-		lun_checkpoint_free(&checkpoint);
+		/* No turn for a last look. */
+		if (code == LUN_TIMEOUT && wait->looked)
+			return LUN_AGAIN;
 		if (code != LUN_OK && code != LUN_UNAVAILABLE)
 			return code;
 		if (has_arrived(wait))
 			return LUN_OK;
 		if (is_over(wait))
-			return LUN_TIMEOUT;
+			return LUN_AGAIN;
 		nanosleep(&pause, NULL);
 	}
 }
@@ -160,7 +198,7 @@ static enum lun_code
 say_timeout(const struct wait *wait, int64_t timeout_ms, struct lun_err *err)
 {
 	char target[LUN_POSITION_MAX], seen[LUN_POSITION_MAX];
-	struct lun_event_store *events = wait->engine->event_reader;
+	struct lun_event_store *events = wait->engine->events;
 
 	lun_event_store_format_position(events, wait->target, target);
 	lun_event_store_format_position(events, wait->seen, seen);
@@ -192,5 +230,5 @@ lun_engine_wait(struct lun_engine *engine, const char *projection,
 		code = follow_here(&wait, err);
 	if (code == LUN_HELD)
 		code = follow_checkpoint(&wait, err);
-	return code == LUN_TIMEOUT ? say_timeout(&wait, timeout_ms, err) : code;
+	return code == LUN_AGAIN ? say_timeout(&wait, timeout_ms, err) : code;
 }

@@ -5,12 +5,14 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/thread.h"
 
 enum phase {
 	IDLE,
 	SUBMITTED,
 	DONE,
+	ABANDONED,
 	ENDING
 };
 
@@ -21,17 +23,27 @@ struct lun_background {
 	enum phase phase;
 	lun_background_fn *job;
 	void *arg;
+	void (*ended)(void *arg); /* of a job that was abandoned */
 	enum lun_code code;
 	struct lun_err err;
 };
+
+static void
+destroy(struct lun_background *background)
+{
+	pthread_cond_destroy(&background->changed);
+	pthread_mutex_destroy(&background->lock);
+	free(background);
+}
 
 static void *
 run_lane(void *arg)
 {
 	struct lun_background *background = arg;
+	bool abandoned;
 
 	pthread_mutex_lock(&background->lock);
-	while (background->phase != ENDING) {
+	while (background->phase != ENDING && background->phase != ABANDONED) {
 		struct lun_err err = {0};
 		enum lun_code code;
 
@@ -45,10 +57,16 @@ run_lane(void *arg)
 		pthread_mutex_lock(&background->lock);
 		background->code = code;
 		background->err = err;
-		background->phase = DONE;
+		if (background->phase == SUBMITTED)
+			background->phase = DONE;
 		pthread_cond_broadcast(&background->changed);
 	}
+	abandoned = background->phase == ABANDONED;
 	pthread_mutex_unlock(&background->lock);
+	if (abandoned) {
+		background->ended(background->arg);
+		destroy(background);
+	}
 	return NULL;
 }
 
@@ -63,9 +81,7 @@ lun_background_new(const char *name)
 	lun_cond_init(&background->changed);
 	if (lun_thread_start(&background->thread, name, run_lane, background,
 		NULL) != LUN_OK) {
-		pthread_cond_destroy(&background->changed);
-		pthread_mutex_destroy(&background->lock);
-		free(background);
+		destroy(background);
 		return NULL;
 	}
 	return background;
@@ -83,9 +99,7 @@ lun_background_free(struct lun_background *background)
 	pthread_cond_broadcast(&background->changed);
 	pthread_mutex_unlock(&background->lock);
 	pthread_join(background->thread, NULL);
-	pthread_cond_destroy(&background->changed);
-	pthread_mutex_destroy(&background->lock);
-	free(background);
+	destroy(background);
 }
 
 void
@@ -127,4 +141,42 @@ lun_background_done(struct lun_background *background)
 	done = background->phase == DONE;
 	pthread_mutex_unlock(&background->lock);
 	return done;
+}
+
+bool
+lun_background_done_until(struct lun_background *background, int64_t until_ns)
+{
+	bool done;
+
+	pthread_mutex_lock(&background->lock);
+	while (background->phase != DONE && lun_clock_mono_ns() < until_ns)
+		lun_cond_wait_until(
+		    &background->changed, &background->lock, until_ns);
+	done = background->phase == DONE;
+	pthread_mutex_unlock(&background->lock);
+	return done;
+}
+
+clockid_t
+lun_background_cpu_clock(const struct lun_background *background)
+{
+	clockid_t clock;
+
+	if (pthread_getcpuclockid(background->thread, &clock) != 0)
+		return CLOCK_MONOTONIC;
+	return clock;
+}
+
+void
+lun_background_abandon(
+    struct lun_background *background, void (*ended)(void *arg))
+{
+	pthread_t thread = background->thread;
+
+	pthread_mutex_lock(&background->lock);
+	background->ended = ended;
+	background->phase = ABANDONED;
+	pthread_cond_broadcast(&background->changed);
+	pthread_mutex_unlock(&background->lock);
+	pthread_detach(thread);
 }

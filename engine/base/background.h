@@ -8,6 +8,8 @@
 #ifndef LUN_BASE_BACKGROUND_H
 #define LUN_BASE_BACKGROUND_H
 
+#include <time.h>
+
 #include "lunette.h"
 
 typedef enum lun_code lun_background_fn(void *arg, struct lun_err *err);
@@ -27,5 +29,18 @@ enum lun_code lun_background_wait(
     struct lun_background *background, struct lun_err *err) LUN_MUSTCHECK;
 /* The job under way is over: waiting for it takes no time. */
 bool lun_background_done(struct lun_background *background);
+/* The same at some moment until `until_ns` of the monotonic clock. */
+bool lun_background_done_until(
+    struct lun_background *background, int64_t until_ns);
+
+/* The CPU clock of its thread. */
+clockid_t lun_background_cpu_clock(const struct lun_background *background);
+/*
+ * Give up waiting for the job under way, for good: its thread is left to
+ * itself. Should the job end after all, `ended` is called on that thread with
+ * the job's argument and everything is freed.
+ */
+void lun_background_abandon(
+    struct lun_background *background, void (*ended)(void *arg));
 
 #endif

@@ -61,12 +61,6 @@ open_stores(struct lun_engine *engine, bool must_exist, struct lun_err *err)
 	if (code == LUN_OK)
 		code = lun_model_store_open(
 		    settings->models, &options, &engine->models, err);
-	if (code == LUN_OK)
-		code = lun_event_store_connect(
-		    engine->events, &engine->event_reader, err);
-	if (code == LUN_OK)
-		code = lun_model_store_connect(
-		    engine->models, &engine->model_reader, err);
 	return code;
 }
 
@@ -99,10 +93,10 @@ init_locks(struct lun_engine *engine)
 	pthread_mutex_init(&engine->register_lock, NULL);
 	pthread_mutex_init(&engine->lock, NULL);
 	pthread_mutex_init(&engine->stores_lock, NULL);
-	pthread_mutex_init(&engine->answer_lock, NULL);
 	pthread_mutex_init(&engine->append_lock, NULL);
 	pthread_mutex_init(&engine->board.lock, NULL);
 	lun_cond_init(&engine->board.changed);
+	lun_readers_init(&engine->readers);
 }
 
 static void
@@ -115,15 +109,13 @@ free_engine(struct lun_engine *engine)
 		free(engine->folders[i]);
 	free(engine->folders);
 	lun_watch_free(engine->watch);
-	lun_model_store_close(engine->model_reader);
-	lun_event_store_close(engine->event_reader);
+	lun_readers_fini(&engine->readers);
 	lun_event_store_close(engine->appender);
 	lun_model_store_close(engine->models);
 	lun_event_store_close(engine->events);
 	pthread_cond_destroy(&engine->board.changed);
 	pthread_mutex_destroy(&engine->board.lock);
 	pthread_mutex_destroy(&engine->append_lock);
-	pthread_mutex_destroy(&engine->answer_lock);
 	pthread_mutex_destroy(&engine->stores_lock);
 	pthread_mutex_destroy(&engine->lock);
 	pthread_mutex_destroy(&engine->register_lock);

@@ -3,7 +3,8 @@
  * api/, which together make up its public face.
  *
  * Locks, in the order in which they may be taken: run_lock, register_lock,
- * entry->step_lock, append_lock, answer_lock, lock, stores_lock, board.lock.
+ * entry->step_lock, append_lock, lock, stores_lock, board.lock; the readers'
+ * own is taken last and alone.
  * entries only grow while the engine lives.
  */
 
@@ -11,6 +12,7 @@
 #define LUN_RUNTIME_ENGINE_H
 
 #include "projection/projection.h"
+#include "runtime/reader.h"
 #include "runtime/watch.h"
 #include "runtime/worker.h"
 
@@ -32,8 +34,9 @@ struct lun_entry {
 	pthread_mutex_t step_lock;
 	struct lun_worker *worker; /* NULL: not running */
 
-	/* Under answer_lock: the script's twin that answers queries. */
-	struct lun_script *answerer;
+	/* Under engine->lock: readers lost to the handle_query of a text. */
+	char loser_hash[LUN_SCRIPT_HASH_SIZE];
+	int lost_readers;
 
 	uint64_t counted_events;        /* the monitor's, for rates */
 	enum lun_state published_state; /* the monitor's */
@@ -47,7 +50,8 @@ struct lun_engine {
 	struct lun_surroundings around;
 	char owner[LUN_OWNER_SIZE];
 
-	struct lun_event_store *events; /* only to connect from */
+	/* Only to connect from, and for the text of positions. */
+	struct lun_event_store *events;
 	struct lun_model_store *models;
 	pthread_mutex_t stores_lock;
 
@@ -61,9 +65,7 @@ struct lun_engine {
 	size_t entry_capacity;
 	bool running;
 
-	pthread_mutex_t answer_lock; /* guards the two connections below */
-	struct lun_event_store *event_reader;
-	struct lun_model_store *model_reader;
+	struct lun_readers readers;
 
 	/* Apart from those: an append waits as long as its store is locked. */
 	pthread_mutex_t append_lock;
@@ -80,6 +82,10 @@ struct lun_entry *lun_engine_find(struct lun_engine *engine, const char *name);
 /* The entry at a place, or NULL past the end. */
 struct lun_entry *lun_engine_at(struct lun_engine *engine, size_t place);
 bool lun_engine_is_running(struct lun_engine *engine);
+/* There may be news for the workers. */
+void lun_engine_wake(struct lun_engine *engine);
+struct lun_script_limits lun_engine_script_limits(
+    const struct lun_engine *engine);
 
 /* Take run_lock, unless the engine runs already. */
 enum lun_code lun_engine_begin_running(

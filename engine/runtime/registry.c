@@ -35,6 +35,16 @@ lun_engine_find(struct lun_engine *engine, const char *name)
 	return NULL;
 }
 
+void
+lun_engine_wake(struct lun_engine *engine)
+{
+	pthread_mutex_lock(&engine->lock);
+	for (size_t i = 0; i < engine->entry_count; i++)
+		if (engine->entries[i]->worker != NULL)
+			lun_worker_wake(engine->entries[i]->worker);
+	pthread_mutex_unlock(&engine->lock);
+}
+
 /* With register_lock held: a path does not change then. */
 static struct lun_entry *
 find_path(struct lun_engine *engine, const char *path)
@@ -51,7 +61,6 @@ void
 lun_entry_free(struct lun_entry *entry)
 {
 	lun_projection_free(entry->p);
-	lun_script_free(entry->answerer);
 	pthread_mutex_destroy(&entry->step_lock);
 	free(entry);
 }
@@ -246,8 +255,8 @@ register_script(struct lun_engine *engine, struct lun_script *script,
 	return code;
 }
 
-static struct lun_script_limits
-limits_of(const struct lun_engine *engine)
+struct lun_script_limits
+lun_engine_script_limits(const struct lun_engine *engine)
 {
 	return (struct lun_script_limits){
 	    .instructions = engine->settings.script_instructions,
@@ -260,7 +269,7 @@ enum lun_code
 lun_engine_register(struct lun_engine *engine, const char *path, char *name,
     struct lun_err *err)
 {
-	struct lun_script_limits limits = limits_of(engine);
+	struct lun_script_limits limits = lun_engine_script_limits(engine);
 	struct lun_script *script;
 	enum lun_code code;
 
@@ -277,7 +286,7 @@ enum lun_code
 lun_engine_register_source(struct lun_engine *engine, const char *chunk,
     const char *source, size_t length, char *name, struct lun_err *err)
 {
-	struct lun_script_limits limits = limits_of(engine);
+	struct lun_script_limits limits = lun_engine_script_limits(engine);
 	struct lun_text text = {source, length};
 	struct lun_script *script;
 	enum lun_code code =

@@ -30,14 +30,19 @@ struct run {
 static struct lun_position
 find_start(struct lun_engine *engine, const char *projection)
 {
+	const struct lun_reading reading = {.what = "the start of a run of",
+	    .projection = projection,
+	    .stores = LUN_READS_MODELS};
 	struct lun_checkpoint checkpoint = {0};
 	struct lun_position start = LUN_POSITION_START;
+	struct lun_reader *reader;
 
-	pthread_mutex_lock(&engine->answer_lock);
-	if (lun_model_store_checkpoint(engine->model_reader,
-		lun_only_key(projection), &checkpoint, NULL) == LUN_OK)
+	if (lun_reader_take(engine, &reading, &reader, NULL) != LUN_OK)
+		return start;
+	if (lun_model_store_checkpoint(reader->models, lun_only_key(projection),
+		&checkpoint, NULL) == LUN_OK)
 		start = checkpoint.position;
-	pthread_mutex_unlock(&engine->answer_lock);
+	lun_reader_give_back(engine, reader);
 	lun_checkpoint_free(&checkpoint);
 	return start;
 }
@@ -68,6 +73,28 @@ prepare_run(struct run *run, struct lun_err *err)
 	return code;
 }
 
+/* 0: not known. */
+static uint64_t
+count_events(struct lun_engine *engine, const struct runner *runner)
+{
+	const struct lun_reading reading = {
+	    .what = "counting events for a run of",
+	    .projection = runner->entry->name,
+	    .stores = LUN_READS_EVENTS};
+	struct lun_event_filter filter = {.types = runner->schema->types,
+	    .type_count = runner->schema->type_count};
+	struct lun_lag lag = {0};
+	struct lun_reader *reader;
+
+	if (lun_reader_take(engine, &reading, &reader, NULL) != LUN_OK)
+		return 0;
+	if (lun_event_store_lag(
+		reader->events, runner->start, &filter, &lag, NULL) != LUN_OK)
+		lag.events = 0;
+	lun_reader_give_back(engine, reader);
+	return lag.events;
+}
+
 /* That may take as long as reading a part of them, which goes on meanwhile. */
 static void
 count_totals(struct run *run)
@@ -75,18 +102,9 @@ count_totals(struct run *run)
 	struct lun_engine *engine = run->engine;
 
 	for (size_t i = 0; i < run->count && !atomic_load(&engine->stopping);
-	     i++) {
-		const struct lun_schema *schema = run->runners[i].schema;
-		struct lun_event_filter filter = {
-		    .types = schema->types, .type_count = schema->type_count};
-		struct lun_lag lag = {0};
-
-		pthread_mutex_lock(&engine->answer_lock);
-		if (lun_event_store_lag(engine->event_reader,
-			run->runners[i].start, &filter, &lag, NULL) == LUN_OK)
-			run->progress[i].events_total = lag.events;
-		pthread_mutex_unlock(&engine->answer_lock);
-	}
+	     i++)
+		run->progress[i].events_total =
+		    count_events(engine, &run->runners[i]);
 }
 
 static void
@@ -215,6 +233,22 @@ run_to(struct run *run, struct lun_position head, lun_progress_fn *progress,
 	return run->first.code;
 }
 
+static enum lun_code
+find_head(
+    struct lun_engine *engine, struct lun_position *head, struct lun_err *err)
+{
+	const struct lun_reading reading = {
+	    .what = "a run to the head", .stores = LUN_READS_EVENTS};
+	struct lun_reader *reader;
+	enum lun_code code = lun_reader_take(engine, &reading, &reader, err);
+
+	if (code != LUN_OK)
+		return code;
+	code = lun_event_store_head(reader->events, head, err);
+	lun_reader_give_back(engine, reader);
+	return code;
+}
+
 enum lun_code
 lun_engine_run_once(struct lun_engine *engine, lun_progress_fn *progress,
     void *arg, struct lun_err *err)
@@ -225,9 +259,7 @@ lun_engine_run_once(struct lun_engine *engine, lun_progress_fn *progress,
 
 	if (code != LUN_OK)
 		return code;
-	pthread_mutex_lock(&engine->answer_lock);
-	code = lun_event_store_head(engine->event_reader, &head, err);
-	pthread_mutex_unlock(&engine->answer_lock);
+	code = find_head(engine, &head, err);
 	if (code == LUN_OK)
 		code = run_to(&run, head, progress, arg, err);
 	else

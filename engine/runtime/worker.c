@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/thread.h"
+#include "runtime/stuck.h"
 
 #define NS_PER_MS       1000000LL
 #define SLICE_NS        (20 * NS_PER_MS) /* between looks at a late script */
@@ -37,9 +38,7 @@ struct lun_worker {
 	struct lun_err err;
 
 	/* the watchdog's */
-	clockid_t cpu_clock;
-	uint64_t seen_progress;
-	int64_t seen_cpu_ns;
+	struct lun_stuck stuck;
 
 	/* the thread's own */
 	int pause_ms;
@@ -344,8 +343,9 @@ lun_worker_start(struct lun_projection *p, const struct lun_position *until,
 		destroy(worker);
 		return code;
 	}
-	if (pthread_getcpuclockid(worker->thread, &worker->cpu_clock) != 0)
-		worker->cpu_clock = CLOCK_MONOTONIC;
+	if (pthread_getcpuclockid(worker->thread, &worker->stuck.cpu_clock) !=
+	    0)
+		worker->stuck.cpu_clock = CLOCK_MONOTONIC;
 	*out = worker;
 	return LUN_OK;
 }
@@ -367,33 +367,16 @@ lun_worker_done(
 	return done;
 }
 
-static int64_t
-cpu_ns(const struct lun_worker *worker)
-{
-	struct timespec now;
-
-	if (clock_gettime(worker->cpu_clock, &now) != 0)
-		return 0;
-	return (int64_t)now.tv_sec * 1000 * NS_PER_MS + now.tv_nsec;
-}
-
 bool
 lun_worker_stuck(struct lun_worker *worker, int64_t limit_ms)
 {
 	pthread_mutex_t *lock = &worker->p->around->board->lock;
-	int64_t now = cpu_ns(worker);
 	uint64_t progress;
 
 	pthread_mutex_lock(lock);
 	progress = lun_script_progress(worker->p->script);
 	pthread_mutex_unlock(lock);
-
-	if (progress % 2 == 0 || progress != worker->seen_progress) {
-		worker->seen_progress = progress;
-		worker->seen_cpu_ns = now;
-		return false;
-	}
-	return now - worker->seen_cpu_ns > limit_ms * NS_PER_MS;
+	return lun_stuck_look(&worker->stuck, progress, limit_ms);
 }
 
 static bool

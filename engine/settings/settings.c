@@ -147,6 +147,18 @@ const struct lun_setting_entry lun_setting_entries[] = {
 	.offset = PLACE(script_memory_bytes),
     },
     {
+	.name = "readers",
+	.type = LUN_SETTING_NUMBER,
+	.initial = "4",
+	.least = 1,
+	.most = 1000,
+	.argument = "N",
+	.help = "How many calls that only look (get, query, status ...) are "
+		"served at the same time, each with connections of its own; "
+		"all but one of them may be busy with handle_query.",
+	.offset = PLACE(readers),
+    },
+    {
 	.name = "query_limit",
 	.type = LUN_SETTING_NUMBER,
 	.initial = "100",
@@ -208,7 +220,9 @@ const struct lun_setting_entry lun_setting_entries[] = {
 	.most = HOUR_MS,
 	.argument = "MS",
 	.help = "How long one PostgreSQL call waits for the server's answer "
-		"before the connection counts as lost and is made anew.",
+		"before the connection counts as lost and is made anew; also "
+		"how long a call that only looks waits for its turn, and how "
+		"long a handle_query may take.",
 	.offset = PLACE(call_timeout_ms),
     },
     {

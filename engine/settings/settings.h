@@ -41,6 +41,7 @@ struct lun_settings {
 	int64_t script_instructions;
 	int64_t script_cpu_ms;
 	int64_t script_memory_bytes;
+	int64_t readers;     /* of all that only looks, at the same time */
 	int64_t query_limit; /* rows where a query names no limit */
 	int64_t query_limit_max;
 	int64_t retry_ms; /* first pause of a retry, doubled each time */

@@ -1,0 +1,74 @@
+/* append.c - events into the event store. */
+
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "runtime/engine.h"
+
+static void
+fill_append(const struct lun_new_event *event, struct lun_append *append)
+{
+	*append = (struct lun_append){
+	    .event =
+		{
+		    .id = lun_text_of(event->id),
+		    .stream = lun_text_of(event->stream),
+		    .type = lun_text_of(event->type),
+		    .data = lun_text_of(event->data),
+		    .metadata = lun_text_of(event->metadata),
+		    .recorded_at = event->recorded_at,
+		},
+	    .expected_version = event->expected_version,
+	};
+}
+
+static enum lun_code
+append(struct lun_engine *engine, const struct lun_append *appends,
+    size_t count, struct lun_append_result *results, struct lun_err *err)
+{
+	enum lun_code code = LUN_OK;
+
+	pthread_mutex_lock(&engine->append_lock);
+	if (engine->appender == NULL) {
+		pthread_mutex_lock(&engine->stores_lock);
+		code = lun_event_store_connect(
+		    engine->events, &engine->appender, err);
+		pthread_mutex_unlock(&engine->stores_lock);
+	}
+	if (code == LUN_OK)
+		code = lun_event_store_append(
+		    engine->appender, appends, count, results, err);
+	pthread_mutex_unlock(&engine->append_lock);
+	return code;
+}
+
+enum lun_code
+lun_engine_append(struct lun_engine *engine, const struct lun_new_event *events,
+    size_t count, struct lun_appended *appended, struct lun_err *err)
+{
+	struct lun_append *appends = calloc(count + 1, sizeof *appends);
+	struct lun_append_result *results = calloc(count + 1, sizeof *results);
+	enum lun_code code;
+
+	if (appends == NULL || results == NULL) {
+		code = lun_fail(err, LUN_NOMEM, "appending: out of memory");
+		goto done;
+	}
+	for (size_t i = 0; i < count; i++)
+		fill_append(&events[i], &appends[i]);
+	code = append(engine, appends, count, results, err);
+	if (code != LUN_OK)
+		goto done;
+	for (size_t i = 0; appended != NULL && i < count; i++) {
+		lun_event_store_format_position(
+		    engine->events, results[i].position, appended[i].position);
+		appended[i].version = results[i].version;
+		appended[i].existed = results[i].existed;
+	}
+	lun_engine_wake(engine);
+
+done:
+	free(appends);
+	free(results);
+	return code;
+}
