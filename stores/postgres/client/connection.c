@@ -44,7 +44,6 @@ drop(struct lun_pg *c)
 {
 	PQfinish(c->conn);
 	c->conn = NULL;
-	c->sent = false;
 }
 
 /* An answer that comes too late must not be taken for that of a later call. */
@@ -268,7 +267,6 @@ start(struct lun_pg *c, struct lun_err *err)
 {
 	enum lun_code code;
 
-	assert(!c->sent);
 	c->sqlstate[0] = '\0';
 	if (c->in_transaction && c->conn == NULL)
 		return lun_fail(err, LUN_UNAVAILABLE,
@@ -279,18 +277,16 @@ start(struct lun_pg *c, struct lun_err *err)
 	return code;
 }
 
-enum lun_code
-lun_pg_send(struct lun_pg *c, const char *sql,
-    const struct lun_pg_params *params, struct lun_err *err)
+/* Send a statement; its results are still to come. */
+static enum lun_code
+ask(struct lun_pg *c, const char *sql, const struct lun_pg_params *params,
+    struct lun_err *err)
 {
 	enum lun_code code = start(c, err);
 
 	if (code == LUN_OK)
 		code = send_statement(c, sql, params, err);
-	if (code == LUN_OK)
-		code = flush(c, err);
-	c->sent = code == LUN_OK;
-	return code;
+	return code == LUN_OK ? flush(c, err) : code;
 }
 
 static bool
@@ -330,23 +326,12 @@ collect(struct lun_pg *c, PGresult **out, struct lun_err *err)
 }
 
 enum lun_code
-lun_pg_receive(struct lun_pg *c, PGresult **out, struct lun_err *err)
-{
-	if (c->conn == NULL)
-		return lun_fail(err, LUN_UNAVAILABLE,
-		    "%s: the connection was lost", lun_pg_name(c));
-	set_deadline(c);
-	c->sent = false;
-	return collect(c, out, err);
-}
-
-enum lun_code
 lun_pg_query(struct lun_pg *c, const char *sql,
     const struct lun_pg_params *params, PGresult **out, struct lun_err *err)
 {
-	enum lun_code code = lun_pg_send(c, sql, params, err);
+	enum lun_code code = ask(c, sql, params, err);
 
-	return code == LUN_OK ? lun_pg_receive(c, out, err) : code;
+	return code == LUN_OK ? collect(c, out, err) : code;
 }
 
 enum lun_code
@@ -559,12 +544,11 @@ lun_pg_stream(struct lun_pg *c, const char *sql,
     const struct lun_pg_params *params, lun_pg_row_fn *row, void *arg,
     struct lun_err *err)
 {
-	enum lun_code code = lun_pg_send(c, sql, params, err);
+	enum lun_code code = ask(c, sql, params, err);
 	enum lun_code drained;
 
 	if (code != LUN_OK)
 		return code;
-	c->sent = false;
 	PQsetSingleRowMode(c->conn);
 	while (code == LUN_OK)
 		code = take_row(c, row, arg, err);
@@ -657,7 +641,7 @@ lun_pg_rollback(struct lun_pg *c)
 		return;
 	memcpy(sqlstate, c->sqlstate, sizeof sqlstate);
 	if (c->conn != NULL && PQtransactionStatus(c->conn) != PQTRANS_IDLE &&
-	    (c->sent || lun_pg_exec(c, "ROLLBACK", NULL) != LUN_OK))
+	    lun_pg_exec(c, "ROLLBACK", NULL) != LUN_OK)
 		drop(c);
 	memcpy(c->sqlstate, sqlstate, sizeof sqlstate);
 	c->in_transaction = false;

@@ -5,9 +5,8 @@
  * after it began. Where the connection is lost, or the deadline passes, the
  * call fails with LUN_UNAVAILABLE and a transaction under way is gone (every
  * call says so until lun_pg_rollback()); else the next call connects anew by
- * itself. Nothing depends on the session: no
- * prepared statements, no temporary tables, SET LOCAL only; so a pooler in
- * transaction mode may stand between.
+ * itself. Nothing depends on the session: no prepared statements, no temporary
+ * tables, SET LOCAL only; so a pooler in transaction mode may stand between.
  *
  * Messages begin with the name of the url, which holds no password.
  */
@@ -27,7 +26,6 @@ struct lun_pg {
 	PGconn *conn; /* NULL: not connected now */
 	struct lun_pg_url *url;
 	bool in_transaction;
-	bool sent;        /* a statement whose result was not received */
 	char sqlstate[6]; /* of the last failure; "": none was told */
 	int64_t deadline_ns;
 	const atomic_bool *stop; /* LUN_AGAIN soon after it was set, or NULL */
@@ -56,12 +54,6 @@ enum lun_code lun_pg_ensure(
 enum lun_code lun_pg_query(struct lun_pg *c, const char *sql,
     const struct lun_pg_params *params, PGresult **out,
     struct lun_err *err) LUN_MUSTCHECK;
-
-/* The two halves of it: another statement can only be sent after receive. */
-enum lun_code lun_pg_send(struct lun_pg *c, const char *sql,
-    const struct lun_pg_params *params, struct lun_err *err) LUN_MUSTCHECK;
-enum lun_code lun_pg_receive(
-    struct lun_pg *c, PGresult **out, struct lun_err *err) LUN_MUSTCHECK;
 
 /*
  * Run one statement and see its rows as they come, each a result of one row,
