@@ -20,7 +20,7 @@ fold_check_memory(void *memory)
 /* ---- the hash ---------------------------------------------------------- */
 
 static struct account *
-find_place(const struct fold *fold, struct lun_text id)
+find_slot(const struct fold *fold, struct lun_text id)
 {
 	size_t mask = fold->place_count - 1;
 	size_t place = XXH3_64bits(id.bytes, id.length) & mask;
@@ -53,8 +53,8 @@ fold_make_room(struct fold *fold, size_t events)
 		struct account *account = &old.places[i];
 
 		if (account->id_length > 0)
-			*find_place(fold, (struct lun_text){account->id,
-					      account->id_length}) = *account;
+			*find_slot(fold, (struct lun_text){account->id,
+					     account->id_length}) = *account;
 	}
 	free(old.places);
 	fold->touched = fold_check_memory(realloc(
@@ -64,7 +64,7 @@ fold_make_room(struct fold *fold, size_t events)
 static struct account *
 touch(struct fold *fold, struct lun_text id, int64_t at)
 {
-	struct account *account = find_place(fold, id);
+	struct account *account = find_slot(fold, id);
 
 	if (account->id_length == 0) {
 		if (id.length == 0 || id.length > sizeof account->id) {

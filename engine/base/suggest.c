@@ -6,13 +6,13 @@
 #define FARTHEST 3
 
 static char
-lower(char c)
+lower_case(char c)
 {
 	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
 static size_t
-smallest(size_t a, size_t b, size_t c)
+smallest_of(size_t a, size_t b, size_t c)
 {
 	size_t least = a < b ? a : b;
 
@@ -21,7 +21,7 @@ smallest(size_t a, size_t b, size_t c)
 
 /* Levenshtein's distance, one row at a time. */
 static size_t
-distance(struct lun_text a, struct lun_text b)
+edit_distance(struct lun_text a, struct lun_text b)
 {
 	size_t row[WORD_MAX + 1];
 
@@ -32,11 +32,11 @@ distance(struct lun_text a, struct lun_text b)
 
 		row[0] = i;
 		for (size_t j = 1; j <= b.length; j++) {
-			bool same =
-			    lower(a.bytes[i - 1]) == lower(b.bytes[j - 1]);
+			bool same = lower_case(a.bytes[i - 1]) ==
+				    lower_case(b.bytes[j - 1]);
 			size_t above = row[j];
 
-			row[j] = smallest(
+			row[j] = smallest_of(
 			    above + 1, row[j - 1] + 1, diagonal + !same);
 			diagonal = above;
 		}
@@ -52,7 +52,7 @@ lun_suggestion_consider(struct lun_suggestion *suggestion,
 
 	if (written.length > WORD_MAX || candidate.length > WORD_MAX)
 		return;
-	d = distance(written, candidate);
+	d = edit_distance(written, candidate);
 	if (d > FARTHEST || d * 3 > candidate.length)
 		return;
 	if (suggestion->word.bytes == NULL || d < suggestion->distance)

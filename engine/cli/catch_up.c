@@ -17,7 +17,7 @@ struct catching_up {
 };
 
 static bool
-make_room(struct catching_up *state, size_t count)
+reserve_parts(struct catching_up *state, size_t count)
 {
 	struct cli_part *grown;
 
@@ -32,11 +32,11 @@ make_room(struct catching_up *state, size_t count)
 }
 
 static bool
-show(void *arg, const struct lun_progress *progress, size_t count)
+show_catching_up(void *arg, const struct lun_progress *progress, size_t count)
 {
 	struct catching_up *state = arg;
 
-	if (make_room(state, count)) {
+	if (reserve_parts(state, count)) {
 		for (size_t i = 0; i < count; i++)
 			state->parts[i] = (struct cli_part){
 			    .name = progress[i].projection,
@@ -61,7 +61,7 @@ cli_catch_up(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
 
 	if (state.progress == NULL)
 		return lun_fail(err, LUN_NOMEM, "out of memory");
-	code = lun_engine_run_once(engine, show, &state, err);
+	code = lun_engine_run_once(engine, show_catching_up, &state, err);
 	if (state.interrupted != NULL)
 		code = lun_fail(err, LUN_TIMEOUT,
 		    "%s ended it before the head was reached; what is applied "

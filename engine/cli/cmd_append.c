@@ -94,7 +94,7 @@ run_append(struct cli *cli, struct lun_err *err)
 	};
 	enum lun_code code = LUN_OK;
 
-	/* A new id in its place would store a repeated event twice. */
+	/* A new id would store a repeated event twice. */
 	if (id != NULL && id[0] == '\0')
 		cli_misuse(cli, "--id is empty: leave it out for a new id");
 	if (strcmp(data, "-") == 0) {

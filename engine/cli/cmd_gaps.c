@@ -73,7 +73,7 @@ list_all(struct lun_engine *engine, struct lun_buffer *out, struct lun_err *err)
 }
 
 static enum lun_code
-show(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
+show_gaps(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
 {
 	const char *projection = cli_argument(cli, 0);
 	struct lun_buffer out = {0};
@@ -94,7 +94,7 @@ show(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
 static enum lun_code
 run_gaps(struct cli *cli, struct lun_err *err)
 {
-	return cli_with_engine(cli, CLI_NEED_BOTH, show, err);
+	return cli_with_engine(cli, CLI_NEED_BOTH, show_gaps, err);
 }
 
 static const struct cli_argument arguments[] = {

@@ -108,7 +108,7 @@ is_folder(const char *path)
 	return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-/* The first folder among the places of scripts; made if it is not there. */
+/* The first folder among the paths of scripts; made if it is not there. */
 static enum lun_code
 choose_folder(const struct cli *cli, const char **folder, struct lun_err *err)
 {

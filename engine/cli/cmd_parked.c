@@ -35,7 +35,7 @@ add_elements(
 }
 
 static enum lun_code
-list(struct cli *cli, struct lun_engine *engine, const char *projection,
+list_parked(struct cli *cli, struct lun_engine *engine, const char *projection,
     struct lun_buffer *out, struct lun_err *err)
 {
 	char *json;
@@ -53,7 +53,7 @@ list(struct cli *cli, struct lun_engine *engine, const char *projection,
 }
 
 static enum lun_code
-retry(struct cli *cli, struct lun_engine *engine, const char *projection,
+retry_parked(struct cli *cli, struct lun_engine *engine, const char *projection,
     struct lun_buffer *out, struct lun_err *err)
 {
 	(void)out;
@@ -62,8 +62,8 @@ retry(struct cli *cli, struct lun_engine *engine, const char *projection,
 }
 
 static enum lun_code
-discard(struct cli *cli, struct lun_engine *engine, const char *projection,
-    struct lun_buffer *out, struct lun_err *err)
+discard_parked(struct cli *cli, struct lun_engine *engine,
+    const char *projection, struct lun_buffer *out, struct lun_err *err)
 {
 	(void)out;
 	return cli_request(cli, engine, projection, LUN_REQUEST_DISCARD,
@@ -93,7 +93,8 @@ for_all(struct cli *cli, struct lun_engine *engine, projection_fn *call,
 		name =
 		    outcome == LUN_OK ? cli_view_text(&object, "name") : NULL;
 		if (name != NULL &&
-		    (call == list || cli_view_number(&object, "parked", 0) > 0))
+		    (call == list_parked ||
+			cli_view_number(&object, "parked", 0) > 0))
 			outcome = call(cli, engine, name, out, &failure);
 		free(name);
 		/* The others still have their turn; the first is told. */
@@ -138,16 +139,16 @@ action_of(const struct cli *cli)
 	const char *word = cli_argument(cli, 0);
 
 	if (strcmp(word, "list") == 0)
-		return list;
-	return strcmp(word, "retry") == 0 ? retry : discard;
+		return list_parked;
+	return strcmp(word, "retry") == 0 ? retry_parked : discard_parked;
 }
 
 static enum lun_code
-act(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
+handle_parked(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
 {
 	projection_fn *action = action_of(cli);
 	const char *projection = cli_argument(cli, 1);
-	bool nothing = action != list && cli_argument(cli, 2) == NULL &&
+	bool nothing = action != list_parked && cli_argument(cli, 2) == NULL &&
 		       nothing_parked(engine, projection);
 	struct lun_buffer out = {0};
 	enum lun_code code;
@@ -158,7 +159,7 @@ act(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
 	lun_buffer_add_byte(&out, ']');
 	if (code == LUN_OK && out.failed)
 		code = lun_fail(err, LUN_NOMEM, "out of memory");
-	if (code == LUN_OK && action == list)
+	if (code == LUN_OK && action == list_parked)
 		code = cli_view_rows(cli, lun_buffer_text(&out), columns, err);
 	if (code == LUN_OK && nothing)
 		cli_screen_say(&cli->screen, "%s%snothing is parked",
@@ -174,9 +175,9 @@ check_all(const struct cli *cli)
 	bool all = cli_value(cli, "all") != NULL;
 	bool named = cli_argument(cli, 1) != NULL;
 
-	if (all && (action_of(cli) != discard || named))
+	if (all && (action_of(cli) != discard_parked || named))
 		cli_misuse(cli, "--all goes with discard, without a NAME");
-	if (!all && !named && action_of(cli) == discard)
+	if (!all && !named && action_of(cli) == discard_parked)
 		cli_misuse(cli,
 		    "discard needs a NAME, or --all for the parked events of "
 		    "every projection");
@@ -187,9 +188,9 @@ run_parked(struct cli *cli, struct lun_err *err)
 {
 	check_all(cli);
 	if (cli_value(cli, "skipped") != NULL &&
-	    (action_of(cli) != list || cli_argument(cli, 2) != NULL))
+	    (action_of(cli) != list_parked || cli_argument(cli, 2) != NULL))
 		cli_misuse(cli, "--skipped goes with list and at most a NAME");
-	return cli_with_engine(cli, CLI_NEED_BOTH, act, err);
+	return cli_with_engine(cli, CLI_NEED_BOTH, handle_parked, err);
 }
 
 static const struct cli_argument arguments[] = {

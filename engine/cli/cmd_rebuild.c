@@ -78,7 +78,7 @@ show_look(struct cli_progress *progress, const char *projection,
 
 /* LUN_AGAIN while it is on its way. */
 static enum lun_code
-judge(const char *projection, const struct look *look, struct lun_err *err)
+outcome_of(const char *projection, const struct look *look, struct lun_err *err)
 {
 	if (strcmp(look->state, "failed") == 0)
 		return lun_fail(err, LUN_SCRIPT, "%s failed: %s", projection,
@@ -99,8 +99,8 @@ wait_a_little(int signals)
 
 /* Another engine replays it: watch from here. */
 static enum lun_code
-follow(struct cli *cli, struct lun_engine *engine, const char *projection,
-    struct lun_err *err)
+follow_rebuild(struct cli *cli, struct lun_engine *engine,
+    const char *projection, struct lun_err *err)
 {
 	struct cli_progress *progress =
 	    cli_progress_new(&cli->screen, "events");
@@ -115,7 +115,7 @@ follow(struct cli *cli, struct lun_engine *engine, const char *projection,
 		code = take_look(engine, projection, &look, err);
 		if (code == LUN_OK) {
 			show_look(progress, projection, &look, &most);
-			code = judge(projection, &look, err);
+			code = outcome_of(projection, &look, err);
 		}
 		free_look(&look);
 		if (code == LUN_AGAIN && !wait_a_little(cli->signals))
@@ -131,7 +131,8 @@ follow(struct cli *cli, struct lun_engine *engine, const char *projection,
 }
 
 static enum lun_code
-rebuild(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
+rebuild_projection(
+    struct cli *cli, struct lun_engine *engine, struct lun_err *err)
 {
 	const char *projection = cli_argument(cli, 0);
 	enum lun_code code = cli_request(
@@ -143,7 +144,8 @@ rebuild(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
 	if (cli_layers_value(&cli->layers, "log_level") == NULL)
 		cli->screen.level = LUN_LOG_ERROR;
 	code = cli_catch_up(cli, engine, err);
-	return code == LUN_HELD ? follow(cli, engine, projection, err) : code;
+	return code == LUN_HELD ? follow_rebuild(cli, engine, projection, err)
+				: code;
 }
 
 static enum lun_code
@@ -153,7 +155,7 @@ run_rebuild(struct cli *cli, struct lun_err *err)
 
 	if (code != LUN_OK)
 		return code;
-	code = cli_with_engine(cli, CLI_NEED_BOTH, rebuild, err);
+	code = cli_with_engine(cli, CLI_NEED_BOTH, rebuild_projection, err);
 	cli_signals_close(cli->signals);
 	return code;
 }

@@ -30,7 +30,7 @@ count_script(void *arg, const char *path, struct lun_err *err)
  * said what is wrong with it, and a live run loads it once it is mended.
  */
 static enum lun_code
-register_place(struct lun_engine *engine, const char *path,
+register_path(struct lun_engine *engine, const char *path,
     struct scripts *scripts, struct lun_err *err)
 {
 	struct stat status;
@@ -46,15 +46,15 @@ register_place(struct lun_engine *engine, const char *path,
 }
 
 static enum lun_code
-register_scripts(struct cli *cli, struct lun_engine *engine,
+register_chosen_scripts(struct cli *cli, struct lun_engine *engine,
     struct scripts *scripts, struct lun_err *err)
 {
 	const struct cli_layer *chosen = &cli->layers.chosen;
 	enum lun_code code = LUN_OK;
 
 	for (size_t i = 0; i < chosen->projection_count && code == LUN_OK; i++)
-		code = register_place(
-		    engine, chosen->projections[i], scripts, err);
+		code =
+		    register_path(engine, chosen->projections[i], scripts, err);
 	return code;
 }
 
@@ -71,7 +71,8 @@ static enum lun_code
 run_once(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
 {
 	struct scripts scripts = {0};
-	enum lun_code code = register_scripts(cli, engine, &scripts, err);
+	enum lun_code code =
+	    register_chosen_scripts(cli, engine, &scripts, err);
 
 	if (code == LUN_OK && scripts.count == 0)
 		return no_script(cli, err);
@@ -94,7 +95,7 @@ run_live(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
 	/* Nobody waits for it to end, so it tells what it does. */
 	if (cli_layers_value(&cli->layers, "log_level") == NULL)
 		cli->screen.level = LUN_LOG_INFO;
-	code = register_scripts(cli, engine, &scripts, err);
+	code = register_chosen_scripts(cli, engine, &scripts, err);
 	if (code == LUN_OK && scripts.count == 0) {
 		(void)no_script(cli, &none);
 		cli_screen_log(&cli->screen, LUN_LOG_WARNING, none.message);

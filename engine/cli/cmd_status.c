@@ -17,7 +17,7 @@ static const char *const titles[] = {
 #define TITLES (sizeof titles / sizeof titles[0])
 
 static void
-add_text(struct cli_table *table, const struct cli_object *object,
+add_text_cell(struct cli_table *table, const struct cli_object *object,
     const char *key, enum cli_cell kind)
 {
 	char *text = cli_view_text(object, key);
@@ -74,14 +74,14 @@ add_rate(struct cli_table *table, const struct cli_object *object)
 static void
 add_projection(struct cli_table *table, const struct cli_object *object)
 {
-	add_text(table, object, "name", CLI_CELL_TEXT);
-	add_text(table, object, "state", CLI_CELL_TEXT);
-	add_text(table, object, "version", CLI_CELL_NUMBER);
-	add_text(table, object, "position", CLI_CELL_NUMBER);
+	add_text_cell(table, object, "name", CLI_CELL_TEXT);
+	add_text_cell(table, object, "state", CLI_CELL_TEXT);
+	add_text_cell(table, object, "version", CLI_CELL_NUMBER);
+	add_text_cell(table, object, "position", CLI_CELL_NUMBER);
 	add_lag(table, object);
 	add_rate(table, object);
-	add_text(table, object, "parked", CLI_CELL_NUMBER);
-	add_text(table, object, "owner", CLI_CELL_TEXT);
+	add_text_cell(table, object, "parked", CLI_CELL_NUMBER);
+	add_text_cell(table, object, "owner", CLI_CELL_TEXT);
 }
 
 static void

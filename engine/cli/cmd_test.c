@@ -11,18 +11,18 @@
 #include "cli/command.h"
 
 /* Where lunette.testing lies, seen from the folder of this program. */
-struct place {
+struct installation {
 	const char *root; /* holds the Lua modules */
 	const char *core; /* holds lunette/core.so */
 };
 
-static const struct place places[] = {
+static const struct installation installations[] = {
     {"../share/lua/5.4", "../lib/lua/5.4"},
     {"../lua", "lua"},    /* built and not installed */
     {"../../lua", "lua"}, /* the same, with a sanitizer */
 };
 
-#define PLACES (sizeof places / sizeof places[0])
+#define INSTALLATIONS (sizeof installations / sizeof installations[0])
 
 /* The folder of this program, without the slash. */
 static enum lun_code
@@ -42,16 +42,16 @@ find_program(char folder[PATH_MAX], struct lun_err *err)
 }
 
 /* NULL: lunette is where Lua looks by itself, such as in a rock, or nowhere. */
-static const struct place *
-find_place(const char *folder)
+static const struct installation *
+find_installation(const char *folder)
 {
-	for (size_t i = 0; i < PLACES; i++) {
+	for (size_t i = 0; i < INSTALLATIONS; i++) {
 		char path[PATH_MAX + 64];
 
 		snprintf(path, sizeof path, "%s/%s/lunette/testing.lua", folder,
-		    places[i].root);
+		    installations[i].root);
 		if (access(path, R_OK) == 0)
-			return &places[i];
+			return &installations[i];
 	}
 	return NULL;
 }
@@ -75,21 +75,21 @@ static enum lun_code
 set_paths(struct lun_err *err)
 {
 	char folder[PATH_MAX];
-	const struct place *place;
+	const struct installation *installation;
 	char *lua = NULL, *core = NULL;
 	enum lun_code code = find_program(folder, err);
 
 	if (code != LUN_OK)
 		return code;
-	place = find_place(folder);
-	if (place == NULL)
+	installation = find_installation(folder);
+	if (installation == NULL)
 		return LUN_OK;
 	/* A version's own variable would win over the general one. */
 	unsetenv("LUA_PATH_5_4");
 	unsetenv("LUA_CPATH_5_4");
-	if (asprintf(&lua, "%s/%s/?.lua;%s/%s/?/init.lua", folder, place->root,
-		folder, place->root) < 0 ||
-	    asprintf(&core, "%s/%s/?.so", folder, place->core) < 0 ||
+	if (asprintf(&lua, "%s/%s/?.lua;%s/%s/?/init.lua", folder,
+		installation->root, folder, installation->root) < 0 ||
+	    asprintf(&core, "%s/%s/?.so", folder, installation->core) < 0 ||
 	    !prepend_path("LUA_PATH", lua) || !prepend_path("LUA_CPATH", core))
 		code = lun_fail(err, LUN_NOMEM, "out of memory");
 	free(lua);
@@ -168,7 +168,7 @@ const struct cli_command cmd_test = {
     .name = "test",
     .summary = "run the specs of a folder of scripts",
     .description =
-	"Run every *_spec.lua of the folder (default: the first place of "
+	"Run every *_spec.lua of the folder (default: the first path of "
 	"scripts) with busted, in which require \"lunette.testing\" works.",
     .arguments = arguments,
     .run = run_test,

@@ -95,8 +95,8 @@ const char *cli_value(const struct cli *cli, const char *option);
 /* A CLI_NUMBER option, checked when it was parsed. */
 int64_t cli_number(const struct cli *cli, const char *option, int64_t initial);
 
-/* An argument by its place, or NULL. */
-const char *cli_argument(const struct cli *cli, size_t place);
+/* An argument by its index, or NULL. */
+const char *cli_argument(const struct cli *cli, size_t index);
 
 /* Say what is wrong with the command line and exit with CLI_MISUSE. */
 _Noreturn void cli_misuse(const struct cli *cli, const char *fmt, ...)

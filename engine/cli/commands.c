@@ -79,9 +79,9 @@ cli_number(const struct cli *cli, const char *option, int64_t initial)
 }
 
 const char *
-cli_argument(const struct cli *cli, size_t place)
+cli_argument(const struct cli *cli, size_t index)
 {
-	return place < cli->argument_count ? cli->arguments[place] : NULL;
+	return index < cli->argument_count ? cli->arguments[index] : NULL;
 }
 
 enum lun_code

@@ -22,7 +22,7 @@ struct known_member {
 };
 
 static enum lun_code
-refuse(struct lun_err *err, const char *what)
+refuse_member(struct lun_err *err, const char *what)
 {
 	return lun_fail(err, LUN_INVALID, "%s", what);
 }
@@ -33,7 +33,7 @@ take_stream(struct lun_append *append, const struct lun_json_member *member,
 {
 	(void)member;
 	if (string.bytes == NULL)
-		return refuse(err, "\"stream\" must be a string");
+		return refuse_member(err, "\"stream\" must be a string");
 	append->event.stream = string;
 	return LUN_OK;
 }
@@ -44,7 +44,7 @@ take_type(struct lun_append *append, const struct lun_json_member *member,
 {
 	(void)member;
 	if (string.bytes == NULL)
-		return refuse(err, "\"type\" must be a string");
+		return refuse_member(err, "\"type\" must be a string");
 	append->event.type = string;
 	return LUN_OK;
 }
@@ -76,7 +76,7 @@ take_id(struct lun_append *append, const struct lun_json_member *member,
 {
 	(void)member;
 	if (string.bytes == NULL || string.length == 0)
-		return refuse(err, "\"id\" must be a string");
+		return refuse_member(err, "\"id\" must be a string");
 	append->event.id = string;
 	return LUN_OK;
 }
@@ -94,14 +94,16 @@ take_at(struct lun_append *append, const struct lun_json_member *member,
 	} else if (string.bytes != NULL && lun_timestamp_parse(string, at)) {
 		return LUN_OK;
 	}
-	return refuse(err, "\"at\" must be a time such as "
-			   "\"2026-01-31T12:00:00Z\" or microseconds since "
-			   "1970");
+	return refuse_member(err,
+	    "\"at\" must be a time such as "
+	    "\"2026-01-31T12:00:00Z\" or microseconds since "
+	    "1970");
 }
 
 static enum lun_code
-take_version(struct lun_append *append, const struct lun_json_member *member,
-    struct lun_text string, struct lun_err *err)
+take_expected_version(struct lun_append *append,
+    const struct lun_json_member *member, struct lun_text string,
+    struct lun_err *err)
 {
 	int64_t version = member->kind == LUN_JSON_INTEGER
 			      ? lun_json_integer(member->value)
@@ -109,7 +111,7 @@ take_version(struct lun_append *append, const struct lun_json_member *member,
 
 	(void)string;
 	if (version < 1)
-		return refuse(err,
+		return refuse_member(err,
 		    "\"version\" must be the event's place in its stream, "
 		    "from 1");
 	append->expected_version = version - 1;
@@ -123,7 +125,7 @@ static const struct known_member known_members[] = {
     {"metadata", false, take_metadata},
     {"id", false, take_id},
     {"at", false, take_at},
-    {"version", false, take_version},
+    {"version", false, take_expected_version},
 };
 
 #define KNOWN (sizeof known_members / sizeof known_members[0])

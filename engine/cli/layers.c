@@ -50,9 +50,8 @@ cli_layer_add_projection(
 	return LUN_OK;
 }
 
-/* The place of a setting in the table, or -1. */
-static int
-place_of(const char *name)
+int
+cli_setting_index(const char *name)
 {
 	for (int i = 0; lun_setting_entries[i].name != NULL; i++)
 		if (strcmp(lun_setting_entries[i].name, name) == 0)
@@ -64,17 +63,17 @@ static enum lun_code
 read_pair(struct cli_layer *layer, const struct lun_setting *pair,
     struct lun_err *err)
 {
-	int place = place_of(pair->name);
+	int index = cli_setting_index(pair->name);
 	enum lun_code code;
 
 	if (strcmp(pair->name, "projections") == 0)
 		return cli_layer_add_projection(layer, pair->value, err);
-	if (place < 0)
+	if (index < 0)
 		return lun_fail(
 		    err, LUN_CONFIG, "there is no setting \"%s\"", pair->name);
-	code = lun_setting_check(&lun_setting_entries[place], pair->value, err);
+	code = lun_setting_check(&lun_setting_entries[index], pair->value, err);
 	if (code == LUN_OK)
-		layer->values[place] = pair->value;
+		layer->values[index] = pair->value;
 	return code;
 }
 
@@ -109,9 +108,9 @@ read_config(
 }
 
 static enum lun_code
-read_variable(struct cli_layer *layer, int place, struct lun_err *err)
+read_variable(struct cli_layer *layer, int index, struct lun_err *err)
 {
-	const struct lun_setting_entry *entry = &lun_setting_entries[place];
+	const struct lun_setting_entry *entry = &lun_setting_entries[index];
 	char name[CLI_VARIABLE_NAME_MAX];
 	const char *value;
 	enum lun_code code;
@@ -123,7 +122,7 @@ read_variable(struct cli_layer *layer, int place, struct lun_err *err)
 	code = lun_setting_check(entry, value, err);
 	if (code != LUN_OK)
 		return lun_wrap(err, code, "%s", name);
-	layer->values[place] = value;
+	layer->values[index] = value;
 	return LUN_OK;
 }
 
@@ -260,9 +259,9 @@ cli_layers_free(struct cli_layers *layers)
 const char *
 cli_layers_value(const struct cli_layers *layers, const char *name)
 {
-	int place = place_of(name);
+	int index = cli_setting_index(name);
 
-	return place >= 0 ? layers->chosen.values[place] : NULL;
+	return index >= 0 ? layers->chosen.values[index] : NULL;
 }
 
 size_t

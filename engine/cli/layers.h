@@ -18,7 +18,7 @@
 
 /* One source of settings. Texts are borrowed. */
 struct cli_layer {
-	const char *values[CLI_SETTINGS_MAX]; /* by place in the table */
+	const char *values[CLI_SETTINGS_MAX]; /* by index in the table */
 	const char **projections;
 	size_t projection_count;
 };
@@ -53,5 +53,8 @@ const char *cli_layers_value(const struct cli_layers *layers, const char *name);
 /* The settings as the engine takes them; returns how many. */
 size_t cli_layers_settings(const struct cli_layers *layers,
     struct lun_setting settings[CLI_SETTINGS_MAX]);
+
+/* The index of a setting in the table, or -1. */
+int cli_setting_index(const char *name);
 
 #endif

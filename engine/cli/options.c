@@ -12,7 +12,7 @@
 #include "cli/help.h"
 #include "data/schema.h"
 
-/* Keys: letters are themselves; then settings and options by place. */
+/* Keys: letters are themselves; then settings and options by index. */
 #define KEY_JSON    0x100
 #define KEY_SETTING 0x200
 #define KEY_OPTION  0x300
@@ -49,30 +49,21 @@ struct parse {
 	struct argp argp;
 	struct lun_buffer doc;
 	struct lun_buffer arguments;
-	int rest; /* place of the command's name in argv; 0: none */
+	int rest; /* index of the command's name in argv; 0: none */
 };
 
 /* ---- common options ---------------------------------------------------- */
 
-static int
-setting_place(const char *name)
-{
-	for (int i = 0; lun_setting_entries[i].name != NULL; i++)
-		if (strcmp(lun_setting_entries[i].name, name) == 0)
-			return i;
-	return -1;
-}
-
 static void
-set_flag(struct cli *cli, int place, const char *value,
+set_flag(struct cli *cli, int index, const char *value,
     const struct argp_state *state)
 {
-	const struct lun_setting_entry *entry = &lun_setting_entries[place];
+	const struct lun_setting_entry *entry = &lun_setting_entries[index];
 	struct lun_err err;
 
 	if (lun_setting_check(entry, value, &err) != LUN_OK)
 		argp_error(state, "%s", err.message);
-	cli->layers.flags.values[place] = value;
+	cli->layers.flags.values[index] = value;
 }
 
 static error_t
@@ -85,10 +76,10 @@ parse_common(int key, char *arg, struct argp_state *state)
 		cli->layers.config = arg;
 		return 0;
 	case 'e':
-		set_flag(cli, setting_place("events"), arg, state);
+		set_flag(cli, cli_setting_index("events"), arg, state);
 		return 0;
 	case 'm':
-		set_flag(cli, setting_place("models"), arg, state);
+		set_flag(cli, cli_setting_index("models"), arg, state);
 		return 0;
 	case 'p':
 		if (cli_layer_add_projection(&cli->layers.flags, arg, NULL) !=
@@ -160,7 +151,7 @@ fill_common(struct parse *parse)
 /* ---- options and arguments of a command -------------------------------- */
 
 static bool
-is_number(const char *text)
+is_decimal_number(const char *text)
 {
 	char *end;
 
@@ -191,7 +182,7 @@ check_value(enum cli_kind kind, const char *choices, const char *what,
 {
 	struct lun_err err;
 
-	if (kind == CLI_NUMBER && !is_number(value))
+	if (kind == CLI_NUMBER && !is_decimal_number(value))
 		argp_error(
 		    state, "%s: \"%s\" is not a whole number", what, value);
 	if (kind == CLI_CHOICE && !is_choice(choices, value))
@@ -201,16 +192,16 @@ check_value(enum cli_kind kind, const char *choices, const char *what,
 		argp_error(state, "%s", err.message);
 }
 
-/* What the argument at a place stands for, or NULL if there is none. */
+/* What the argument at an index stands for, or NULL if there is none. */
 static const struct cli_argument *
-argument_at(const struct cli_command *command, size_t place)
+argument_at(const struct cli_command *command, size_t index)
 {
 	const struct cli_argument *argument = command->arguments;
 
 	if (argument == NULL)
 		return NULL;
-	for (; argument->name != NULL; argument++, place--)
-		if (place == 0 || argument->repeated)
+	for (; argument->name != NULL; argument++, index--)
+		if (index == 0 || argument->repeated)
 			return argument;
 	return NULL;
 }
@@ -345,7 +336,8 @@ parse_program(int key, char *arg, struct argp_state *state)
 /* ---- both -------------------------------------------------------------- */
 
 static void
-prepare(struct parse *parse, struct cli *cli, const struct cli_command *command)
+prepare_parse(
+    struct parse *parse, struct cli *cli, const struct cli_command *command)
 {
 	*parse = (struct parse){.cli = cli, .command = command};
 	fill_common(parse);
@@ -371,7 +363,7 @@ prepare(struct parse *parse, struct cli *cli, const struct cli_command *command)
 }
 
 static void
-finish(struct parse *parse)
+free_parse(struct parse *parse)
 {
 	lun_buffer_free(&parse->doc);
 	lun_buffer_free(&parse->arguments);
@@ -392,12 +384,12 @@ parse_command(struct cli *cli, int argc, char **argv)
 	struct lun_buffer name = {0};
 	struct parse parse;
 
-	prepare(&parse, cli, cli->command);
+	prepare_parse(&parse, cli, cli->command);
 	argv[0] = (char *)(uintptr_t)command_line_name(cli->command, &name);
 	argp_parse(&parse.argp, argc, argv, 0, NULL, &parse);
 	argv[0] = NULL;
 	lun_buffer_free(&name);
-	finish(&parse);
+	free_parse(&parse);
 }
 
 void
@@ -406,10 +398,10 @@ cli_options_parse(struct cli *cli, int argc, char **argv)
 	struct lun_buffer name = {0};
 	struct parse parse;
 
-	prepare(&parse, cli, NULL);
+	prepare_parse(&parse, cli, NULL);
 	argv[0] = (char *)(uintptr_t)command_line_name(NULL, &name);
 	argp_parse(&parse.argp, argc, argv, ARGP_IN_ORDER, NULL, &parse);
-	finish(&parse);
+	free_parse(&parse);
 	lun_buffer_free(&name);
 	if (parse.rest > 0)
 		parse_command(cli, argc - parse.rest, argv + parse.rest);
@@ -423,7 +415,7 @@ cli_options_help(struct cli *cli, const struct cli_command *command)
 	char *argv[] = {NULL, help, NULL};
 	struct parse parse;
 
-	prepare(&parse, cli, command);
+	prepare_parse(&parse, cli, command);
 	argv[0] = (char *)(uintptr_t)command_line_name(command, &name);
 	argp_parse(&parse.argp, 2, argv, 0, NULL, &parse);
 	exit(CLI_DONE);

@@ -10,12 +10,12 @@
 #include "base/clock.h"
 #include "cli/format.h"
 
-#define PICTURE_EVERY_NS 100000000LL
-#define LINE_EVERY_NS    5000000000LL
-#define RATE_OVER_NS     2000000000LL
-#define NAME_WIDTH_MAX   28
-#define PLACE_MAX        52 /* cells for percent, count, rate and time left */
-#define PART_NAME_SIZE   128
+#define PICTURE_EVERY_NS  100000000LL
+#define LINE_EVERY_NS     5000000000LL
+#define RATE_OVER_NS      2000000000LL
+#define NAME_WIDTH_MAX    28
+#define NUMBERS_WIDTH_MAX 52 /* cells for percent, count, rate and time left */
+#define PART_NAME_SIZE    128
 
 struct moment {
 	int64_t at;
@@ -107,7 +107,7 @@ time_left(const struct part *part, int64_t now)
 }
 
 static unsigned
-percent(const struct part *part)
+percent_done(const struct part *part)
 {
 	if (part->done >= part->total)
 		return 100;
@@ -147,7 +147,7 @@ add_figures(const struct cli_progress *progress, const struct part *part,
 	cli_format_count(part->count, count);
 	cli_format_count((uint64_t)rate, per_second);
 	if (part->total > 0)
-		lun_buffer_printf(out, " %3u%%", percent(part));
+		lun_buffer_printf(out, " %3u%%", percent_done(part));
 	lun_buffer_printf(
 	    out, "  %s %s  %s/s", count, progress->unit, per_second);
 	if (left >= 0)
@@ -173,7 +173,7 @@ add_picture_line(const struct cli_progress *progress, const struct part *part,
     int64_t now, int columns, struct lun_buffer *out)
 {
 	int names = name_width(progress);
-	int bar = columns - names - PLACE_MAX - 4;
+	int bar = columns - names - NUMBERS_WIDTH_MAX - 4;
 	size_t start = out->length;
 
 	lun_buffer_printf(out, "%-*.*s ", names, names, part->name);

@@ -27,7 +27,7 @@ struct cli_progress *cli_progress_new(
 /* NULL is allowed. */
 void cli_progress_free(struct cli_progress *progress);
 
-/* Parts keep their places from call to call. */
+/* Parts keep their order from call to call. */
 void cli_progress_show(
     struct cli_progress *progress, const struct cli_part *parts, size_t count);
 

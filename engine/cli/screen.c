@@ -87,7 +87,7 @@ show_picture(const struct cli_screen *screen)
 }
 
 static void
-say(struct cli_screen *screen, const char *line)
+print_line(struct cli_screen *screen, const char *line)
 {
 	pthread_mutex_lock(&screen->lock);
 	erase_picture(screen);
@@ -106,7 +106,7 @@ cli_screen_say(struct cli_screen *screen, const char *fmt, ...)
 	vsnprintf(line, sizeof line, fmt, args);
 	va_end(args);
 	cli_screen_mask(line);
-	say(screen, line);
+	print_line(screen, line);
 }
 
 void

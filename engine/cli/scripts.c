@@ -79,12 +79,12 @@ cli_scripts_each(
 }
 
 enum lun_code
-cli_scripts_none(const char *const *places, size_t count, struct lun_err *err)
+cli_scripts_none(const char *const *paths, size_t count, struct lun_err *err)
 {
 	struct lun_buffer list = {0};
 
 	for (size_t i = 0; i < count; i++)
-		lun_buffer_printf(&list, "%s%s", i > 0 ? ", " : "", places[i]);
+		lun_buffer_printf(&list, "%s%s", i > 0 ? ", " : "", paths[i]);
 	(void)lun_fail(err, LUN_NOTFOUND,
 	    "there is no script in %.*s; `lunette new NAME' writes one",
 	    LUN_TEXT_ARG(lun_buffer_text(&list)));

@@ -1,5 +1,5 @@
 /*
- * scripts.h - finding projection scripts in the places given with -p.
+ * scripts.h - finding projection scripts at the paths given with -p.
  */
 
 #ifndef LUN_CLI_SCRIPTS_H
@@ -19,9 +19,9 @@ typedef enum lun_code cli_script_fn(
 enum lun_code cli_scripts_each(const char *path, cli_script_fn *script,
     void *arg, struct lun_err *err) LUN_MUSTCHECK;
 
-/* The failure, LUN_NOTFOUND, that there is none in these places. */
+/* The failure, LUN_NOTFOUND, that there is none at these paths. */
 enum lun_code cli_scripts_none(
-    const char *const *places, size_t count, struct lun_err *err);
+    const char *const *paths, size_t count, struct lun_err *err);
 
 /*
  * Register the script whose projection has this name. LUN_NOTFOUND if there

@@ -46,7 +46,7 @@ cli_signals_close(int fd)
 }
 
 static void
-die(int number)
+exit_at_once(int number)
 {
 	(void)number;
 	_exit(CLI_KILLED);
@@ -55,7 +55,7 @@ die(int number)
 static void
 let_the_next_one_kill(void)
 {
-	struct sigaction action = {.sa_handler = die};
+	struct sigaction action = {.sa_handler = exit_at_once};
 	sigset_t set;
 
 	stop_signals(&set);

@@ -37,7 +37,7 @@ struct cli_table {
 /* ---- printable text ---------------------------------------------------- */
 
 static size_t
-escape(wchar_t c, char text[ESCAPE_BYTES])
+escape_character(wchar_t c, char text[ESCAPE_BYTES])
 {
 	static const char letters[] = "\a\b\t\n\v\f\r";
 	static const char names[] = "abtnvfr";
@@ -74,7 +74,7 @@ next_shown(
 	}
 	*width = wcwidth(c);
 	if (*width < 0 || turns) {
-		*length = escape(c, shown);
+		*length = escape_character(c, shown);
 		*width = (int)*length;
 		return taken;
 	}
@@ -168,7 +168,8 @@ cli_table_clear(struct cli_table *table)
 /* ---- printing ---------------------------------------------------------- */
 
 static void
-measure(const struct cli_table *table, struct column *columns, bool titles)
+measure_columns(
+    const struct cli_table *table, struct column *columns, bool titles)
 {
 	size_t count;
 	const struct cell *cells = cells_of(table, &count);
@@ -191,7 +192,7 @@ measure(const struct cli_table *table, struct column *columns, bool titles)
 
 /* Take cells from the widest columns until a line fits. */
 static void
-fit(struct column *columns, size_t count, int limit)
+shrink_columns(struct column *columns, size_t count, int limit)
 {
 	int total = GAP * ((int)count - 1);
 
@@ -272,9 +273,9 @@ cli_table_print(const struct cli_table *table, FILE *out, int limit,
 	columns = calloc(table->columns, sizeof *columns);
 	if (columns == NULL)
 		return lun_fail(err, LUN_NOMEM, "printing: out of memory");
-	measure(table, columns, titles);
+	measure_columns(table, columns, titles);
 	if (limit > 0)
-		fit(columns, table->columns, limit);
+		shrink_columns(columns, table->columns, limit);
 	cells = cells_of(table, &count);
 	for (size_t i = titles ? 0 : table->columns; i < count;
 	     i += table->columns)

@@ -15,7 +15,7 @@
 /* ---- members ----------------------------------------------------------- */
 
 static bool
-make_room(struct cli_object *object, size_t wanted)
+reserve_members(struct cli_object *object, size_t wanted)
 {
 	struct lun_json_member *grown;
 
@@ -43,7 +43,7 @@ cli_view_object(
 	if (json.length == 0 || json.bytes[0] != '{')
 		return lun_fail(err, LUN_NOTFOUND, "not a JSON object");
 	while (lun_json_next_member(&json, &member)) {
-		if (!make_room(object, object->count + 1))
+		if (!reserve_members(object, object->count + 1))
 			return lun_fail(err, LUN_NOMEM, "out of memory");
 		object->members[object->count++] = member;
 	}
@@ -153,7 +153,7 @@ same_key(const struct lun_json_member *a, const struct lun_json_member *b)
 }
 
 static const struct lun_json_member *
-find_key(const struct lun_json_member *members, size_t count,
+find_column(const struct lun_json_member *members, size_t count,
     const struct lun_json_member *wanted, size_t likely)
 {
 	if (likely < count && same_key(&members[likely], wanted))
@@ -167,13 +167,13 @@ find_key(const struct lun_json_member *members, size_t count,
 typedef void row_fn(void *arg, const struct cli_object *object);
 
 static enum lun_code
-take_row(struct lun_text element, enum lun_json_kind kind,
+read_view_row(struct lun_text element, enum lun_json_kind kind,
     struct cli_object *object, struct lun_err *err)
 {
 	if (kind == LUN_JSON_OBJECT)
 		return cli_view_object(element, object, err);
 	/* What is no object is shown as the one column "value". */
-	if (!make_room(object, 1))
+	if (!reserve_members(object, 1))
 		return lun_fail(err, LUN_NOMEM, "out of memory");
 	object->count = 1;
 	object->members[0] = (struct lun_json_member){
@@ -191,7 +191,7 @@ each_row(struct lun_text json, row_fn *row, void *arg, struct lun_err *err)
 
 	while (
 	    code == LUN_OK && lun_json_next_element(&json, &element, &kind)) {
-		code = take_row(element, kind, &object, err);
+		code = read_view_row(element, kind, &object, err);
 		if (code == LUN_OK)
 			row(arg, &object);
 	}
@@ -215,9 +215,9 @@ note_columns(void *arg, const struct cli_object *object)
 	for (size_t i = 0; i < object->count; i++) {
 		const struct lun_json_member *member = &object->members[i];
 
-		if (find_key(columns->members, columns->count, member, i))
+		if (find_column(columns->members, columns->count, member, i))
 			continue;
-		if (!make_room(columns, columns->count + 1)) {
+		if (!reserve_members(columns, columns->count + 1)) {
 			filling->failed = true;
 			return;
 		}
@@ -232,7 +232,7 @@ add_cells(void *arg, const struct cli_object *object)
 
 	for (size_t i = 0; i < filling->columns.count; i++)
 		cli_view_cell(
-		    filling->table, find_key(object->members, object->count,
+		    filling->table, find_column(object->members, object->count,
 					&filling->columns.members[i], i));
 }
 
@@ -246,7 +246,7 @@ choose_columns(struct filling *filling, struct lun_text json,
 	if (keys == NULL)
 		return each_row(json, note_columns, filling, err);
 	for (; *keys != NULL; keys++) {
-		if (!make_room(columns, columns->count + 1))
+		if (!reserve_members(columns, columns->count + 1))
 			return lun_fail(err, LUN_NOMEM, "out of memory");
 		columns->members[columns->count++] =
 		    (struct lun_json_member){.key = lun_text_of(*keys)};

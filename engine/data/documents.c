@@ -96,7 +96,7 @@ reserve_members(struct lun_documents *documents, size_t more)
 }
 
 static struct lun_member
-pack(const struct lun_json_member *found, const char *json)
+pack_member(const struct lun_json_member *found, const char *json)
 {
 	return (struct lun_member){
 	    .key_at = (uint32_t)(found->key.bytes - json),
@@ -110,8 +110,8 @@ pack(const struct lun_json_member *found, const char *json)
 }
 
 static enum lun_code
-skim(struct lun_documents *documents, struct lun_text json, size_t *count,
-    struct lun_err *err)
+skim_document(struct lun_documents *documents, struct lun_text json,
+    size_t *count, struct lun_err *err)
 {
 	enum lun_code code;
 
@@ -127,10 +127,10 @@ skim(struct lun_documents *documents, struct lun_text json, size_t *count,
 }
 
 enum lun_code
-lun_documents_open(struct lun_documents *documents, size_t place,
+lun_documents_open(struct lun_documents *documents, size_t index,
     struct lun_text json, struct lun_err *err)
 {
-	struct lun_document *document = &documents->list[place];
+	struct lun_document *document = &documents->list[index];
 	enum lun_code code;
 	size_t count;
 
@@ -139,7 +139,7 @@ lun_documents_open(struct lun_documents *documents, size_t place,
 	if (json.length >= LAZY_BYTES_MAX)
 		code = LUN_NOTFOUND;
 	else
-		code = skim(documents, json, &count, err);
+		code = skim_document(documents, json, &count, err);
 	if (code == LUN_NOTFOUND) {
 		document->state = LUN_DOCUMENT_OTHER;
 		documents->opened++;
@@ -155,12 +155,12 @@ lun_documents_open(struct lun_documents *documents, size_t place,
 	document->count = (uint32_t)count;
 	for (size_t i = 0; i < count; i++)
 		documents->members[documents->member_count++] =
-		    pack(&documents->found[i], json.bytes);
+		    pack_member(&documents->found[i], json.bytes);
 	return LUN_OK;
 }
 
 static bool
-means(
+has_key(
     const struct lun_member *member, struct lun_text json, struct lun_text key)
 {
 	struct lun_json_member found = {
@@ -171,16 +171,16 @@ means(
 }
 
 const struct lun_member *
-lun_documents_find(const struct lun_documents *documents, size_t place,
+lun_documents_find(const struct lun_documents *documents, size_t index,
     struct lun_text json, struct lun_text key)
 {
-	const struct lun_document *document = &documents->list[place];
+	const struct lun_document *document = &documents->list[index];
 	const struct lun_member *member = &documents->members[document->first];
 	const struct lun_member *end = member + document->count;
 
 	for (; member < end; member++) {
 		if (member->key_escaped) {
-			if (means(member, json, key))
+			if (has_key(member, json, key))
 				return member;
 			continue;
 		}

@@ -2,9 +2,9 @@
  * documents.h - the members of a batch's JSON documents, each found once.
  *
  * An event's data is skimmed when a script first touches it, or before that by
- * whoever fetched it; the places of its members are kept here as long as the
+ * whoever fetched it; the offsets of its members are kept here as long as the
  * batch, so that every handler of the event finds them ready. Two documents
- * belong to the event at place n: its data is 2 n, its metadata 2 n + 1.
+ * belong to event number n: its data is 2 n, its metadata 2 n + 1.
  */
 
 #ifndef LUN_DATA_DOCUMENTS_H
@@ -60,14 +60,14 @@ bool lun_documents_begin(
 void lun_documents_end(struct lun_documents *documents);
 void lun_documents_free(struct lun_documents *documents);
 
-/* Skim the document at a place unless that was done. LUN_INVALID, LUN_NOMEM. */
-enum lun_code lun_documents_open(struct lun_documents *documents, size_t place,
+/* Skim the document of this index unless that was done. LUN_INVALID, LUN_NOMEM. */
+enum lun_code lun_documents_open(struct lun_documents *documents, size_t index,
     struct lun_text json, struct lun_err *err) LUN_MUSTCHECK;
 
 static inline const struct lun_document *
-lun_documents_at(const struct lun_documents *documents, size_t place)
+lun_documents_at(const struct lun_documents *documents, size_t index)
 {
-	return &documents->list[place];
+	return &documents->list[index];
 }
 
 /* The n-th member of a document that is an object. */
@@ -94,7 +94,7 @@ lun_member_value(const struct lun_member *member, struct lun_text json)
 
 /* The member with this (decoded) key, or NULL. */
 const struct lun_member *lun_documents_find(
-    const struct lun_documents *documents, size_t place, struct lun_text json,
+    const struct lun_documents *documents, size_t index, struct lun_text json,
     struct lun_text key);
 
 #endif

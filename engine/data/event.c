@@ -80,7 +80,7 @@ lun_batch_clear(struct lun_batch *batch)
 }
 
 static char *
-allocate(struct lun_batch *batch, size_t length)
+allocate_bytes(struct lun_batch *batch, size_t length)
 {
 	struct lun_batch_block *block = batch->blocks;
 
@@ -116,7 +116,7 @@ reserve_event(struct lun_batch *batch)
 }
 
 static struct lun_text
-copy_text(char **at, struct lun_text text)
+copy_into_block(char **at, struct lun_text text)
 {
 	struct lun_text copy = {NULL, 0};
 
@@ -140,16 +140,16 @@ lun_batch_add(struct lun_batch *batch, const struct lun_event *event)
 
 	if (!reserve_event(batch))
 		return false;
-	at = allocate(batch, length + 1);
+	at = allocate_bytes(batch, length + 1);
 	if (at == NULL)
 		return false;
 	copy = &batch->events[batch->count++];
 	*copy = *event;
-	copy->id = copy_text(&at, event->id);
-	copy->stream = copy_text(&at, event->stream);
-	copy->type = copy_text(&at, event->type);
-	copy->data = copy_text(&at, event->data);
-	copy->metadata = copy_text(&at, event->metadata);
+	copy->id = copy_into_block(&at, event->id);
+	copy->stream = copy_into_block(&at, event->stream);
+	copy->type = copy_into_block(&at, event->type);
+	copy->data = copy_into_block(&at, event->data);
+	copy->metadata = copy_into_block(&at, event->metadata);
 	batch->bytes += length + sizeof *copy;
 	return true;
 }

@@ -1,4 +1,4 @@
-/* position.c - an opaque place in one event store. */
+/* position.c - how far into one event store. */
 
 #include "data/position.h"
 

@@ -1,5 +1,5 @@
 /*
- * position.h - an opaque, totally ordered place in one event store.
+ * position.h - how far into one event store: opaque, totally ordered.
  *
  * Holds a number (0, n), a pair (transaction id, n) or a UUID. Only the event
  * store knows its text form; {0, 0} lies before every event.

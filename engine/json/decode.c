@@ -58,7 +58,7 @@ struct decoder {
 	struct lun_json_reader in;
 };
 
-static void push_value(struct decoder *decoder, int depth);
+static void decode_value(struct decoder *decoder, int depth);
 
 static void
 raise_fault(struct decoder *decoder)
@@ -70,7 +70,7 @@ raise_fault(struct decoder *decoder)
 
 /* What a check found: raise its fault unless all is well. */
 static void
-need(struct decoder *decoder, bool well)
+need_valid(struct decoder *decoder, bool well)
 {
 	if (!well)
 		raise_fault(decoder);
@@ -91,7 +91,8 @@ push_string(struct decoder *decoder)
 	struct lun_text body;
 	bool escaped;
 
-	need(decoder, lun_json_read_string(&decoder->in, &body, &escaped));
+	need_valid(
+	    decoder, lun_json_read_string(&decoder->in, &body, &escaped));
 	if (escaped)
 		push_escaped(decoder->L, body);
 	else
@@ -103,7 +104,7 @@ push_number(struct decoder *decoder)
 {
 	struct lun_json_number number;
 
-	need(decoder, lun_json_read_number(&decoder->in, &number));
+	need_valid(decoder, lun_json_read_number(&decoder->in, &number));
 	if (number.integer)
 		lua_pushinteger(decoder->L, lun_json_integer_of(&number));
 	else
@@ -127,9 +128,9 @@ begin_building(struct decoder *decoder, int depth)
 {
 	lua_State *L = decoder->L;
 
-	need(decoder, depth < LUN_JSON_DEPTH_MAX ||
-			  lun_json_fault(
-			      &decoder->in, decoder->in.at, "nested too deep"));
+	need_valid(decoder, depth < LUN_JSON_DEPTH_MAX ||
+				lun_json_fault(&decoder->in, decoder->in.at,
+				    "nested too deep"));
 	luaL_checkstack(L, 2 * HELD + LUA_MINSTACK, "JSON value");
 	lua_pushnil(L);
 	return (struct building){.slot = lua_gettop(L)};
@@ -182,7 +183,7 @@ has_key(lua_State *L, const struct building *object)
 }
 
 static void
-push_key(struct decoder *decoder, struct building *object)
+decode_key(struct decoder *decoder, struct building *object)
 {
 	struct lun_json_reader *in = &decoder->in;
 	lua_State *L = decoder->L;
@@ -193,15 +194,15 @@ push_key(struct decoder *decoder, struct building *object)
 	lun_json_skip_space(in);
 	start = in->at;
 	if (start == in->end || *start != '"')
-		need(decoder, lun_json_unexpected(in, "expected a key"));
+		need_valid(decoder, lun_json_unexpected(in, "expected a key"));
 	push_string(decoder);
 	key.bytes = lua_tolstring(L, -1, &key.length);
 	bit = lun_json_key_bit(key);
 	if ((object->seen & bit) != 0 && has_key(L, object))
-		need(decoder, lun_json_fault(in, start, "duplicate key"));
+		need_valid(decoder, lun_json_fault(in, start, "duplicate key"));
 	object->seen |= bit;
 	if (!lun_json_take(in, ':'))
-		need(decoder, lun_json_unexpected(in, "expected :"));
+		need_valid(decoder, lun_json_unexpected(in, "expected :"));
 }
 
 static void
@@ -214,13 +215,13 @@ push_object(struct decoder *decoder, int depth)
 		do {
 			if (object.held == HELD)
 				settle_members(decoder->L, &object, 4 * HELD);
-			push_key(decoder, &object);
-			push_value(decoder, depth + 1);
+			decode_key(decoder, &object);
+			decode_value(decoder, depth + 1);
 			object.held++;
 		} while (lun_json_take(&decoder->in, ','));
 		if (!lun_json_take(&decoder->in, '}'))
-			need(decoder, lun_json_unexpected(
-					  &decoder->in, "expected , or }"));
+			need_valid(decoder, lun_json_unexpected(&decoder->in,
+						"expected , or }"));
 	}
 	settle_members(decoder->L, &object, object.held);
 }
@@ -235,12 +236,12 @@ push_array(struct decoder *decoder, int depth)
 		do {
 			if (array.held == 2 * HELD)
 				settle_elements(decoder->L, &array, 4 * HELD);
-			push_value(decoder, depth + 1);
+			decode_value(decoder, depth + 1);
 			array.held++;
 		} while (lun_json_take(&decoder->in, ','));
 		if (!lun_json_take(&decoder->in, ']'))
-			need(decoder, lun_json_unexpected(
-					  &decoder->in, "expected , or ]"));
+			need_valid(decoder, lun_json_unexpected(&decoder->in,
+						"expected , or ]"));
 	}
 	settle_elements(decoder->L, &array, array.held);
 	lun_json_mark_array(decoder->L, array.slot);
@@ -253,7 +254,7 @@ push_word(struct decoder *decoder, char first)
 			       : first == 'f' ? LUN_TEXT("false")
 					      : LUN_TEXT("null");
 
-	need(decoder, lun_json_read_word(&decoder->in, word));
+	need_valid(decoder, lun_json_read_word(&decoder->in, word));
 	if (first == 'n')
 		lua_pushlightuserdata(decoder->L, lun_json_null());
 	else
@@ -262,7 +263,7 @@ push_word(struct decoder *decoder, char first)
 
 /* The value that begins here; depth containers are open around it. */
 static void
-push_value(struct decoder *decoder, int depth)
+decode_value(struct decoder *decoder, int depth)
 {
 	struct lun_json_reader *in = &decoder->in;
 	char first;
@@ -286,7 +287,7 @@ push_value(struct decoder *decoder, int depth)
 		return;
 	default:
 		if (first != '-' && (first < '0' || first > '9'))
-			need(decoder,
+			need_valid(decoder,
 			    lun_json_unexpected(in, "expected a value"));
 		push_number(decoder);
 	}
@@ -298,8 +299,8 @@ push_document(lua_State *L, struct lun_text json, int depth)
 	struct decoder decoder = {.L = L, .in = lun_json_read(json)};
 
 	luaL_checkstack(L, LUA_MINSTACK, "JSON value");
-	push_value(&decoder, depth);
-	need(&decoder, lun_json_read_end(&decoder.in));
+	decode_value(&decoder, depth);
+	need_valid(&decoder, lun_json_read_end(&decoder.in));
 }
 
 void

@@ -71,9 +71,9 @@ add_step(lua_State *L, luaL_Buffer *text, const struct path *step)
 	}
 }
 
-/* Raise "path: what", behind the place of the Lua function that called us. */
+/* Raise "path: what", behind the line of the Lua function that called us. */
 static void
-refuse(struct encoder *encoder, const struct path *path, const char *what)
+refuse_value(struct encoder *encoder, const struct path *path, const char *what)
 {
 	const struct path *steps[LUN_JSON_DEPTH_MAX + 1];
 	int count = 0;
@@ -100,7 +100,7 @@ refuse_type(struct encoder *encoder, int index, const struct path *path)
 	const char *name =
 	    lua_typename(encoder->L, lua_type(encoder->L, index));
 
-	refuse(encoder, path,
+	refuse_value(encoder, path,
 	    lua_pushfstring(encoder->L, "a %s cannot be stored", name));
 }
 
@@ -109,7 +109,7 @@ encode_text(struct encoder *encoder, struct lun_text text,
     const struct path *path, const char *fault)
 {
 	if (!lun_utf8_valid(text))
-		refuse(encoder, path, fault);
+		refuse_value(encoder, path, fault);
 	lun_json_write_string(encoder->out, text);
 }
 
@@ -125,18 +125,19 @@ encode_number(struct encoder *encoder, int index, const struct path *path)
 	}
 	number = lua_tonumber(L, index);
 	if (isnan(number))
-		refuse(encoder, path, "nan cannot be stored");
+		refuse_value(encoder, path, "nan cannot be stored");
 	if (isinf(number))
-		refuse(encoder, path, "an infinite number cannot be stored");
+		refuse_value(
+		    encoder, path, "an infinite number cannot be stored");
 	lun_json_write_number(encoder->out, number);
 }
 
 /* ---- objects */
 
-/* A member whose value is at a place on the stack or in a table. */
+/* A member whose value is at an index of the stack or of a table. */
 struct member {
 	struct lun_text key;
-	int place;
+	int index;
 };
 
 static int
@@ -185,10 +186,10 @@ check_key(struct encoder *encoder, const struct path *path)
 	int type = lua_type(encoder->L, -2);
 
 	if (type == LUA_TNUMBER)
-		refuse(encoder, path,
+		refuse_value(encoder, path,
 		    "a table with both text keys and numbers cannot be stored");
 	if (type != LUA_TSTRING)
-		refuse(encoder, path,
+		refuse_value(encoder, path,
 		    lua_pushfstring(encoder->L,
 			"a table with a %s as a key cannot be stored",
 			lua_typename(encoder->L, type)));
@@ -205,7 +206,7 @@ encode_few_members(struct encoder *encoder, struct member *members, int count,
 	lun_buffer_add_byte(encoder->out, '{');
 	for (int i = 0; i < count; i++)
 		encode_member(
-		    encoder, &members[i], i == 0, members[i].place, path);
+		    encoder, &members[i], i == 0, members[i].index, path);
 	lun_buffer_add_byte(encoder->out, '}');
 }
 
@@ -239,7 +240,7 @@ encode_many_members(struct encoder *encoder, int index, const struct path *path)
 	while ((size_t)count < size && lua_next(L, index) != 0) {
 		members[count].key = check_key(encoder, path);
 		count++;
-		members[count - 1].place = count;
+		members[count - 1].index = count;
 		lua_pop(L, 1);
 		lua_pushvalue(L, -1);
 		lua_rawseti(L, keys, count);
@@ -247,7 +248,7 @@ encode_many_members(struct encoder *encoder, int index, const struct path *path)
 	qsort(members, (size_t)count, sizeof *members, compare_members);
 	lun_buffer_add_byte(encoder->out, '{');
 	for (int i = 0; i < count; i++) {
-		lua_rawgeti(L, keys, members[i].place);
+		lua_rawgeti(L, keys, members[i].index);
 		lua_rawget(L, index);
 		encode_member(
 		    encoder, &members[i], i == 0, lua_gettop(L), path);
@@ -272,7 +273,7 @@ encode_object(struct encoder *encoder, int index, const struct path *path)
 			return;
 		}
 		members[count].key = check_key(encoder, path);
-		members[count].place = lua_gettop(L);
+		members[count].index = lua_gettop(L);
 		count++;
 		lua_pushvalue(L, -2);
 	}
@@ -292,7 +293,7 @@ check_array(struct encoder *encoder, int index, lua_Integer length,
 
 	for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1)) {
 		if (lua_type(L, -2) == LUA_TSTRING)
-			refuse(encoder, path,
+			refuse_value(encoder, path,
 			    "a table with both text keys and numbers cannot be "
 			    "stored");
 		key = lua_isinteger(L, -2) ? lua_tointeger(L, -2) : 0;
@@ -302,7 +303,7 @@ check_array(struct encoder *encoder, int index, lua_Integer length,
 			length = -1;
 	}
 	if (count != length)
-		refuse(encoder, path,
+		refuse_value(encoder, path,
 		    "an array must have the keys 1 to n without holes");
 }
 
@@ -363,7 +364,7 @@ encode_table(struct encoder *encoder, int index, const struct path *path)
 	bool has_metatable;
 
 	if (path->depth == LUN_JSON_DEPTH_MAX)
-		refuse(
+		refuse_value(
 		    encoder, path, "nested too deep (does it contain itself?)");
 	luaL_checkstack(L, 2 * FEW_MEMBERS + LUA_MINSTACK, "JSON value");
 	if (is_marked(L, index, &has_metatable)) {
@@ -402,7 +403,8 @@ encode_value(struct encoder *encoder, int index, const struct path *path)
 	if (encoder->out->failed)
 		return;
 	if (encoder->out->length >= encoder->limit)
-		refuse(encoder, path, "the value is too large to be stored");
+		refuse_value(
+		    encoder, path, "the value is too large to be stored");
 	switch (lua_type(L, index)) {
 	case LUA_TBOOLEAN:
 		lun_buffer_add_text(encoder->out, lua_toboolean(L, index)

@@ -71,7 +71,7 @@ close_scan(struct scan *scan)
 }
 
 static bool
-starve(struct scan *scan)
+fail_for_memory(struct scan *scan)
 {
 	scan->starved = true;
 	return lun_json_fault(&scan->in, scan->in.at, "out of memory");
@@ -94,7 +94,7 @@ decode_key(struct scan *scan, struct lun_text *key)
 	struct decoded *decoded = malloc(sizeof *decoded + key->length);
 
 	if (decoded == NULL)
-		return starve(scan);
+		return fail_for_memory(scan);
 	decoded->next = scan->decoded;
 	scan->decoded = decoded;
 	key->length = lun_json_unescape_body(*key, decoded->bytes);
@@ -110,7 +110,7 @@ grow_keys(struct scan *scan)
 	struct key *keys = realloc(few ? NULL : scan->keys, size * 2);
 
 	if (keys == NULL)
-		return starve(scan);
+		return fail_for_memory(scan);
 	if (few)
 		memcpy(keys, scan->few, size);
 	scan->keys = keys;
@@ -177,7 +177,7 @@ end_keys(struct scan *scan, size_t base)
 		slot_count *= 2;
 	slots = calloc(slot_count, sizeof *slots);
 	if (slots == NULL)
-		return starve(scan);
+		return fail_for_memory(scan);
 	duplicate = find_duplicate(scan->keys + base, count, slots, slot_count);
 	free(slots);
 	if (duplicate != NULL)

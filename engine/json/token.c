@@ -152,7 +152,7 @@ find_special(const char *p)
 }
 
 static bool
-is_plain(char byte)
+is_plain_ascii(char byte)
 {
 	unsigned char c = (unsigned char)byte;
 
@@ -169,7 +169,7 @@ skip_plain(const char *p, const char *end)
 		if (plain < 8)
 			return p;
 	}
-	while (p < end && is_plain(*p))
+	while (p < end && is_plain_ascii(*p))
 		p++;
 	return p;
 }
@@ -188,7 +188,7 @@ hex_digit(char c)
 
 /* The four digits after "\u", or -1. */
 static int
-read_hex(const char *p, const char *end)
+read_four_hex(const char *p, const char *end)
 {
 	int value = 0;
 
@@ -220,7 +220,7 @@ static bool
 read_unicode_escape(struct lun_json_reader *reader)
 {
 	const char *p = reader->at;
-	int unit = read_hex(p + 2, reader->end);
+	int unit = read_four_hex(p + 2, reader->end);
 
 	if (unit < 0)
 		return lun_json_fault(reader, p, "\\u without four hex digits");
@@ -230,7 +230,7 @@ read_unicode_escape(struct lun_json_reader *reader)
 	if (!is_high_surrogate(unit))
 		return true;
 	if (reader->end - p < 12 || p[6] != '\\' || p[7] != 'u' ||
-	    !is_low_surrogate(read_hex(p + 8, reader->end)))
+	    !is_low_surrogate(read_four_hex(p + 8, reader->end)))
 		return lun_json_fault(reader, p, "lone surrogate");
 	reader->at = p + 12;
 	return true;
@@ -327,11 +327,11 @@ lun_json_unescape_one(struct lun_text *body, char out[4])
 		out[0] = unescape_letter(p[1]);
 		taken = 2;
 	} else {
-		point = (unsigned)read_hex(p + 2, end);
+		point = (unsigned)read_four_hex(p + 2, end);
 		taken = 6;
 		if (is_high_surrogate((int)point)) {
 			point = 0x10000 + ((point - 0xD800) << 10) +
-				((unsigned)read_hex(p + 8, end) - 0xDC00);
+				((unsigned)read_four_hex(p + 8, end) - 0xDC00);
 			taken = 12;
 		}
 	}

@@ -71,7 +71,7 @@ lun_json_take(struct lun_json_reader *reader, char byte)
 	return true;
 }
 
-/* Fault of a place where something else was expected. */
+/* The fault that something else was expected here. */
 bool lun_json_unexpected(
     struct lun_json_reader *reader, const char *expected) LUN_MUSTCHECK;
 

@@ -5,7 +5,7 @@
 
 /* Does a string body with escapes mean this text? */
 static bool
-means(struct lun_text body, struct lun_text text)
+means_text(struct lun_text body, struct lun_text text)
 {
 	char unit[4];
 
@@ -28,7 +28,7 @@ lun_json_find(
 
 	for (size_t i = 0; i < count; i++) {
 		if (members[i].key_escaped
-			? means(members[i].key, text)
+			? means_text(members[i].key, text)
 			: lun_text_equal(members[i].key, text))
 			return &members[i];
 	}
@@ -87,7 +87,7 @@ skip_number(const char *p, const char *end)
 
 /* Take the value that begins here. */
 static void
-take_value(struct lun_json_reader *in, struct lun_text *text,
+take_json_value(struct lun_json_reader *in, struct lun_text *text,
     enum lun_json_kind *kind, bool *escaped)
 {
 	const char *start = in->at;
@@ -146,7 +146,7 @@ lun_json_next_element(
 
 	if (!enter_item(&in, '[', ']'))
 		return false;
-	take_value(&in, element, kind, &escaped);
+	take_json_value(&in, element, kind, &escaped);
 	leave_item(&in, rest);
 	return true;
 }
@@ -165,7 +165,8 @@ lun_json_next_member(struct lun_text *rest, struct lun_json_member *member)
 	lun_json_skip_space(&in);
 	in.at++;
 	lun_json_skip_space(&in);
-	take_value(&in, &member->value, &member->kind, &member->value_escaped);
+	take_json_value(
+	    &in, &member->value, &member->kind, &member->value_escaped);
 	leave_item(&in, rest);
 	return true;
 }

@@ -27,7 +27,7 @@ static const char *const events_fields[] = {
 
 /* Pops the value on the top of the stack and keeps it alive. */
 static void
-anchor(lua_State *L, struct append *append)
+anchor_value(lua_State *L, struct append *append)
 {
 	lua_rawseti(L, append->anchors, ++append->anchored);
 }
@@ -37,7 +37,7 @@ text_field(lua_State *L, struct append *append, int event, const char *name)
 {
 	const char *text = lun_host_text_field(L, event, name);
 
-	anchor(L, append);
+	anchor_value(L, append);
 	return text;
 }
 
@@ -67,7 +67,7 @@ json_field(lua_State *L, struct append *append, int event, const char *name,
 	if (append->json->failed)
 		luaL_error(L, "out of memory");
 	text = lua_pushlstring(L, append->json->bytes, append->json->length);
-	anchor(L, append);
+	anchor_value(L, append);
 	lua_pop(L, 1);
 	return text;
 }
@@ -207,7 +207,7 @@ engine_append(lua_State *L)
 }
 
 static bool
-add_event(void *arg, const char *json, size_t length)
+add_json_event(void *arg, const char *json, size_t length)
 {
 	struct lun_buffer *list = arg;
 
@@ -246,7 +246,7 @@ engine_events(lua_State *L)
 	lua_settop(L, 2);
 	filter = check_filter(L, 2);
 	list = lun_host_push_buffer(L);
-	code = lun_engine_events(engine, &filter, add_event, list, &err);
+	code = lun_engine_events(engine, &filter, add_json_event, list, &err);
 	if (code != LUN_OK)
 		return lun_host_fail(L, code, &err);
 	lun_buffer_add_byte(list, list->length == 0 ? '[' : ' ');

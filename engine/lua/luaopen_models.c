@@ -34,7 +34,7 @@ engine_get(lua_State *L)
 
 /* Terms of the list at index 3, in a userdata (+1); the list keeps them. */
 static const char **
-push_terms(lua_State *L, size_t count)
+push_checked_terms(lua_State *L, size_t count)
 {
 	const char **terms =
 	    lua_newuserdatauv(L, (count + 1) * sizeof *terms, 0);
@@ -96,7 +96,7 @@ engine_query(lua_State *L)
 	sort_out_query(L);
 	projection = lun_host_check_text(L, 2);
 	count = lua_rawlen(L, 3);
-	terms = push_terms(L, count);
+	terms = push_checked_terms(L, count);
 	json = lun_host_push_owner(L);
 	code = lun_engine_query(engine, projection, terms, count, json, &err);
 	return give_json(L, json, code, &err);
@@ -170,7 +170,7 @@ engine_checkpoint(lua_State *L)
 }
 
 static int
-request(
+send_request(
     lua_State *L, enum lun_request_kind kind, const char *argument, int timeout)
 {
 	struct lun_engine *engine = lun_host_check_engine(L);
@@ -187,42 +187,42 @@ request(
 static int
 engine_pause(lua_State *L)
 {
-	return request(L, LUN_REQUEST_PAUSE, NULL, 3);
+	return send_request(L, LUN_REQUEST_PAUSE, NULL, 3);
 }
 
 /* engine:resume(projection, [timeout]) */
 static int
 engine_resume(lua_State *L)
 {
-	return request(L, LUN_REQUEST_RESUME, NULL, 3);
+	return send_request(L, LUN_REQUEST_RESUME, NULL, 3);
 }
 
 /* engine:rebuild(projection, [timeout]) */
 static int
 engine_rebuild(lua_State *L)
 {
-	return request(L, LUN_REQUEST_REBUILD, NULL, 3);
+	return send_request(L, LUN_REQUEST_REBUILD, NULL, 3);
 }
 
 /* engine:retry(projection, [model id], [timeout]) */
 static int
 engine_retry(lua_State *L)
 {
-	return request(L, LUN_REQUEST_RETRY, lun_host_opt_id(L, 3), 4);
+	return send_request(L, LUN_REQUEST_RETRY, lun_host_opt_id(L, 3), 4);
 }
 
 /* engine:discard(projection, [model id], [timeout]) */
 static int
 engine_discard(lua_State *L)
 {
-	return request(L, LUN_REQUEST_DISCARD, lun_host_opt_id(L, 3), 4);
+	return send_request(L, LUN_REQUEST_DISCARD, lun_host_opt_id(L, 3), 4);
 }
 
 /* engine:set_checkpoint(projection, position, [timeout]) */
 static int
 engine_set_checkpoint(lua_State *L)
 {
-	return request(
+	return send_request(
 	    L, LUN_REQUEST_SET_CHECKPOINT, lun_host_check_text(L, 3), 4);
 }
 
@@ -230,7 +230,7 @@ engine_set_checkpoint(lua_State *L)
 static int
 engine_delete_checkpoint(lua_State *L)
 {
-	return request(L, LUN_REQUEST_DELETE_CHECKPOINT, NULL, 3);
+	return send_request(L, LUN_REQUEST_DELETE_CHECKPOINT, NULL, 3);
 }
 
 const luaL_Reg lun_host_model_methods[] = {

@@ -1,4 +1,4 @@
-/* columns.c - names in a query: fields, and places inside json fields. */
+/* columns.c - names in a query: fields, and paths inside json fields. */
 
 #include <stdio.h>
 
@@ -33,7 +33,7 @@ list_fields(const struct lun_schema *schema, char list[LIST_SIZE])
 }
 
 static enum lun_code
-fail_unknown(struct lun_query_parser *p, struct lun_text name)
+refuse_unknown_field(struct lun_query_parser *p, struct lun_text name)
 {
 	const struct lun_schema *schema = p->schema;
 	struct lun_text shown = lun_query_shown(name);
@@ -64,8 +64,8 @@ fail_path(struct lun_query_parser *p, const char *name, const char *type)
 
 /* names: the field and the keys behind it; of a whole model all are keys. */
 static enum lun_code
-resolve(struct lun_query_parser *p, const struct lun_text *names, size_t count,
-    struct lun_column *column)
+resolve_column(struct lun_query_parser *p, const struct lun_text *names,
+    size_t count, struct lun_column *column)
 {
 	size_t first_key = p->schema->whole_json ? 0 : 1;
 
@@ -80,7 +80,7 @@ resolve(struct lun_query_parser *p, const struct lun_text *names, size_t count,
 	column->field =
 	    p->schema->whole_json ? 0 : lun_schema_find(p->schema, names[0]);
 	if (column->field < 0)
-		return fail_unknown(p, names[0]);
+		return refuse_unknown_field(p, names[0]);
 	if (count > first_key) {
 		const struct lun_field *field =
 		    &p->schema->fields[column->field];
@@ -116,7 +116,7 @@ lun_query_read_column_after(
 		if (lun_query_read_name(p, &names[count++]) != LUN_OK)
 			return LUN_INVALID;
 	}
-	return resolve(p, names, count, column);
+	return resolve_column(p, names, count, column);
 }
 
 enum lun_code

@@ -22,8 +22,8 @@ static const struct {
 
 #define OPERATOR_COUNT (sizeof operators / sizeof operators[0])
 
-/* Where a condition stands decides where its value ends. */
-enum place {
+/* The context of a condition decides where its value ends. */
+enum context {
 	IN_TERM, /* at the end of the term */
 	IN_GROUP /* at "," or ")" */
 };
@@ -44,7 +44,7 @@ begin_leaf(struct lun_query_parser *p, enum lun_query_op op,
 }
 
 static enum lun_code
-add_value(struct lun_query_parser *p, struct lun_condition *condition,
+add_condition_value(struct lun_query_parser *p, struct lun_condition *condition,
     struct lun_query_literal literal)
 {
 	bool pattern =
@@ -68,9 +68,9 @@ add_value(struct lun_query_parser *p, struct lun_condition *condition,
 		   : lun_query_value(p, &condition->column, literal, values);
 }
 
-/* Make a condition the only child of a NOT in its place. */
+/* Make a condition the only child of a NOT. */
 static enum lun_code
-negate(struct lun_query_parser *p, struct lun_condition *condition)
+negate_condition(struct lun_query_parser *p, struct lun_condition *condition)
 {
 	struct lun_condition *child = lun_query_allocate(p, sizeof *child);
 
@@ -90,7 +90,7 @@ make_not_null(struct lun_query_parser *p, const struct lun_column *column,
 	enum lun_code code =
 	    begin_leaf(p, LUN_QUERY_IS_NULL, column, condition);
 
-	return code == LUN_OK ? negate(p, condition) : code;
+	return code == LUN_OK ? negate_condition(p, condition) : code;
 }
 
 /* Two children, the second "column is not null", under an AND. */
@@ -119,7 +119,7 @@ at_item_end(const struct lun_query_parser *p)
 
 /* Inside parentheses: up to "," or ")", spaces around it do not count. */
 static enum lun_code
-read_item(struct lun_query_parser *p, struct lun_query_literal *literal)
+read_list_literal(struct lun_query_parser *p, struct lun_query_literal *literal)
 {
 	char *start;
 	size_t length;
@@ -146,11 +146,11 @@ read_item(struct lun_query_parser *p, struct lun_query_literal *literal)
 }
 
 static enum lun_code
-read_literal(struct lun_query_parser *p, enum place place,
+read_literal(struct lun_query_parser *p, enum context context,
     struct lun_query_literal *literal)
 {
-	if (place == IN_GROUP)
-		return read_item(p, literal);
+	if (context == IN_GROUP)
+		return read_list_literal(p, literal);
 	literal->quoted = p->at < p->end && *p->at == '"';
 	if (!literal->quoted) {
 		literal->text = lun_query_rest(p);
@@ -167,13 +167,14 @@ read_literal(struct lun_query_parser *p, enum place place,
 }
 
 static enum lun_code
-read_compare(struct lun_query_parser *p, enum place place,
+read_compare(struct lun_query_parser *p, enum context context,
     struct lun_condition *condition)
 {
 	struct lun_query_literal literal;
-	enum lun_code code = read_literal(p, place, &literal);
+	enum lun_code code = read_literal(p, context, &literal);
 
-	return code == LUN_OK ? add_value(p, condition, literal) : code;
+	return code == LUN_OK ? add_condition_value(p, condition, literal)
+			      : code;
 }
 
 /*
@@ -193,9 +194,9 @@ read_list(struct lun_query_parser *p, struct lun_condition *condition)
 		return and_not_null(p, condition);
 	}
 	do {
-		code = read_item(p, &literal);
+		code = read_list_literal(p, &literal);
 		if (code == LUN_OK)
-			code = add_value(p, condition, literal);
+			code = add_condition_value(p, condition, literal);
 		if (code != LUN_OK)
 			return code;
 	} while (lun_query_take(p, ','));
@@ -218,24 +219,24 @@ make_is_truth(struct lun_query_parser *p, struct lun_text word,
 		    "%s",
 		    LUN_TEXT_ARG(name), lun_field_type_name(type));
 	condition->op = LUN_QUERY_EQ;
-	code = add_value(p, condition, literal);
+	code = add_condition_value(p, condition, literal);
 	return code == LUN_OK ? and_not_null(p, condition) : code;
 }
 
 static enum lun_code
-read_is(struct lun_query_parser *p, enum place place,
+read_is(struct lun_query_parser *p, enum context context,
     struct lun_condition *condition)
 {
 	struct lun_query_literal literal;
 	struct lun_text shown;
 
-	if (read_literal(p, place, &literal) != LUN_OK)
+	if (read_literal(p, context, &literal) != LUN_OK)
 		return LUN_INVALID;
 	if (!literal.quoted) {
 		if (lun_text_equal(literal.text, LUN_TEXT("null")))
 			return LUN_OK;
 		if (lun_text_equal(literal.text, LUN_TEXT("not_null")))
-			return negate(p, condition);
+			return negate_condition(p, condition);
 		if (lun_text_equal(literal.text, LUN_TEXT("true")) ||
 		    lun_text_equal(literal.text, LUN_TEXT("false")))
 			return make_is_truth(p, literal.text, condition);
@@ -285,7 +286,7 @@ read_operator(struct lun_query_parser *p, const struct lun_column *column,
 
 /* [not.]op.value */
 static enum lun_code
-read_test(struct lun_query_parser *p, enum place place,
+read_test(struct lun_query_parser *p, enum context context,
     const struct lun_column *column, struct lun_condition *condition)
 {
 	bool negated = lun_query_take_word(p, "not.");
@@ -299,11 +300,11 @@ read_test(struct lun_query_parser *p, enum place place,
 	if (op == LUN_QUERY_IN)
 		code = read_list(p, condition);
 	else if (op == LUN_QUERY_IS_NULL)
-		code = read_is(p, place, condition);
+		code = read_is(p, context, condition);
 	else
-		code = read_compare(p, place, condition);
+		code = read_compare(p, context, condition);
 	if (code == LUN_OK && negated)
-		code = negate(p, condition);
+		code = negate_condition(p, condition);
 	return code;
 }
 
@@ -352,7 +353,7 @@ read_group(struct lun_query_parser *p, enum lun_query_op op, bool negated,
 	code = read_members(p, condition);
 	p->depth--;
 	if (code == LUN_OK && negated)
-		code = negate(p, condition);
+		code = negate_condition(p, condition);
 	return code;
 }
 
@@ -377,7 +378,8 @@ take_group_head(
 }
 
 static enum lun_code
-read_member(struct lun_query_parser *p, struct lun_condition *condition)
+read_group_condition(
+    struct lun_query_parser *p, struct lun_condition *condition)
 {
 	struct lun_column column;
 	enum lun_query_op op;
@@ -411,7 +413,7 @@ read_members(struct lun_query_parser *p, struct lun_condition *group)
 		if (children == NULL)
 			return LUN_NOMEM;
 		group->children = children;
-		code = read_member(p, &children[group->child_count++]);
+		code = read_group_condition(p, &children[group->child_count++]);
 		lun_query_skip_spaces(p);
 		if (code == LUN_OK && !lun_query_take(p, ','))
 			return lun_query_expect(

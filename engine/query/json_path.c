@@ -1,4 +1,4 @@
-/* json_path.c - the value at a place inside a JSON document. */
+/* json_path.c - the value at a path inside a JSON document. */
 
 #include "query/json_path.h"
 
@@ -18,7 +18,8 @@ is_key(const struct lun_json_member *member, struct lun_text key,
 
 /* Replace an object by the value of its member. */
 static bool
-enter(struct lun_text *json, struct lun_text key, struct lun_buffer *scratch)
+enter_object(
+    struct lun_text *json, struct lun_text key, struct lun_buffer *scratch)
 {
 	struct lun_json_member member;
 	struct lun_text rest = *json;
@@ -35,7 +36,7 @@ enter(struct lun_text *json, struct lun_text key, struct lun_buffer *scratch)
 }
 
 static struct lun_text
-trim(struct lun_text json)
+trim_space(struct lun_text json)
 {
 	const char *space = " \n\r\t";
 
@@ -61,7 +62,7 @@ is_integer(struct lun_text number)
 }
 
 static bool
-read_text(struct lun_text literal, struct lun_buffer *scratch,
+read_json_text(struct lun_text literal, struct lun_buffer *scratch,
     struct lun_value *value)
 {
 	value->kind = LUN_VALUE_TEXT;
@@ -75,7 +76,7 @@ read_text(struct lun_text literal, struct lun_buffer *scratch,
 }
 
 static bool
-read_value(
+read_json_value(
     struct lun_text json, struct lun_buffer *scratch, struct lun_value *value)
 {
 	switch (json.length > 0 ? json.bytes[0] : 'n') {
@@ -88,7 +89,7 @@ read_value(
 		value->integer = json.bytes[0] == 't';
 		return true;
 	case '"':
-		return read_text(json, scratch, value);
+		return read_json_text(json, scratch, value);
 	case '{':
 	case '[':
 		value->kind = LUN_VALUE_JSON;
@@ -108,16 +109,16 @@ read_value(
 }
 
 bool
-lun_json_place(struct lun_text json, const struct lun_text *path,
+lun_json_path_value(struct lun_text json, const struct lun_text *path,
     size_t path_length, struct lun_buffer *scratch, struct lun_value *value)
 {
-	json = trim(json);
+	json = trim_space(json);
 	lun_buffer_clear(scratch);
 	for (size_t i = 0; i < path_length; i++)
 		if (json.length == 0 || json.bytes[0] != '{' ||
-		    !enter(&json, path[i], scratch)) {
+		    !enter_object(&json, path[i], scratch)) {
 			value->kind = LUN_VALUE_NULL;
 			return !scratch->failed;
 		}
-	return read_value(json, scratch, value);
+	return read_json_value(json, scratch, value);
 }

@@ -1,5 +1,5 @@
 /*
- * json_path.h - the value at a place inside a JSON document.
+ * json_path.h - the value at a path inside a JSON document.
  */
 
 #ifndef LUN_QUERY_JSON_PATH_H
@@ -16,7 +16,7 @@
  * is borrowed from json or, where it held escapes, from scratch, which is
  * cleared first. False when out of memory.
  */
-bool lun_json_place(struct lun_text json, const struct lun_text *path,
+bool lun_json_path_value(struct lun_text json, const struct lun_text *path,
     size_t path_length, struct lun_buffer *scratch,
     struct lun_value *value) LUN_MUSTCHECK;
 

@@ -3,12 +3,12 @@
 #include "query/query.h"
 
 static char
-fold(char c)
+fold_ascii(char c)
 {
 	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
-/* Place behind the UTF-8 character at i. */
+/* The offset behind the UTF-8 character at i. */
 static size_t
 next_character(struct lun_text text, size_t i)
 {
@@ -37,11 +37,12 @@ match_one(struct lun_text pattern, size_t *i, struct lun_text text, size_t *j,
 		wanted = pattern.bytes[++*i];
 	++*i;
 	++*j;
-	return wanted == found || (fold_case && fold(wanted) == fold(found));
+	return wanted == found ||
+	       (fold_case && fold_ascii(wanted) == fold_ascii(found));
 }
 
 /*
- * Greedy: only the last % seen is ever tried at later places, since what
+ * Greedy: only the last % seen is ever tried further on, since what
  * stood before it has matched as early as it could. So the time is at most
  * the product of the lengths.
  */

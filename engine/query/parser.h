@@ -65,7 +65,7 @@ enum lun_code lun_query_read_column(
 /* The same after its first name was read. */
 enum lun_code lun_query_read_column_after(struct lun_query_parser *p,
     struct lun_text name, struct lun_column *column) LUN_MUSTCHECK;
-/* A column's type; its places inside json have LUN_FIELD_JSON. */
+/* A column's type; its paths inside json have LUN_FIELD_JSON. */
 enum lun_field_type lun_query_column_type(
     const struct lun_query_parser *p, const struct lun_column *column);
 

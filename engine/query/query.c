@@ -128,7 +128,7 @@ read_order(struct lun_query_parser *p, struct terms *terms)
 
 /* [key:]column */
 static enum lun_code
-read_selected(struct lun_query_parser *p, struct lun_column *column)
+read_selected_column(struct lun_query_parser *p, struct lun_column *column)
 {
 	struct lun_text name;
 	bool alias;
@@ -178,7 +178,7 @@ read_select(struct lun_query_parser *p, struct terms *terms)
 		if (select == NULL)
 			return LUN_NOMEM;
 		query->select = select;
-		if (read_selected(p, &select[query->select_count++]) !=
+		if (read_selected_column(p, &select[query->select_count++]) !=
 			LUN_OK ||
 		    check_selected(p, query) != LUN_OK)
 			return LUN_INVALID;
@@ -292,7 +292,7 @@ read_terms(struct lun_query_parser *p, struct terms *terms,
 }
 
 static void
-simplify(struct lun_query *query)
+unwrap_single_condition(struct lun_query *query)
 {
 	if (query->where != NULL && query->where->child_count == 1)
 		query->where = query->where->children;
@@ -317,7 +317,7 @@ lun_query_parse(const struct lun_schema *schema, const struct lun_text *terms,
 		lun_query_free(state.query);
 		return code;
 	}
-	simplify(state.query);
+	unwrap_single_condition(state.query);
 	*out = state.query;
 	return LUN_OK;
 }

@@ -47,11 +47,11 @@ enum lun_query_op {
 #define LUN_COLUMN_ID (-1)
 
 /*
- * What a term speaks of: the id, a field, or a place inside a json field.
+ * What a term speaks of: the id, a field, or a path inside a json field.
  * Of a whole_json schema every name but id is a path into field 0.
  */
 struct lun_column {
-	int field; /* place in the schema, or LUN_COLUMN_ID */
+	int field; /* index in the schema, or LUN_COLUMN_ID */
 	size_t path_length;
 	struct lun_text
 	    path[LUN_QUERY_PATH_MAX]; /* object keys, outermost first */
@@ -61,7 +61,7 @@ struct lun_column {
 
 /*
  * Comparison follows SQL: a null is neither equal nor unequal to anything and
- * NOT of unknown is unknown. Text compares by bytes. At a place inside json
+ * NOT of unknown is unknown. Text compares by bytes. At a path inside json
  * a number is only ever comparable with numbers, a text with texts, a boolean
  * with booleans; anything else is unknown.
  */
@@ -75,7 +75,7 @@ struct lun_condition {
 };
 
 /*
- * At places inside json booleans come before numbers, those before texts, and
+ * At paths inside json booleans come before numbers, those before texts, and
  * objects and arrays last, all of these alike; descending, the other way round.
  */
 struct lun_order {

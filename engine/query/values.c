@@ -37,7 +37,7 @@ is_digit(char c)
 
 /* A JSON number and nothing around it. */
 static bool
-is_number(struct lun_text text)
+is_numeral(struct lun_text text)
 {
 	if (text.length == 0 || !is_digit(text.bytes[text.length - 1]) ||
 	    (!is_digit(text.bytes[0]) && text.bytes[0] != '-'))
@@ -72,7 +72,7 @@ read_integer(struct lun_text text, struct lun_value *value)
 {
 	double number;
 
-	if (!is_number(text))
+	if (!is_numeral(text))
 		return false;
 	value->kind = LUN_VALUE_INTEGER;
 	if (to_integer(text, &value->integer))
@@ -90,7 +90,7 @@ read_number(struct lun_text text, struct lun_value *value)
 {
 	int64_t integer;
 
-	if (!is_number(text))
+	if (!is_numeral(text))
 		return false;
 	value->kind = LUN_VALUE_NUMBER;
 	value->number = to_integer(text, &integer) ? (double)integer
@@ -136,7 +136,7 @@ read_json(struct lun_query_literal literal, struct lun_value *value)
 			return false;
 		if (read_boolean(text, value))
 			return true;
-		if (is_number(text) && to_integer(text, &value->integer)) {
+		if (is_numeral(text) && to_integer(text, &value->integer)) {
 			value->kind = LUN_VALUE_INTEGER;
 			return true;
 		}

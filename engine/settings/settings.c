@@ -11,11 +11,11 @@
 #include "base/text.h"
 #include "store/event_store.h"
 
-#define KIB      ((int64_t)1 << 10)
-#define MIB      ((int64_t)1 << 20)
-#define GIB      ((int64_t)1 << 30)
-#define HOUR_MS  ((int64_t)3600 * 1000)
-#define PLACE(f) offsetof(struct lun_settings, f)
+#define KIB       ((int64_t)1 << 10)
+#define MIB       ((int64_t)1 << 20)
+#define GIB       ((int64_t)1 << 30)
+#define HOUR_MS   ((int64_t)3600 * 1000)
+#define OFFSET(f) offsetof(struct lun_settings, f)
 
 const struct lun_setting_entry lun_setting_entries[] = {
     {
@@ -25,7 +25,7 @@ const struct lun_setting_entry lun_setting_entries[] = {
 	.help = "Where events come from: sqlite:PATH, postgres://... "
 		"(?layout= for tables of others) or memory: (one that "
 		"lives and dies with the process).",
-	.offset = PLACE(events),
+	.offset = OFFSET(events),
     },
     {
 	.name = "models",
@@ -34,7 +34,7 @@ const struct lun_setting_entry lun_setting_entries[] = {
 	.help = "Where models and checkpoints live: postgres://..., "
 		"sqlite:PATH (the file of "
 		"the events will do) or memory:.",
-	.offset = PLACE(models),
+	.offset = OFFSET(models),
     },
     {
 	.name = "synchronous",
@@ -48,7 +48,7 @@ const struct lun_setting_entry lun_setting_entries[] = {
 		"projections just catch up again but events appended last "
 		"may be gone; off, and it may damage the file. A process "
 		"that is killed loses nothing in any of them.",
-	.offset = PLACE(synchronous),
+	.offset = OFFSET(synchronous),
     },
     {
 	.name = "log_level",
@@ -57,7 +57,7 @@ const struct lun_setting_entry lun_setting_entries[] = {
 	.choices = "error|warning|info|debug",
 	.argument = "WORD",
 	.help = "The least important messages that are still logged.",
-	.offset = PLACE(log_level),
+	.offset = OFFSET(log_level),
     },
     {
 	.name = "batch_events",
@@ -68,7 +68,7 @@ const struct lun_setting_entry lun_setting_entries[] = {
 	.argument = "N",
 	.help = "Most events in one batch, and so in one commit, while a "
 		"projection catches up.",
-	.offset = PLACE(batch_events),
+	.offset = OFFSET(batch_events),
     },
     {
 	.name = "batch_bytes",
@@ -79,7 +79,7 @@ const struct lun_setting_entry lun_setting_entries[] = {
 	.argument = "BYTES",
 	.help = "Most bytes of events in one batch; the last event may pass "
 		"it.",
-	.offset = PLACE(batch_bytes),
+	.offset = OFFSET(batch_bytes),
     },
     {
 	.name = "live_events",
@@ -90,7 +90,7 @@ const struct lun_setting_entry lun_setting_entries[] = {
 	.argument = "N",
 	.help = "Most events in one batch once a projection has caught up; "
 		"never more than batch_events.",
-	.offset = PLACE(live_events),
+	.offset = OFFSET(live_events),
     },
     {
 	.name = "poll_ms",
@@ -101,7 +101,7 @@ const struct lun_setting_entry lun_setting_entries[] = {
 	.argument = "MS",
 	.help = "Longest pause between two looks for new events; a hint from "
 		"the event store ends it early.",
-	.offset = PLACE(poll_ms),
+	.offset = OFFSET(poll_ms),
     },
     {
 	.name = "cache_bytes",
@@ -112,7 +112,7 @@ const struct lun_setting_entry lun_setting_entries[] = {
 	.argument = "BYTES",
 	.help = "Memory in which each projection keeps its hot models from "
 		"one batch to the next.",
-	.offset = PLACE(cache_bytes),
+	.offset = OFFSET(cache_bytes),
     },
     {
 	.name = "script_instructions",
@@ -123,7 +123,7 @@ const struct lun_setting_entry lun_setting_entries[] = {
 	.argument = "N",
 	.help = "Lua instructions one call of a handler may use before it is "
 		"stopped.",
-	.offset = PLACE(script_instructions),
+	.offset = OFFSET(script_instructions),
     },
     {
 	.name = "script_cpu_ms",
@@ -134,7 +134,7 @@ const struct lun_setting_entry lun_setting_entries[] = {
 	.argument = "MS",
 	.help = "CPU time one call of a handler may use before it is stopped; "
 		"waiting does not count.",
-	.offset = PLACE(script_cpu_ms),
+	.offset = OFFSET(script_cpu_ms),
     },
     {
 	.name = "script_memory_bytes",
@@ -144,7 +144,7 @@ const struct lun_setting_entry lun_setting_entries[] = {
 	.most = 64 * GIB,
 	.argument = "BYTES",
 	.help = "Memory the Lua state of one script may hold.",
-	.offset = PLACE(script_memory_bytes),
+	.offset = OFFSET(script_memory_bytes),
     },
     {
 	.name = "readers",
@@ -156,7 +156,7 @@ const struct lun_setting_entry lun_setting_entries[] = {
 	.help = "How many calls that only look (get, query, status ...) are "
 		"served at the same time, each with connections of its own; "
 		"all but one of them may be busy with handle_query.",
-	.offset = PLACE(readers),
+	.offset = OFFSET(readers),
     },
     {
 	.name = "query_limit",
@@ -167,7 +167,7 @@ const struct lun_setting_entry lun_setting_entries[] = {
 	.argument = "ROWS",
 	.help = "Rows a query returns when it names no limit; never more than "
 		"query_limit_max.",
-	.offset = PLACE(query_limit),
+	.offset = OFFSET(query_limit),
     },
     {
 	.name = "query_limit_max",
@@ -177,7 +177,7 @@ const struct lun_setting_entry lun_setting_entries[] = {
 	.most = 10000000,
 	.argument = "ROWS",
 	.help = "The highest limit a query may name.",
-	.offset = PLACE(query_limit_max),
+	.offset = OFFSET(query_limit_max),
     },
     {
 	.name = "retry_ms",
@@ -188,7 +188,7 @@ const struct lun_setting_entry lun_setting_entries[] = {
 	.argument = "MS",
 	.help = "First pause before something that failed is tried again; each "
 		"further pause is twice as long, up to retry_max_ms.",
-	.offset = PLACE(retry_ms),
+	.offset = OFFSET(retry_ms),
     },
     {
 	.name = "retry_max_ms",
@@ -198,7 +198,7 @@ const struct lun_setting_entry lun_setting_entries[] = {
 	.most = HOUR_MS,
 	.argument = "MS",
 	.help = "Longest pause between two tries.",
-	.offset = PLACE(retry_max_ms),
+	.offset = OFFSET(retry_max_ms),
     },
     {
 	.name = "busy_timeout_ms",
@@ -210,7 +210,7 @@ const struct lun_setting_entry lun_setting_entries[] = {
 	.help = "How long one SQLite call waits for another program's lock; "
 		"after that the engine tries the whole commit again, for as "
 		"long as it takes.",
-	.offset = PLACE(busy_timeout_ms),
+	.offset = OFFSET(busy_timeout_ms),
     },
     {
 	.name = "call_timeout_ms",
@@ -223,7 +223,7 @@ const struct lun_setting_entry lun_setting_entries[] = {
 		"before the connection counts as lost and is made anew; also "
 		"how long a call that only looks waits for its turn, and how "
 		"long a handle_query may take.",
-	.offset = PLACE(call_timeout_ms),
+	.offset = OFFSET(call_timeout_ms),
     },
     {
 	.name = "wal_autocheckpoint_pages",
@@ -236,7 +236,7 @@ const struct lun_setting_entry lun_setting_entries[] = {
 		"into the file by the commit that finds it so; an engine "
 		"that is live copies it earlier, beside its commits. A "
 		"longer one writes faster, 0 leaves the copying to others.",
-	.offset = PLACE(wal_autocheckpoint_pages),
+	.offset = OFFSET(wal_autocheckpoint_pages),
     },
     {
 	.name = "sqlite_cache_kib",
@@ -247,7 +247,7 @@ const struct lun_setting_entry lun_setting_entries[] = {
 	.argument = "KIB",
 	.help = "Page cache of each SQLite connection; only pages in use take "
 		"memory.",
-	.offset = PLACE(sqlite_cache_kib),
+	.offset = OFFSET(sqlite_cache_kib),
     },
     {
 	.name = "heartbeat_ms",
@@ -258,7 +258,7 @@ const struct lun_setting_entry lun_setting_entries[] = {
 	.argument = "MS",
 	.help = "How often a running engine writes down what its projections "
 		"are doing, for status to show.",
-	.offset = PLACE(heartbeat_ms),
+	.offset = OFFSET(heartbeat_ms),
     },
     {
 	.name = "lease_ms",
@@ -270,7 +270,7 @@ const struct lun_setting_entry lun_setting_entries[] = {
 	.help = "How long a projection stays with an engine that has stopped "
 		"answering, before another one may take it over; on SQLite "
 		"the owner's death frees it at once.",
-	.offset = PLACE(lease_ms),
+	.offset = OFFSET(lease_ms),
     },
     {
 	.name = "stuck_ms",
@@ -282,7 +282,7 @@ const struct lun_setting_entry lun_setting_entries[] = {
 	.help =
 	    "CPU time without a sign of life after which a script counts as "
 	    "stuck inside one library call and is reported.",
-	.offset = PLACE(stuck_ms),
+	.offset = OFFSET(stuck_ms),
     },
     {
 	.name = "stop_ms",
@@ -294,7 +294,7 @@ const struct lun_setting_entry lun_setting_entries[] = {
 	.help =
 	    "How long a stop waits for a stuck script before it leaves that "
 	    "script's thread behind.",
-	.offset = PLACE(stop_ms),
+	.offset = OFFSET(stop_ms),
     },
     {.name = NULL},
 };
@@ -338,7 +338,7 @@ parse_number(const char *text, int64_t *value)
 }
 
 static bool
-is_choice(const char *choices, const char *value)
+is_among_choices(const char *choices, const char *value)
 {
 	size_t length = strlen(value);
 
@@ -375,7 +375,7 @@ lun_setting_check(const struct lun_setting_entry *entry, const char *value,
 	case LUN_SETTING_NUMBER:
 		return check_number(entry, value, err);
 	case LUN_SETTING_CHOICE:
-		if (is_choice(entry->choices, value))
+		if (is_among_choices(entry->choices, value))
 			return LUN_OK;
 		return lun_fail(err, LUN_CONFIG,
 		    "setting %s: \"%.100s\" is not one of %s", entry->name,
@@ -392,7 +392,7 @@ lun_setting_check(const struct lun_setting_entry *entry, const char *value,
 /* ---- making ------------------------------------------------------------ */
 
 static enum lun_code
-fail_unknown(const char *name, struct lun_err *err)
+refuse_unknown_setting(const char *name, struct lun_err *err)
 {
 	struct lun_suggestion suggestion = {0};
 
@@ -416,7 +416,7 @@ check_given(const struct lun_setting *given, struct lun_err *err)
 	if (given->name == NULL)
 		return lun_fail(err, LUN_CONFIG, "a setting has no name");
 	if (entry == NULL)
-		return fail_unknown(given->name, err);
+		return refuse_unknown_setting(given->name, err);
 	if (given->value == NULL)
 		return lun_fail(
 		    err, LUN_CONFIG, "setting %s has no value", given->name);
@@ -433,21 +433,21 @@ memory_needed(const struct lun_setting *given, size_t count)
 	return bytes;
 }
 
-/* Put a checked value in its place; text is copied to *memory. */
+/* Set a field to a checked value; text is copied to *memory. */
 static void
 set_value(struct lun_settings *settings, const struct lun_setting_entry *entry,
     const char *value, char **memory)
 {
-	void *place = (char *)settings + entry->offset;
+	void *field = (char *)settings + entry->offset;
 	size_t size;
 
 	if (entry->type == LUN_SETTING_NUMBER) {
-		(void)parse_number(value, place);
+		(void)parse_number(value, field);
 		return;
 	}
 	size = strlen(value) + 1;
 	memcpy(*memory, value, size);
-	memcpy(place, memory, sizeof *memory);
+	memcpy(field, memory, sizeof *memory);
 	*memory += size;
 }
 
@@ -457,12 +457,12 @@ set_defaults(struct lun_settings *settings)
 	*settings = (struct lun_settings){0};
 	for (size_t i = 0; i < ENTRY_COUNT; i++) {
 		const struct lun_setting_entry *entry = &lun_setting_entries[i];
-		void *place = (char *)settings + entry->offset;
+		void *field = (char *)settings + entry->offset;
 
 		if (entry->type == LUN_SETTING_NUMBER)
-			(void)parse_number(entry->initial, place);
+			(void)parse_number(entry->initial, field);
 		else
-			memcpy(place, &entry->initial, sizeof entry->initial);
+			memcpy(field, &entry->initial, sizeof entry->initial);
 	}
 }
 

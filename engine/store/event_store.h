@@ -2,7 +2,7 @@
  * event_store.h - the contract of an event store, and how the engine calls it.
  *
  * A struct lun_event_store is one connection: used by one thread at a time.
- * lun_event_store_connect() makes another one to the same place, for another
+ * lun_event_store_connect() makes another one to the same store, for another
  * thread. A store never calls the engine.
  *
  * LUN_UNAVAILABLE means "try again later, nothing was lost"; LUN_IO means that
@@ -76,7 +76,7 @@ struct lun_event_store_ops {
 	enum lun_code (*open)(const char *rest,
 	    const struct lun_store_options *options,
 	    struct lun_event_store **out, struct lun_err *err);
-	/* Another connection to the same place. */
+	/* Another connection to the same store. */
 	enum lun_code (*connect)(struct lun_event_store *store,
 	    struct lun_event_store **out, struct lun_err *err);
 	/* Never fails; an open transaction is rolled back. */

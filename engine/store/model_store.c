@@ -200,7 +200,7 @@ lun_model_store_release(
 
 /* Its names become part of SQL. */
 static enum lun_code
-check_schema(const struct lun_schema *schema, struct lun_err *err)
+check_schema_names(const struct lun_schema *schema, struct lun_err *err)
 {
 	enum lun_code code;
 
@@ -217,7 +217,7 @@ enum lun_code
 lun_model_store_define(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, int64_t fence, struct lun_err *err)
 {
-	enum lun_code code = check_schema(schema, err);
+	enum lun_code code = check_schema_names(schema, err);
 
 	if (code != LUN_OK)
 		return code;
@@ -229,7 +229,7 @@ lun_model_store_reset(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, struct lun_guard guard,
     struct lun_err *err)
 {
-	enum lun_code code = check_schema(schema, err);
+	enum lun_code code = check_schema_names(schema, err);
 
 	if (code != LUN_OK)
 		return code;

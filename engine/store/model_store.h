@@ -153,7 +153,7 @@ typedef enum lun_code lun_model_fn(
     void *arg, struct lun_text id, struct lun_text row, struct lun_err *err);
 /*
  * A row of a query: count values, one for each selected column (or id and
- * every field, in the order of their names). At a place inside json a value has the kind that it has there;
+ * every field, in the order of their names). At a path inside json a value has the kind that it has there;
  * objects and arrays come as LUN_VALUE_JSON.
  */
 typedef enum lun_code lun_result_fn(void *arg, const struct lun_value *values,

@@ -109,9 +109,9 @@ add_every_field(struct lun_buffer *out, const struct lun_schema *schema,
 {
 	begin_model(out, &values[0]);
 	for (size_t i = 0; i < schema->field_count; i++) {
-		size_t place = lun_schema_column(schema, i);
+		size_t field = lun_schema_column(schema, i);
 
-		add_field(out, schema, place, &values[place + 1]);
+		add_field(out, schema, field, &values[field + 1]);
 	}
 	lun_buffer_add_byte(out, '}');
 }

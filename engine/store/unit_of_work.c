@@ -24,7 +24,7 @@ struct lun_unit_of_work {
 	uint64_t collected; /* the last one handed to a commit */
 	uint64_t settled;   /* the last one known to be durable */
 
-	struct lun_model **touched; /* models of the batch, by place */
+	struct lun_model **touched; /* models of the batch, by index */
 	size_t touched_count;
 	size_t touched_capacity;
 	size_t asked; /* of the touched: no longer among the missing */
@@ -217,7 +217,7 @@ may_evict(const struct lun_unit_of_work *uow, const struct lun_model *model)
  * round, so two rounds without freeing enough mean that nothing more can go.
  */
 static void
-trim(struct lun_unit_of_work *uow)
+trim_cache(struct lun_unit_of_work *uow)
 {
 	size_t steps = uow->table_size * 2;
 
@@ -242,7 +242,7 @@ lun_uow_begin(struct lun_unit_of_work *uow)
 {
 	uow->batch++;
 	empty_batch(uow);
-	trim(uow);
+	trim_cache(uow);
 }
 
 void
@@ -255,7 +255,7 @@ lun_uow_settled(struct lun_unit_of_work *uow)
 
 /* Room for one more element; grows *array to at least double. */
 static bool
-reserve(void **array, size_t count, size_t *capacity, size_t size)
+reserve_element(void **array, size_t count, size_t *capacity, size_t size)
 {
 	size_t wanted = *capacity > 0 ? *capacity * 2 : 256;
 	void *grown;
@@ -275,11 +275,11 @@ enter_batch(struct lun_unit_of_work *uow, struct lun_model *model)
 {
 	if (model->batch == uow->batch)
 		return true;
-	if (!reserve((void **)&uow->touched, uow->touched_count,
+	if (!reserve_element((void **)&uow->touched, uow->touched_count,
 		&uow->touched_capacity, sizeof *uow->touched))
 		return false;
 	model->batch = uow->batch;
-	model->place = (uint32_t)uow->touched_count;
+	model->index = (uint32_t)uow->touched_count;
 	model->recently_used = true;
 	model->dirty = false;
 	uow->touched[uow->touched_count++] = model;
@@ -292,11 +292,11 @@ lun_uow_touch(struct lun_unit_of_work *uow, uint32_t event, struct lun_text id)
 	struct lun_model *model = find_or_add(uow, id);
 
 	if (model == NULL || !enter_batch(uow, model) ||
-	    !reserve((void **)&uow->touches, uow->touch_count,
+	    !reserve_element((void **)&uow->touches, uow->touch_count,
 		&uow->touch_capacity, sizeof *uow->touches))
 		return false;
 	uow->touches[uow->touch_count++] =
-	    (struct lun_touch){event, model->place};
+	    (struct lun_touch){event, model->index};
 	return true;
 }
 
@@ -315,10 +315,10 @@ lun_uow_cut(struct lun_unit_of_work *uow, size_t count)
 }
 
 struct lun_model *
-lun_uow_model(struct lun_unit_of_work *uow, uint32_t place)
+lun_uow_model(struct lun_unit_of_work *uow, uint32_t index)
 {
-	assert(place < uow->touched_count);
-	return uow->touched[place];
+	assert(index < uow->touched_count);
+	return uow->touched[index];
 }
 
 enum lun_code
@@ -330,7 +330,7 @@ lun_uow_missing(struct lun_unit_of_work *uow, const struct lun_text **ids,
 	for (size_t i = uow->asked; i < uow->touched_count; i++) {
 		if (uow->touched[i]->known)
 			continue;
-		if (!reserve((void **)&uow->missing, found,
+		if (!reserve_element((void **)&uow->missing, found,
 			&uow->missing_capacity, sizeof *uow->missing))
 			return lun_fail(err, LUN_NOMEM,
 			    "listing models to load: out of memory");
@@ -457,7 +457,7 @@ reserve_writes(struct lun_collected *collected, size_t count)
 
 /* Copy into memory that was reserved, so that it does not move. */
 static struct lun_text
-keep(struct lun_buffer *memory, const char *bytes, size_t length)
+copy_to_reserved(struct lun_buffer *memory, const char *bytes, size_t length)
 {
 	struct lun_text kept = {memory->bytes + memory->length, length};
 
@@ -484,13 +484,13 @@ lun_uow_collect(struct lun_unit_of_work *uow, struct lun_collected *collected)
 			continue;
 		model->dirty = false;
 		write = &collected->models[collected->model_count++];
-		write->id =
-		    keep(&collected->memory, model->id.bytes, model->id.length);
+		write->id = copy_to_reserved(
+		    &collected->memory, model->id.bytes, model->id.length);
 		write->row = LUN_TEXT_NONE;
 		write->is_new = model->row != NULL && !model->stored;
 		model->stored = model->row != NULL;
 		if (model->row != NULL)
-			write->row = keep(
+			write->row = copy_to_reserved(
 			    &collected->memory, model->row, model->row_length);
 	}
 	uow->collected = uow->batch;

@@ -22,8 +22,8 @@
 
 /* "This event concerns this model", in the order of application. */
 struct lun_touch {
-	uint32_t event; /* place in the batch */
-	uint32_t model; /* place among the batch's models */
+	uint32_t event; /* index in the batch */
+	uint32_t model; /* index among the batch's models */
 };
 
 struct lun_model {
@@ -40,7 +40,7 @@ struct lun_model {
 	uint64_t batch;   /* the last one that touched it */
 	uint64_t changed; /* the last one that changed it */
 	uint64_t parking; /* the one that parked its first event */
-	uint32_t place;
+	uint32_t index;
 	bool recently_used;
 };
 
@@ -63,11 +63,11 @@ bool lun_uow_touch(struct lun_unit_of_work *uow, uint32_t event,
 
 const struct lun_touch *lun_uow_touches(
     const struct lun_unit_of_work *uow, size_t *count);
-/* Drop the touches from place `count` on, after a failed extraction. */
+/* Drop the touches from index `count` on, after a failed extraction. */
 void lun_uow_cut(struct lun_unit_of_work *uow, size_t count);
 
-/* A model of this batch by its place. */
-struct lun_model *lun_uow_model(struct lun_unit_of_work *uow, uint32_t place);
+/* A model of this batch by its index. */
+struct lun_model *lun_uow_model(struct lun_unit_of_work *uow, uint32_t index);
 
 /*
  * Ids whose rows are unknown, borrowed until the next call that changes the

@@ -36,7 +36,7 @@ check_memory(lua_State *L, bool good)
 		luaL_error(L, "out of memory");
 }
 
-/* The model of a place, as touch() gave it. */
+/* The model of an index, as touch() gave it. */
 static struct lun_model *
 check_model(lua_State *L)
 {
@@ -97,7 +97,7 @@ uow_clear(lua_State *L)
 	return 0;
 }
 
-/* uow:touch(id): the model's place */
+/* uow:touch(id): the model's index */
 static int
 uow_touch(lua_State *L)
 {
@@ -135,7 +135,7 @@ uow_load(lua_State *L)
 	return 1;
 }
 
-/* uow:row(place): the row or nil */
+/* uow:row(index): the row or nil */
 static int
 uow_row(lua_State *L)
 {
@@ -148,7 +148,7 @@ uow_row(lua_State *L)
 	return 1;
 }
 
-/* uow:put(place, [row]) */
+/* uow:put(index, [row]) */
 static int
 uow_put(lua_State *L)
 {

@@ -47,7 +47,7 @@ place_value(struct search *s, const struct memory_row *row,
 
 	if (value.kind != LUN_VALUE_JSON)
 		return value;
-	if (!lun_json_place(value.text, column->path, column->path_length,
+	if (!lun_json_path_value(value.text, column->path, column->path_length,
 		scratch, &value)) {
 		s->failed = true;
 		value.kind = LUN_VALUE_NULL;

@@ -75,7 +75,7 @@ find_value(sqlite3_context *context, int count, sqlite3_value **arguments,
 	}
 	for (int i = 1; i < count && i <= LUN_QUERY_PATH_MAX; i++)
 		path[i - 1] = argument_text(arguments[i]);
-	if (lun_json_place(json, path, (size_t)count - 1, scratch, value))
+	if (lun_json_path_value(json, path, (size_t)count - 1, scratch, value))
 		return true;
 	sqlite3_result_error_nomem(context);
 	return false;
@@ -351,7 +351,7 @@ read_selected(struct run *run, size_t i, struct lun_err *err)
 	if (code != LUN_OK || column->path_length == 0 ||
 	    value->kind != LUN_VALUE_JSON)
 		return code;
-	if (lun_json_place(value->text, column->path, column->path_length,
+	if (lun_json_path_value(value->text, column->path, column->path_length,
 		&run->scratch[i], value))
 		return LUN_OK;
 	return lun_fail(err, LUN_NOMEM, "query: out of memory");

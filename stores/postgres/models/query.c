@@ -218,7 +218,7 @@ read_value(struct run *run, const PGresult *row, size_t i, struct lun_err *err)
 		return lun_pg_wrong_value(run->schema, row, 0, field, err);
 	if (value->kind == LUN_VALUE_JSON && run->query->select_count > 0 &&
 	    run->query->select[i].path_length > 0 &&
-	    !lun_json_place(value->text, NULL, 0, &json[1], value))
+	    !lun_json_path_value(value->text, NULL, 0, &json[1], value))
 		json->failed = true;
 	if (json->failed)
 		return lun_fail(err, LUN_NOMEM, "query: out of memory");
