@@ -15,10 +15,27 @@ add_fields(struct lun_buffer *out, const struct lun_schema *schema)
 		return;
 	}
 	lun_buffer_add_byte(out, '{');
-	for (size_t i = 0; i < schema->field_count; i++)
-		lun_answer_words(out, schema->fields[i].name,
-		    lun_field_type_name(schema->fields[i].type));
+	for (size_t i = 0; i < schema->field_count; i++) {
+		const struct lun_field *field =
+		    &schema->fields[lun_schema_column(schema, i)];
+
+		lun_answer_words(
+		    out, field->name, lun_field_type_name(field->type));
+	}
 	lun_buffer_add_byte(out, '}');
+}
+
+/* As they stand in the table and in results. */
+static void
+add_columns(struct lun_buffer *out, const struct lun_schema *schema)
+{
+	lun_answer_words(out, "id", lun_field_type_name(schema->key_type));
+	lun_answer_key(out, "columns");
+	lun_buffer_add_text(out, LUN_TEXT("[\"id\""));
+	for (size_t i = 0; i < schema->field_count; i++)
+		lun_buffer_printf(out, ",\"%s\"",
+		    schema->fields[lun_schema_column(schema, i)].name);
+	lun_buffer_add_byte(out, ']');
 }
 
 static void
@@ -56,6 +73,7 @@ describe(struct lun_buffer *out, const struct lun_script *script)
 	lun_answer_integer(out, "retries", lun_script_retries(script));
 	lun_answer_bool(out, "handle_query", lun_script_has_query(script));
 	lun_answer_words(out, "hash", lun_script_hash(script));
+	add_columns(out, schema);
 	lun_buffer_add_byte(out, '}');
 }
 

@@ -17,22 +17,28 @@ struct checking {
 	struct lun_buffer taken; /* "NAME\0PATH\0" of each that is right */
 };
 
-/* "balance integer, owner text" */
+/* "balance integer, owner text", before them the id unless that is text */
 static void
-add_fields(struct lun_buffer *out, const char *json)
+add_fields(struct lun_buffer *out, const char *id, const char *json)
 {
 	struct cli_object fields = {0};
+	const char *comma = "";
 
 	if (cli_view_object(lun_text_of(json), &fields, NULL) != LUN_OK) {
 		lun_buffer_printf(out, "one JSON value");
 		return;
 	}
+	if (strcmp(id, "text") != 0 || fields.count == 0) {
+		lun_buffer_printf(out, "id %s", id);
+		comma = ", ";
+	}
 	for (size_t i = 0; i < fields.count; i++) {
 		const struct lun_json_member *field = &fields.members[i];
 
-		lun_buffer_printf(out, "%s%.*s %.*s", i > 0 ? ", " : "",
+		lun_buffer_printf(out, "%s%.*s %.*s", comma,
 		    LUN_TEXT_ARG(field->key), (int)field->value.length - 2,
 		    field->value.bytes + 1);
+		comma = ", ";
 	}
 	cli_view_object_free(&fields);
 }
@@ -43,22 +49,24 @@ print_script(const char *path, struct lun_text json)
 {
 	struct cli_object object = {0};
 	struct lun_buffer line = {0};
-	char *name, *version, *fields;
+	char *name, *version, *fields, *id;
 
 	if (cli_view_object(json, &object, NULL) != LUN_OK)
 		return;
 	name = cli_view_text(&object, "name");
 	version = cli_view_text(&object, "version");
 	fields = cli_view_text(&object, "fields");
-	if (name != NULL && version != NULL && fields != NULL) {
+	id = cli_view_text(&object, "id");
+	if (name != NULL && version != NULL && fields != NULL && id != NULL) {
 		lun_buffer_printf(
 		    &line, "%s: %s version %s: ", path, name, version);
-		add_fields(&line, fields);
+		add_fields(&line, id, fields);
 		printf("%.*s\n", LUN_TEXT_ARG(lun_buffer_text(&line)));
 	}
 	free(name);
 	free(version);
 	free(fields);
+	free(id);
 	lun_buffer_free(&line);
 	cli_view_object_free(&object);
 }

@@ -36,6 +36,13 @@ struct lun_value {
 /* Append a value to a packed row. */
 void lun_row_add(struct lun_buffer *row, const struct lun_value *value);
 
+/* What was packed: a row of no fields is empty, and not absent. */
+static inline struct lun_text
+lun_row_text(const struct lun_buffer *row)
+{
+	return row->length > 0 ? lun_buffer_text(row) : LUN_TEXT("");
+}
+
 /*
  * Take the first value off a packed row; text in it is borrowed from the row.
  * False at the end of the row.

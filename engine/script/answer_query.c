@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "script/query_object.h"
+#include "script/read_id.h"
 #include "script/script_state.h"
 #include "store/rows_as_json.h"
 #include "json/decode.h"
@@ -128,7 +129,7 @@ store_get(lua_State *L)
 	struct lun_text id;
 	struct lun_err err;
 
-	id.bytes = luaL_checklstring(L, 2, &id.length);
+	id = lun_script_read_id(L, script, 2);
 	lun_buffer_clear(&script->json);
 	if (lun_model_store_load(run->models, run->key, script->about.schema,
 		&id, 1, take_model, &found, &err) != LUN_OK)

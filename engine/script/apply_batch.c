@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "script/event_object.h"
 #include "script/model_object.h"
+#include "script/read_id.h"
 #include "script/script_state.h"
 #include "json/decode.h"
 #include "json/scan.h"
@@ -119,40 +120,6 @@ finish_run(
 /* ---- extract ----------------------------------------------------------- */
 
 static bool
-is_good_id(struct lun_text id)
-{
-	return id.length > 0 && id.length <= LUN_MODEL_ID_MAX &&
-	       memchr(id.bytes, '\0', id.length) == NULL && lun_utf8_valid(id);
-}
-
-static void
-refuse_id(lua_State *L, struct lun_text id)
-{
-	if (id.length == 0)
-		luaL_error(L, "a model id must not be empty");
-	if (id.length > LUN_MODEL_ID_MAX)
-		luaL_error(L, "a model id has %d bytes; at most %d are allowed",
-		    (int)id.length, LUN_MODEL_ID_MAX);
-	luaL_error(L, "a model id must be UTF-8 text without NUL bytes");
-}
-
-/* The id at index: text, or an integer by its decimal text. */
-static struct lun_text
-check_id(lua_State *L, int index)
-{
-	struct lun_text id = LUN_TEXT_NONE;
-
-	if (lua_type(L, index) != LUA_TSTRING && !lua_isinteger(L, index))
-		luaL_error(L,
-		    "expected a model id (text or an integer), got %s",
-		    luaL_typename(L, index));
-	id.bytes = lua_tolstring(L, index, &id.length);
-	if (!is_good_id(id))
-		refuse_id(L, id);
-	return id;
-}
-
-static bool
 touch(struct run *run, struct lun_text id)
 {
 	if (lun_uow_touch(run->uow, (uint32_t)run->at, id))
@@ -225,7 +192,7 @@ touch_list(lua_State *L, struct run *run)
 	next_list(run->script);
 	for (lua_Integer i = 1; i <= count; i++) {
 		lua_rawgeti(L, list, i);
-		if (!touch_listed(run, check_id(L, -1)))
+		if (!touch_listed(run, lun_script_read_id(L, run->script, -1)))
 			return false;
 		lua_pop(L, 1);
 	}
@@ -243,7 +210,7 @@ note_models(lua_State *L, struct run *run)
 		return touch_list(L, run);
 	case LUA_TSTRING:
 	case LUA_TNUMBER:
-		return touch(run, check_id(L, -1));
+		return touch(run, lun_script_read_id(L, run->script, -1));
 	default:
 		luaL_error(L,
 		    "expected a model id, a list of model ids or nil, got %s",
@@ -394,11 +361,11 @@ keep_result(lua_State *L, struct run *run, struct lun_model *model)
 	if (lua_isnil(L, -1))
 		return put_row(run, model, LUN_TEXT_NONE);
 	check_result(L);
-	if (!lun_model_object_pack(L, script, run->names, -1)) {
+	if (!lun_model_object_pack(L, script, run->names, -1, model->id)) {
 		run->code = LUN_NOMEM;
 		return false;
 	}
-	return put_row(run, model, lun_buffer_text(&script->row));
+	return put_row(run, model, lun_row_text(&script->row));
 }
 
 static bool
@@ -421,7 +388,7 @@ apply_touch(lua_State *L, struct run *run, struct lun_touch touch)
 	if (handler->arguments >= 2)
 		push_event(L, run, touch.event);
 	if (handler->arguments >= 3)
-		lua_pushlstring(L, model->id.bytes, model->id.length);
+		lun_script_push_id(L, run->script, model->id);
 	call_handler(L, run, handler->arguments);
 	return keep_result(L, run, model);
 }

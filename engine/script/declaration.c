@@ -20,6 +20,7 @@ struct reader {
 	const char *chunk;
 	struct lun_declaration *out;
 	struct lun_err *err;
+	bool has_id; /* among the fields */
 };
 
 /* Of the function on top; 0 if that is none, or one of C. */
@@ -356,25 +357,53 @@ set_whole_json(struct reader *r)
 	return true;
 }
 
-/* One key and value of `fields`, on top. */
+/* A list may name a field twice. */
+static bool
+has_field(const struct reader *r, struct lun_text name)
+{
+	const struct lun_schema *schema = r->out->schema;
+
+	for (size_t i = 0; i < schema->field_count; i++)
+		if (lun_text_equal(name, lun_text_of(schema->fields[i].name)))
+			return true;
+	return r->has_id && lun_text_equal(name, LUN_TEXT("id"));
+}
+
+/* The type of the id is on top. */
+static bool
+read_key(struct reader *r)
+{
+	enum lun_field_type *type = &r->out->schema->key_type;
+
+	r->has_id = true;
+	if (lun_field_type_parse(text_at(r->L, -1), type) &&
+	    (*type == LUN_FIELD_TEXT || *type == LUN_FIELD_INTEGER))
+		return true;
+	return complain(r,
+	    "fields.id: an id is of type text or integer, not \"%.*s\"",
+	    LUN_TEXT_ARG(text_at(r->L, -1)));
+}
+
+/* A name and its type, on top. */
 static bool
 read_field(struct reader *r)
 {
 	struct lun_schema *schema = r->out->schema;
 	struct lun_field *field = &schema->fields[schema->field_count];
-	struct lun_text name;
+	struct lun_text name = text_at(r->L, -2);
+	bool is_id = lun_text_equal(name, LUN_TEXT("id"));
 	struct lun_err why;
 
-	if (lua_type(r->L, -2) != LUA_TSTRING)
-		return complain(r,
-		    "fields: expected a table of types by field name, such as "
-		    "{ balance = \"integer\" }");
-	name = text_at(r->L, -2);
-	if (lun_schema_check_field_name(name, &why) != LUN_OK)
+	if (!is_id && lun_schema_check_field_name(name, &why) != LUN_OK)
 		return complain(r, "fields: %s", why.message);
+	if (has_field(r, name))
+		return complain(
+		    r, "fields: \"%.*s\" is there twice", LUN_TEXT_ARG(name));
 	if (lua_type(r->L, -1) != LUA_TSTRING)
 		return complain(r, "fields.%.*s: expected a type, %s",
 		    LUN_TEXT_ARG(name), got(r->L, -1));
+	if (is_id)
+		return read_key(r);
 	if (!lun_field_type_parse(text_at(r->L, -1), &field->type))
 		return complain(r,
 		    "fields.%.*s: unknown type \"%.*s\"; there are text, "
@@ -382,6 +411,84 @@ read_field(struct reader *r)
 		    LUN_TEXT_ARG(name), LUN_TEXT_ARG(text_at(r->L, -1)));
 	memcpy(field->name, name.bytes, name.length + 1);
 	schema->field_count++;
+	return true;
+}
+
+static bool
+read_fields_by_name(struct reader *r, int fields)
+{
+	for (lua_pushnil(r->L); lua_next(r->L, fields) != 0; lua_pop(r->L, 1)) {
+		if (lua_type(r->L, -2) != LUA_TSTRING)
+			return complain(r,
+			    "fields: expected a table of types by field name, "
+			    "such as { balance = \"integer\" }");
+		if (!read_field(r))
+			return false;
+	}
+	return true;
+}
+
+/* The pair on top. */
+static bool
+read_pair(struct reader *r, int number)
+{
+	if (list_length(r->L, -1) != 2)
+		return complain(r,
+		    "fields[%d]: expected a name and a type, such as "
+		    "{ \"balance\", \"integer\" }, %s",
+		    number, got(r->L, -1));
+	lua_rawgeti(r->L, -1, 1);
+	lua_rawgeti(r->L, -2, 2);
+	if (lua_type(r->L, -2) != LUA_TSTRING)
+		return complain(r, "fields[%d]: expected a field name, %s",
+		    number, got(r->L, -2));
+	return read_field(r);
+}
+
+static bool
+read_fields_in_order(struct reader *r, int fields)
+{
+	lua_Integer count = list_length(r->L, fields);
+
+	if (count < 0)
+		return complain(r,
+		    "fields: write all of them as name = \"type\", or all in a "
+		    "list as { \"name\", \"type\" }");
+	for (int i = 1; i <= count; i++) {
+		lua_rawgeti(r->L, fields, i);
+		if (!read_pair(r, i))
+			return false;
+		lua_settop(r->L, fields);
+	}
+	return true;
+}
+
+/* Where the fields of the list are, now that they stand by name. */
+static bool
+note_order(struct reader *r, int fields)
+{
+	struct lun_schema *schema = r->out->schema;
+	size_t *columns = calloc(schema->field_count + 1, sizeof *columns);
+	bool chosen = false;
+	size_t count = 0;
+
+	if (columns == NULL)
+		return complain_memory(r);
+	for (lua_Integer i = 1; lua_rawgeti(r->L, fields, i) != LUA_TNIL; i++) {
+		int place;
+
+		lua_rawgeti(r->L, -1, 1);
+		place = lun_schema_find(schema, text_at(r->L, -1));
+		lua_settop(r->L, fields);
+		if (place < 0)
+			continue; /* the id */
+		chosen = chosen || (size_t)place != count;
+		columns[count++] = (size_t)place;
+	}
+	if (chosen)
+		schema->columns = columns;
+	else
+		free(columns);
 	return true;
 }
 
@@ -399,6 +506,7 @@ read_fields(struct reader *r)
 	int fields = lua_gettop(r->L);
 	struct lun_err why;
 	size_t count = 0;
+	bool is_list;
 
 	if (lua_isnil(r->L, fields))
 		return set_whole_json(r);
@@ -407,20 +515,22 @@ read_fields(struct reader *r)
 		    r, "fields: expected a table, %s", got(r->L, fields));
 	for (lua_pushnil(r->L); lua_next(r->L, fields) != 0; lua_pop(r->L, 1))
 		count++;
-	if (count > LUN_FIELDS_MAX)
+	if (count == 0)
 		return complain(r,
-		    "fields: %zu of them; at most %d are allowed", count,
-		    LUN_FIELDS_MAX);
+		    "fields: there are no fields; leave them out altogether to "
+		    "keep each model as one json value");
 	schema->fields = calloc(count + 1, sizeof *schema->fields);
 	if (schema->fields == NULL)
 		return complain_memory(r);
-	for (lua_pushnil(r->L); lua_next(r->L, fields) != 0; lua_pop(r->L, 1))
-		if (!read_field(r))
-			return false;
+	is_list = lua_rawlen(r->L, fields) > 0;
+	if (!(is_list ? read_fields_in_order(r, fields)
+		      : read_fields_by_name(r, fields)))
+		return false;
 	qsort(schema->fields, schema->field_count, sizeof *schema->fields,
 	    compare_fields);
-	return lun_schema_check(schema, &why) == LUN_OK ||
-	       complain(r, "fields: %s", why.message);
+	if (lun_schema_check(schema, &why) != LUN_OK)
+		return complain(r, "fields: %s", why.message);
+	return !is_list || note_order(r, fields);
 }
 
 static bool
@@ -432,6 +542,9 @@ complain_unknown_field(struct reader *r, int number, struct lun_text name)
 	for (size_t i = 0; i < schema->field_count; i++)
 		lun_suggestion_consider(
 		    &suggestion, name, lun_text_of(schema->fields[i].name));
+	if (lun_text_equal(name, LUN_TEXT("id")))
+		return complain(
+		    r, "indexes[%d]: \"id\" has an index of its own", number);
 	if (suggestion.word.bytes == NULL)
 		return complain(r, "indexes[%d]: unknown field \"%.*s\"",
 		    number, LUN_TEXT_ARG(name));

@@ -9,6 +9,7 @@
 #include "base/suggest.h"
 #include "data/row.h"
 #include "script/event_object.h"
+#include "script/read_id.h"
 #include "json/decode.h"
 #include "json/scan.h"
 
@@ -21,6 +22,7 @@ struct packing {
 	int type; /* the Lua type of its value */
 	int names;
 	int table;
+	struct lun_text id;
 	struct lun_value *values; /* one for each field */
 };
 
@@ -149,6 +151,42 @@ refuse_key(struct packing *p)
 	    key.bytes);
 }
 
+static bool
+is_null(lua_State *L)
+{
+	return lua_islightuserdata(L, -1) &&
+	       lua_touserdata(L, -1) == lun_json_null();
+}
+
+/* The value on top is what the model says its id is. */
+static void
+check_own_id(struct packing *p)
+{
+	struct lun_text id;
+
+	if (lua_isnil(p->L, -1) || is_null(p->L))
+		return;
+	id = lun_script_read_id(p->L, p->script, -1);
+	if (lun_text_equal(id, p->id))
+		return;
+	lua_pushlstring(p->L, p->id.bytes, p->id.length);
+	luaL_error(p->L,
+	    "field \"id\": expected the id of this model, %s, or none, got %s",
+	    lua_tostring(p->L, -1), lua_tostring(p->L, -2));
+}
+
+/* The key below the value on top is none of the fields. */
+static void
+take_other_key(struct packing *p)
+{
+	static const char id[] = "id";
+
+	if (lua_type(p->L, -2) != LUA_TSTRING ||
+	    strcmp(lua_tostring(p->L, -2), id) != 0)
+		refuse_key(p);
+	check_own_id(p);
+}
+
 /* ---- one value, on top of the stack ------------------------------------ */
 
 static void
@@ -236,8 +274,7 @@ static void
 take_value(struct packing *p, struct lun_value *value)
 {
 	p->type = lua_type(p->L, -1);
-	if (p->type == LUA_TLIGHTUSERDATA &&
-	    lua_touserdata(p->L, -1) == lun_json_null())
+	if (p->type == LUA_TLIGHTUSERDATA && is_null(p->L))
 		return; /* as good as absent */
 	switch (p->field->type) {
 	case LUN_FIELD_TEXT:
@@ -292,8 +329,10 @@ take_fields(struct packing *p)
 	for (lua_pushnil(L); lua_next(L, p->table) != 0; lua_pop(L, 1)) {
 		size_t place = find_field(p, lua_topointer(L, -2), next);
 
-		if (place == p->schema->field_count)
-			refuse_key(p);
+		if (place == p->schema->field_count) {
+			take_other_key(p);
+			continue;
+		}
 		p->field = &p->schema->fields[place];
 		take_value(p, &p->values[place]);
 		next = place + 1;
@@ -360,8 +399,8 @@ add_values(struct packing *p)
 }
 
 bool
-lun_model_object_pack(
-    lua_State *L, struct lun_script *script, int names, int index)
+lun_model_object_pack(lua_State *L, struct lun_script *script, int names,
+    int index, struct lun_text id)
 {
 	struct lun_value values[LUN_FIELDS_MAX];
 	struct packing p = {.L = L,
@@ -369,15 +408,19 @@ lun_model_object_pack(
 	    .schema = script->about.schema,
 	    .names = names,
 	    .table = lua_absindex(L, index),
+	    .id = id,
 	    .values = values};
 
 	for (size_t i = 0; i < p.schema->field_count; i++)
 		values[i].kind = LUN_VALUE_NULL;
 	lun_buffer_clear(&script->row);
 	if (p.schema->whole_json) {
+		lua_pushliteral(L, "id");
+		lua_rawget(L, p.table);
+		check_own_id(&p);
 		lua_pushvalue(L, p.table);
 		add_json(&p);
-		lua_pop(L, 1);
+		lua_pop(L, 2);
 	} else {
 		take_fields(&p);
 		add_values(&p);

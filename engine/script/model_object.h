@@ -28,10 +28,11 @@ void lun_model_object_unpack(lua_State *L, const struct lun_script *script,
     int names, struct lun_text row);
 
 /*
- * Check, normalise and pack the table at index into script->row. Raises with
- * a message that names the field. False when the engine's memory ran out.
+ * Check, normalise and pack the table at index, the model with this id, into
+ * script->row. The table may say the id too, as extract_model_id would. Raises
+ * with a message that names the field. False when the engine's memory ran out.
  */
 bool lun_model_object_pack(lua_State *L, struct lun_script *script, int names,
-    int index) LUN_MUSTCHECK;
+    int index, struct lun_text id) LUN_MUSTCHECK;
 
 #endif

@@ -33,6 +33,9 @@
 ---| "timestamp" integer microseconds since 1970 UTC inside scripts
 ---| "json"
 
+---@alias lunette.field { [1]: string, [2]: lunette.field_type }
+---@alias lunette.fields table<string, lunette.field_type>|lunette.field[]
+
 -- An integer is the id of its decimal text.
 ---@alias lunette.ids string|integer|(string|integer)[]|nil
 
@@ -43,7 +46,7 @@
 ---@field name string a-z, 0-9 and _, at most 40 characters
 ---@field version integer raise it when the models have to be built anew
 ---@field handles? string[] event types it wants; absent: all
----@field fields? table<string, lunette.field_type> absent: models are JSON
+---@field fields? lunette.fields a list keeps its order; absent: JSON models
 ---@field indexes? (string|string[])[]
 ---@field extract_model_id fun(event: lunette.event): lunette.ids
 ---@field apply_to_model? lunette.apply nil deletes the model
@@ -60,7 +63,7 @@ local store = {}
 ---@return table[]
 function store:query(query) end
 
----@param id string
+---@param id string|integer
 ---@return table?
 function store:get(id) end
 

@@ -245,6 +245,14 @@ script_describe(lua_State *L)
 		lua_rawseti(L, -2, (lua_Integer)i + 1);
 	}
 	lua_setfield(L, -2, "fields");
+	lua_newtable(L);
+	for (size_t i = 0; i < schema->field_count; i++) {
+		lua_pushstring(
+		    L, schema->fields[lun_schema_column(schema, i)].name);
+		lua_rawseti(L, -2, (lua_Integer)i + 1);
+	}
+	lua_setfield(L, -2, "columns");
+	set_text(L, "id", lun_field_type_name(schema->key_type));
 	push_indexes(L, schema);
 	lua_setfield(L, -2, "indexes");
 	return 1;

@@ -26,6 +26,32 @@ describe("lunette check", function()
     local out = place:done { "check", "--json" }
     assert.matches('^%[\n{"name":"counter","version":1,"fields":'
       .. '{"note":"text","total":"integer"},"handles":%["Counted"%],', out)
+    assert.matches('"id":"text","columns":%["id","note","total"%]}\n', out)
+  end)
+
+  it("says the type of the id and the order of the fields", function()
+    local script = [[return { name = "p", version = 1, fields = %s,
+      extract_model_id = function() end, apply_to_model = function() end }]]
+    local function check(fields, ...)
+      place:write("projections/p.lua", script:format(fields))
+      return place:done { "check", "projections/p.lua", ... }
+    end
+    local list = '{ { "owner", "text" }, { "id", "integer" }, '
+      .. '{ "balance", "number" } }'
+    assert.equal("projections/p.lua: p version 1: id integer, owner text, "
+      .. "balance number\n", check(list))
+    local json = check(list, "--json")
+    assert.matches('"fields":{"owner":"text","balance":"number"},', json, 1,
+      true)
+    assert.matches('"id":"integer","columns":["id","owner","balance"]}', json,
+      1, true)
+    assert.equal("projections/p.lua: p version 1: id integer\n",
+      check '{ id = "integer" }')
+    assert.equal("projections/p.lua: p version 1: id text\n",
+      check '{ id = "text" }')
+    assert.matches('"fields":{},', check('{ id = "text" }', "--json"), 1, true)
+    assert.matches('"id":"text","columns":["id","model"]}',
+      check("nil", "--json"), 1, true)
   end)
 
   it("names file and line or field of every mistake", function()

@@ -15,6 +15,15 @@ local counter = [[
     return model
   end]]
 
+-- `seen` is the id that the handler got.
+local by_number = [[
+  fields = { id = "integer", n = "integer", seen = "integer", kind = "text" },
+  extract_model_id = function(event) return event.data.id end,
+  apply_to_model = function(model, event, id)
+    return { n = (model and model.n or 0) + 1, seen = id,
+      kind = math.type(id) }
+  end]]
+
 local function ids(...)
   local events = {}
   for i, id in ipairs { ... } do
@@ -104,6 +113,47 @@ describe("extracting model ids", function()
     assert.equal("script.lua:2: extract_model_id: "
       .. "a model id must be UTF-8 text without NUL bytes",
       message(script, { {} }))
+  end)
+
+  it("takes integers for a key that is one", function()
+    local script = load(by_number)
+    assert.same({}, script:run(ids("7", "7.0", '"7"', "7e0", '[7,"7",7.0,8]',
+      "-0.0", "0", "-9223372036854775808", '"-9223372036854775808"',
+      "9223372036854775807", "9007199254740993", '"9007199254740993"')))
+    for id, n in pairs { ["7"] = 5, ["8"] = 1, ["0"] = 2,
+      ["-9223372036854775808"] = 2, ["9223372036854775807"] = 1,
+      ["9007199254740993"] = 2 } do
+      assert.equal(('{"id":%s,"kind":"integer","n":%d,"seen":%s}'):format(
+        id, n, id), script:get(id))
+    end
+  end)
+
+  it("takes nothing else for a key that is an integer", function()
+    local script = load(by_number)
+    local where = "script.lua:3: extract_model_id: "
+    for id, got in pairs {
+      ["1.5"] = "1.5", ["1e300"] = "1e+300", ["-1e19"] = "-1e+19",
+      ["9223372036854775808.0"] = "9.2233720368548e+18",
+      ['"007"'] = '"007"', ['" 7"'] = '" 7"', ['"7 "'] = '"7 "',
+      ['"1e3"'] = '"1e3"', ['"7.0"'] = '"7.0"', ['"-0"'] = '"-0"',
+      ['"+7"'] = '"+7"', ['"0x7"'] = '"0x7"', ['""'] = '""', ['"a"'] = '"a"',
+      ['"9223372036854775808"'] = '"9223372036854775808"',
+      ['[1,"01"]'] = '"01"',
+    } do
+      assert.equal(where .. "a model id must be an integer, got " .. got,
+        message(script, ids(id)))
+    end
+    for id, got in pairs { ["[null]"] = "userdata", ["[true]"] = "boolean",
+      ["[[]]"] = "table" } do
+      assert.equal(where .. "expected a model id (an integer), got " .. got,
+        message(script, ids(id)))
+    end
+    for _, id in ipairs { "0/0", "1/0", "2.0^63" } do
+      local odd = load('fields = { id = "integer" }, extract_model_id = '
+        .. "function() return " .. id .. " end, apply_to_model = type")
+      assert.matches("a model id must be an integer, got ",
+        message(odd, { {} }))
+    end
   end)
 
   it("passes over events that are not handled", function()

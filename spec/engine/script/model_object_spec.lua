@@ -182,6 +182,76 @@ describe("a model with fields", function()
   end)
 end)
 
+describe("the id that a model says", function()
+  -- What is stored of the model of id after `model` was returned, or nil and
+  -- what was wrong.
+  local function say(key, id, model)
+    local fields = key and ('fields = { id = %q, n = "integer" },'):format(key)
+    local script, err = script_test.load(([[
+      return { name = "p", version = 1, %s
+        extract_model_id = function() return %s end,
+        apply_to_model = function(model, event)
+          return %s
+        end }]]):format(fields or "", id, model))
+    assert(script, err and err.message)
+    local failure = script:run({ {} })[1]
+    if failure then
+      return nil, failure.message:match ": apply_to_model: (.*)$"
+    end
+    return script:get((id:gsub('"', "")))
+  end
+
+  it("is passed over where it is the key", function()
+    for _, id in ipairs { '"m"', "lunette.null", "nil" } do
+      local model = "{ id = " .. id .. ", n = 1 }"
+      assert.equal('{"id":"m","n":1}', say("text", '"m"', model))
+      assert.equal('{"id":"m","n":1}', say(nil, '"m"', model))
+    end
+    for _, id in ipairs { "7", "7.0", '"7"' } do
+      local model = "{ id = " .. id .. ", n = 1 }"
+      assert.equal('{"id":7,"n":1}', say("integer", "7", model))
+    end
+    assert.equal('{"id":"7","n":1}', say("text", "7", "{ id = 7, n = 1 }"))
+    assert.equal('{"id":"7","n":1}', say(nil, "7", "{ id = 7, n = 1 }"))
+  end)
+
+  it("is refused where it is another", function()
+    for _, key in ipairs { "text", false } do
+      assert.same({ nil, 'field "id": expected the id of this model, m, or '
+        .. "none, got other" }, { say(key, '"m"', '{ id = "other" }') })
+      assert.same({ nil, "expected a model id (text or an integer), got "
+        .. "boolean" }, { say(key, '"m"', "{ id = true }") })
+    end
+    assert.same({ nil, 'field "id": expected the id of this model, 7, or '
+      .. "none, got 8" }, { say("integer", "7", "{ id = 8.0, n = 1 }") })
+    assert.same({ nil, 'a model id must be an integer, got "07"' },
+      { say("integer", "7", '{ id = "07" }') })
+  end)
+
+  it("may be all that there is", function()
+    local script = assert(script_test.load [[
+      return { name = "p", version = 1, fields = { id = "integer" },
+        extract_model_id = function(event) return event.data.id end,
+        apply_to_model = function(model, event, id)
+          if event.type ~= "Gone" then
+            assert((model == nil) == (event.type == "First"))
+            return model or { id = id }
+          end
+        end }]])
+    assert.same({}, script:run {
+      { type = "First", data = '{"id":3}' }, { data = '{"id":3}' },
+      { type = "First", data = '{"id":4}' },
+      { type = "Gone", data = '{"id":4}' },
+    })
+    assert.same({}, script:run { { data = '{"id":3}' },
+      { type = "First", data = '{"id":4}' } })
+    assert.equal('{"id":3}', script:get "3")
+    assert.equal('{"id":4}', script:get "4")
+    local failures = script:run { { data = '{"id":3}', type = "First" } }
+    assert.equal(1, #failures)
+  end)
+end)
+
 describe("a model without fields", function()
   it("is one JSON value", function()
     local script = assert(script_test.load [[

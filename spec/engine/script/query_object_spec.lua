@@ -241,6 +241,24 @@ describe("handle_query", function()
       script:query { "min=20" })
   end)
 
+  it("gets a model by the integer that is its id", function()
+    local script = assert(script_test.load [[
+      return { name = "p", version = 1, fields = { id = "integer", n = "text" },
+        extract_model_id = function(event) return event.data.id end,
+        apply_to_model = function(model, event) return { n = "x" } end,
+        handle_query = function(store, query)
+          local _, why = pcall(store.get, store, query.params.bad or 1)
+          return { store:get(42), store:get "42", store:get(42.0),
+            { math.type(store:get(42).id), store:get(43) == nil, why },
+            store:query(lunette.query():filter("id", "gt", 5))[1] }
+        end }]])
+    assert.same({}, script:run { { data = '{"id":42}' } })
+    local model = '{"id":42,"n":"x"}'
+    assert.equal("[" .. (model .. ","):rep(3) .. '["integer",true,'
+      .. '"a model id must be an integer, got \\"042\\""],' .. model .. "]",
+      script:query { "bad=042" })
+  end)
+
   it("may answer with nothing, or with anything that is a list", function()
     assert.equal("[]", answering "function() return {} end":query())
     assert.equal('[1,"x",{}]',

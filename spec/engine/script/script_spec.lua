@@ -54,6 +54,8 @@ describe("a script", function()
       version = 3,
       types = { "A", "B" },
       fields = { "Open boolean", "balance integer", "owner text" },
+      columns = { "Open", "balance", "owner" },
+      id = "text",
       indexes = { { "balance" }, { "owner", "balance" } },
       whole_json = false,
       has_query = true,
@@ -70,12 +72,43 @@ describe("a script", function()
       version = 1,
       types = {},
       fields = { "model json" },
+      columns = { "model" },
+      id = "text",
       indexes = {},
       whole_json = true,
       has_query = false,
       on_error = "stop",
       retries = 0,
     }, about)
+  end)
+
+  local function columns(fields)
+    local about = load { fields = fields }:describe()
+    return about.id .. ": " .. table.concat(about.columns, " ")
+  end
+
+  it("says whether its key is text or an integer", function()
+    assert.equal("integer: n", columns '{ n = "text", id = "integer" }')
+    assert.equal("text: n", columns '{ n = "text", id = "text" }')
+    assert.equal("integer: n m",
+      columns '{ { "n", "text" }, { "id", "integer" }, { "m", "json" } }')
+    assert.equal("integer: ", columns '{ id = "integer" }')
+    assert.equal("text: ", columns '{ { "id", "text" } }')
+    assert.is_false(load { fields = '{ id = "integer" }' }:describe()
+      .whole_json)
+  end)
+
+  it("has its columns in the order of a list, else by name", function()
+    assert.equal("text: c a b",
+      columns '{ { "c", "text" }, { "a", "json" }, { "b", "integer" } }')
+    assert.equal("text: a b c",
+      columns '{ { "a", "text" }, { "b", "json" }, { "c", "integer" } }')
+    assert.equal("text: a b c",
+      columns '{ c = "text", a = "json", b = "integer" }')
+    assert.same({ { "b" } }, load {
+      fields = '{ { "c", "text" }, { "b", "text" } }',
+      indexes = '{ "b" }',
+    }:describe().indexes)
   end)
 
   it("handles the types that `on` has functions for, in order", function()
@@ -196,13 +229,36 @@ describe("a broken script", function()
     { { fields = "5" }, "fields: expected a table, got a number" },
     { { fields = "{}" }, "fields: there are no fields; leave them out "
       .. "altogether to keep each model as one json value" },
-    { { fields = '{ "balance" }' }, "fields: expected a table of types by "
-      .. 'field name, such as { balance = "integer" }' },
+    { { fields = '{ [true] = "text" }' }, "fields: expected a table of types "
+      .. 'by field name, such as { balance = "integer" }' },
+    { { fields = '{ "balance" }' }, "fields[1]: expected a name and a type, "
+      .. 'such as { "balance", "integer" }, got text' },
+    { { fields = '{ { "a", "text" }, { "b" } }' }, "fields[2]: expected a name "
+      .. 'and a type, such as { "balance", "integer" }, got a table' },
+    { { fields = '{ { 5, "text" } }' },
+      "fields[1]: expected a field name, got a number" },
+    { { fields = '{ { "a", 5 } }' },
+      "fields.a: expected a type, got a number" },
+    { { fields = '{ { "a", "int" } }' }, 'fields.a: unknown type "int"; there '
+      .. "are text, integer, number, boolean, timestamp and json" },
+    { { fields = '{ { "a", "text" }, { "b", "text" }, { "a", "json" } }' },
+      'fields: "a" is there twice' },
+    { { fields = '{ { "id", "text" }, { "id", "text" } }' },
+      'fields: "id" is there twice' },
+    { { fields = '{ { "a", "text" }, b = "text" }' }, "fields: write all of "
+      .. 'them as name = "type", or all in a list as { "name", "type" }' },
     { { fields = "{ x = 5 }" }, "fields.x: expected a type, got a number" },
     { { fields = '{ x = "int" }' }, 'fields.x: unknown type "int"; there '
       .. "are text, integer, number, boolean, timestamp and json" },
-    { { fields = '{ id = "text" }' }, 'fields: field name "id" is reserved '
+    { { fields = '{ id = "json" }' },
+      'fields.id: an id is of type text or integer, not "json"' },
+    { { fields = '{ id = "int" }' },
+      'fields.id: an id is of type text or integer, not "int"' },
+    { { fields = "{ id = 5 }" }, "fields.id: expected a type, got a number" },
+    { { fields = '{ ID = "text" }' }, 'fields: field name "ID" is reserved '
       .. "by a model store; choose another" },
+    { { fields = '{ id = "text" }', indexes = '{ "id" }' },
+      'indexes[1]: "id" has an index of its own' },
     { { fields = '{ ["a b"] = "text" }' }, 'fields: field name "a b" must '
       .. 'begin with a letter or "_", then only letters, digits and "_"' },
     { { fields = '{ A = "text", a = "text" }' },
@@ -276,7 +332,7 @@ describe("a broken script", function()
       types[i] = ('"T%d"'):format(i)
     end
     local list = "{ " .. table.concat(fields, ", ") .. " }"
-    assert.equal("fields: 101 of them; at most 100 are allowed",
+    assert.equal("fields: 101 fields; at most 100 are allowed",
       refused { fields = list })
     assert.equal("handles: has more than 1000 types",
       refused { handles = "{ " .. table.concat(types, ", ") .. " }" })

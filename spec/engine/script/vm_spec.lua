@@ -118,7 +118,7 @@ describe("a Lua state", function()
 
   it("goes on with other events after an error", function()
     local script = assert(load(
-      "if event.data.bad then error 'bad' end return { id = 1 }"))
+      "if event.data.bad then error 'bad' end return { n = 1 }"))
     local failures = script:run({
       { data = '{"id":"a"}' },
       { data = '{"id":"b","bad":true}' },

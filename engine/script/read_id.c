@@ -1,0 +1,88 @@
+/* read_id.c - model ids as scripts hand them over, and as they get them. */
+
+#include "script/read_id.h"
+
+#include <lauxlib.h>
+
+#include "data/model_id.h"
+#include "json/scan.h"
+
+static void
+refuse_text(lua_State *L, struct lun_text id)
+{
+	if (id.length == 0)
+		luaL_error(L, "a model id must not be empty");
+	if (id.length > LUN_MODEL_ID_MAX)
+		luaL_error(L, "a model id has %d bytes; at most %d are allowed",
+		    (int)id.length, LUN_MODEL_ID_MAX);
+	luaL_error(L, "a model id must be UTF-8 text without NUL bytes");
+}
+
+static struct lun_text
+read_text(lua_State *L, int index)
+{
+	struct lun_text id = LUN_TEXT_NONE;
+
+	if (lua_type(L, index) != LUA_TSTRING && !lua_isinteger(L, index))
+		luaL_error(L,
+		    "expected a model id (text or an integer), got %s",
+		    luaL_typename(L, index));
+	id.bytes = lua_tolstring(L, index, &id.length);
+	if (id.length == 0 || id.length > LUN_MODEL_ID_MAX ||
+	    memchr(id.bytes, '\0', id.length) != NULL || !lun_utf8_valid(id))
+		refuse_text(L, id);
+	return id;
+}
+
+/* Put the integer in the place of the float at index. */
+static void
+make_integer(lua_State *L, int index)
+{
+	int whole;
+	lua_Integer integer = lua_tointegerx(L, index, &whole);
+
+	if (!whole)
+		luaL_error(L, "a model id must be an integer, got %s",
+		    lua_tostring(L, index));
+	lua_pushinteger(L, integer);
+	lua_replace(L, index);
+}
+
+static struct lun_text
+read_integer(lua_State *L, int index)
+{
+	struct lun_text id;
+	int64_t integer;
+
+	if (lua_type(L, index) == LUA_TNUMBER)
+		make_integer(L, index);
+	else if (lua_type(L, index) != LUA_TSTRING)
+		luaL_error(L, "expected a model id (an integer), got %s",
+		    luaL_typename(L, index));
+	id.bytes = lua_tolstring(L, index, &id.length);
+	if (!lun_model_id_integer(id, &integer))
+		luaL_error(
+		    L, "a model id must be an integer, got \"%s\"", id.bytes);
+	return id;
+}
+
+struct lun_text
+lun_script_read_id(lua_State *L, const struct lun_script *script, int index)
+{
+	index = lua_absindex(L, index);
+	return script->about.schema->key_type == LUN_FIELD_INTEGER
+		   ? read_integer(L, index)
+		   : read_text(L, index);
+}
+
+void
+lun_script_push_id(
+    lua_State *L, const struct lun_script *script, struct lun_text id)
+{
+	struct lun_value value = lun_model_id_value(script->about.schema, id);
+
+	if (value.kind == LUN_VALUE_INTEGER)
+		lua_pushinteger(L, value.integer);
+	else
+		lua_pushlstring(L, id.bytes, id.length);
+}
