@@ -14,21 +14,21 @@
 #include "base/clock.h"
 #include "base/fair_lock.h"
 
-#define NS_IN_MS  1000000LL
-#define NS_IN_S   1000000000LL
-#define SHORT_NAP (1 * NS_IN_MS)
-#define LONG_NAP  (5 * NS_IN_MS)
+#define NS_IN_MS    1000000LL
+#define NS_IN_S     1000000000LL
+#define SHORT_PAUSE (1 * NS_IN_MS)
+#define LONG_PAUSE  (5 * NS_IN_MS)
 
 #define TENDED_EARLY 8 /* at this part of the length at which commits do it */
 
 #define OPEN_FLAGS                                                             \
 	(SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE)
 
-struct lun_sqlite_place {
+struct lun_sqlite_file {
 	atomic_size_t references;
 	atomic_int log_pages; /* of the write-ahead log, after a commit here */
 	int tended_pages;     /* of them copied back; for who tends alone */
-	struct lun_fair_lock turn; /* of the writers */
+	struct lun_fair_lock writer_lock; /* of the writers */
 	struct lun_store_options options;
 	char path[];
 };
@@ -40,7 +40,7 @@ static const struct lun_store_options default_options = {
     .cache_kib = 16384,
 };
 
-/* ---- the place --------------------------------------------------------- */
+/* ---- the file ---------------------------------------------------------- */
 
 /* Our own copy of the word, which need not outlive the call to open. */
 static const char *
@@ -57,33 +57,32 @@ synchronous_word(const char *word)
 }
 
 static enum lun_code
-new_place(const char *path, const struct lun_store_options *options,
-    struct lun_sqlite_place **out, struct lun_err *err)
+new_file(const char *path, const struct lun_store_options *options,
+    struct lun_sqlite_file **out, struct lun_err *err)
 {
-	struct lun_sqlite_place *place;
+	struct lun_sqlite_file *file;
 	size_t size = strlen(path) + 1;
 
-	place = calloc(1, sizeof *place + size);
-	if (place == NULL || !lun_fair_lock_init(&place->turn)) {
-		free(place);
+	file = calloc(1, sizeof *file + size);
+	if (file == NULL || !lun_fair_lock_init(&file->writer_lock)) {
+		free(file);
 		return lun_fail(err, LUN_NOMEM, "%s: out of memory", path);
 	}
-	atomic_init(&place->references, 1);
-	place->options = options != NULL ? *options : default_options;
-	place->options.synchronous =
-	    synchronous_word(place->options.synchronous);
-	memcpy(place->path, path, size);
-	*out = place;
+	atomic_init(&file->references, 1);
+	file->options = options != NULL ? *options : default_options;
+	file->options.synchronous = synchronous_word(file->options.synchronous);
+	memcpy(file->path, path, size);
+	*out = file;
 	return LUN_OK;
 }
 
 static void
-leave_place(struct lun_sqlite_place *place)
+release_file(struct lun_sqlite_file *file)
 {
-	if (atomic_fetch_sub(&place->references, 1) > 1)
+	if (atomic_fetch_sub(&file->references, 1) > 1)
 		return;
-	lun_fair_lock_fini(&place->turn);
-	free(place);
+	lun_fair_lock_fini(&file->writer_lock);
+	free(file);
 }
 
 /* ---- failures ---------------------------------------------------------- */
@@ -140,7 +139,7 @@ describe_io_error(const char *path, int result, int cause, struct lun_err *err)
 }
 
 static enum lun_code
-describe(const char *path, int result, int cause, const char *words,
+describe_result(const char *path, int result, int cause, const char *words,
     struct lun_err *err)
 {
 	size_t count = sizeof meanings / sizeof meanings[0];
@@ -176,7 +175,7 @@ cause_of(sqlite3 *db)
 enum lun_code
 lun_sqlite_fail(struct lun_sqlite *c, struct lun_err *err)
 {
-	return describe(c->place->path, sqlite3_extended_errcode(c->db),
+	return describe_result(c->file->path, sqlite3_extended_errcode(c->db),
 	    cause_of(c->db), sqlite3_errmsg(c->db), err);
 }
 
@@ -192,20 +191,20 @@ copy_log_back(sqlite3 *db)
 
 /* After every commit of the connection. */
 static int
-note_log(void *arg, sqlite3 *db, const char *schema, int pages)
+record_log_pages(void *arg, sqlite3 *db, const char *schema, int pages)
 {
-	struct lun_sqlite_place *place = arg;
-	int64_t limit = place->options.wal_autocheckpoint_pages;
+	struct lun_sqlite_file *file = arg;
+	int64_t limit = file->options.wal_autocheckpoint_pages;
 
 	(void)schema;
-	atomic_store(&place->log_pages, pages);
+	atomic_store(&file->log_pages, pages);
 	if (limit > 0 && pages >= limit)
 		copy_log_back(db);
 	return SQLITE_OK;
 }
 
 static void
-nap(int64_t ns)
+sleep_ns(int64_t ns)
 {
 	struct timespec time = {
 	    .tv_sec = ns / NS_IN_S, .tv_nsec = ns % NS_IN_S};
@@ -217,7 +216,7 @@ static int64_t
 deadline_of(const struct lun_sqlite *c)
 {
 	return lun_clock_mono_ns() +
-	       c->place->options.busy_timeout_ms * NS_IN_MS;
+	       c->file->options.busy_timeout_ms * NS_IN_MS;
 }
 
 /* SQLite's own pauses grow to 100 ms: too long beside a busy writer. */
@@ -231,7 +230,7 @@ wait_for_lock(void *arg, int count)
 		    c->begin_by_ns != 0 ? c->begin_by_ns : deadline_of(c);
 	if (lun_clock_mono_ns() >= c->deadline_ns)
 		return 0;
-	nap(count < 20 ? SHORT_NAP : LONG_NAP);
+	sleep_ns(count < 20 ? SHORT_PAUSE : LONG_PAUSE);
 	return 1;
 }
 
@@ -251,7 +250,7 @@ folder_of(const char *path, char *folder, size_t size)
 
 /* SQLite says "unable to open database file" to all of these. */
 static enum lun_code
-check_path(const char *path, struct lun_err *err)
+check_database_path(const char *path, struct lun_err *err)
 {
 	char folder[4096];
 	struct stat st;
@@ -287,7 +286,7 @@ exec_patiently(struct lun_sqlite *c, const char *sql, struct lun_err *err)
 
 	while (
 	    (result & 0xff) == SQLITE_BUSY && lun_clock_mono_ns() < deadline) {
-		nap(SHORT_NAP);
+		sleep_ns(SHORT_PAUSE);
 		result = sqlite3_exec(c->db, sql, NULL, NULL, NULL);
 	}
 	return result == SQLITE_OK ? LUN_OK : lun_sqlite_fail(c, err);
@@ -296,14 +295,14 @@ exec_patiently(struct lun_sqlite *c, const char *sql, struct lun_err *err)
 static enum lun_code
 apply_options(struct lun_sqlite *c, struct lun_err *err)
 {
-	const struct lun_store_options *o = &c->place->options;
+	const struct lun_store_options *o = &c->file->options;
 	char sql[256];
 
 	snprintf(sql, sizeof sql,
 	    "PRAGMA synchronous = %s;"
 	    "PRAGMA cache_size = -%lld",
 	    o->synchronous, (long long)o->cache_kib);
-	sqlite3_wal_hook(c->db, note_log, c->place);
+	sqlite3_wal_hook(c->db, record_log_pages, c->file);
 	return exec_patiently(c, sql, err);
 }
 
@@ -326,25 +325,25 @@ use_wal(struct lun_sqlite *c, struct lun_err *err)
 		code = lun_fail(err, LUN_CONFIG,
 		    "%s cannot be used in WAL mode: put it on a local file "
 		    "system",
-		    c->place->path);
+		    c->file->path);
 	sqlite3_finalize(q);
 	return code;
 }
 
-/* c->place is set; it is left on failure. */
+/* c->file is set; it is released on failure. */
 static enum lun_code
-open_in_place(struct lun_sqlite *c, struct lun_err *err)
+open_database(struct lun_sqlite *c, struct lun_err *err)
 {
-	bool must_exist = c->place->options.must_exist;
+	bool must_exist = c->file->options.must_exist;
 	int create = must_exist ? 0 : SQLITE_OPEN_CREATE;
 	enum lun_code code;
 	int result;
 
 	c->must_exist = must_exist;
 	result =
-	    sqlite3_open_v2(c->place->path, &c->db, OPEN_FLAGS | create, NULL);
+	    sqlite3_open_v2(c->file->path, &c->db, OPEN_FLAGS | create, NULL);
 	if (c->db == NULL)
-		code = describe(c->place->path, SQLITE_NOMEM, 0, "", err);
+		code = describe_result(c->file->path, SQLITE_NOMEM, 0, "", err);
 	else if (result != SQLITE_OK)
 		code = lun_sqlite_fail(c, err);
 	else
@@ -369,7 +368,7 @@ enum lun_code
 lun_sqlite_open(struct lun_sqlite *c, const char *path,
     const struct lun_store_options *options, struct lun_err *err)
 {
-	enum lun_code code = check_path(path, err);
+	enum lun_code code = check_database_path(path, err);
 
 	*c = (struct lun_sqlite){0};
 	if (code != LUN_OK)
@@ -381,19 +380,19 @@ lun_sqlite_open(struct lun_sqlite *c, const char *path,
 		return lun_fail(err, LUN_CONFIG,
 		    "%s: synchronous is off, normal or full, not %s", path,
 		    options->synchronous);
-	code = new_place(path, options, &c->place, err);
+	code = new_file(path, options, &c->file, err);
 	if (code != LUN_OK)
 		return code;
-	return open_in_place(c, err);
+	return open_database(c, err);
 }
 
 enum lun_code
 lun_sqlite_connect(
     struct lun_sqlite *c, const struct lun_sqlite *from, struct lun_err *err)
 {
-	*c = (struct lun_sqlite){.place = from->place};
-	atomic_fetch_add(&c->place->references, 1);
-	return open_in_place(c, err);
+	*c = (struct lun_sqlite){.file = from->file};
+	atomic_fetch_add(&c->file->references, 1);
+	return open_database(c, err);
 }
 
 void
@@ -401,15 +400,15 @@ lun_sqlite_close(struct lun_sqlite *c)
 {
 	lun_sqlite_rollback(c);
 	sqlite3_close_v2(c->db);
-	if (c->place != NULL)
-		leave_place(c->place);
+	if (c->file != NULL)
+		release_file(c->file);
 	*c = (struct lun_sqlite){0};
 }
 
 const char *
 lun_sqlite_path(const struct lun_sqlite *c)
 {
-	return c->place->path;
+	return c->file->path;
 }
 
 bool
@@ -431,21 +430,21 @@ lun_sqlite_moved(const struct lun_sqlite *c)
 void
 lun_sqlite_tend(struct lun_sqlite *c)
 {
-	struct lun_sqlite_place *place = c->place;
-	int64_t limit = place->options.wal_autocheckpoint_pages;
-	int pages = atomic_load(&place->log_pages);
+	struct lun_sqlite_file *file = c->file;
+	int64_t limit = file->options.wal_autocheckpoint_pages;
+	int pages = atomic_load(&file->log_pages);
 
-	if (pages < place->tended_pages)
-		place->tended_pages = 0; /* it was begun anew */
-	if (limit == 0 || pages == place->tended_pages ||
-	    pages - place->tended_pages < limit / TENDED_EARLY)
+	if (pages < file->tended_pages)
+		file->tended_pages = 0; /* it was begun anew */
+	if (limit == 0 || pages == file->tended_pages ||
+	    pages - file->tended_pages < limit / TENDED_EARLY)
 		return;
 	copy_log_back(c->db);
-	if (!lun_fair_lock_take(&place->turn, deadline_of(c)))
+	if (!lun_fair_lock_take(&file->writer_lock, deadline_of(c)))
 		return;
 	copy_log_back(c->db);
-	place->tended_pages = atomic_load(&place->log_pages);
-	lun_fair_lock_pass(&place->turn);
+	file->tended_pages = atomic_load(&file->log_pages);
+	lun_fair_lock_pass(&file->writer_lock);
 }
 
 /* ---- transactions ------------------------------------------------------ */
@@ -457,15 +456,15 @@ lun_sqlite_begin(struct lun_sqlite *c, struct lun_err *err)
 	enum lun_code code;
 
 	assert(!c->in_transaction);
-	if (!lun_fair_lock_take(&c->place->turn, deadline))
+	if (!lun_fair_lock_take(&c->file->writer_lock, deadline))
 		return lun_fail(err, LUN_UNAVAILABLE,
 		    "%s is locked by another connection of this process",
-		    c->place->path);
+		    c->file->path);
 	c->begin_by_ns = deadline;
 	code = lun_sqlite_exec(c, "BEGIN IMMEDIATE", err);
 	c->begin_by_ns = 0;
 	if (code != LUN_OK)
-		lun_fair_lock_pass(&c->place->turn);
+		lun_fair_lock_pass(&c->file->writer_lock);
 	else
 		c->in_transaction = true;
 	return code;
@@ -475,7 +474,7 @@ static void
 end_transaction(struct lun_sqlite *c)
 {
 	c->in_transaction = false;
-	lun_fair_lock_pass(&c->place->turn);
+	lun_fair_lock_pass(&c->file->writer_lock);
 }
 
 enum lun_code
@@ -524,7 +523,7 @@ lun_sqlite_prepare(struct lun_sqlite *c, const char *sql, sqlite3_stmt **out,
 }
 
 static void
-note_bind(struct lun_sqlite *c, int result)
+record_bind_result(struct lun_sqlite *c, int result)
 {
 	if (c->bind_result == SQLITE_OK)
 		c->bind_result = result;
@@ -532,30 +531,30 @@ note_bind(struct lun_sqlite *c, int result)
 
 void
 lun_sqlite_bind_text(
-    struct lun_sqlite *c, sqlite3_stmt *q, int place, struct lun_text text)
+    struct lun_sqlite *c, sqlite3_stmt *q, int index, struct lun_text text)
 {
-	note_bind(c, sqlite3_bind_text64(q, place, text.bytes, text.length,
-			 SQLITE_STATIC, SQLITE_UTF8));
+	record_bind_result(c, sqlite3_bind_text64(q, index, text.bytes,
+				  text.length, SQLITE_STATIC, SQLITE_UTF8));
 }
 
 void
 lun_sqlite_bind_integer(
-    struct lun_sqlite *c, sqlite3_stmt *q, int place, int64_t value)
+    struct lun_sqlite *c, sqlite3_stmt *q, int index, int64_t value)
 {
-	note_bind(c, sqlite3_bind_int64(q, place, value));
+	record_bind_result(c, sqlite3_bind_int64(q, index, value));
 }
 
 void
 lun_sqlite_bind_number(
-    struct lun_sqlite *c, sqlite3_stmt *q, int place, double value)
+    struct lun_sqlite *c, sqlite3_stmt *q, int index, double value)
 {
-	note_bind(c, sqlite3_bind_double(q, place, value));
+	record_bind_result(c, sqlite3_bind_double(q, index, value));
 }
 
 void
-lun_sqlite_bind_null(struct lun_sqlite *c, sqlite3_stmt *q, int place)
+lun_sqlite_bind_null(struct lun_sqlite *c, sqlite3_stmt *q, int index)
 {
-	note_bind(c, sqlite3_bind_null(q, place));
+	record_bind_result(c, sqlite3_bind_null(q, index));
 }
 
 enum lun_code
@@ -565,8 +564,8 @@ lun_sqlite_step(struct lun_sqlite *c, sqlite3_stmt *q, struct lun_err *err)
 
 	if (result != SQLITE_OK) {
 		c->bind_result = SQLITE_OK;
-		return describe(
-		    c->place->path, result, 0, sqlite3_errstr(result), err);
+		return describe_result(
+		    c->file->path, result, 0, sqlite3_errstr(result), err);
 	}
 	result = sqlite3_step(q);
 	if (result == SQLITE_ROW)

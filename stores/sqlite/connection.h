@@ -2,9 +2,10 @@
  * connection.h - one SQLite connection, and what connections to a file share.
  *
  * A connection is used by one thread at a time and must not move in memory
- * while it is open. Connections made from one another share a place: the path,
- * the options, and a turn that writers take in the order in which they asked,
- * so a writer of long transactions cannot starve one of short ones.
+ * while it is open. Connections made from one another share a struct for the
+ * file: its path, the options, and a lock that writers get in the order in
+ * which they asked, so a writer of long transactions cannot starve one of
+ * short ones.
  *
  * Messages begin with the path of the file.
  */
@@ -19,12 +20,12 @@
 #include "lunette.h"
 #include "store/event_store.h"
 
-struct lun_sqlite_place;
+struct lun_sqlite_file;
 
 /* Zero is the closed state. */
 struct lun_sqlite {
 	sqlite3 *db;
-	struct lun_sqlite_place *place;
+	struct lun_sqlite_file *file;
 	bool read_only;      /* the file can be read but not written */
 	bool must_exist;     /* no table is made that is not there */
 	bool in_transaction; /* between begin and commit or rollback */
@@ -41,7 +42,7 @@ struct lun_sqlite {
  */
 enum lun_code lun_sqlite_open(struct lun_sqlite *c, const char *path,
     const struct lun_store_options *options, struct lun_err *err) LUN_MUSTCHECK;
-/* Another connection to the same place. */
+/* Another connection to the same file. */
 enum lun_code lun_sqlite_connect(struct lun_sqlite *c,
     const struct lun_sqlite *from, struct lun_err *err) LUN_MUSTCHECK;
 /* Rolls back. Statements must be finalized before. Closed is allowed. */
@@ -61,12 +62,12 @@ enum lun_code lun_sqlite_fail(struct lun_sqlite *c, struct lun_err *err);
 /*
  * Copy the write-ahead log back into the file if it has grown long, but not as
  * long as a commit waits with it: so commits need not do it. One thread alone
- * may tend a place.
+ * may tend a file.
  */
 void lun_sqlite_tend(struct lun_sqlite *c);
 
 /*
- * A writing transaction: wait for the turn and for other processes, together
+ * A writing transaction: wait for the lock and for other processes, together
  * at most busy_timeout_ms. A commit that fails is rolled back.
  */
 enum lun_code lun_sqlite_begin(
@@ -89,12 +90,12 @@ enum lun_code lun_sqlite_prepare(struct lun_sqlite *c, const char *sql,
  * absent text binds a null. A bind that fails is reported by the next step.
  */
 void lun_sqlite_bind_text(
-    struct lun_sqlite *c, sqlite3_stmt *q, int place, struct lun_text text);
+    struct lun_sqlite *c, sqlite3_stmt *q, int index, struct lun_text text);
 void lun_sqlite_bind_integer(
-    struct lun_sqlite *c, sqlite3_stmt *q, int place, int64_t value);
+    struct lun_sqlite *c, sqlite3_stmt *q, int index, int64_t value);
 void lun_sqlite_bind_number(
-    struct lun_sqlite *c, sqlite3_stmt *q, int place, double value);
-void lun_sqlite_bind_null(struct lun_sqlite *c, sqlite3_stmt *q, int place);
+    struct lun_sqlite *c, sqlite3_stmt *q, int index, double value);
+void lun_sqlite_bind_null(struct lun_sqlite *c, sqlite3_stmt *q, int index);
 
 /* LUN_OK: there is a row; LUN_NOTFOUND (err untouched): no more rows. */
 enum lun_code lun_sqlite_step(

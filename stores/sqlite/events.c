@@ -222,7 +222,7 @@ sqlite_close(struct lun_event_store *store)
 }
 
 static struct lun_sqlite_events *
-new_store(void)
+new_events_handle(void)
 {
 	struct lun_sqlite_events *s = calloc(1, sizeof *s);
 
@@ -237,7 +237,7 @@ static enum lun_code
 sqlite_open(const char *rest, const struct lun_store_options *options,
     struct lun_event_store **out, struct lun_err *err)
 {
-	struct lun_sqlite_events *s = new_store();
+	struct lun_sqlite_events *s = new_events_handle();
 	char *path = NULL;
 	enum lun_code code;
 
@@ -265,7 +265,7 @@ static enum lun_code
 sqlite_connect(struct lun_event_store *store, struct lun_event_store **out,
     struct lun_err *err)
 {
-	struct lun_sqlite_events *s = new_store();
+	struct lun_sqlite_events *s = new_events_handle();
 	enum lun_code code;
 
 	if (s == NULL)
@@ -362,8 +362,9 @@ sqlite_find(struct lun_event_store *store, struct lun_text id,
 /* ---- lag --------------------------------------------------------------- */
 
 static enum lun_code
-count_rows(struct lun_sqlite_events *s, const struct lun_event_filter *filter,
-    struct lun_lag *lag, int64_t *last, struct lun_err *err)
+count_waiting(struct lun_sqlite_events *s,
+    const struct lun_event_filter *filter, struct lun_lag *lag, int64_t *last,
+    struct lun_err *err)
 {
 	sqlite3_stmt *q = s->q[COUNT_ALL];
 	bool all = filter->type_count == 0 && filter->stream.bytes == NULL;
@@ -398,7 +399,7 @@ sqlite_lag(struct lun_event_store *store, struct lun_position after,
 	enum lun_code code;
 
 	lun_sqlite_bind_integer(&s->c, s->q[COUNT_ALL], 1, start);
-	code = count_rows(s, filter, &found, &last, err);
+	code = count_waiting(s, filter, &found, &last, err);
 	if (code != LUN_OK)
 		return code;
 	if (!found.exact) {

@@ -55,7 +55,8 @@ find_layout(struct lun_text name)
 }
 
 static enum lun_code
-take_words(struct lun_sqlite_events *s, const char *query, struct lun_err *err)
+take_layout_words(
+    struct lun_sqlite_events *s, const char *query, struct lun_err *err)
 {
 	const char *name = query + strlen("?layout=");
 	size_t length = strcspn(name, "&");
@@ -85,7 +86,7 @@ lun_sqlite_events_take_layout(struct lun_sqlite_events *s, const char *rest,
 	enum lun_code code = LUN_OK;
 
 	if (query != NULL)
-		code = take_words(s, query, err);
+		code = take_layout_words(s, query, err);
 	if (code != LUN_OK)
 		return code;
 	*path = query != NULL ? strndup(rest, (size_t)(query - rest))
@@ -100,8 +101,8 @@ lun_sqlite_events_take_layout(struct lun_sqlite_events *s, const char *rest,
 
 /* Put the relation in the place of our table, wherever that is named. */
 static void
-add_statement(struct lun_sqlite_events *s, const char *sql, bool hidden_too,
-    struct lun_buffer *out)
+add_layout_statement(struct lun_sqlite_events *s, const char *sql,
+    bool hidden_too, struct lun_buffer *out)
 {
 	const struct lun_sqlite_layout *layout = s->layout;
 	const char *found;
@@ -129,7 +130,7 @@ lun_sqlite_events_prepare(struct lun_sqlite_events *s, const char *sql,
 
 	if (s->layout == NULL)
 		return lun_sqlite_prepare(&s->c, sql, q, err);
-	add_statement(s, sql, hidden_too, &text);
+	add_layout_statement(s, sql, hidden_too, &text);
 	code = text.failed ? lun_sqlite_events_no_memory(s, err)
 			   : lun_sqlite_prepare(&s->c, text.bytes, q, err);
 	lun_buffer_free(&text);

@@ -111,7 +111,7 @@ check_anchor(struct lun_sqlite_events *s, const struct lun_read *request,
 }
 
 static enum lun_code
-refuse_row(struct lun_sqlite_events *s, sqlite3_stmt *q, enum column column,
+refuse_column(struct lun_sqlite_events *s, sqlite3_stmt *q, enum column column,
     const char *what, struct lun_err *err)
 {
 	return lun_fail(err, LUN_INVALID,
@@ -126,79 +126,81 @@ refuse_row(struct lun_sqlite_events *s, sqlite3_stmt *q, enum column column,
  * to be asked for its type before it is asked for its text.
  */
 static enum lun_code
-read_text(struct lun_sqlite_events *s, sqlite3_stmt *q, enum column column,
-    size_t limit, struct lun_text *text, struct lun_err *err)
+read_text_column(struct lun_sqlite_events *s, sqlite3_stmt *q,
+    enum column column, size_t limit, struct lun_text *text,
+    struct lun_err *err)
 {
 	if (sqlite3_column_type(q, column) != SQLITE_TEXT)
-		return refuse_row(s, q, column, "is not text", err);
+		return refuse_column(s, q, column, "is not text", err);
 	*text = lun_sqlite_column_text(q, column);
 	if (text->bytes == NULL)
 		return lun_sqlite_events_no_memory(s, err);
 	if (text->length > limit)
-		return refuse_row(s, q, column, "is too long", err);
+		return refuse_column(s, q, column, "is too long", err);
 	return LUN_OK;
 }
 
 static enum lun_code
-read_name(struct lun_sqlite_events *s, sqlite3_stmt *q, enum column column,
-    struct lun_text *text, struct lun_err *err)
+read_name_column(struct lun_sqlite_events *s, sqlite3_stmt *q,
+    enum column column, struct lun_text *text, struct lun_err *err)
 {
 	enum lun_code code =
-	    read_text(s, q, column, LUN_EVENT_NAME_MAX, text, err);
+	    read_text_column(s, q, column, LUN_EVENT_NAME_MAX, text, err);
 
 	if (code != LUN_OK)
 		return code;
 	if (!lun_utf8_valid(*text))
-		return refuse_row(s, q, column, "is not UTF-8", err);
+		return refuse_column(s, q, column, "is not UTF-8", err);
 	if (memchr(text->bytes, '\0', text->length) != NULL)
-		return refuse_row(s, q, column, "has a NUL byte", err);
+		return refuse_column(s, q, column, "has a NUL byte", err);
 	return LUN_OK;
 }
 
 static enum lun_code
-read_json(struct lun_sqlite_events *s, sqlite3_stmt *q, enum column column,
-    struct lun_text *text, struct lun_err *err)
+read_json_column(struct lun_sqlite_events *s, sqlite3_stmt *q,
+    enum column column, struct lun_text *text, struct lun_err *err)
 {
-	return read_text(s, q, column, LUN_EVENT_BYTES_MAX, text, err);
+	return read_text_column(s, q, column, LUN_EVENT_BYTES_MAX, text, err);
 }
 
 static enum lun_code
-read_integer(struct lun_sqlite_events *s, sqlite3_stmt *q, enum column column,
-    int64_t *value, struct lun_err *err)
+read_integer_column(struct lun_sqlite_events *s, sqlite3_stmt *q,
+    enum column column, int64_t *value, struct lun_err *err)
 {
 	if (sqlite3_column_type(q, column) != SQLITE_INTEGER)
-		return refuse_row(s, q, column, "is not an integer", err);
+		return refuse_column(s, q, column, "is not an integer", err);
 	*value = sqlite3_column_int64(q, column);
 	return LUN_OK;
 }
 
 /* All but position, stream and type. */
 static enum lun_code
-read_rest(struct lun_sqlite_events *s, sqlite3_stmt *q, struct lun_event *event,
-    struct lun_err *err)
+read_other_columns(struct lun_sqlite_events *s, sqlite3_stmt *q,
+    struct lun_event *event, struct lun_err *err)
 {
-	enum lun_code code = read_integer(s, q, VERSION, &event->version, err);
+	enum lun_code code =
+	    read_integer_column(s, q, VERSION, &event->version, err);
 
 	if (code == LUN_OK)
-		code =
-		    read_integer(s, q, RECORDED_AT, &event->recorded_at, err);
+		code = read_integer_column(
+		    s, q, RECORDED_AT, &event->recorded_at, err);
 	if (code == LUN_OK)
-		code = read_name(s, q, ID, &event->id, err);
+		code = read_name_column(s, q, ID, &event->id, err);
 	if (code == LUN_OK)
-		code = read_json(s, q, DATA, &event->data, err);
+		code = read_json_column(s, q, DATA, &event->data, err);
 	if (code == LUN_OK && sqlite3_column_type(q, METADATA) != SQLITE_NULL)
-		code = read_json(s, q, METADATA, &event->metadata, err);
+		code = read_json_column(s, q, METADATA, &event->metadata, err);
 	if (code != LUN_OK)
 		return code;
 	if (event->recorded_at < LUN_TIMESTAMP_MIN ||
 	    event->recorded_at > LUN_TIMESTAMP_MAX)
-		return refuse_row(
+		return refuse_column(
 		    s, q, RECORDED_AT, "is not in the years 1 to 9999", err);
 	return LUN_OK;
 }
 
 static enum lun_code
-add_event(struct lun_sqlite_events *s, const struct lun_event *event,
+add_event_to_batch(struct lun_sqlite_events *s, const struct lun_event *event,
     struct lun_batch *batch, struct lun_err *err)
 {
 	if (!lun_batch_add(batch, event))
@@ -216,22 +218,22 @@ add_unwrapped(struct lun_sqlite_events *s, sqlite3_stmt *q,
 	enum lun_code code = LUN_OK;
 
 	if (lun_json_check(event->data, NULL) != LUN_OK)
-		return refuse_row(s, q, DATA, "is not JSON", err);
+		return refuse_column(s, q, DATA, "is not JSON", err);
 	lun_event_unwrap(event, &name);
 	if (name.failed)
 		code = lun_sqlite_events_no_memory(s, err);
 	else if (event->type.length > LUN_EVENT_NAME_MAX)
-		code = refuse_row(s, q, DATA, "has too long a type", err);
+		code = refuse_column(s, q, DATA, "has too long a type", err);
 	else if (lun_event_filter_wants(
 		     &request->filter, event->stream, event->type))
-		code = add_event(s, event, batch, err);
+		code = add_event_to_batch(s, event, batch, err);
 	lun_buffer_free(&name);
 	return code;
 }
 
 /* Add the event of this row to the batch, if it is wanted. */
 static enum lun_code
-take_row(struct lun_sqlite_events *s, sqlite3_stmt *q,
+add_row_to_batch(struct lun_sqlite_events *s, sqlite3_stmt *q,
     const struct lun_read *request, struct lun_batch *batch,
     struct lun_err *err)
 {
@@ -240,23 +242,23 @@ take_row(struct lun_sqlite_events *s, sqlite3_stmt *q,
 
 	event.position.lo = (uint64_t)sqlite3_column_int64(q, POSITION);
 	batch->reached = event.position;
-	code = read_name(s, q, STREAM, &event.stream, err);
+	code = read_name_column(s, q, STREAM, &event.stream, err);
 	if (code == LUN_OK)
-		code = read_name(s, q, TYPE, &event.type, err);
+		code = read_name_column(s, q, TYPE, &event.type, err);
 	if (code != LUN_OK)
 		return code;
 	if (!s->unwrap &&
 	    !lun_event_filter_wants(&request->filter, event.stream, event.type))
 		return LUN_OK;
-	code = read_rest(s, q, &event, err);
+	code = read_other_columns(s, q, &event, err);
 	if (code != LUN_OK)
 		return code;
 	return s->unwrap ? add_unwrapped(s, q, request, &event, batch, err)
-			 : add_event(s, &event, batch, err);
+			 : add_event_to_batch(s, &event, batch, err);
 }
 
 static bool
-is_full(const struct lun_batch *batch, const struct lun_read *request)
+is_batch_full(const struct lun_batch *batch, const struct lun_read *request)
 {
 	return batch->count >= request->max_events ||
 	       (batch->count > 0 && batch->bytes >= request->max_bytes);
@@ -264,16 +266,17 @@ is_full(const struct lun_batch *batch, const struct lun_read *request)
 
 /* LUN_NOTFOUND: the statement came to its end, after *rows rows. */
 static enum lun_code
-take_rows(struct lun_sqlite_events *s, sqlite3_stmt *q,
+add_rows_to_batch(struct lun_sqlite_events *s, sqlite3_stmt *q,
     const struct lun_read *request, size_t bound, struct lun_batch *batch,
     size_t *rows, struct lun_err *err)
 {
 	enum lun_code code = LUN_OK;
 
-	for (*rows = 0; *rows < bound && !is_full(batch, request); ++*rows) {
+	for (*rows = 0; *rows < bound && !is_batch_full(batch, request);
+	     ++*rows) {
 		code = lun_sqlite_step(&s->c, q, err);
 		if (code == LUN_OK)
-			code = take_row(s, q, request, batch, err);
+			code = add_row_to_batch(s, q, request, batch, err);
 		if (code != LUN_OK)
 			break;
 	}
@@ -295,7 +298,7 @@ read_all(struct lun_sqlite_events *s, const struct lun_read *request,
 			    ? SIZE_MAX
 			    : request->max_events * SCANNED_TIMES;
 	lun_sqlite_bind_integer(&s->c, q, 1, (int64_t)request->after.lo);
-	code = take_rows(s, q, request, bound, batch, &rows, err);
+	code = add_rows_to_batch(s, q, request, bound, batch, &rows, err);
 	batch->at_head = code == LUN_NOTFOUND;
 	return batch->at_head ? LUN_OK : code;
 }
@@ -317,7 +320,7 @@ read_stream(struct lun_sqlite_events *s, const struct lun_read *request,
 	lun_sqlite_bind_text(&s->c, q, 2, request->filter.stream);
 	lun_sqlite_bind_integer(&s->c, q, 3, head);
 	lun_sqlite_bind_integer(&s->c, q, 4, (int64_t)limit);
-	code = take_rows(s, q, request, limit + 1, batch, &rows, err);
+	code = add_rows_to_batch(s, q, request, limit + 1, batch, &rows, err);
 	if (code != LUN_NOTFOUND)
 		return code;
 	batch->at_head = rows < limit;

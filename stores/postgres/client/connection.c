@@ -40,7 +40,7 @@ set_deadline(struct lun_pg *c)
 }
 
 static void
-drop(struct lun_pg *c)
+drop_connection(struct lun_pg *c)
 {
 	PQfinish(c->conn);
 	c->conn = NULL;
@@ -48,13 +48,13 @@ drop(struct lun_pg *c)
 
 /* An answer that comes too late must not be taken for that of a later call. */
 static enum lun_code
-fail_late(struct lun_pg *c, struct lun_err *err)
+fail_after_deadline(struct lun_pg *c, struct lun_err *err)
 {
 	if (!c->in_transaction) {
 		lun_pg_hang_up(c->url, c->conn);
 		c->conn = NULL;
 	}
-	drop(c);
+	drop_connection(c);
 	c->sqlstate[0] = '\0';
 	return lun_fail(err, LUN_UNAVAILABLE,
 	    "%s: the server did not answer within %" PRId64
@@ -64,9 +64,9 @@ fail_late(struct lun_pg *c, struct lun_err *err)
 
 /* What the server is at comes to its end: it is wanted, only not waited for. */
 static enum lun_code
-give_up(struct lun_pg *c, struct lun_err *err)
+give_up_call(struct lun_pg *c, struct lun_err *err)
 {
-	drop(c);
+	drop_connection(c);
 	c->sqlstate[0] = '\0';
 	return lun_fail(err, LUN_AGAIN, "%s: given up", lun_pg_name(c));
 }
@@ -82,9 +82,9 @@ wait_for(struct lun_pg *c, short events, struct lun_err *err)
 		int ready;
 
 		if (c->stop != NULL && atomic_load(c->stop))
-			return give_up(c, err);
+			return give_up_call(c, err);
 		if (left <= 0 && !c->patient)
-			return fail_late(c, err);
+			return fail_after_deadline(c, err);
 		if (c->patient || (c->stop != NULL && left > LOOK_NS))
 			left = LOOK_NS;
 		ready = poll(&fd, 1, (int)(left / NS_IN_MS) + 1);
@@ -98,12 +98,12 @@ wait_for(struct lun_pg *c, short events, struct lun_err *err)
 
 /* What the connection is worth after a failure. */
 static enum lun_code
-fail(struct lun_pg *c, const PGresult *result, struct lun_err *err)
+fail_call(struct lun_pg *c, const PGresult *result, struct lun_err *err)
 {
 	enum lun_code code = lun_pg_fail(c, result, err);
 
 	if (PQstatus(c->conn) == CONNECTION_BAD)
-		drop(c);
+		drop_connection(c);
 	return code;
 }
 
@@ -163,7 +163,7 @@ make_connection(struct lun_pg *c, struct lun_err *err)
 	if (code == LUN_OK)
 		PQsetNoticeReceiver(c->conn, ignore_notice, NULL);
 	else
-		drop(c);
+		drop_connection(c);
 	return code;
 }
 
@@ -197,7 +197,7 @@ lun_pg_connect(struct lun_pg *c, const struct lun_pg *from)
 void
 lun_pg_close(struct lun_pg *c)
 {
-	drop(c);
+	drop_connection(c);
 	lun_pg_url_release(c->url);
 	c->url = NULL;
 }
@@ -206,21 +206,21 @@ lun_pg_close(struct lun_pg *c)
 
 /* What the server says meanwhile is read too, or both would wait for ever. */
 static enum lun_code
-flush(struct lun_pg *c, struct lun_err *err)
+flush_output(struct lun_pg *c, struct lun_err *err)
 {
 	for (;;) {
 		int left = PQflush(c->conn);
 		enum lun_code code;
 
 		if (left < 0)
-			return fail(c, NULL, err);
+			return fail_call(c, NULL, err);
 		if (left == 0)
 			return LUN_OK;
 		code = wait_for(c, POLLIN | POLLOUT, err);
 		if (code != LUN_OK)
 			return code;
 		if (PQconsumeInput(c->conn) == 0)
-			return fail(c, NULL, err);
+			return fail_call(c, NULL, err);
 	}
 }
 
@@ -234,7 +234,7 @@ next_result(struct lun_pg *c, PGresult **out, struct lun_err *err)
 		if (code != LUN_OK)
 			return code;
 		if (PQconsumeInput(c->conn) == 0)
-			return fail(c, NULL, err);
+			return fail_call(c, NULL, err);
 	}
 	*out = PQgetResult(c->conn);
 	return LUN_OK;
@@ -258,12 +258,12 @@ send_statement(struct lun_pg *c, const char *sql,
 	sent = PQsendQueryParams(c->conn, sql, (int)params->count, a.types,
 	    a.values, a.lengths, a.formats, 1);
 	free(memory);
-	return sent ? LUN_OK : fail(c, NULL, err);
+	return sent ? LUN_OK : fail_call(c, NULL, err);
 }
 
 /* What is left of a lost transaction must not run on another connection. */
 static enum lun_code
-start(struct lun_pg *c, struct lun_err *err)
+start_call(struct lun_pg *c, struct lun_err *err)
 {
 	enum lun_code code;
 
@@ -279,18 +279,18 @@ start(struct lun_pg *c, struct lun_err *err)
 
 /* Send a statement; its results are still to come. */
 static enum lun_code
-ask(struct lun_pg *c, const char *sql, const struct lun_pg_params *params,
-    struct lun_err *err)
+send_query(struct lun_pg *c, const char *sql,
+    const struct lun_pg_params *params, struct lun_err *err)
 {
-	enum lun_code code = start(c, err);
+	enum lun_code code = start_call(c, err);
 
 	if (code == LUN_OK)
 		code = send_statement(c, sql, params, err);
-	return code == LUN_OK ? flush(c, err) : code;
+	return code == LUN_OK ? flush_output(c, err) : code;
 }
 
 static bool
-succeeded(const PGresult *result)
+has_succeeded(const PGresult *result)
 {
 	ExecStatusType status = PQresultStatus(result);
 
@@ -300,7 +300,7 @@ succeeded(const PGresult *result)
 
 /* The last of the results, or the failure of the first that failed. */
 static enum lun_code
-collect(struct lun_pg *c, PGresult **out, struct lun_err *err)
+collect_results(struct lun_pg *c, PGresult **out, struct lun_err *err)
 {
 	PGresult *last = NULL, *result;
 	enum lun_code code, outcome = LUN_OK;
@@ -309,13 +309,13 @@ collect(struct lun_pg *c, PGresult **out, struct lun_err *err)
 		code = next_result(c, &result, outcome == LUN_OK ? err : NULL);
 		if (code != LUN_OK || result == NULL)
 			break;
-		if (outcome == LUN_OK && !succeeded(result))
+		if (outcome == LUN_OK && !has_succeeded(result))
 			outcome = lun_pg_fail(c, result, err);
 		PQclear(last);
 		last = result;
 	}
 	if (code == LUN_OK && PQstatus(c->conn) == CONNECTION_BAD)
-		drop(c);
+		drop_connection(c);
 	if (outcome != LUN_OK)
 		code = outcome;
 	if (code == LUN_OK && out != NULL)
@@ -329,21 +329,21 @@ enum lun_code
 lun_pg_query(struct lun_pg *c, const char *sql,
     const struct lun_pg_params *params, PGresult **out, struct lun_err *err)
 {
-	enum lun_code code = ask(c, sql, params, err);
+	enum lun_code code = send_query(c, sql, params, err);
 
-	return code == LUN_OK ? collect(c, out, err) : code;
+	return code == LUN_OK ? collect_results(c, out, err) : code;
 }
 
 enum lun_code
 lun_pg_exec(struct lun_pg *c, const char *sql, struct lun_err *err)
 {
-	enum lun_code code = start(c, err);
+	enum lun_code code = start_call(c, err);
 
 	if (code == LUN_OK && !PQsendQuery(c->conn, sql))
-		code = fail(c, NULL, err);
+		code = fail_call(c, NULL, err);
 	if (code == LUN_OK)
-		code = flush(c, err);
-	return code == LUN_OK ? collect(c, NULL, err) : code;
+		code = flush_output(c, err);
+	return code == LUN_OK ? collect_results(c, NULL, err) : code;
 }
 
 /* ---- a run of statements ----------------------------------------------- */
@@ -351,11 +351,11 @@ lun_pg_exec(struct lun_pg *c, const char *sql, struct lun_err *err)
 enum lun_code
 lun_pg_run_begin(struct lun_pg *c, struct lun_err *err)
 {
-	enum lun_code code = start(c, err);
+	enum lun_code code = start_call(c, err);
 
 	c->run_length = 0;
 	if (code == LUN_OK && !PQenterPipelineMode(c->conn))
-		code = fail(c, NULL, err);
+		code = fail_call(c, NULL, err);
 	return code;
 }
 
@@ -375,9 +375,9 @@ lun_pg_run_send(struct lun_pg *c, const char *sql,
 	set_deadline(c);
 	code = send_statement(c, sql, params, err);
 	if (code == LUN_OK && !PQpipelineSync(c->conn))
-		code = fail(c, NULL, err);
+		code = fail_call(c, NULL, err);
 	if (code == LUN_OK)
-		code = flush(c, err);
+		code = flush_output(c, err);
 	if (code == LUN_OK)
 		c->run_length++;
 	return code;
@@ -385,7 +385,7 @@ lun_pg_run_send(struct lun_pg *c, const char *sql,
 
 /* One statement's: its result, the end of its results, the sync. */
 static enum lun_code
-take_answer(struct lun_pg *c, struct lun_err *err)
+read_pipeline_result(struct lun_pg *c, struct lun_err *err)
 {
 	enum lun_code code = LUN_OK;
 	PGresult *result;
@@ -396,11 +396,11 @@ take_answer(struct lun_pg *c, struct lun_err *err)
 
 		if (got != LUN_OK)
 			return code != LUN_OK ? code : got;
-		if (i == 0 && code == LUN_OK && !succeeded(result))
+		if (i == 0 && code == LUN_OK && !has_succeeded(result))
 			code = lun_pg_fail(c, result, err);
 		PQclear(result);
 		if (PQstatus(c->conn) == CONNECTION_BAD)
-			return code != LUN_OK ? code : fail(c, NULL, err);
+			return code != LUN_OK ? code : fail_call(c, NULL, err);
 	}
 	return code;
 }
@@ -415,19 +415,19 @@ lun_pg_run_end(struct lun_pg *c, size_t *succeeded_count, struct lun_err *err)
 		enum lun_code one;
 
 		set_deadline(c);
-		one = take_answer(c, code == LUN_OK ? err : NULL);
+		one = read_pipeline_result(c, code == LUN_OK ? err : NULL);
 		if (code == LUN_OK && one == LUN_OK)
 			(*succeeded_count)++;
 		else if (code == LUN_OK)
 			code = one;
 		if (c->conn != NULL && PQstatus(c->conn) == CONNECTION_BAD)
-			drop(c);
+			drop_connection(c);
 	}
 	if (code == LUN_OK && *succeeded_count < c->run_length)
 		code = lun_fail(err, LUN_UNAVAILABLE,
 		    "%s: the connection was lost", lun_pg_name(c));
 	if (c->conn != NULL && !PQexitPipelineMode(c->conn))
-		drop(c);
+		drop_connection(c);
 	return code;
 }
 
@@ -437,12 +437,12 @@ enum lun_code
 lun_pg_copy_begin(struct lun_pg *c, const char *sql, struct lun_err *err)
 {
 	PGresult *result = NULL;
-	enum lun_code code = start(c, err);
+	enum lun_code code = start_call(c, err);
 
 	if (code == LUN_OK && !PQsendQuery(c->conn, sql))
-		code = fail(c, NULL, err);
+		code = fail_call(c, NULL, err);
 	if (code == LUN_OK)
-		code = flush(c, err);
+		code = flush_output(c, err);
 	if (code == LUN_OK)
 		code = next_result(c, &result, err);
 	if (code != LUN_OK)
@@ -450,7 +450,7 @@ lun_pg_copy_begin(struct lun_pg *c, const char *sql, struct lun_err *err)
 	if (PQresultStatus(result) != PGRES_COPY_IN) {
 		code = lun_pg_fail(c, result, err);
 		PQclear(result);
-		(void)!collect(c, NULL, NULL);
+		(void)!collect_results(c, NULL, NULL);
 		return code;
 	}
 	PQclear(result);
@@ -463,9 +463,9 @@ lun_pg_copy_send(struct lun_pg *c, struct lun_text piece, struct lun_err *err)
 {
 	if (c->conn == NULL || piece.length > INT_MAX ||
 	    PQputCopyData(c->conn, piece.bytes, (int)piece.length) != 1)
-		return fail(c, NULL, err);
+		return fail_call(c, NULL, err);
 	set_deadline(c);
-	return flush(c, err);
+	return flush_output(c, err);
 }
 
 enum lun_code
@@ -477,10 +477,10 @@ lun_pg_copy_end(struct lun_pg *c, bool complete, struct lun_err *err)
 		return lun_fail(err, LUN_UNAVAILABLE,
 		    "%s: the connection was lost", lun_pg_name(c));
 	if (PQputCopyEnd(c->conn, complete ? NULL : "given up") != 1)
-		return fail(c, NULL, err);
+		return fail_call(c, NULL, err);
 	set_deadline(c);
-	code = flush(c, err);
-	return code == LUN_OK ? collect(c, NULL, err) : code;
+	code = flush_output(c, err);
+	return code == LUN_OK ? collect_results(c, NULL, err) : code;
 }
 
 /* ---- rows as they come ------------------------------------------------- */
@@ -497,7 +497,7 @@ row_bytes(const PGresult *row)
 
 /* Read to the end of what nobody wants, or hang up if it is long. */
 static enum lun_code
-throw_away(struct lun_pg *c, struct lun_err *err)
+drain_results(struct lun_pg *c, struct lun_err *err)
 {
 	size_t bytes = 0;
 	PGresult *result = NULL;
@@ -511,7 +511,7 @@ throw_away(struct lun_pg *c, struct lun_err *err)
 			bytes += row_bytes(result);
 		PQclear(result);
 		if (bytes > MOST_DRAINED && !c->in_transaction) {
-			drop(c);
+			drop_connection(c);
 			return LUN_OK;
 		}
 	} while (result != NULL);
@@ -520,7 +520,7 @@ throw_away(struct lun_pg *c, struct lun_err *err)
 
 /* LUN_NOTFOUND: that was the last one. */
 static enum lun_code
-take_row(struct lun_pg *c, lun_pg_row_fn *row, void *arg, struct lun_err *err)
+stream_row(struct lun_pg *c, lun_pg_row_fn *row, void *arg, struct lun_err *err)
 {
 	PGresult *result;
 	enum lun_code code = next_result(c, &result, err);
@@ -532,7 +532,7 @@ take_row(struct lun_pg *c, lun_pg_row_fn *row, void *arg, struct lun_err *err)
 	if (PQresultStatus(result) == PGRES_SINGLE_TUPLE) {
 		code = row(arg, result, err);
 		set_deadline(c);
-	} else if (!succeeded(result)) {
+	} else if (!has_succeeded(result)) {
 		code = lun_pg_fail(c, result, err);
 	}
 	PQclear(result);
@@ -544,21 +544,21 @@ lun_pg_stream(struct lun_pg *c, const char *sql,
     const struct lun_pg_params *params, lun_pg_row_fn *row, void *arg,
     struct lun_err *err)
 {
-	enum lun_code code = ask(c, sql, params, err);
+	enum lun_code code = send_query(c, sql, params, err);
 	enum lun_code drained;
 
 	if (code != LUN_OK)
 		return code;
 	PQsetSingleRowMode(c->conn);
 	while (code == LUN_OK)
-		code = take_row(c, row, arg, err);
+		code = stream_row(c, row, arg, err);
 	if (code == LUN_NOTFOUND)
 		return LUN_OK;
 	if (c->conn == NULL)
 		return code;
-	drained = throw_away(c, code == LUN_AGAIN ? err : NULL);
+	drained = drain_results(c, code == LUN_AGAIN ? err : NULL);
 	if (c->conn != NULL && PQstatus(c->conn) == CONNECTION_BAD)
-		drop(c);
+		drop_connection(c);
 	return code == LUN_AGAIN ? drained : code;
 }
 
@@ -599,7 +599,7 @@ lun_pg_begin(struct lun_pg *c, const char *more, struct lun_err *err)
 	c->in_transaction = code == LUN_OK;
 	if (code != LUN_OK && c->conn != NULL &&
 	    PQtransactionStatus(c->conn) != PQTRANS_IDLE)
-		drop(c);
+		drop_connection(c);
 	return code;
 }
 
@@ -642,7 +642,7 @@ lun_pg_rollback(struct lun_pg *c)
 	memcpy(sqlstate, c->sqlstate, sizeof sqlstate);
 	if (c->conn != NULL && PQtransactionStatus(c->conn) != PQTRANS_IDLE &&
 	    lun_pg_exec(c, "ROLLBACK", NULL) != LUN_OK)
-		drop(c);
+		drop_connection(c);
 	memcpy(c->sqlstate, sqlstate, sizeof sqlstate);
 	c->in_transaction = false;
 }

@@ -56,7 +56,7 @@ find_meaning(const char *sqlstate)
 
 /* libpq's messages end with a newline. */
 static int
-trimmed(const char *message)
+trim_message(const char *message)
 {
 	size_t length = strlen(message);
 
@@ -67,14 +67,14 @@ trimmed(const char *message)
 }
 
 static enum lun_code
-describe(struct lun_pg *c, const struct meaning *meaning, enum lun_code code,
-    const char *message, struct lun_err *err)
+describe_failure(struct lun_pg *c, const struct meaning *meaning,
+    enum lun_code code, const char *message, struct lun_err *err)
 {
 	if (meaning != NULL && meaning->advice != NULL)
 		return lun_fail(err, code, "%s: %.*s: %s", lun_pg_name(c),
-		    trimmed(message), message, meaning->advice);
-	return lun_fail(
-	    err, code, "%s: %.*s", lun_pg_name(c), trimmed(message), message);
+		    trim_message(message), message, meaning->advice);
+	return lun_fail(err, code, "%s: %.*s", lun_pg_name(c),
+	    trim_message(message), message);
 }
 
 enum lun_code
@@ -93,9 +93,9 @@ lun_pg_fail(struct lun_pg *c, const PGresult *result, struct lun_err *err)
 	if (message[0] == '\0')
 		message = "the connection to the server was lost";
 	if (PQstatus(c->conn) == CONNECTION_BAD)
-		return describe(c, NULL, LUN_UNAVAILABLE, message, err);
+		return describe_failure(c, NULL, LUN_UNAVAILABLE, message, err);
 	meaning = find_meaning(c->sqlstate);
-	return describe(
+	return describe_failure(
 	    c, meaning, meaning != NULL ? meaning->code : LUN_IO, message, err);
 }
 
@@ -125,7 +125,7 @@ lun_pg_fail_to_connect(struct lun_pg *c, struct lun_err *err)
 		for (size_t i = 0; i < sizeof lasting / sizeof lasting[0]; i++)
 			if (strstr(message, lasting[i]) != NULL)
 				code = LUN_CONFIG;
-	return describe(c, NULL, code, message, err);
+	return describe_failure(c, NULL, code, message, err);
 }
 
 bool

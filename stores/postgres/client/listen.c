@@ -66,7 +66,7 @@ lun_pg_listener_free(struct lun_pg_listener *l)
 
 /* libpq may change the socket while it connects. */
 static void
-watch(const struct lun_pg_listener *l, uint32_t events)
+watch_socket(const struct lun_pg_listener *l, uint32_t events)
 {
 	int fd = PQsocket(l->conn);
 	struct epoll_event event = {.events = events};
@@ -88,7 +88,7 @@ wake_all(const struct lun_pg_listener *l)
 /* ---- the connection ---------------------------------------------------- */
 
 static void
-give_up(struct lun_pg_listener *l)
+stop_listening(struct lun_pg_listener *l)
 {
 	PQfinish(l->conn);
 	l->conn = NULL;
@@ -115,12 +115,12 @@ start_connecting(struct lun_pg_listener *l)
 
 	l->conn = PQconnectStartParams(keys, values, 1);
 	if (l->conn == NULL || PQstatus(l->conn) == CONNECTION_BAD) {
-		give_up(l);
+		stop_listening(l);
 		return;
 	}
 	PQsetNoticeReceiver(l->conn, ignore_notice, NULL);
 	l->phase = CONNECTING;
-	watch(l, EPOLLOUT);
+	watch_socket(l, EPOLLOUT);
 }
 
 static void
@@ -136,11 +136,11 @@ send_listen(struct lun_pg_listener *l)
 	       PQflush(l->conn) == 0;
 	lun_buffer_free(&sql);
 	if (!sent) {
-		give_up(l);
+		stop_listening(l);
 		return;
 	}
 	l->phase = ASKING;
-	watch(l, EPOLLIN);
+	watch_socket(l, EPOLLIN);
 }
 
 static void
@@ -151,19 +151,19 @@ go_on_connecting(struct lun_pg_listener *l)
 		send_listen(l);
 		break;
 	case PGRES_POLLING_READING:
-		watch(l, EPOLLIN);
+		watch_socket(l, EPOLLIN);
 		break;
 	case PGRES_POLLING_WRITING:
-		watch(l, EPOLLOUT);
+		watch_socket(l, EPOLLOUT);
 		break;
 	default:
-		give_up(l);
+		stop_listening(l);
 	}
 }
 
 /* The answer to LISTEN; what happened before it is news to everybody. */
 static bool
-take_answers(struct lun_pg_listener *l)
+read_listen_result(struct lun_pg_listener *l)
 {
 	PGresult *result;
 	bool good = true;
@@ -181,13 +181,13 @@ take_answers(struct lun_pg_listener *l)
 }
 
 static void
-take_news(struct lun_pg_listener *l)
+read_notifications(struct lun_pg_listener *l)
 {
 	PGnotify *notify;
 	bool news = false;
 
-	if (!PQconsumeInput(l->conn) || !take_answers(l)) {
-		give_up(l);
+	if (!PQconsumeInput(l->conn) || !read_listen_result(l)) {
+		stop_listening(l);
 		return;
 	}
 	while ((notify = PQnotifies(l->conn)) != NULL) {
@@ -199,7 +199,7 @@ take_news(struct lun_pg_listener *l)
 }
 
 static void
-advance(struct lun_pg_listener *l)
+advance_listener(struct lun_pg_listener *l)
 {
 	switch (l->phase) {
 	case ABSENT:
@@ -211,7 +211,7 @@ advance(struct lun_pg_listener *l)
 		break;
 	case ASKING:
 	case LISTENING:
-		take_news(l);
+		read_notifications(l);
 		break;
 	}
 }
@@ -237,7 +237,7 @@ open_waker(struct lun_pg_waker *w, struct lun_pg_listener *l)
 	w->next = l->wakers;
 	l->wakers = w;
 	if (l->conn != NULL)
-		watch(l, EPOLLIN);
+		watch_socket(l, EPOLLIN);
 	return true;
 }
 
@@ -251,7 +251,7 @@ lun_pg_waker_fd(struct lun_pg_waker *w, struct lun_pg_listener *l)
 	pthread_mutex_lock(&l->lock);
 	is_open = w->listener != NULL || open_waker(w, l);
 	if (is_open)
-		advance(l);
+		advance_listener(l);
 	pthread_mutex_unlock(&l->lock);
 	return is_open ? w->poll_fd : -1;
 }
@@ -265,7 +265,7 @@ lun_pg_waker_drain(struct lun_pg_waker *w)
 	if (w->listener == NULL)
 		return;
 	pthread_mutex_lock(&w->listener->lock);
-	advance(w->listener);
+	advance_listener(w->listener);
 	pthread_mutex_unlock(&w->listener->lock);
 	(void)!read(w->event_fd, &count, sizeof count);
 }

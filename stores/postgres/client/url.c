@@ -43,7 +43,7 @@ static const struct lun_store_options default_options = {
 /* ---- our own keys ------------------------------------------------------ */
 
 static int
-find_key(struct lun_text key)
+find_own_key(struct lun_text key)
 {
 	for (size_t i = 0; i < OWN_KEYS; i++)
 		if (lun_text_equal(key, lun_text_of(own_keys[i])))
@@ -62,7 +62,7 @@ hex_digit(char c)
 
 /* NULL when out of memory; a "%" that begins nothing stays as it is. */
 static char *
-decode(struct lun_text text)
+decode_percents(struct lun_text text)
 {
 	struct lun_buffer out = {0};
 
@@ -83,7 +83,7 @@ decode(struct lun_text text)
 }
 
 static struct lun_text
-take_until(struct lun_text *rest, char end)
+take_url_part(struct lun_text *rest, char end)
 {
 	const char *found =
 	    rest->length > 0 ? memchr(rest->bytes, end, rest->length) : NULL;
@@ -101,15 +101,15 @@ take_until(struct lun_text *rest, char end)
 
 /* One "key=value" of the query: ours is kept here, others go on to libpq. */
 static void
-sort_pair(struct lun_pg_url *url, struct lun_text pair,
+keep_or_pass_pair(struct lun_pg_url *url, struct lun_text pair,
     struct lun_buffer *conninfo, char *separator)
 {
 	struct lun_text value = pair;
-	struct lun_text key = take_until(&value, '=');
-	int found = find_key(key);
+	struct lun_text key = take_url_part(&value, '=');
+	int found = find_own_key(key);
 
 	if (found >= 0) {
-		char *decoded = decode(value);
+		char *decoded = decode_percents(value);
 
 		free(url->values[found]);
 		url->values[found] = decoded;
@@ -122,16 +122,17 @@ sort_pair(struct lun_pg_url *url, struct lun_text pair,
 }
 
 static bool
-split(struct lun_pg_url *url, const char *rest)
+split_query(struct lun_pg_url *url, const char *rest)
 {
 	struct lun_text query = lun_text_of(rest);
-	struct lun_text before = take_until(&query, '?');
+	struct lun_text before = take_url_part(&query, '?');
 	struct lun_buffer conninfo = {0};
 	char separator = '?';
 
 	lun_buffer_printf(&conninfo, "postgres:%.*s", LUN_TEXT_ARG(before));
 	while (query.length > 0)
-		sort_pair(url, take_until(&query, '&'), &conninfo, &separator);
+		keep_or_pass_pair(
+		    url, take_url_part(&query, '&'), &conninfo, &separator);
 	url->conninfo = lun_buffer_take(&conninfo);
 	return url->conninfo != NULL;
 }
@@ -190,7 +191,7 @@ refuse_url(const struct lun_pg_url *url, char *message, struct lun_err *err)
 }
 
 static enum lun_code
-parse_place(struct lun_pg_url *url, struct lun_err *err)
+parse_conninfo(struct lun_pg_url *url, struct lun_err *err)
 {
 	PQconninfoOption *options;
 	char *message = NULL;
@@ -230,14 +231,14 @@ lun_pg_url_new(const char *rest, const struct lun_store_options *options,
 	atomic_init(&url->cancelling, 0);
 	set_options(url, options);
 	url->values = calloc(OWN_KEYS, sizeof *url->values);
-	if (url->values == NULL || !split(url, rest))
+	if (url->values == NULL || !split_query(url, rest))
 		code = lun_fail(err, LUN_NOMEM, "postgres URL: out of memory");
 	else if (strncmp(rest, "//", 2) != 0)
 		code = lun_fail(err, LUN_CONFIG,
 		    "the postgres URL is not valid: write "
 		    "postgres://USER@HOST/DATABASE");
 	else
-		code = parse_place(url, err);
+		code = parse_conninfo(url, err);
 	if (code == LUN_OK && lun_pg_url_value(url, "schema") != NULL)
 		code = lun_pg_check_name(
 		    "schema", lun_pg_url_value(url, "schema"), err);
@@ -271,7 +272,7 @@ lun_pg_url_release(struct lun_pg_url *url)
 const char *
 lun_pg_url_value(const struct lun_pg_url *url, const char *key)
 {
-	int found = find_key(lun_text_of(key));
+	int found = find_own_key(lun_text_of(key));
 
 	assert(found >= 0);
 	return url->values[found];
@@ -280,7 +281,7 @@ lun_pg_url_value(const struct lun_pg_url *url, const char *key)
 /* ---- identifiers ------------------------------------------------------- */
 
 static bool
-may_name(unsigned char c)
+is_name_character(unsigned char c)
 {
 	return isalnum(c) || c == '_' || c == '$' || c == '-' || c >= 0x80;
 }
@@ -292,7 +293,7 @@ lun_pg_check_name(const char *what, const char *name, struct lun_err *err)
 	bool fits = length > 0 && length <= LUN_PG_NAME_MAX;
 
 	for (size_t i = 0; i < length; i++)
-		fits = fits && may_name((unsigned char)name[i]);
+		fits = fits && is_name_character((unsigned char)name[i]);
 	if (fits)
 		return LUN_OK;
 	return lun_fail(err, LUN_CONFIG,

@@ -23,7 +23,7 @@ struct lun_pg_param {
 /* ---- big-endian numbers ------------------------------------------------ */
 
 static void
-write_number(char *to, uint64_t value, int bytes)
+write_big_endian(char *to, uint64_t value, int bytes)
 {
 	for (int i = bytes - 1; i >= 0; i--) {
 		to[i] = (char)(value & 0xff);
@@ -32,7 +32,7 @@ write_number(char *to, uint64_t value, int bytes)
 }
 
 static uint64_t
-read_number(const char *from, int bytes)
+read_big_endian(const char *from, int bytes)
 {
 	uint64_t value = 0;
 
@@ -42,11 +42,11 @@ read_number(const char *from, int bytes)
 }
 
 static void
-keep_number(struct lun_pg_params *params, uint64_t value, int bytes)
+keep_big_endian(struct lun_pg_params *params, uint64_t value, int bytes)
 {
 	char digits[8];
 
-	write_number(digits, value, bytes);
+	write_big_endian(digits, value, bytes);
 	lun_buffer_add(&params->kept, digits, (size_t)bytes);
 }
 
@@ -124,7 +124,7 @@ add_number(struct lun_pg_params *params, enum lun_pg_type type, uint64_t value)
 
 	if (param == NULL)
 		return;
-	keep_number(params, value, 8);
+	keep_big_endian(params, value, 8);
 	param->length = 8;
 }
 
@@ -156,8 +156,8 @@ lun_pg_add_uuid(struct lun_pg_params *params, uint64_t hi, uint64_t lo)
 
 	if (param == NULL)
 		return;
-	keep_number(params, hi, 8);
-	keep_number(params, lo, 8);
+	keep_big_endian(params, hi, 8);
+	keep_big_endian(params, lo, 8);
 	param->length = 16;
 }
 
@@ -210,19 +210,19 @@ lun_pg_begin_array(
 {
 	if (add_param(params, array) == NULL)
 		return;
-	keep_number(params, count > 0, 4); /* dimensions */
-	keep_number(params, 1, 4);         /* there may be nulls */
-	keep_number(params, element_type(array), 4);
+	keep_big_endian(params, count > 0, 4); /* dimensions */
+	keep_big_endian(params, 1, 4);         /* there may be nulls */
+	keep_big_endian(params, element_type(array), 4);
 	if (count == 0)
 		return;
-	keep_number(params, count, 4);
-	keep_number(params, 1, 4); /* the first index */
+	keep_big_endian(params, count, 4);
+	keep_big_endian(params, 1, 4); /* the first index */
 }
 
 void
 lun_pg_element_null(struct lun_pg_params *params)
 {
-	keep_number(params, UINT32_MAX, 4);
+	keep_big_endian(params, UINT32_MAX, 4);
 }
 
 void
@@ -232,7 +232,7 @@ lun_pg_element_text(struct lun_pg_params *params, struct lun_text text)
 		lun_pg_element_null(params);
 		return;
 	}
-	keep_number(params, text.length, 4);
+	keep_big_endian(params, text.length, 4);
 	lun_buffer_add_text(&params->kept, text);
 }
 
@@ -243,7 +243,7 @@ lun_pg_element_jsonb(struct lun_pg_params *params, struct lun_text json)
 		lun_pg_element_null(params);
 		return;
 	}
-	keep_number(params, json.length + 1, 4);
+	keep_big_endian(params, json.length + 1, 4);
 	lun_buffer_add_byte(&params->kept, JSONB_VERSION);
 	lun_buffer_add_text(&params->kept, json);
 }
@@ -251,8 +251,8 @@ lun_pg_element_jsonb(struct lun_pg_params *params, struct lun_text json)
 void
 lun_pg_element_int8(struct lun_pg_params *params, int64_t value)
 {
-	keep_number(params, 8, 4);
-	keep_number(params, (uint64_t)value, 8);
+	keep_big_endian(params, 8, 4);
+	keep_big_endian(params, (uint64_t)value, 8);
 }
 
 void
@@ -273,15 +273,15 @@ lun_pg_element_time(struct lun_pg_params *params, int64_t us)
 void
 lun_pg_element_uuid(struct lun_pg_params *params, uint64_t hi, uint64_t lo)
 {
-	keep_number(params, 16, 4);
-	keep_number(params, hi, 8);
-	keep_number(params, lo, 8);
+	keep_big_endian(params, 16, 4);
+	keep_big_endian(params, hi, 8);
+	keep_big_endian(params, lo, 8);
 }
 
 void
 lun_pg_element_bool(struct lun_pg_params *params, bool value)
 {
-	keep_number(params, 1, 4);
+	keep_big_endian(params, 1, 4);
 	lun_buffer_add_byte(&params->kept, value ? '\1' : '\0');
 }
 
@@ -351,11 +351,11 @@ lun_pg_int8(const PGresult *result, int row, int column)
 
 	switch (PQgetlength(result, row, column)) {
 	case 2:
-		return (int16_t)read_number(bytes, 2);
+		return (int16_t)read_big_endian(bytes, 2);
 	case 4:
-		return (int32_t)read_number(bytes, 4);
+		return (int32_t)read_big_endian(bytes, 4);
 	case 8:
-		return (int64_t)read_number(bytes, 8);
+		return (int64_t)read_big_endian(bytes, 8);
 	default:
 		return 0;
 	}
@@ -369,8 +369,8 @@ lun_pg_halves(
 
 	if (PQgetlength(result, row, column) != 16)
 		return;
-	*hi = read_number(bytes, 8);
-	*lo = read_number(bytes + 8, 8);
+	*hi = read_big_endian(bytes, 8);
+	*lo = read_big_endian(bytes + 8, 8);
 }
 
 double
@@ -381,7 +381,7 @@ lun_pg_number(const PGresult *result, int row, int column)
 
 	if (PQgetlength(result, row, column) != 8)
 		return 0;
-	bits = read_number(PQgetvalue(result, row, column), 8);
+	bits = read_big_endian(PQgetvalue(result, row, column), 8);
 	memcpy(&value, &bits, sizeof value);
 	return value;
 }

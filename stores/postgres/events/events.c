@@ -144,7 +144,7 @@ postgres_close(struct lun_event_store *store)
 }
 
 static struct lun_pg_events *
-new_store(void)
+new_events_handle(void)
 {
 	struct lun_pg_events *s = calloc(1, sizeof *s);
 
@@ -159,7 +159,7 @@ static enum lun_code
 postgres_open(const char *rest, const struct lun_store_options *options,
     struct lun_event_store **out, struct lun_err *err)
 {
-	struct lun_pg_events *s = new_store();
+	struct lun_pg_events *s = new_events_handle();
 	enum lun_code code;
 
 	if (s == NULL)
@@ -179,7 +179,7 @@ postgres_connect(struct lun_event_store *store, struct lun_event_store **out,
     struct lun_err *err)
 {
 	struct lun_pg_events *from = lun_pg_events_of(store);
-	struct lun_pg_events *s = new_store();
+	struct lun_pg_events *s = new_events_handle();
 
 	if (s == NULL)
 		return lun_pg_events_no_memory(from, err);
