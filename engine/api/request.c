@@ -92,7 +92,7 @@ static enum lun_code
 execute(struct lun_projection *p, enum lun_request_kind kind,
     const char *argument, struct lun_err *err)
 {
-	bool owned = p->owned;
+	bool owned = lun_projection_is_owned(p);
 	enum lun_code code = lun_projection_own(p, err);
 
 	if (code != LUN_OK)

@@ -165,7 +165,8 @@ extract_models(struct pass *pass, size_t at, size_t end, struct lun_err *err)
 		enum lun_code code = lun_script_extract(
 		    p->script, pass->batch, p->uow, &at, end, err);
 
-		if (!is_script_failure(code) || atomic_load(&p->abandoned))
+		if (!is_script_failure(code) ||
+		    lun_projection_is(p, LUN_PHASE_ABANDONED))
 			return code;
 		code = judge_event(pass, at, NULL, err);
 		if (!goes_on(pass, code))
@@ -238,7 +239,7 @@ apply_touches(struct pass *pass, size_t at, struct lun_err *err)
 		enum lun_code code =
 		    lun_script_apply(p->script, pass->batch, p->uow, &at, err);
 
-		if (atomic_load(&p->abandoned))
+		if (lun_projection_is(p, LUN_PHASE_ABANDONED))
 			return code;
 		if (code == LUN_AGAIN)
 			code = queue_behind(pass, at, err);
@@ -282,7 +283,7 @@ lun_projection_apply(struct lun_projection *p, const struct lun_batch *batch,
 			  : batch->count;
 		code = apply_slice(&pass, at, end, err);
 	}
-	if (!atomic_load(&p->abandoned))
+	if (!lun_projection_is(p, LUN_PHASE_ABANDONED))
 		lun_script_end_batch(p->script);
 	*outcome = pass.outcome;
 	return code;

@@ -31,8 +31,8 @@ write_commit(void *arg, struct lun_err *err)
 		code = lun_model_store_commit(
 		    p->writer, &p->commit.write_set, &failure);
 		p->commit.took_ns = lun_clock_mono_ns() - began;
-		if (code != LUN_UNAVAILABLE || !p->running ||
-		    atomic_load(&p->stopping))
+		if (code != LUN_UNAVAILABLE || !p->has_worker ||
+		    atomic_load(&p->stop_asked))
 			break;
 		waited = true;
 		lun_projection_wait_for_store(p, failure.message);
@@ -58,10 +58,10 @@ finish_commit(struct lun_projection *p)
 static enum lun_code
 fail_commit(struct lun_projection *p, enum lun_code code, struct lun_err *err)
 {
-	p->ready = false;
+	lun_projection_doubt_checkpoint(p);
 	if (code != LUN_TIMEOUT)
 		return code;
-	lun_projection_doubt(p);
+	lun_projection_doubt_ownership(p);
 	if (err != NULL)
 		err->code = LUN_UNAVAILABLE;
 	return LUN_UNAVAILABLE;
@@ -141,7 +141,7 @@ lun_projection_commit(struct lun_projection *p, struct lun_position position,
 {
 	enum lun_code code = lun_projection_settle(p, err);
 
-	if (atomic_load(&p->abandoned))
+	if (lun_projection_is(p, LUN_PHASE_ABANDONED))
 		return lun_fail(
 		    err, LUN_UNAVAILABLE, "%s was left behind", p->name);
 	if (code == LUN_OK)
@@ -168,7 +168,7 @@ lun_projection_flush(struct lun_projection *p, struct lun_err *err)
 {
 	enum lun_code code = lun_projection_settle(p, err);
 
-	if (code != LUN_OK || !p->ready ||
+	if (code != LUN_OK || !lun_projection_is_prepared(p) ||
 	    (lun_position_compare(p->cursor, p->committed) == 0 &&
 		!p->batch->held))
 		return code;

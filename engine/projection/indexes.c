@@ -23,7 +23,7 @@ make_indexes(void *arg, struct lun_err *err)
 
 	/* Who steps by hand has nobody to stop it: it cannot take long. */
 	return lun_model_store_index(p->models, p->key, p->indexing.schema,
-	    p->running ? &p->indexing.stop : NULL, err);
+	    p->has_worker ? &p->indexing.stop : NULL, err);
 }
 
 static void
@@ -63,10 +63,10 @@ lun_projection_index(struct lun_projection *p)
 	atomic_store(&p->indexing.stop, false);
 	code = copy_schema(p, &err);
 	if (code == LUN_OK && p->indexing.schema->index_count > 0) {
-		if (p->running && p->indexing.beside == NULL)
+		if (p->has_worker && p->indexing.beside == NULL)
 			p->indexing.beside =
 			    lun_background_new("lunette-index");
-		if (p->running && p->indexing.beside != NULL) {
+		if (p->has_worker && p->indexing.beside != NULL) {
 			p->indexing.under_way = true;
 			lun_background_submit(
 			    p->indexing.beside, make_indexes, p);

@@ -146,7 +146,6 @@ take_checkpoint(struct lun_projection *p,
     const struct lun_checkpoint *checkpoint, struct lun_err *err)
 {
 	p->revision = checkpoint->revision;
-	p->paused = checkpoint->paused;
 	p->cursor = p->committed = checkpoint->position;
 	p->committed_ns = lun_clock_mono_ns();
 	lun_buffer_clear(&p->cursor_state);
@@ -159,20 +158,6 @@ take_checkpoint(struct lun_projection *p,
 	    p->models, p->key, mark_parked, p->uow, err);
 }
 
-static void
-set_owned(struct lun_projection *p, bool owned)
-{
-	p->owned = owned;
-	p->ready = false;
-	pthread_mutex_lock(&p->around->board->lock);
-	p->report.owned = owned;
-	p->report.lost = false;
-	p->report.fence = p->fence;
-	/* Somebody else may set it back meanwhile. */
-	p->report.has_position = false;
-	pthread_mutex_unlock(&p->around->board->lock);
-}
-
 /* Without a worker there is no monitor that renews the lease. */
 static enum lun_code
 renew_lease(struct lun_projection *p, struct lun_err *err)
@@ -180,7 +165,7 @@ renew_lease(struct lun_projection *p, struct lun_err *err)
 	int64_t lease_ms = p->around->settings->lease_ms;
 	int64_t now = lun_clock_mono_ns();
 
-	if (p->running || now - p->renewed_ns < lease_ms * NS_PER_MS / 3)
+	if (p->has_worker || now - p->renewed_ns < lease_ms * NS_PER_MS / 3)
 		return LUN_OK;
 	p->renewed_ns = now;
 	return lun_model_store_renew(
@@ -188,9 +173,9 @@ renew_lease(struct lun_projection *p, struct lun_err *err)
 }
 
 void
-lun_projection_doubt(struct lun_projection *p)
+lun_projection_doubt_ownership(struct lun_projection *p)
 {
-	set_owned(p, false);
+	lun_projection_release_phase(p);
 }
 
 /* The old lock goes too, so that a new one counts the next time. */
@@ -198,7 +183,7 @@ static void
 let_go(struct lun_projection *p)
 {
 	lun_model_store_release(p->models, p->key, p->fence);
-	set_owned(p, false);
+	lun_projection_release_phase(p);
 }
 
 enum lun_code
@@ -207,17 +192,17 @@ lun_projection_own(struct lun_projection *p, struct lun_err *err)
 	char holder[LUN_OWNER_SIZE];
 	enum lun_code code;
 
-	if (p->owned && lun_projection_report(p).lost)
+	if (lun_projection_is_owned(p) && lun_projection_report(p).lost)
 		let_go(p);
-	if (p->owned)
+	if (lun_projection_is_owned(p))
 		return renew_lease(p, err);
 	code = lun_model_store_acquire(p->models, p->key, p->around->owner,
 	    p->around->settings->lease_ms, &p->fence, holder, err);
 	if (code == LUN_HELD)
-		p->defined = false; /* its owner may rebuild it */
+		p->schema_is_stored = false; /* its owner may rebuild it */
 	if (code != LUN_OK)
 		return code;
-	set_owned(p, true);
+	lun_projection_enter(p, LUN_PHASE_OWNED, NULL);
 	lun_projection_index_anew(p);
 	p->renewed_ns = lun_clock_mono_ns();
 	p->batch_size = (size_t)p->around->settings->live_events;
@@ -230,12 +215,12 @@ lun_projection_prepare(struct lun_projection *p, struct lun_err *err)
 	struct lun_checkpoint checkpoint = {0};
 	enum lun_code code = lun_projection_own(p, err);
 
-	if (code != LUN_OK || p->ready)
+	if (code != LUN_OK || lun_projection_is_prepared(p))
 		return code;
 	lun_projection_abandon_batch(p);
 	code = lun_model_store_define(
 	    p->models, p->key, lun_script_schema(p->script), p->fence, err);
-	p->defined = code == LUN_OK;
+	p->schema_is_stored = code == LUN_OK;
 	if (code == LUN_OK)
 		code = lun_model_store_checkpoint(
 		    p->models, p->key, &checkpoint, err);
@@ -244,24 +229,26 @@ lun_projection_prepare(struct lun_projection *p, struct lun_err *err)
 	code = check_identity(p, &checkpoint, err);
 	if (code == LUN_OK)
 		code = take_checkpoint(p, &checkpoint, err);
-	lun_checkpoint_free(&checkpoint);
-	p->ready = code == LUN_OK;
-	if (p->ready)
+	if (code == LUN_OK) {
 		lun_projection_note_position(p, p->cursor);
+		lun_projection_enter(p,
+		    checkpoint.paused ? LUN_PHASE_PAUSED : LUN_PHASE_PREPARED,
+		    NULL);
+	}
+	lun_checkpoint_free(&checkpoint);
 	return code;
 }
 
 void
 lun_projection_disown(struct lun_projection *p)
 {
-	if (!p->owned)
+	if (!lun_projection_is_owned(p))
 		return;
-	if (p->ready)
+	if (lun_projection_is_prepared(p))
 		(void)!lun_projection_flush(p, NULL);
 	lun_projection_abandon_batch(p);
-	lun_projection_finish_indexing(p, atomic_load(&p->stopping));
-	lun_model_store_release(p->models, p->key, p->fence);
-	set_owned(p, false);
+	lun_projection_finish_indexing(p, atomic_load(&p->stop_asked));
+	let_go(p);
 }
 
 /*
@@ -271,7 +258,7 @@ lun_projection_disown(struct lun_projection *p)
 bool
 lun_projection_has_lost(struct lun_projection *p)
 {
-	if (!p->owned ||
+	if (!lun_projection_is_owned(p) ||
 	    lun_model_store_renew(p->models, p->key, p->fence,
 		p->around->settings->lease_ms, NULL) != LUN_CONFLICT)
 		return false;

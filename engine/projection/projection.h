@@ -33,6 +33,25 @@ enum lun_state {
 
 const char *lun_state_name(enum lun_state state);
 
+/* What it is doing; phase.c says what may follow what. */
+enum lun_phase {
+	LUN_PHASE_RELEASED,       /* not owned by this engine */
+	LUN_PHASE_STANDBY,        /* another engine owns it, as far as known */
+	LUN_PHASE_FAILED_UNOWNED, /* whoever comes next may try again */
+	LUN_PHASE_OWNED,          /* the checkpoint is to be read, or anew */
+	LUN_PHASE_PREPARED,       /* it is read; nothing else is known yet */
+	LUN_PHASE_CATCHING_UP,
+	LUN_PHASE_LIVE,
+	LUN_PHASE_PAUSED,
+	LUN_PHASE_FAILED,    /* owned: until a reload, a resume, a rebuild */
+	LUN_PHASE_DETACHED,  /* its script file is gone */
+	LUN_PHASE_ABANDONED, /* stuck and left behind: it touches nothing */
+	LUN_PHASE_COUNT
+};
+
+const char *lun_phase_name(enum lun_phase phase);
+bool lun_phase_may_follow(enum lun_phase now, enum lun_phase next);
+
 /* What a step came to, if it did not fail. */
 enum lun_step_outcome {
 	LUN_STEP_APPLIED, /* a batch, or only its position, as nobody wants it */
@@ -133,15 +152,17 @@ struct lun_projection {
 	struct lun_script *next_script; /* raised version: waits for rebuild */
 	struct lun_unit_of_work *uow;
 
-	bool running; /* has a worker: be patient with locked stores */
-	bool failed;  /* until a reload, a resume or a rebuild */
-	bool owned;
-	bool defined; /* the stored models have the script's schema */
-	bool ready;   /* checkpoint read; else read it anew */
+	/* lun_projection_enter() alone changes it, under around->board->lock. */
+	_Atomic(enum lun_phase) phase;
+
+	/* Whatever the phase: */
+	bool has_worker;       /* which is patient with locked stores */
+	bool schema_is_stored; /* the stored models have the script's */
+	bool fetch_under_way;  /* of the next batch */
+
 	int64_t fence;
 	int64_t renewed_ns;
 	int64_t revision; /* as it will be once the commit under way is done */
-	bool paused;
 	char identity[LUN_IDENTITY_SIZE];
 
 	/* Reading. cursor is applied, though perhaps not committed yet. */
@@ -153,7 +174,6 @@ struct lun_projection {
 	struct lun_batch *batch; /* the one being applied */
 	struct lun_batch *ahead; /* the one being fetched */
 	struct lun_read ahead_request;
-	bool fetching;
 	bool looks_inside;  /* the script does, at the data of most events */
 	bool ahead_skimmed; /* so the next batch's data is skimmed ahead */
 	size_t batch_size;
@@ -174,8 +194,7 @@ struct lun_projection {
 	struct lun_background *committer;
 	struct lun_indexing indexing;
 
-	atomic_bool stopping;  /* give up waiting for a locked store */
-	atomic_bool abandoned; /* its engine is gone: touch nothing */
+	atomic_bool stop_asked; /* give up waiting for a locked store */
 
 	struct lun_report report; /* guarded by around->board->lock */
 };
@@ -197,7 +216,9 @@ enum lun_code lun_projection_own(
  * Nobody knows whether the last change was made: the next one acquires it anew,
  * under a fence that keeps older changes from landing late.
  */
-void lun_projection_doubt(struct lun_projection *p);
+void lun_projection_doubt_ownership(struct lun_projection *p);
+/* What is in memory may not go on from what is stored: read it anew. */
+void lun_projection_doubt_checkpoint(struct lun_projection *p);
 /* After a refused commit: whether somebody else owns it; then it is let go. */
 bool lun_projection_has_lost(struct lun_projection *p);
 /* From any thread: the ownership with this fence has passed on. */
@@ -210,9 +231,9 @@ void lun_projection_disown(struct lun_projection *p);
 
 /*
  * One batch: read, apply, commit. LUN_UNAVAILABLE: a store is away, try again
- * later. Any other failure has put the projection into the state failed, where
- * an owner stays (p->failed) and another one may try again. Only with LUN_OK
- * does *step say what the step came to.
+ * later. Any other failure has made the projection failed: its owner waits for
+ * a reload, a resume or a rebuild, others may try again. Only with LUN_OK does
+ * *step say what the step came to.
  */
 enum lun_code lun_projection_one_step(struct lun_projection *p,
     struct lun_step *step, struct lun_err *err) LUN_MUSTCHECK;
@@ -239,9 +260,19 @@ enum lun_code lun_projection_execute(struct lun_projection *p,
 /* Execute the requests waiting in the model store; looks now and then. */
 void lun_projection_serve_requests(struct lun_projection *p);
 
-/* The only place where the state changes. error may be NULL. */
-void lun_projection_enter(struct lun_projection *p, enum lun_state state,
-    const struct lun_err *error);
+/*
+ * The only place where the phase changes, and with it the report. error, which
+ * may be NULL, is why. What may not follow is refused, and said in the log.
+ * From any thread for LUN_PHASE_ABANDONED, else from the projection's own.
+ */
+void lun_projection_enter(
+    struct lun_projection *p, enum lun_phase next, const struct lun_err *error);
+bool lun_projection_is(const struct lun_projection *p, enum lun_phase phase);
+bool lun_projection_is_owned(const struct lun_projection *p);
+/* May apply and commit. */
+bool lun_projection_is_prepared(const struct lun_projection *p);
+/* The ownership is gone; a failure stays one. */
+void lun_projection_release_phase(struct lun_projection *p);
 /* A failed projection has another go, with all its retries. */
 void lun_projection_begin_anew(struct lun_projection *p);
 /* In words for status; "" for nothing. */

@@ -31,7 +31,7 @@ check_swap(struct lun_projection *p, const struct lun_script *script,
 	enum lun_code code;
 	bool same;
 
-	if (!p->defined)
+	if (!p->schema_is_stored)
 		return LUN_OK; /* nothing was; the store knows what fits */
 	if (then->version > now->version)
 		return lun_fail(err, LUN_CONFIG,
@@ -77,7 +77,7 @@ lun_projection_swap(
 		lun_projection_put_script(p, script);
 		lun_script_free(p->next_script);
 		p->next_script = NULL;
-		p->ready = false;
+		lun_projection_doubt_checkpoint(p);
 		lun_projection_begin_anew(p);
 		return LUN_OK;
 	}

@@ -1,89 +1,10 @@
-/* report.c - the states of a projection, and what others may see of it. */
+/* report.c - what others may see of a projection. */
 
 #include <stdio.h>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "projection/projection.h"
-
-static const char *const state_names[] = {
-    [LUN_STATE_NEW] = "new",
-    [LUN_STATE_CATCHING_UP] = "catching_up",
-    [LUN_STATE_LIVE] = "live",
-    [LUN_STATE_PAUSED] = "paused",
-    [LUN_STATE_HELD] = "held",
-    [LUN_STATE_FAILED] = "failed",
-    [LUN_STATE_DETACHED] = "detached",
-};
-
-const char *
-lun_state_name(enum lun_state state)
-{
-	return state_names[state];
-}
-
-static enum lun_log_level
-level_of(enum lun_state state)
-{
-	if (state == LUN_STATE_FAILED)
-		return LUN_LOG_ERROR;
-	return state == LUN_STATE_HELD ? LUN_LOG_WARNING : LUN_LOG_INFO;
-}
-
-/* A traceback goes to the log line by line. */
-static void
-log_detail(const struct lun_projection *p, const char *detail)
-{
-	while (*detail != '\0') {
-		size_t length = strcspn(detail, "\n");
-
-		lun_log(p->around->log, LUN_LOG_ERROR, "%s: %.*s", p->name,
-		    (int)length, detail);
-		detail += length + (detail[length] == '\n');
-	}
-}
-
-void
-lun_projection_enter(
-    struct lun_projection *p, enum lun_state state, const struct lun_err *error)
-{
-	struct lun_board *board = p->around->board;
-	bool changed;
-
-	pthread_mutex_lock(&board->lock);
-	changed = p->report.state != state;
-	/* That another engine ran it is no error of this one's time. */
-	if (changed && p->report.state == LUN_STATE_HELD)
-		p->report.last_error[0] = '\0';
-	p->report.state = state;
-	if (error != NULL)
-		snprintf(p->report.last_error, sizeof p->report.last_error,
-		    "%s", error->message);
-	else if (state == LUN_STATE_LIVE || state == LUN_STATE_CATCHING_UP)
-		p->report.waiting_for[0] = '\0';
-	pthread_cond_broadcast(&board->changed);
-	pthread_mutex_unlock(&board->lock);
-
-	if (!changed)
-		return;
-	lun_log(p->around->log, level_of(state), "%s: %s%s%s", p->name,
-	    state_names[state], error != NULL ? ": " : "",
-	    error != NULL ? error->message : "");
-	if (error != NULL)
-		log_detail(p, error->detail);
-}
-
-void
-lun_projection_begin_anew(struct lun_projection *p)
-{
-	p->failed = false;
-	p->attempts = 0;
-	p->retry_at_ns = 0;
-	lun_projection_note_error(p, NULL);
-	/* Not failed any more, for whoever waits for it from now on. */
-	if (lun_projection_report(p).state == LUN_STATE_FAILED)
-		lun_projection_enter(p, LUN_STATE_CATCHING_UP, NULL);
-}
 
 void
 lun_projection_wait_for(struct lun_projection *p, const char *what)

@@ -9,8 +9,8 @@
 
 /* A registered projection that has never run is made to exist. */
 static enum lun_code
-read_guard(
-    struct lun_projection *p, struct lun_guard *guard, struct lun_err *err)
+read_guard(struct lun_projection *p, struct lun_guard *guard, bool *paused,
+    struct lun_err *err)
 {
 	struct lun_checkpoint checkpoint = {0};
 	enum lun_code code =
@@ -25,6 +25,7 @@ read_guard(
 	if (code != LUN_OK)
 		return code;
 	*guard = (struct lun_guard){checkpoint.revision, p->fence};
+	*paused = checkpoint.paused;
 	lun_checkpoint_free(&checkpoint);
 	return LUN_OK;
 }
@@ -33,13 +34,12 @@ static enum lun_code
 set_paused(struct lun_projection *p, bool paused, struct lun_err *err)
 {
 	struct lun_guard guard;
-	enum lun_code code = read_guard(p, &guard, err);
+	bool was_paused;
+	enum lun_code code = read_guard(p, &guard, &was_paused, err);
 
 	if (code == LUN_OK)
 		code = lun_model_store_set_paused(
 		    p->models, p->key, paused, guard, err);
-	if (code == LUN_OK)
-		p->paused = paused;
 	return code;
 }
 
@@ -65,7 +65,8 @@ rebuild_projection(
 {
 	struct lun_script *next = p->next_script;
 	struct lun_guard guard;
-	enum lun_code code = read_guard(p, &guard, err);
+	bool paused;
+	enum lun_code code = read_guard(p, &guard, &paused, err);
 
 	(void)argument;
 	if (code == LUN_OK)
@@ -74,7 +75,7 @@ rebuild_projection(
 		    err);
 	if (code != LUN_OK)
 		return code;
-	p->defined = true;
+	p->schema_is_stored = true;
 	if (next != NULL) {
 		p->next_script = NULL;
 		lun_projection_put_script(p, next);
@@ -82,11 +83,16 @@ rebuild_projection(
 	return LUN_OK;
 }
 
+/* The guard of a change to the checkpoint, which nobody may be moving. */
 static enum lun_code
-check_not_running(struct lun_projection *p, struct lun_err *err)
+read_guard_at_rest(
+    struct lun_projection *p, struct lun_guard *guard, struct lun_err *err)
 {
-	if (!p->running || p->paused)
-		return LUN_OK;
+	bool paused;
+	enum lun_code code = read_guard(p, guard, &paused, err);
+
+	if (code != LUN_OK || !p->has_worker || paused)
+		return code;
 	return lun_fail(err, LUN_CONFIG,
 	    "%s is running: pause it before its checkpoint is changed",
 	    p->name);
@@ -117,15 +123,13 @@ set_checkpoint(
 {
 	struct lun_position position;
 	struct lun_guard guard;
-	enum lun_code code = check_not_running(p, err);
+	enum lun_code code = lun_event_store_parse_position(
+	    p->events, lun_text_of(argument), &position, err);
 
-	if (code == LUN_OK)
-		code = lun_event_store_parse_position(
-		    p->events, lun_text_of(argument), &position, err);
 	if (code == LUN_OK)
 		code = check_not_beyond(p, position, err);
 	if (code == LUN_OK)
-		code = read_guard(p, &guard, err);
+		code = read_guard_at_rest(p, &guard, err);
 	if (code == LUN_OK)
 		code = lun_model_store_set_position(
 		    p->models, p->key, position, LUN_TEXT_NONE, guard, err);
@@ -137,15 +141,13 @@ delete_checkpoint(
     struct lun_projection *p, const char *argument, struct lun_err *err)
 {
 	struct lun_guard guard;
-	enum lun_code code = check_not_running(p, err);
+	enum lun_code code = read_guard_at_rest(p, &guard, err);
 
 	(void)argument;
 	if (code == LUN_OK)
-		code = read_guard(p, &guard, err);
-	if (code == LUN_OK)
 		code = lun_model_store_drop(p->models, p->key, guard, err);
 	if (code == LUN_OK)
-		p->defined = false;
+		p->schema_is_stored = false;
 	return code;
 }
 
@@ -224,7 +226,7 @@ make_ready(
 		if (code != LUN_OK)
 			return code;
 	}
-	return p->ready ? lun_projection_flush(p, err) : LUN_OK;
+	return lun_projection_flush(p, err);
 }
 
 enum lun_code
@@ -232,6 +234,7 @@ lun_projection_execute(struct lun_projection *p, enum lun_request_kind kind,
     const char *argument, struct lun_err *err)
 {
 	struct lun_err failure = {0};
+	bool had_failed = lun_projection_is(p, LUN_PHASE_FAILED);
 	enum lun_code code;
 
 	lun_projection_abandon_batch(p);
@@ -240,14 +243,18 @@ lun_projection_execute(struct lun_projection *p, enum lun_request_kind kind,
 		lun_projection_index_anew(p);
 	if (code == LUN_OK)
 		code = requests[kind].execute(p, argument, &failure);
-	p->ready = false;
 	if (requests[kind].moves)
 		lun_projection_forget_position(p);
 	if (requests[kind].starts_anew &&
 	    (code == LUN_OK || code == LUN_SCRIPT)) {
+		lun_projection_doubt_checkpoint(p);
 		lun_projection_begin_anew(p);
 		if (code != LUN_OK)
 			lun_projection_note_error(p, &failure);
+	} else if (had_failed && lun_projection_is_owned(p)) {
+		lun_projection_enter(p, LUN_PHASE_FAILED, NULL);
+	} else {
+		lun_projection_doubt_checkpoint(p);
 	}
 	lun_log(p->around->log, LUN_LOG_INFO, "%s: %s: %s", p->name,
 	    requests[kind].words, code == LUN_OK ? "done" : failure.message);
@@ -262,7 +269,7 @@ publish(struct lun_projection *p)
 {
 	struct lun_heartbeat heartbeat;
 
-	if (!p->running)
+	if (!p->has_worker)
 		return;
 	lun_projection_fill_heartbeat(p, &heartbeat);
 	(void)!lun_model_store_publish(p->models, &heartbeat, 1, NULL);
@@ -280,7 +287,7 @@ serve_requests(struct lun_projection *p, struct lun_err *err)
 
 		(void)!lun_projection_execute(
 		    p, request.kind, request.argument, &outcome);
-		if (atomic_load(&p->abandoned))
+		if (lun_projection_is(p, LUN_PHASE_ABANDONED))
 			return LUN_NOTFOUND;
 		publish(p);
 		code = lun_model_store_request_finish(p->models, request.number,
@@ -297,7 +304,7 @@ lun_projection_serve_requests(struct lun_projection *p)
 	int64_t now = lun_clock_mono_ns();
 	struct lun_err err;
 
-	if (!p->owned || now < p->requests_ns)
+	if (!lun_projection_is_owned(p) || now < p->requests_ns)
 		return;
 	p->requests_ns = now + REQUESTS_NS;
 	if (serve_requests(p, &err) == LUN_NOTFOUND) {

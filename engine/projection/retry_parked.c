@@ -201,7 +201,7 @@ each_chunk(struct lun_projection *p, struct lun_text model_id, chunk_fn *handle,
 	free(chunk);
 	/* Marks and rows are read anew whatever happened. */
 	lun_projection_abandon_batch(p);
-	p->ready = false;
+	lun_projection_doubt_checkpoint(p);
 	if (code == LUN_OK && retry->parked == 0 && model_id.bytes != NULL)
 		return lun_fail(err, LUN_NOTFOUND,
 		    "model \"%.*s\" of %s has no parked events",

@@ -70,8 +70,8 @@ obtain_batch(struct lun_projection *p, struct lun_err *err)
 	struct lun_read request;
 	enum lun_code code;
 
-	if (p->fetching) {
-		p->fetching = false;
+	if (p->fetch_under_way) {
+		p->fetch_under_way = false;
 		code = lun_background_wait(p->fetcher, err);
 		if (code == LUN_OK)
 			swap_batches(p);
@@ -106,21 +106,21 @@ adapt_batch_size(struct lun_projection *p)
 static void
 start_fetching(struct lun_projection *p)
 {
-	if (!p->running || p->fetcher == NULL || p->batch->at_head ||
+	if (!p->has_worker || p->fetcher == NULL || p->batch->at_head ||
 	    p->only > 0 || p->batch->count == 0)
 		return;
 	fill_request(p, p->batch->reached,
 	    lun_buffer_text(&p->batch->source_state), &p->ahead_request);
 	p->ahead_skimmed = p->looks_inside;
-	p->fetching = true;
+	p->fetch_under_way = true;
 	lun_background_submit(p->fetcher, fetch_ahead, p);
 }
 
 void
 lun_projection_abandon_batch(struct lun_projection *p)
 {
-	if (p->fetching) {
-		p->fetching = false;
+	if (p->fetch_under_way) {
+		p->fetch_under_way = false;
 		(void)!lun_background_wait(p->fetcher, NULL);
 	}
 	(void)!lun_projection_settle(p, NULL);
@@ -193,7 +193,8 @@ commit_batch(
 	p->only = 0;
 	p->attempts = 0;
 	code = lun_projection_commit(p, p->batch->reached,
-	    lun_buffer_text(&p->batch->source_state), NULL, p->fetching, err);
+	    lun_buffer_text(&p->batch->source_state), NULL, p->fetch_under_way,
+	    err);
 	if (code == LUN_OK)
 		code = note_cursor(p, err);
 	if (code != LUN_OK)
@@ -230,7 +231,7 @@ take_batch(struct lun_projection *p, struct lun_step *step, struct lun_err *err)
 static enum lun_step_outcome
 find_hindrance(const struct lun_projection *p)
 {
-	if (p->paused)
+	if (lun_projection_is(p, LUN_PHASE_PAUSED))
 		return LUN_STEP_PAUSED;
 	return lun_clock_mono_ns() < p->retry_at_ns ? LUN_STEP_WAITING
 						    : LUN_STEP_APPLIED;
@@ -240,11 +241,10 @@ find_hindrance(const struct lun_projection *p)
 static void
 note_progress(struct lun_projection *p)
 {
-	p->failed = false;
 	if (p->batch->at_head)
 		lun_projection_index(p);
 	lun_projection_enter(p,
-	    p->batch->at_head ? LUN_STATE_LIVE : LUN_STATE_CATCHING_UP, NULL);
+	    p->batch->at_head ? LUN_PHASE_LIVE : LUN_PHASE_CATCHING_UP, NULL);
 }
 
 static enum lun_code
@@ -255,8 +255,6 @@ try_step(struct lun_projection *p, struct lun_step *step, struct lun_err *err)
 	if (code != LUN_OK)
 		return code;
 	step->outcome = find_hindrance(p);
-	if (step->outcome == LUN_STEP_PAUSED)
-		lun_projection_enter(p, LUN_STATE_PAUSED, NULL);
 	if (step->outcome != LUN_STEP_APPLIED)
 		return LUN_OK;
 	code = obtain_batch(p, err);
@@ -268,28 +266,29 @@ try_step(struct lun_projection *p, struct lun_step *step, struct lun_err *err)
 	return code;
 }
 
-/* The state after a failure, and what the caller is told. */
+/* The phase after a failure, and what the caller is told. */
 static enum lun_code
 take_failure(struct lun_projection *p, struct lun_err *failure)
 {
 	if (failure->code == LUN_TIMEOUT) {
-		lun_projection_doubt(p);
+		lun_projection_doubt_ownership(p);
 		failure->code = LUN_UNAVAILABLE;
 	}
-	if (atomic_load(&p->abandoned))
+	if (lun_projection_is(p, LUN_PHASE_ABANDONED))
 		return failure->code;
 	lun_projection_abandon_batch(p);
-	p->ready = false;
 	if (failure->code == LUN_CONFLICT && lun_projection_has_lost(p))
 		failure->code = LUN_HELD;
 	if (failure->code == LUN_UNAVAILABLE) {
+		lun_projection_doubt_checkpoint(p);
 		lun_projection_wait_for_store(p, failure->message);
 	} else if (failure->code == LUN_HELD) {
-		lun_projection_enter(p, LUN_STATE_HELD, failure);
+		lun_projection_enter(p, LUN_PHASE_STANDBY, failure);
+	} else if (lun_projection_is_owned(p)) {
+		lun_projection_enter(p, LUN_PHASE_FAILED, failure);
 	} else {
-		/* Only an owner hears of a resume. */
-		p->failed = p->owned;
-		lun_projection_enter(p, LUN_STATE_FAILED, failure);
+		/* Only an owner hears of a resume, so this is tried again. */
+		lun_projection_enter(p, LUN_PHASE_FAILED_UNOWNED, failure);
 	}
 	return failure->code;
 }

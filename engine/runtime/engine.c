@@ -182,7 +182,7 @@ lun_entry_take(
 	pthread_mutex_lock(&engine->lock);
 	working = entry->worker != NULL;
 	pthread_mutex_unlock(&engine->lock);
-	if (!working && !atomic_load(&entry->p->abandoned))
+	if (!working && !lun_projection_is(entry->p, LUN_PHASE_ABANDONED))
 		return LUN_OK;
 	pthread_mutex_unlock(&entry->step_lock);
 	if (working)
@@ -224,7 +224,6 @@ stop_entry(
     struct lun_engine *engine, struct lun_entry *entry, int64_t deadline_ns)
 {
 	struct lun_worker *worker;
-	struct lun_err err;
 	bool ended = true;
 
 	pthread_mutex_lock(&entry->step_lock);
@@ -235,12 +234,7 @@ stop_entry(
 	if (worker != NULL)
 		ended = lun_worker_free(worker, deadline_ns);
 	pthread_mutex_unlock(&entry->step_lock);
-	if (!ended) {
-		(void)lun_fail(&err, LUN_BUDGET, LUN_STUCK, entry->name);
-		err.detail[0] = '\0';
-		lun_projection_enter(entry->p, LUN_STATE_FAILED, &err);
-	}
-	return !atomic_load(&entry->p->abandoned);
+	return ended && !lun_projection_is(entry->p, LUN_PHASE_ABANDONED);
 }
 
 /* What was left behind by an earlier run stays there; the others start. */
@@ -253,7 +247,7 @@ lun_engine_start_all(struct lun_engine *engine,
 
 	for (size_t i = 0;
 	     code == LUN_OK && (entry = lun_engine_at(engine, i)) != NULL; i++)
-		if (!atomic_load(&entry->p->abandoned))
+		if (!lun_projection_is(entry->p, LUN_PHASE_ABANDONED))
 			code = lun_entry_start(engine, entry, until, err);
 	if (code == LUN_OK)
 		code = lun_monitor_start(engine, &engine->monitor, err);

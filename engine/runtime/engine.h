@@ -17,9 +17,6 @@
 #include "runtime/worker.h"
 
 #define LUN_PATH_MAX 4096
-#define LUN_STUCK                                                              \
-	"%s: its script is stuck in a library call (a string pattern?), "      \
-	"where no budget reaches it; restart the process to run it again"
 
 /* A registered projection. */
 struct lun_entry {

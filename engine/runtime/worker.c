@@ -42,7 +42,6 @@ struct lun_worker {
 
 	/* the thread's own */
 	int pause_ms;
-	bool detached;
 };
 
 /* ---- the mailbox ------------------------------------------------------- */
@@ -61,7 +60,7 @@ lun_worker_stop(struct lun_worker *worker)
 	pthread_mutex_lock(&worker->lock);
 	worker->stop = true;
 	pthread_mutex_unlock(&worker->lock);
-	atomic_store(&worker->p->stopping, true);
+	atomic_store(&worker->p->stop_asked, true);
 	atomic_store(&worker->p->indexing.stop, true);
 	lun_worker_wake(worker);
 }
@@ -123,22 +122,20 @@ take_script(struct lun_worker *worker)
 static void
 take_detachment(struct lun_worker *worker)
 {
+	struct lun_projection *p = worker->p;
 	bool detach;
 
 	pthread_mutex_lock(&worker->lock);
 	detach = worker->detach;
 	pthread_mutex_unlock(&worker->lock);
-	if (detach == worker->detached)
+	if (detach == lun_projection_is(p, LUN_PHASE_DETACHED))
 		return;
-	worker->detached = detach;
 	if (detach) {
-		atomic_store(&worker->p->indexing.stop, true);
-		lun_projection_disown(worker->p);
-	} else {
-		worker->p->failed = false;
+		atomic_store(&p->indexing.stop, true);
+		lun_projection_disown(p);
 	}
-	lun_projection_enter(worker->p,
-	    detach ? LUN_STATE_DETACHED : LUN_STATE_CATCHING_UP, NULL);
+	lun_projection_enter(
+	    p, detach ? LUN_PHASE_DETACHED : LUN_PHASE_RELEASED, NULL);
 }
 
 /* ---- waiting ----------------------------------------------------------- */
@@ -251,12 +248,13 @@ work_once(struct lun_worker *worker)
 	enum lun_code code;
 	struct lun_step step;
 
-	if (p->failed || worker->detached) {
+	if (lun_projection_is(p, LUN_PHASE_FAILED) ||
+	    lun_projection_is(p, LUN_PHASE_DETACHED)) {
 		wait_for_news(worker, FAILED_PAUSE_MS, false);
 		return;
 	}
 	code = lun_projection_one_step(p, &step, &err);
-	if (atomic_load(&p->abandoned) ||
+	if (lun_projection_is(p, LUN_PHASE_ABANDONED) ||
 	    end_if_bounded(worker, code, step.outcome, &err))
 		return;
 	if (lun_step_has_moved(code, step))
@@ -273,19 +271,20 @@ run_worker(void *arg)
 	struct lun_worker *worker = arg;
 	struct lun_projection *p = worker->p;
 
-	while (!is_stopped(worker) && !atomic_load(&p->abandoned)) {
+	while (
+	    !is_stopped(worker) && !lun_projection_is(p, LUN_PHASE_ABANDONED)) {
 		take_script(worker);
 		take_detachment(worker);
 		lun_projection_serve_requests(p);
 		work_once(worker);
 	}
-	if (!atomic_load(&p->abandoned))
+	if (!lun_projection_is(p, LUN_PHASE_ABANDONED))
 		lun_projection_disown(p);
 	pthread_mutex_lock(&worker->lock);
 	worker->done = true;
 	pthread_cond_broadcast(&worker->ended);
 	pthread_mutex_unlock(&worker->lock);
-	if (!atomic_load(&p->abandoned))
+	if (!lun_projection_is(p, LUN_PHASE_ABANDONED))
 		lun_board_ring(p->around->board);
 	return NULL;
 }
@@ -310,9 +309,9 @@ set_limits(struct lun_worker *worker, const struct lun_position *until)
 	worker->bounded = until != NULL;
 	if (until != NULL)
 		worker->until = *until;
-	worker->p->running = true;
+	worker->p->has_worker = true;
 	lun_projection_begin_anew(worker->p);
-	atomic_store(&worker->p->stopping, false);
+	atomic_store(&worker->p->stop_asked, false);
 }
 
 enum lun_code
@@ -339,7 +338,7 @@ lun_worker_start(struct lun_projection *p, const struct lun_position *until,
 	code =
 	    lun_thread_start(&worker->thread, p->name, run_worker, worker, err);
 	if (code != LUN_OK) {
-		p->running = false;
+		p->has_worker = false;
 		destroy(worker);
 		return code;
 	}
@@ -418,6 +417,16 @@ is_left_at(struct lun_projection *p, uint64_t *progress)
 	return *progress % 2 != 0 && *progress == before;
 }
 
+static void
+abandon(struct lun_projection *p)
+{
+	struct lun_err err;
+
+	(void)lun_fail(&err, LUN_BUDGET, LUN_STUCK, p->name);
+	err.detail[0] = '\0';
+	lun_projection_enter(p, LUN_PHASE_ABANDONED, &err);
+}
+
 bool
 lun_worker_free(struct lun_worker *worker, int64_t deadline_ns)
 {
@@ -430,7 +439,7 @@ lun_worker_free(struct lun_worker *worker, int64_t deadline_ns)
 		progress = interrupt(p);
 		while (!wait_for_end(worker, deadline_ns)) {
 			if (is_left_at(p, &progress)) {
-				atomic_store(&p->abandoned, true);
+				abandon(p);
 				pthread_detach(worker->thread);
 				return false;
 			}
@@ -439,7 +448,7 @@ lun_worker_free(struct lun_worker *worker, int64_t deadline_ns)
 	}
 	pthread_join(worker->thread, NULL);
 	take_script(worker); /* that came too late for the thread */
-	p->running = false;
+	p->has_worker = false;
 	destroy(worker);
 	return true;
 }

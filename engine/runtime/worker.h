@@ -7,6 +7,11 @@
 
 #include "projection/projection.h"
 
+/* What becomes of a projection that no budget stops; takes its name. */
+#define LUN_STUCK                                                              \
+	"%s: its script is stuck in a library call (a string pattern?), "      \
+	"where no budget reaches it; restart the process to run it again"
+
 struct lun_worker;
 
 /*
