@@ -4,52 +4,56 @@
 #include "base/error.h"
 #include "projection/projection.h"
 
-#define NS_PER_MS   1000000LL
-#define SMALL_BATCH 16
-#define QUEUED      "waits behind an earlier parked event of this model"
+#define NS_PER_MS 1000000LL
+#define QUEUED    "waits behind an earlier parked event of this model"
 
 /* One batch on its way through the script. */
 struct pass {
 	struct lun_projection *p;
 	const struct lun_batch *batch;
-	enum lun_step_outcome outcome; /* not LUN_STEP_APPLIED: it ends here */
+	struct lun_retrial *retrial;           /* NULL: events of the log */
+	const struct lun_failed_event *parked; /* its items */
+	struct lun_step *step; /* not LUN_STEP_APPLIED: it ends here */
 };
 
-/*
- * Nothing of the batch remains; the next one is cut to `events`. Batches then
- * grow again from a small one: more failures may be near, and each of them
- * costs a batch.
- */
+/* Nothing of the batch remains; it is read again, cut to `events`. */
 static enum lun_code
 cut_batch(struct pass *pass, size_t events, enum lun_step_outcome outcome,
     struct lun_err *err)
 {
-	struct lun_projection *p = pass->p;
-	enum lun_code code = lun_projection_settle(p, err);
+	enum lun_code code = lun_projection_settle(pass->p, err);
 
 	if (code != LUN_OK)
 		return code;
-	lun_projection_abandon_batch(p);
-	p->only = events > 0 ? events : 1;
-	if (p->batch_size > SMALL_BATCH)
-		p->batch_size = SMALL_BATCH;
-	pass->outcome = outcome;
+	lun_projection_abandon_batch(pass->p);
+	pass->step->outcome = outcome;
+	pass->step->cut = events > 0 ? events : 1;
 	return LUN_OK;
+}
+
+/* How often an event may be tried again; parked ones have had their tries. */
+static int
+count_retries(const struct pass *pass)
+{
+	return pass->retrial != NULL ? 0 : lun_script_retries(pass->p->script);
 }
 
 /* Whether the failed event is to be tried again later, and when. */
 static bool
-retry_later(struct lun_projection *p, const struct lun_event *event,
+retry_later(const struct pass *pass, const struct lun_event *event,
     const struct lun_err *err)
 {
+	struct lun_projection *p = pass->p;
 	const struct lun_settings *settings = p->around->settings;
 	int64_t pause_ms = settings->retry_ms;
 
+	if (count_retries(pass) == 0)
+		return false;
 	if (lun_position_compare(p->suspect, event->position) != 0) {
 		p->suspect = event->position;
 		p->attempts = 0;
 	}
-	if (p->attempts >= lun_script_retries(p->script))
+	if (p->attempts >= count_retries(pass))
 		return false;
 	for (int i = 0; i < p->attempts && pause_ms < settings->retry_max_ms;
 	     i++)
@@ -75,23 +79,56 @@ set_aside(struct lun_projection *p, struct lun_failed_events *list,
 	return LUN_OK;
 }
 
+/* A parked event that stays so, now for this reason. */
 static enum lun_code
-park_event(struct lun_projection *p, const struct lun_event *event,
-    struct lun_model *model, const char *message, struct lun_err *err)
+keep_parked(
+    struct pass *pass, size_t at, const char *message, struct lun_err *err)
 {
-	lun_uow_park(p->uow, model);
-	return set_aside(p, &p->parked, event, model->id, message, err);
+	pass->retrial->fates[at] = LUN_FATE_FAILED;
+	if (!lun_failed_events_set_error(
+		pass->retrial->list, at, lun_text_of(message)))
+		return lun_fail(
+		    err, LUN_NOMEM, "%s: out of memory", pass->p->name);
+	return LUN_OK;
 }
 
-void
-lun_projection_name_event(struct lun_projection *p,
-    const struct lun_event *event, struct lun_err *err)
+static enum lun_code
+park_event(struct pass *pass, size_t at, struct lun_model *model,
+    const char *message, struct lun_err *err)
+{
+	struct lun_projection *p = pass->p;
+
+	lun_uow_park(p->uow, model);
+	if (pass->retrial != NULL)
+		return keep_parked(pass, at, message, err);
+	return set_aside(
+	    p, &p->parked, &pass->batch->events[at], model->id, message, err);
+}
+
+/* Say in err which event it was. */
+static void
+name_event(struct lun_projection *p, const struct lun_event *event,
+    struct lun_err *err)
 {
 	char position[LUN_POSITION_MAX];
 
 	lun_event_store_format_position(p->events, event->position, position);
 	(void)lun_wrap(err, err->code, "%s: event %s (%.*s on %.*s)", p->name,
 	    position, LUN_TEXT_ARG(event->type), LUN_TEXT_ARG(event->stream));
+}
+
+/* What the script wishes, as far as that can be. */
+static enum lun_on_error
+find_policy(const struct pass *pass, const struct lun_model *model)
+{
+	enum lun_on_error policy = lun_script_on_error(pass->p->script);
+
+	if (pass->retrial != NULL)
+		return LUN_ON_ERROR_PARK;
+	/* Then there is nothing to park it under. */
+	if (policy == LUN_ON_ERROR_PARK && model == NULL)
+		return LUN_ON_ERROR_STOP;
+	return policy;
 }
 
 /*
@@ -106,13 +143,31 @@ must_cut(const struct pass *pass, size_t at, enum lun_on_error policy,
 {
 	if (code == LUN_BUDGET)
 		return pass->batch->count > 1;
-	return at > 0 && (policy == LUN_ON_ERROR_STOP ||
-			     lun_script_retries(pass->p->script) > 0);
+	return at > 0 &&
+	       (policy == LUN_ON_ERROR_STOP || count_retries(pass) > 0);
+}
+
+/* An event that failed is not tried again: what becomes of it. */
+static enum lun_code
+settle_event(struct pass *pass, size_t at, struct lun_model *model,
+    enum lun_on_error policy, struct lun_err *err)
+{
+	struct lun_projection *p = pass->p;
+
+	lun_projection_note_error(p, err);
+	if (policy == LUN_ON_ERROR_STOP) {
+		p->attempts = 0; /* whoever starts it again has them all */
+		return err->code;
+	}
+	if (policy == LUN_ON_ERROR_PARK)
+		return park_event(pass, at, model, err->message, err);
+	return set_aside(p, &p->skipped, &pass->batch->events[at],
+	    model != NULL ? model->id : LUN_TEXT_NONE, err->message, err);
 }
 
 /*
- * What becomes of an event that failed. model is NULL if it did so in
- * extract_model_id: then there is nothing to park it under.
+ * What becomes of an event that failed, now or once it was isolated. model is
+ * NULL if it failed in extract_model_id.
  */
 static enum lun_code
 judge_event(
@@ -120,27 +175,20 @@ judge_event(
 {
 	struct lun_projection *p = pass->p;
 	const struct lun_event *event = &pass->batch->events[at];
-	enum lun_on_error policy = lun_script_on_error(p->script);
-	enum lun_code code = err->code;
+	enum lun_on_error policy = find_policy(pass, model);
+	struct lun_err unnamed = *err;
 
-	if (policy == LUN_ON_ERROR_PARK && model == NULL)
-		policy = LUN_ON_ERROR_STOP;
-	lun_projection_name_event(p, event, err);
-	if (code == LUN_BUDGET && lun_script_renew(p->script, err) != LUN_OK)
+	name_event(p, event, err);
+	if (unnamed.code == LUN_BUDGET &&
+	    lun_script_renew(p->script, err) != LUN_OK)
 		return err->code;
-	if (must_cut(pass, at, policy, code))
+	if (must_cut(pass, at, policy, unnamed.code))
 		return cut_batch(pass, at, LUN_STEP_REPEAT, err);
-	if (retry_later(p, event, err))
+	if (retry_later(pass, event, err))
 		return cut_batch(pass, 1, LUN_STEP_WAITING, err);
-	lun_projection_note_error(p, err);
-	if (policy == LUN_ON_ERROR_STOP) {
-		p->attempts = 0; /* whoever starts it again has them all */
-		return code;
-	}
-	if (policy == LUN_ON_ERROR_PARK)
-		return park_event(p, event, model, err->message, err);
-	return set_aside(p, &p->skipped, event,
-	    model != NULL ? model->id : LUN_TEXT_NONE, err->message, err);
+	if (pass->retrial != NULL && pass->retrial->first.code == LUN_OK)
+		pass->retrial->first = unnamed;
+	return settle_event(pass, at, model, policy, err);
 }
 
 static bool
@@ -153,7 +201,7 @@ is_script_failure(enum lun_code code)
 static bool
 goes_on(const struct pass *pass, enum lun_code code)
 {
-	return code == LUN_OK && pass->outcome == LUN_STEP_APPLIED;
+	return code == LUN_OK && pass->step->outcome == LUN_STEP_APPLIED;
 }
 
 static enum lun_code
@@ -174,6 +222,22 @@ extract_models(struct pass *pass, size_t at, size_t end, struct lun_err *err)
 	}
 }
 
+/* Touch the models of parked events as if none were parked. */
+static enum lun_code
+touch_parked(struct pass *pass, size_t at, size_t end, struct lun_err *err)
+{
+	struct lun_projection *p = pass->p;
+
+	for (; at < end; at++) {
+		pass->retrial->fates[at] = LUN_FATE_APPLIED;
+		if (!lun_uow_touch(
+			p->uow, (uint32_t)at, pass->parked[at].model_id))
+			return lun_fail(
+			    err, LUN_NOMEM, "%s: out of memory", p->name);
+	}
+	return LUN_OK;
+}
+
 static enum lun_code
 keep_loaded(
     void *arg, struct lun_text id, struct lun_text row, struct lun_err *err)
@@ -183,8 +247,9 @@ keep_loaded(
 	return LUN_OK;
 }
 
-enum lun_code
-lun_projection_load_models(struct lun_projection *p, struct lun_err *err)
+/* Ask the store for the rows of the batch's models that are not known. */
+static enum lun_code
+load_models(struct lun_projection *p, struct lun_err *err)
 {
 	const struct lun_text *ids;
 	size_t count;
@@ -217,8 +282,10 @@ queue_behind(struct pass *pass, size_t at, struct lun_err *err)
 	struct lun_model *model;
 	struct lun_touch touch = find_touch(pass, at, &model);
 
-	return park_event(
-	    pass->p, &pass->batch->events[touch.event], model, QUEUED, err);
+	if (pass->retrial == NULL)
+		return park_event(pass, touch.event, model, QUEUED, err);
+	pass->retrial->fates[touch.event] = LUN_FATE_QUEUED;
+	return LUN_OK;
 }
 
 static enum lun_code
@@ -259,9 +326,10 @@ apply_slice(struct pass *pass, size_t at, size_t end, struct lun_err *err)
 	size_t touch;
 
 	(void)lun_uow_touches(pass->p->uow, &touch);
-	code = extract_models(pass, at, end, err);
+	code = pass->retrial != NULL ? touch_parked(pass, at, end, err)
+				     : extract_models(pass, at, end, err);
 	if (goes_on(pass, code))
-		code = lun_projection_load_models(pass->p, err);
+		code = load_models(pass->p, err);
 	if (goes_on(pass, code))
 		code = apply_touches(pass, touch, err);
 	return code;
@@ -270,11 +338,14 @@ apply_slice(struct pass *pass, size_t at, size_t end, struct lun_err *err)
 /* In slices, so that an event is applied while it is still in the cache. */
 enum lun_code
 lun_projection_apply(struct lun_projection *p, const struct lun_batch *batch,
-    enum lun_step_outcome *outcome, struct lun_err *err)
+    struct lun_retrial *retrial, struct lun_step *step, struct lun_err *err)
 {
-	struct pass pass = {p, batch, LUN_STEP_APPLIED};
+	struct pass pass = {p, batch, retrial, NULL, step};
 	enum lun_code code = LUN_OK;
 
+	step->outcome = LUN_STEP_APPLIED;
+	if (retrial != NULL)
+		pass.parked = lun_failed_events_items(retrial->list);
 	lun_uow_begin(p->uow);
 	for (size_t at = 0, end; goes_on(&pass, code) && at < batch->count;
 	     at = end) {
@@ -285,6 +356,5 @@ lun_projection_apply(struct lun_projection *p, const struct lun_batch *batch,
 	}
 	if (!lun_projection_is(p, LUN_PHASE_ABANDONED))
 		lun_script_end_batch(p->script);
-	*outcome = pass.outcome;
 	return code;
 }

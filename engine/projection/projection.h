@@ -64,6 +64,7 @@ enum lun_step_outcome {
 struct lun_step {
 	enum lun_step_outcome outcome;
 	size_t applied; /* events */
+	size_t cut;     /* to be repeated, at once or later: so many events */
 };
 
 /* Whether the next step may follow at once. */
@@ -109,6 +110,20 @@ struct lun_surroundings {
 	struct lun_model_store *models;
 	pthread_mutex_t *stores_lock; /* held while connecting */
 	const char *owner;            /* host and process, in words */
+};
+
+/* What became of a parked event that was tried again. */
+enum lun_fate {
+	LUN_FATE_APPLIED,
+	LUN_FATE_FAILED, /* its list has the new error */
+	LUN_FATE_QUEUED, /* behind one of its model that failed */
+};
+
+/* A batch of parked events that are tried again. */
+struct lun_retrial {
+	struct lun_failed_events *list; /* the events, each under its model */
+	enum lun_fate *fates;           /* one each */
+	struct lun_err first;           /* failure; code LUN_OK: none */
 };
 
 /* What became of parked events that were tried again, for a commit. */
@@ -306,17 +321,15 @@ enum lun_code lun_projection_discard_parked(struct lun_projection *p,
 
 /*
  * Run the script over the batch, setting aside what fails as the script
- * wishes. With LUN_OK *outcome is LUN_STEP_APPLIED, or else nothing of the
- * batch remains: it has to be read again, cut to p->only events, at once
- * (LUN_STEP_REPEAT) or after a pause (LUN_STEP_WAITING).
+ * wishes. With LUN_OK step->outcome is LUN_STEP_APPLIED, or else nothing of
+ * the batch remains: it has to be read again, cut to step->cut events, at once
+ * (LUN_STEP_REPEAT) or after a pause (LUN_STEP_WAITING). retrial is NULL for
+ * events of the log; parked ones stay parked, whatever the script wishes, if
+ * they fail the one time that they are tried.
  */
 enum lun_code lun_projection_apply(struct lun_projection *p,
-    const struct lun_batch *batch, enum lun_step_outcome *outcome,
-    struct lun_err *err) LUN_MUSTCHECK;
-
-/* Say in err which event it was. */
-void lun_projection_name_event(struct lun_projection *p,
-    const struct lun_event *event, struct lun_err *err);
+    const struct lun_batch *batch, struct lun_retrial *retrial,
+    struct lun_step *step, struct lun_err *err) LUN_MUSTCHECK;
 
 /*
  * Hand what the unit of work changed to a commit that moves to `position`.
@@ -338,8 +351,5 @@ void lun_projection_finish_indexing(struct lun_projection *p, bool give_up);
 /* The tables may be others from here on. */
 void lun_projection_index_anew(struct lun_projection *p);
 void lun_projection_free_indexing(struct lun_projection *p);
-/* Ask the store for the rows of the batch's models that are not known. */
-enum lun_code lun_projection_load_models(
-    struct lun_projection *p, struct lun_err *err) LUN_MUSTCHECK;
 
 #endif

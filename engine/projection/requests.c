@@ -243,6 +243,8 @@ lun_projection_execute(struct lun_projection *p, enum lun_request_kind kind,
 		lun_projection_index_anew(p);
 	if (code == LUN_OK)
 		code = requests[kind].execute(p, argument, &failure);
+	if (lun_projection_is(p, LUN_PHASE_ABANDONED))
+		return code;
 	if (requests[kind].moves)
 		lun_projection_forget_position(p);
 	if (requests[kind].starts_anew &&

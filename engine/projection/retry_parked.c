@@ -6,16 +6,31 @@
 #include "projection/projection.h"
 
 #define CHUNK 5000 /* parked events taken up at once */
+#define SMALL 16   /* the same where one had to be isolated */
 
 /* A chunk of parked events, copied out of the store. */
 struct chunk {
 	struct lun_failed_events list;
 	int64_t numbers[CHUNK];
+	enum lun_fate fates[CHUNK];
 	size_t count;
 	int64_t done[CHUNK]; /* the numbers to remove */
 	size_t done_count;
 	struct lun_new_error failed[CHUNK]; /* texts are the list's */
 	size_t failed_count;
+};
+
+/* Going through the parked events of a model, or of all. */
+struct round {
+	struct lun_projection *p;
+	struct lun_text model_id; /* absent: all */
+	struct chunk *chunk;
+	int64_t after;  /* the number of the last one that is through */
+	size_t size;    /* of the next chunk */
+	size_t only;    /* of the next one alone, which is cut; 0: not */
+	size_t through; /* events */
+	size_t still_failing;
+	struct lun_err first;
 };
 
 static enum lun_code
@@ -31,95 +46,85 @@ keep_item(void *arg, const struct lun_failed_event *item, struct lun_err *err)
 }
 
 static enum lun_code
-take_chunk(struct lun_projection *p, struct lun_text model_id, int64_t after,
-    struct chunk *chunk, struct lun_err *err)
+read_chunk(struct round *round, struct lun_err *err)
 {
+	struct lun_projection *p = round->p;
+	struct chunk *chunk = round->chunk;
+
 	lun_failed_events_clear(&chunk->list);
 	chunk->count = chunk->done_count = chunk->failed_count = 0;
-	return lun_model_store_parked(
-	    p->models, p->key, model_id, after, CHUNK, keep_item, chunk, err);
+	return lun_model_store_parked(p->models, p->key, round->model_id,
+	    round->after, round->only > 0 ? round->only : round->size,
+	    keep_item, chunk, err);
 }
 
-/* Touch the models of the chunk's events as if none were parked. */
 static enum lun_code
-touch_chunk(struct lun_projection *p, struct chunk *chunk, struct lun_err *err)
+commit_chunk(struct round *round, struct lun_err *err)
 {
-	const struct lun_failed_event *items =
-	    lun_failed_events_items(&chunk->list);
+	struct lun_projection *p = round->p;
+	struct chunk *chunk = round->chunk;
+	struct lun_retried retried = {
+	    chunk->done, chunk->done_count, chunk->failed, chunk->failed_count};
+	enum lun_code code = lun_projection_commit(p, p->cursor,
+	    lun_buffer_text(&p->cursor_state), &retried, false, err);
 
-	lun_uow_begin(p->uow);
-	for (size_t i = 0; i < chunk->count; i++)
-		if (!lun_uow_touch(p->uow, (uint32_t)i, items[i].model_id))
-			return lun_fail(
-			    err, LUN_NOMEM, "%s: out of memory", p->name);
-	return lun_projection_load_models(p, err);
-}
-
-struct retry {
-	size_t parked; /* events that were there */
-	size_t still_failing;
-	struct lun_err first;
-};
-
-/* The chunk's events up to place `end` are applied. */
-static void
-note_done(struct chunk *chunk, size_t *next, size_t end)
-{
-	while (*next < end)
-		chunk->done[chunk->done_count++] = chunk->numbers[(*next)++];
-}
-
-/* Its model is parked again: the script host stops at its later events. */
-static enum lun_code
-note_failure(struct lun_projection *p, struct chunk *chunk, struct retry *retry,
-    size_t at, struct lun_err *err)
-{
-	size_t count;
-	struct lun_touch touch = lun_uow_touches(p->uow, &count)[at];
-
-	if (retry->still_failing++ == 0)
-		retry->first = *err;
-	lun_uow_park(p->uow, lun_uow_model(p->uow, touch.model));
-	lun_projection_name_event(
-	    p, &chunk->list.events->events[touch.event], err);
-	if (!lun_failed_events_set_error(
-		&chunk->list, touch.event, lun_text_of(err->message)))
-		return lun_fail(err, LUN_NOMEM, "%s: out of memory", p->name);
-	chunk->failed[chunk->failed_count++] = (struct lun_new_error){
-	    chunk->numbers[touch.event], chunk->list.items[touch.event].error};
+	if (code != LUN_OK)
+		return code;
+	round->after = chunk->numbers[chunk->count - 1];
+	round->through += chunk->count;
+	round->only = 0;
+	round->size = round->size * 2 < CHUNK ? round->size * 2 : CHUNK;
 	return LUN_OK;
 }
 
-/*
- * Apply the chunk's events in order. One that spends a budget has a second try
- * in a fresh state: those before it may have filled the memory.
- */
-static enum lun_code
-apply_chunk(struct lun_projection *p, struct chunk *chunk, struct retry *retry,
-    struct lun_err *err)
+static void
+note_fates(struct round *round)
 {
-	size_t at = 0, next = 0, second_try = SIZE_MAX;
+	struct chunk *chunk = round->chunk;
 
-	for (;;) {
-		enum lun_code code = lun_script_apply(
-		    p->script, chunk->list.events, p->uow, &at, err);
-
-		note_done(chunk, &next, code == LUN_OK ? chunk->count : at);
-		if (code == LUN_OK)
-			return LUN_OK;
-		if (code == LUN_BUDGET &&
-		    lun_script_renew(p->script, NULL) != LUN_OK)
-			return code;
-		if (code == LUN_BUDGET && at != second_try) {
-			second_try = at;
-			continue;
-		}
-		if (code == LUN_SCRIPT || code == LUN_BUDGET)
-			code = note_failure(p, chunk, retry, at, err);
-		if (code != LUN_OK && code != LUN_AGAIN)
-			return code;
-		next = ++at;
+	for (size_t i = 0; i < chunk->count; i++) {
+		if (chunk->fates[i] == LUN_FATE_APPLIED)
+			chunk->done[chunk->done_count++] = chunk->numbers[i];
+		if (chunk->fates[i] == LUN_FATE_FAILED)
+			chunk->failed[chunk->failed_count++] =
+			    (struct lun_new_error){
+				chunk->numbers[i], chunk->list.items[i].error};
 	}
+	round->still_failing += chunk->failed_count;
+}
+
+static enum lun_code
+retry_chunk(struct round *round, struct lun_err *err)
+{
+	struct chunk *chunk = round->chunk;
+	struct lun_retrial retrial = {
+	    .list = &chunk->list, .fates = chunk->fates};
+	struct lun_step step = {0};
+	enum lun_code code = lun_projection_apply(
+	    round->p, chunk->list.events, &retrial, &step, err);
+
+	if (code != LUN_OK)
+		return code;
+	if (step.outcome != LUN_STEP_APPLIED) {
+		round->only = step.cut;
+		round->size = SMALL;
+		return LUN_OK;
+	}
+	if (round->still_failing == 0)
+		round->first = retrial.first;
+	note_fates(round);
+	return commit_chunk(round, err);
+}
+
+static enum lun_code
+discard_chunk(struct round *round, struct lun_err *err)
+{
+	struct chunk *chunk = round->chunk;
+
+	lun_uow_begin(round->p->uow);
+	for (size_t i = 0; i < chunk->count; i++)
+		chunk->done[chunk->done_count++] = chunk->numbers[i];
+	return commit_chunk(round, err);
 }
 
 static enum lun_code
@@ -140,72 +145,45 @@ clear_marks(
 	    p->models, p->key, clear_mark, p->uow, err);
 }
 
-static enum lun_code
-commit_chunk(struct lun_projection *p, struct chunk *chunk, struct lun_err *err)
-{
-	struct lun_retried retried = {
-	    chunk->done, chunk->done_count, chunk->failed, chunk->failed_count};
-
-	return lun_projection_commit(p, p->cursor,
-	    lun_buffer_text(&p->cursor_state), &retried, false, err);
-}
+typedef enum lun_code chunk_fn(struct round *round, struct lun_err *err);
 
 static enum lun_code
-retry_chunk(struct lun_projection *p, struct chunk *chunk, struct retry *retry,
-    struct lun_err *err)
+handle_chunks(struct round *round, chunk_fn *handle, struct lun_err *err)
 {
-	enum lun_code code = touch_chunk(p, chunk, err);
+	enum lun_code code = clear_marks(round->p, round->model_id, err);
 
-	if (code == LUN_OK)
-		code = apply_chunk(p, chunk, retry, err);
-	lun_script_end_batch(p->script);
-	if (code == LUN_OK)
-		code = commit_chunk(p, chunk, err);
+	while (code == LUN_OK) {
+		code = read_chunk(round, err);
+		if (code != LUN_OK || round->chunk->count == 0)
+			break;
+		code = handle(round, err);
+	}
 	return code;
 }
 
 static enum lun_code
-discard_chunk(struct lun_projection *p, struct chunk *chunk,
-    struct retry *retry, struct lun_err *err)
+go_round(struct round *round, chunk_fn *handle, struct lun_err *err)
 {
-	(void)retry;
-	lun_uow_begin(p->uow);
-	for (size_t i = 0; i < chunk->count; i++)
-		chunk->done[chunk->done_count++] = chunk->numbers[i];
-	return commit_chunk(p, chunk, err);
-}
-
-typedef enum lun_code chunk_fn(struct lun_projection *p, struct chunk *chunk,
-    struct retry *retry, struct lun_err *err);
-
-static enum lun_code
-each_chunk(struct lun_projection *p, struct lun_text model_id, chunk_fn *handle,
-    struct retry *retry, struct lun_err *err)
-{
-	struct chunk *chunk = calloc(1, sizeof *chunk);
+	struct lun_projection *p = round->p;
 	enum lun_code code;
-	int64_t after = 0;
 
-	if (chunk == NULL)
+	round->size = CHUNK;
+	round->chunk = calloc(1, sizeof *round->chunk);
+	if (round->chunk == NULL)
 		return lun_fail(err, LUN_NOMEM, "%s: out of memory", p->name);
-	code = clear_marks(p, model_id, err);
-	while (code == LUN_OK) {
-		code = take_chunk(p, model_id, after, chunk, err);
-		if (code != LUN_OK || chunk->count == 0)
-			break;
-		after = chunk->numbers[chunk->count - 1];
-		retry->parked += chunk->count;
-		code = handle(p, chunk, retry, err);
-	}
-	lun_failed_events_free(&chunk->list);
-	free(chunk);
+	code = handle_chunks(round, handle, err);
+	lun_failed_events_free(&round->chunk->list);
+	free(round->chunk);
+	if (lun_projection_is(p, LUN_PHASE_ABANDONED))
+		return code;
 	/* Marks and rows are read anew whatever happened. */
 	lun_projection_abandon_batch(p);
 	lun_projection_doubt_checkpoint(p);
-	if (code == LUN_OK && retry->parked == 0 && model_id.bytes != NULL)
+	if (code == LUN_OK && round->through == 0 &&
+	    round->model_id.bytes != NULL)
 		return lun_fail(err, LUN_NOTFOUND,
 		    "model \"%.*s\" of %s has no parked events",
-		    LUN_TEXT_ARG(model_id), p->name);
+		    LUN_TEXT_ARG(round->model_id), p->name);
 	return code;
 }
 
@@ -220,23 +198,21 @@ enum lun_code
 lun_projection_retry_parked(
     struct lun_projection *p, const char *argument, struct lun_err *err)
 {
-	struct retry retry = {0};
-	enum lun_code code =
-	    each_chunk(p, model_of(argument), retry_chunk, &retry, err);
+	struct round round = {.p = p, .model_id = model_of(argument)};
+	enum lun_code code = go_round(&round, retry_chunk, err);
 
-	if (code != LUN_OK || retry.still_failing == 0)
+	if (code != LUN_OK || round.still_failing == 0)
 		return code;
 	return lun_fail(err, LUN_SCRIPT,
 	    "%s: %zu of the parked events still fail; the first: %s", p->name,
-	    retry.still_failing, retry.first.message);
+	    round.still_failing, round.first.message);
 }
 
 enum lun_code
 lun_projection_discard_parked(
     struct lun_projection *p, const char *argument, struct lun_err *err)
 {
-	struct retry discarded = {0};
+	struct round round = {.p = p, .model_id = model_of(argument)};
 
-	return each_chunk(
-	    p, model_of(argument), discard_chunk, &discarded, err);
+	return go_round(&round, discard_chunk, err);
 }

@@ -5,6 +5,7 @@
 #include "data/documents.h"
 #include "projection/projection.h"
 
+#define SMALL_BATCH      16
 #define LONG_COMMIT_NS   1000000000LL
 #define POSITION_ONLY_NS 1000000000LL /* between commits that move it alone */
 
@@ -172,14 +173,14 @@ pass_over(struct lun_projection *p, struct lun_err *err)
 
 /* Apply it; see whether the script wants the data of most events. */
 static enum lun_code
-watch_apply(struct lun_projection *p, enum lun_step_outcome *outcome,
-    struct lun_err *err)
+watch_apply(
+    struct lun_projection *p, struct lun_step *step, struct lun_err *err)
 {
 	const struct lun_documents *documents = p->batch->documents;
 	bool unseen = documents->opened == 0;
-	enum lun_code code = lun_projection_apply(p, p->batch, outcome, err);
+	enum lun_code code = lun_projection_apply(p, p->batch, NULL, step, err);
 
-	if (code == LUN_OK && *outcome == LUN_STEP_APPLIED && unseen)
+	if (code == LUN_OK && step->outcome == LUN_STEP_APPLIED && unseen)
 		p->looks_inside = documents->opened > p->batch->count / 2;
 	return code;
 }
@@ -204,6 +205,18 @@ commit_batch(
 	return LUN_OK;
 }
 
+/*
+ * Batches grow again from a small one: more failures may be near, and each of
+ * them costs a batch.
+ */
+static void
+note_cut(struct lun_projection *p, size_t cut)
+{
+	p->only = cut;
+	if (p->batch_size > SMALL_BATCH)
+		p->batch_size = SMALL_BATCH;
+}
+
 static enum lun_code
 apply_batch(
     struct lun_projection *p, struct lun_step *step, struct lun_err *err)
@@ -211,10 +224,13 @@ apply_batch(
 	enum lun_code code;
 
 	start_fetching(p);
-	code = watch_apply(p, &step->outcome, err);
-	if (code != LUN_OK || step->outcome != LUN_STEP_APPLIED)
+	code = watch_apply(p, step, err);
+	if (code != LUN_OK)
 		return code;
-	return commit_batch(p, step, err);
+	if (step->outcome == LUN_STEP_APPLIED)
+		return commit_batch(p, step, err);
+	note_cut(p, step->cut);
+	return LUN_OK;
 }
 
 static enum lun_code

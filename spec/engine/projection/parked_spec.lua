@@ -273,6 +273,108 @@ for _, kind in ipairs(kit.kinds) do
   end)
 end
 
+describe("a parked event that is greedy", function()
+  after_each(kit.close_all)
+
+  local source = [[
+    return {
+      name = "ledger", version = 1, fields = { log = "text" },
+      on_error = "park",
+      retries = 2,
+      extract_model_id = function(event) return event.data.ids end,
+      apply_to_model = function(model, event)
+        local n = event.data.n
+        %s
+        model = model or { log = "" }
+        model.log = model.log .. n .. ","
+        return model
+      end,
+    }
+  ]]
+  local refusing = source:format "error 'not yet'"
+  local greedy = source:format "while n == 30 do end"
+  local harmless = source:format ""
+
+  local function numbers(first, last, step)
+    local list = {}
+    for n = first, last, step do
+      list[#list + 1] = n
+    end
+    return list
+  end
+
+  local function events()
+    local list = {}
+    for n = 1, 40 do
+      list[n] = { n = n, ids = n % 2 == 0 and "even" or "odd" }
+    end
+    return list
+  end
+
+  local function log_of(list)
+    return table.concat(list, ",") .. ","
+  end
+
+  -- 40 parked events in an engine of their own, whose models fail as told.
+  local function park(faults)
+    local folder = helper.tmpdir()
+    local stores = {
+      events = "sqlite:" .. folder .. "/events.db",
+      models = "sqlite:" .. folder .. "/models.db",
+    }
+    local settings = { script_instructions = 100000, retry_ms = 1 }
+    local engine = kit.open(stores, settings)
+    kit.register(engine, refusing)
+    kit.append(engine, events())
+    assert(engine:run_once())
+    engine:close()
+    stores.models = (faults and "faulty+" or "") .. stores.models
+      .. (faults and "?" .. faults or "")
+    return kit.open(stores, settings)
+  end
+
+  local function assert_isolated(engine)
+    assert.same({ even = numbers(30, 40, 2) }, kit.parked(engine, "ledger"))
+    assert.equal(log_of(numbers(1, 39, 2)), engine:get("ledger", "odd").log)
+    assert.equal(log_of(numbers(2, 28, 2)), engine:get("ledger", "even").log)
+  end
+
+  it("is isolated, and stays alone with those behind it", function()
+    local engine = park()
+    kit.register(engine, greedy)
+    local ok, message, code = engine:retry "ledger"
+    assert.is_nil(ok)
+    assert.equal("script", code)
+    assert.matches("1 of the parked events still fail; the first: "
+      .. ".*instructions", message)
+    assert_isolated(engine)
+    assert.matches("^ledger: event 30 .*instructions",
+      engine:parked("ledger", "even")[1].error)
+  end)
+
+  -- What comes before it, it, and what comes behind it are a commit each.
+  it("costs nothing if a commit fails on the way to it", function()
+    for nth = 1, 3 do
+      local engine = park("fail=commit:" .. nth)
+      kit.register(engine, greedy)
+      local _, message = engine:retry "ledger"
+      assert.matches("as it was told to", message, 1, true)
+      if nth == 3 then
+        assert.is_true(engine:retry("ledger", "odd"))
+      else
+        assert.is_nil((engine:retry "ledger"))
+      end
+      assert_isolated(engine)
+      kit.register(engine, harmless)
+      assert.is_true(engine:retry "ledger")
+      assert.equal(log_of(numbers(2, 40, 2)),
+        engine:get("ledger", "even").log)
+      assert.same({}, kit.parked(engine, "ledger"))
+      engine:close()
+    end
+  end)
+end)
+
 describe("parking", function()
   after_each(kit.close_all)
 
