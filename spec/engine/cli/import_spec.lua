@@ -168,6 +168,32 @@ describe("lunette import", function()
       assert.equal("0", stored())
     end)
 
+    it("refuses gzip data that ends anywhere but between members", function()
+      place:write("b.jsonl", line(1))
+      assert(helper.run { "gzip", place:path "b.jsonl" } == 0)
+      local first = place:read "b.jsonl.gz"
+      for kept = 1, #first - 1 do
+        for _, before in ipairs { "", first } do
+          place:write("b.jsonl.gz", before .. first:sub(1, kept))
+          local code, _, err = place:run { "import", "b.jsonl.gz" }
+          assert.equal(1, code, kept)
+          assert.matches("b.jsonl.gz: it ends in the middle", err, 1, true)
+        end
+      end
+      assert.equal("0", stored())
+      place:write("b.jsonl.gz", first .. first)
+      place:done { "import", "b.jsonl.gz" }
+      assert.equal("2", stored())
+    end)
+
+    it("refuses what follows gzip data and is none", function()
+      place:write("a.jsonl.gz", packed .. line(1))
+      local code, _, err = place:run { "import", "a.jsonl.gz" }
+      assert.equal(1, code)
+      assert.matches("unpacking a.jsonl.gz: incorrect header", err, 1, true)
+      assert.equal("0", stored())
+    end)
+
     it("refuses gzip data without its checksum", function()
       place:write("a.jsonl.gz", packed:sub(1, -5))
       assert.equal(1, (place:run { "import", "--keep-going", "a.jsonl.gz" }))
@@ -194,21 +220,47 @@ describe("lunette import", function()
     assert.matches("line 1: the line is longer than", err, 1, true)
   end)
 
-  it("rolls back and says so when it is interrupted", function()
-    local folder = place.folder
-    assert(helper.run { "mkfifo", folder .. "/pipe" } == 0)
-    local child = place:spawn { "import", "pipe" }
-    local pipe <close> = assert(io.open(folder .. "/pipe", "w"))
-    local lines = {}
-    for i = 1, 6000 do
-      lines[i] = line(i)
+  it("does not look at the name to tell what is packed", function()
+    place:write("a.gz", line(1))
+    assert(helper.run("echo '" .. line(2):sub(1, -2) .. "' | gzip >"
+      .. place:path "b.jsonl") == 0)
+    place:done { "import", "a.gz", "b.jsonl" }
+    assert.equal("2", stored())
+  end)
+
+  describe("waiting for more of a pipe", function()
+    local text
+
+    before_each(function()
+      local lines = {}
+      for i = 1, 6000 do
+        lines[i] = line(i)
+      end
+      text = table.concat(lines)
+      assert(helper.run { "mkfifo", place:path "pipe" } == 0)
+    end)
+
+    local function interrupt(sent)
+      local child = place:spawn { "import", "pipe" }
+      local pipe <close> = assert(io.open(place:path "pipe", "w"))
+      assert(pipe:write(sent))
+      pipe:flush()
+      child:kill "INT"
+      assert.equal(1, (child:wait()))
+      assert.matches("SIGINT .*nothing of this file was kept",
+        child:stderr())
+      assert.equal("0", stored())
     end
-    assert(pipe:write(table.concat(lines)))
-    pipe:flush()
-    child:kill "INT"
-    assert.equal(1, (child:wait()))
-    assert.matches("SIGINT .*nothing of this file was kept", child:stderr())
-    assert.equal("0", stored())
+
+    it("rolls back and says so when it is interrupted", function()
+      interrupt(text)
+    end)
+
+    it("is interrupted inside of gzip data too", function()
+      place:write("a.jsonl", text)
+      assert(helper.run { "gzip", place:path "a.jsonl" } == 0)
+      interrupt(place:read "a.jsonl.gz":sub(1, -100))
+    end)
   end)
 
   it("says what it cannot read", function()
