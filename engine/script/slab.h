@@ -3,8 +3,8 @@
  *
  * Small requests come from free lists, one for every 16 bytes of size, carved
  * from blocks that live as long as the slab; larger ones from malloc. The
- * collector frees and asks for the same sizes again and again, so this is
- * several times faster than malloc and keeps a state's memory together.
+ * collector frees and asks for the same sizes again and again; what that is
+ * worth stands in docs/dependencies.md.
  */
 
 #ifndef LUN_SCRIPT_SLAB_H
