@@ -14,13 +14,13 @@ static const char event_key, data_key;
 /* User values: the data and the metadata, once they were asked for. */
 struct event_object {
 	uint64_t stamp;
-	uint32_t place; /* in the batch */
+	uint32_t number; /* of the event, in the batch */
 };
 
 /* User value: a table of the nested values that were decoded, by key. */
 struct data_object {
 	uint64_t stamp;
-	uint32_t document; /* twice the event's place, one more for metadata */
+	uint32_t document; /* twice the event's index, one more for metadata */
 };
 
 static const char *const field_names[] = {"data", "id", "metadata", "position",
@@ -91,7 +91,7 @@ push_unescaped(lua_State *L, struct lun_script *script, struct lun_text literal)
 }
 
 static void
-push_value(lua_State *L, struct lun_script *script,
+push_member_value(lua_State *L, struct lun_script *script,
     const struct lun_member *member, struct lun_text value)
 {
 	switch ((enum lun_json_kind)member->kind) {
@@ -138,7 +138,7 @@ push_nested(lua_State *L, struct lun_script *script, int index, int key,
 	lua_pushvalue(L, key);
 	if (lua_rawget(L, -2) == LUA_TNIL) {
 		lua_pop(L, 1);
-		push_value(L, script, member, value);
+		push_member_value(L, script, member, value);
 		lua_pushvalue(L, key);
 		lua_pushvalue(L, -2);
 		lua_rawset(L, -4);
@@ -153,7 +153,8 @@ push_member(lua_State *L, struct lun_script *script, int index, int key,
 	if (member->kind == LUN_JSON_ARRAY || member->kind == LUN_JSON_OBJECT)
 		push_nested(L, script, index, key, member, json);
 	else
-		push_value(L, script, member, lun_member_value(member, json));
+		push_member_value(
+		    L, script, member, lun_member_value(member, json));
 }
 
 /* data[key] */
@@ -177,7 +178,7 @@ data_index(lua_State *L)
 }
 
 static void
-push_key(lua_State *L, struct lun_script *script,
+push_member_key(lua_State *L, struct lun_script *script,
     const struct lun_member *member, struct lun_text json)
 {
 	struct lun_text key = lun_member_key(member, json);
@@ -208,7 +209,7 @@ data_next(lua_State *L)
 	    lun_documents_member(script->batch->documents, document, (size_t)n);
 	lua_settop(L, 0);
 	lua_pushvalue(L, lua_upvalueindex(1));
-	push_key(L, script, member, json);
+	push_member_key(L, script, member, json);
 	push_member(L, script, 1, 2, member, json);
 	return 2;
 }
@@ -238,7 +239,7 @@ data_len(lua_State *L)
 
 /* Data or metadata: lazy if it is an object, else its value (+1). */
 static void
-push_document(lua_State *L, struct lun_script *script, uint32_t document)
+push_event_document(lua_State *L, struct lun_script *script, uint32_t document)
 {
 	struct lun_text json = text_of(script, document);
 	struct data_object *data;
@@ -271,7 +272,7 @@ check_event(lua_State *L, const struct lun_script *script,
     const struct event_object *object)
 {
 	check_stamp(L, script, object->stamp);
-	return &script->batch->events[object->place];
+	return &script->batch->events[object->number];
 }
 
 static void
@@ -295,7 +296,7 @@ push_part(lua_State *L, struct lun_script *script, int index,
 	if (lua_getiuservalue(L, index, (int)part + 1) != LUA_TNIL)
 		return;
 	lua_pop(L, 1);
-	push_document(L, script, object->place * 2 + part);
+	push_event_document(L, script, object->number * 2 + part);
 	lua_pushvalue(L, -1);
 	lua_setiuservalue(L, index, (int)part + 1);
 }
@@ -308,7 +309,8 @@ push_text(lua_State *L, struct lun_text text)
 
 /* A field of the event object at index (+1). */
 static void
-push_field(lua_State *L, struct lun_script *script, int index, enum field field)
+push_event_field(
+    lua_State *L, struct lun_script *script, int index, enum field field)
 {
 	struct event_object *object = lua_touserdata(L, index);
 	const struct lun_event *event = check_event(L, script, object);
@@ -349,7 +351,7 @@ push_field(lua_State *L, struct lun_script *script, int index, enum field field)
 
 /* Every name begins with another letter. */
 static enum field
-find_field(const char *name)
+find_event_field(const char *name)
 {
 	enum field field = FIELD_DATA;
 
@@ -367,11 +369,11 @@ event_index(lua_State *L)
 	enum field field = FIELD_COUNT;
 
 	if (lua_type(L, 2) == LUA_TSTRING)
-		field = find_field(lua_tostring(L, 2));
+		field = find_event_field(lua_tostring(L, 2));
 	if (field == FIELD_COUNT)
 		return luaL_error(L, "an event has no field \"%s\"",
 		    luaL_tolstring(L, 2, NULL));
-	push_field(L, lun_script_of(L), 1, field);
+	push_event_field(L, lun_script_of(L), 1, field);
 	return 1;
 }
 
@@ -385,7 +387,7 @@ event_next(lua_State *L)
 	lua_pushvalue(L, lua_upvalueindex(1));
 	for (; field < FIELD_COUNT; field++) {
 		lua_pushstring(L, field_names[field]);
-		push_field(L, lun_script_of(L), 1, (enum field)field);
+		push_event_field(L, lun_script_of(L), 1, (enum field)field);
 		if (!lua_isnil(L, -1))
 			break;
 		lua_settop(L, 1);
@@ -422,7 +424,7 @@ push_event_copy(lua_State *L, int event)
 {
 	lua_createtable(L, 0, FIELD_COUNT);
 	for (enum field field = FIELD_DATA; field < FIELD_COUNT; field++) {
-		push_field(L, lun_script_of(L), event, field);
+		push_event_field(L, lun_script_of(L), event, field);
 		push_copy(L, lua_gettop(L), 1);
 		lua_setfield(L, -3, field_names[field]);
 		lua_pop(L, 1);
@@ -472,15 +474,15 @@ lun_event_object_push_plain(lua_State *L, int index)
 }
 
 bool
-lun_event_object_is_clean(lua_State *L, int index, uint32_t place)
+lun_event_object_is_clean(lua_State *L, int index, uint32_t number)
 {
 	const struct lun_script *script = lun_script_of(L);
 	const struct lun_document *parts =
-	    &script->batch->documents->list[place * 2];
+	    &script->batch->documents->list[number * 2];
 	const struct event_object *object = lua_touserdata(L, index);
 
 	return object != NULL && object->stamp == script->stamp &&
-	       object->place == place && !parts[0].lent && !parts[1].lent;
+	       object->number == number && !parts[0].lent && !parts[1].lent;
 }
 
 bool
@@ -532,9 +534,9 @@ static const luaL_Reg data_methods[] = {
     {NULL, NULL},
 };
 
-/* Its place in the registry, which is found faster than the key. */
+/* Its index in the registry, which is found faster than the key. */
 static int
-make_metatable(
+register_metatable(
     lua_State *L, const char *key, const char *name, const luaL_Reg *methods)
 {
 	lua_createtable(L, 0, 8);
@@ -554,19 +556,19 @@ void
 lun_event_object_setup(lua_State *L, struct lun_script_functions *functions)
 {
 	functions->event_metatable =
-	    make_metatable(L, &event_key, "event", event_methods);
+	    register_metatable(L, &event_key, "event", event_methods);
 	functions->data_metatable =
-	    make_metatable(L, &data_key, "event data", data_methods);
+	    register_metatable(L, &data_key, "event data", data_methods);
 }
 
 void
-lun_event_object_push(lua_State *L, uint32_t place)
+lun_event_object_push(lua_State *L, uint32_t number)
 {
 	const struct lun_script *script = lun_script_of(L);
 	struct event_object *object = lua_newuserdatauv(L, sizeof *object, 2);
 
 	object->stamp = script->stamp;
-	object->place = place;
+	object->number = number;
 	lua_rawgeti(L, LUA_REGISTRYINDEX, script->functions.event_metatable);
 	lua_setmetatable(L, -2);
 }

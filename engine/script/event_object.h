@@ -22,14 +22,14 @@ struct lun_script_functions;
 void lun_event_object_setup(
     lua_State *L, struct lun_script_functions *functions);
 
-/* Push (+1) the event at a place of the script's batch. Raises. */
-void lun_event_object_push(lua_State *L, uint32_t place);
+/* Push (+1) an event of the script's batch by its index. Raises. */
+void lun_event_object_push(lua_State *L, uint32_t number);
 
 /*
  * Is the value at index the object of this event, as good as new? Else there is
  * none, or a handler may have changed a table that hangs on it.
  */
-bool lun_event_object_is_clean(lua_State *L, int index, uint32_t place);
+bool lun_event_object_is_clean(lua_State *L, int index, uint32_t number);
 
 /* Is the value at index an event, or the data of one? */
 bool lun_event_object_is(lua_State *L, int index);

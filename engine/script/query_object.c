@@ -36,7 +36,7 @@ begins_with(const char *text, const char *start)
 	return strncmp(text, start, strlen(start)) == 0;
 }
 
-/* Place of the term that begins so, or 0. */
+/* Index of the term that begins so, or 0. */
 static lua_Integer
 find_term(lua_State *L, const char *start)
 {
@@ -53,15 +53,15 @@ find_term(lua_State *L, const char *start)
 	return 0;
 }
 
-/* Put the term on top in place of the one that begins so: return this. */
+/* Replace the term that begins so by the one on top: return this. */
 static int
 replace_term(lua_State *L, const char *start)
 {
-	lua_Integer place = find_term(L, start);
+	lua_Integer index = find_term(L, start);
 
-	if (place == 0)
+	if (index == 0)
 		return add_term(L);
-	lua_rawseti(L, 1, place);
+	lua_rawseti(L, 1, index);
 	lua_settop(L, 1);
 	return 1;
 }
@@ -89,7 +89,7 @@ push_quoted(lua_State *L, int index)
 
 /* Push (+1) a field's name, or a path such as address->city. */
 static void
-push_field(lua_State *L, int index)
+push_field_name(lua_State *L, int index)
 {
 	const char *name;
 	size_t length;
@@ -122,7 +122,7 @@ push_float(lua_State *L, double number)
 
 /* Push (+1) one value; texts are always quoted. */
 static void
-push_value(lua_State *L, int index)
+push_query_value(lua_State *L, int index)
 {
 	switch (lua_type(L, index)) {
 	case LUA_TSTRING:
@@ -165,7 +165,7 @@ push_list(lua_State *L, int index)
 		if (i > 1)
 			luaL_addchar(&out, ',');
 		lua_rawgeti(L, index, i);
-		push_value(L, lua_gettop(L));
+		push_query_value(L, lua_gettop(L));
 		lua_remove(L, -2);
 		luaL_addvalue(&out);
 	}
@@ -178,7 +178,7 @@ static void
 push_truth(lua_State *L, int index)
 {
 	if (lua_isboolean(L, index))
-		push_value(L, index);
+		push_query_value(L, index);
 	else if (lua_type(L, index) == LUA_TSTRING)
 		lua_pushvalue(L, index);
 	else if (lua_isnil(L, index) ||
@@ -217,7 +217,7 @@ push_condition(lua_State *L, int first, const char *separator)
 {
 	const char *op = check_operator(L, first + 1);
 
-	push_field(L, first);
+	push_field_name(L, first);
 	lua_pushstring(L, separator);
 	lua_pushvalue(L, first + 1);
 	lua_pushliteral(L, ".");
@@ -226,7 +226,7 @@ push_condition(lua_State *L, int first, const char *separator)
 	else if (strcmp(op, "is") == 0)
 		push_truth(L, first + 2);
 	else
-		push_value(L, first + 2);
+		push_query_value(L, first + 2);
 	lua_concat(L, 5);
 }
 
@@ -345,19 +345,19 @@ static int
 query_order_by(lua_State *L)
 {
 	static const char *const directions[] = {"asc", "desc", NULL};
-	lua_Integer place;
+	lua_Integer index;
 	int descending;
 
 	check_builder(L);
 	descending = luaL_checkoption(L, 3, "asc", directions);
 	lua_settop(L, 2);
-	place = find_term(L, "order=");
-	if (place == 0)
+	index = find_term(L, "order=");
+	if (index == 0)
 		lua_pushliteral(L, "order=");
 	else
-		lua_rawgeti(L, 1, place);
-	lua_pushstring(L, place == 0 ? "" : ",");
-	push_field(L, 2);
+		lua_rawgeti(L, 1, index);
+	lua_pushstring(L, index == 0 ? "" : ",");
+	push_field_name(L, 2);
 	lua_pushstring(L, descending ? ".desc" : "");
 	lua_concat(L, 4);
 	return replace_term(L, "order=");
@@ -401,7 +401,7 @@ query_select(lua_State *L)
 	lua_pushliteral(L, "select=");
 	for (int i = 2; i <= count; i++) {
 		lua_pushstring(L, i > 2 ? "," : "");
-		push_field(L, i);
+		push_field_name(L, i);
 	}
 	lua_concat(L, 2 * (count - 1) + 1);
 	return replace_term(L, "select=");

@@ -159,7 +159,7 @@ abandon_building(struct building *b)
 
 /* A state of its own for the script; b is empty after a failure. */
 static enum lun_code
-build(struct building *b, struct lun_script *script, struct lun_err *err)
+build_state(struct building *b, struct lun_script *script, struct lun_err *err)
 {
 	enum lun_code code;
 
@@ -179,7 +179,7 @@ enum lun_code
 lun_script_renew(struct lun_script *script, struct lun_err *err)
 {
 	struct building b;
-	enum lun_code code = build(&b, script, err);
+	enum lun_code code = build_state(&b, script, err);
 
 	if (code != LUN_OK)
 		return code;
@@ -221,7 +221,7 @@ lun_script_load(const char *chunk, struct lun_text source,
 	if (script->chunk == NULL || script->source.failed)
 		code = lun_fail(err, LUN_NOMEM, "%s: out of memory", chunk);
 	else
-		code = build(&b, script, err);
+		code = build_state(&b, script, err);
 	if (code != LUN_OK) {
 		lun_script_free(script);
 		return code;

@@ -24,11 +24,11 @@ struct lun_handler {
 struct lun_script_functions {
 	struct lun_handler extract;
 	struct lun_handler apply;
-	struct lun_handler *on; /* by place in the filter's types */
+	struct lun_handler *on; /* by index in the filter's types */
 	struct lun_handler query;
 	int event_metatable;
 	int data_metatable;
-	int objects; /* list of the last event objects, by place */
+	int objects; /* list of the last event objects, by index */
 	int names;   /* list of the field names, in the schema's order */
 	const void *name_addresses[LUN_FIELDS_MAX]; /* of those strings */
 };
@@ -64,7 +64,7 @@ struct lun_script {
 	 */
 	const struct lun_batch *batch;
 	uint64_t stamp;
-	uint32_t *listed; /* by place of model: the list that named it last */
+	uint32_t *listed; /* by index of model: the list that named it last */
 	size_t listed_capacity;
 	uint32_t list_number;
 

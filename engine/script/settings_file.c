@@ -34,7 +34,7 @@ add_pair(struct load *load, const char *name, struct lun_text value)
 }
 
 static void
-add_number(lua_State *L, struct load *load, const char *name)
+add_number_setting(lua_State *L, struct load *load, const char *name)
 {
 	int whole;
 	lua_Integer number = lua_tointegerx(L, -1, &whole);
@@ -50,7 +50,7 @@ add_number(lua_State *L, struct load *load, const char *name)
 }
 
 static void
-add_text(lua_State *L, struct load *load, const char *name)
+add_text_setting(lua_State *L, struct load *load, const char *name)
 {
 	struct lun_text text;
 
@@ -62,14 +62,14 @@ add_text(lua_State *L, struct load *load, const char *name)
 
 /* The value on top, which is no list. */
 static void
-add_value(lua_State *L, struct load *load, const char *name)
+add_scalar(lua_State *L, struct load *load, const char *name)
 {
 	switch (lua_type(L, -1)) {
 	case LUA_TSTRING:
-		add_text(L, load, name);
+		add_text_setting(L, load, name);
 		return;
 	case LUA_TNUMBER:
-		add_number(L, load, name);
+		add_number_setting(L, load, name);
 		return;
 	case LUA_TBOOLEAN:
 		add_pair(load, name,
@@ -90,7 +90,7 @@ add_values(lua_State *L, struct load *load, const char *name)
 	lua_Integer count, members = 0;
 
 	if (!lua_istable(L, -1)) {
-		add_value(L, load, name);
+		add_scalar(L, load, name);
 		return;
 	}
 	count = (lua_Integer)lua_rawlen(L, -1);
@@ -101,7 +101,7 @@ add_values(lua_State *L, struct load *load, const char *name)
 		    load->path, name);
 	for (lua_Integer i = 1; i <= count; i++) {
 		lua_rawgeti(L, -1, i);
-		add_value(L, load, name);
+		add_scalar(L, load, name);
 		lua_pop(L, 1);
 	}
 }

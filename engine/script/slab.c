@@ -32,7 +32,7 @@ add_block(struct lun_slab *slab)
 {
 	struct lun_slab_block *block;
 
-	if (slab->held / 2 > slab->limit)
+	if (slab->block_bytes / 2 > slab->limit)
 		return false;
 	block = malloc(BLOCK_SIZE);
 	if (block == NULL) {
@@ -41,14 +41,14 @@ add_block(struct lun_slab *slab)
 	}
 	block->next = slab->blocks;
 	slab->blocks = block;
-	slab->held += BLOCK_SIZE;
+	slab->block_bytes += BLOCK_SIZE;
 	slab->bump = block->chunks;
 	slab->bump_end = (char *)block + BLOCK_SIZE;
 	return true;
 }
 
 static void *
-take_small(struct lun_slab *slab, size_t size)
+allocate_small(struct lun_slab *slab, size_t size)
 {
 	size_t grains = grains_of(size);
 	size_t chunk = grains * LUN_SLAB_GRAIN;
@@ -66,12 +66,12 @@ take_small(struct lun_slab *slab, size_t size)
 }
 
 static void *
-take(struct lun_slab *slab, size_t size)
+allocate_chunk(struct lun_slab *slab, size_t size)
 {
 	void *bytes;
 
 	if (size <= SMALL_MAX)
-		return take_small(slab, size);
+		return allocate_small(slab, size);
 	bytes = malloc(size);
 	if (bytes == NULL)
 		slab->exhausted = true;
@@ -79,7 +79,7 @@ take(struct lun_slab *slab, size_t size)
 }
 
 static void
-give_back(struct lun_slab *slab, void *bytes, size_t size)
+free_chunk(struct lun_slab *slab, void *bytes, size_t size)
 {
 	size_t grains = grains_of(size);
 
@@ -93,7 +93,7 @@ give_back(struct lun_slab *slab, void *bytes, size_t size)
 }
 
 static void *
-refuse(struct lun_slab *slab, size_t size)
+refuse_size(struct lun_slab *slab, size_t size)
 {
 	if (slab->refused == size && slab->exhausted)
 		slab->out_of_memory = true;
@@ -105,18 +105,19 @@ refuse(struct lun_slab *slab, size_t size)
 
 /* Lua relies on shrinking never to fail. */
 static void *
-shrink(struct lun_slab *slab, void *bytes, size_t old_size, size_t new_size)
+shrink_chunk(
+    struct lun_slab *slab, void *bytes, size_t old_size, size_t new_size)
 {
 	void *fresh = NULL;
 
 	if (new_size > SMALL_MAX)
 		fresh = realloc(bytes, new_size);
 	else
-		fresh = take_small(slab, new_size);
+		fresh = allocate_small(slab, new_size);
 	if (new_size <= SMALL_MAX && fresh != NULL) {
 		memcpy(fresh, bytes, new_size);
 		slab->used += cost_of(new_size);
-		give_back(slab, bytes, old_size);
+		free_chunk(slab, bytes, old_size);
 		return fresh;
 	}
 	/*
@@ -128,35 +129,35 @@ shrink(struct lun_slab *slab, void *bytes, size_t old_size, size_t new_size)
 }
 
 static void *
-grow(struct lun_slab *slab, void *bytes, size_t old_size, size_t new_size)
+grow_chunk(struct lun_slab *slab, void *bytes, size_t old_size, size_t new_size)
 {
 	size_t more = cost_of(new_size) - cost_of(old_size);
 	void *fresh;
 
 	if (more > slab->limit || slab->used > slab->limit - more)
-		return refuse(slab, new_size);
+		return refuse_size(slab, new_size);
 	if (old_size > SMALL_MAX) {
 		fresh = realloc(bytes, new_size);
 		slab->exhausted |= fresh == NULL;
 	} else {
-		fresh = take(slab, new_size);
+		fresh = allocate_chunk(slab, new_size);
 	}
 	if (fresh == NULL)
-		return refuse(slab, new_size);
+		return refuse_size(slab, new_size);
 	if (slab->refused == new_size)
 		slab->refused = 0;
 	slab->used += more;
 	if (bytes != NULL && old_size <= SMALL_MAX) {
 		memcpy(fresh, bytes, old_size);
 		slab->used += cost_of(old_size);
-		give_back(slab, bytes, old_size);
+		free_chunk(slab, bytes, old_size);
 	}
 	return fresh;
 }
 
 /* What nearly every request for a new object needs; NULL: ask properly. */
 static void *
-take_free(struct lun_slab *slab, size_t size)
+pop_free_chunk(struct lun_slab *slab, size_t size)
 {
 	size_t grains = grains_of(size);
 	void *bytes;
@@ -176,7 +177,7 @@ lun_slab_alloc(void *arg, void *bytes, size_t old_size, size_t new_size)
 	struct lun_slab *slab = arg;
 
 	if (bytes == NULL) {
-		void *fresh = take_free(slab, new_size);
+		void *fresh = pop_free_chunk(slab, new_size);
 
 		if (fresh != NULL)
 			return fresh;
@@ -184,15 +185,15 @@ lun_slab_alloc(void *arg, void *bytes, size_t old_size, size_t new_size)
 	}
 	if (new_size == 0) {
 		if (bytes != NULL)
-			give_back(slab, bytes, old_size);
+			free_chunk(slab, bytes, old_size);
 		return NULL;
 	}
 	if (bytes != NULL && old_size <= SMALL_MAX && new_size <= SMALL_MAX &&
 	    grains_of(old_size) == grains_of(new_size))
 		return bytes;
 	if (bytes != NULL && new_size < old_size)
-		return shrink(slab, bytes, old_size, new_size);
-	return grow(slab, bytes, old_size, new_size);
+		return shrink_chunk(slab, bytes, old_size, new_size);
+	return grow_chunk(slab, bytes, old_size, new_size);
 }
 
 void

@@ -21,7 +21,7 @@ struct lun_slab_block;
 struct lun_slab {
 	size_t limit; /* for used; blocks may hold twice as much */
 	size_t used;
-	size_t held; /* by blocks */
+	size_t block_bytes;
 	/*
 	 * The size last refused, until it is granted. After a refusal Lua
 	 * collects garbage, which may take some memory too, and asks again: one

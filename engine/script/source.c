@@ -19,7 +19,7 @@ fail_errno(const char *path, struct lun_err *err)
 }
 
 static enum lun_code
-read_all(
+read_whole_file(
     const char *path, FILE *file, struct lun_buffer *out, struct lun_err *err)
 {
 	size_t start = out->length, got;
@@ -49,7 +49,7 @@ lun_source_read(const char *path, struct lun_buffer *out, struct lun_err *err)
 
 	if (file == NULL)
 		return fail_errno(path, err);
-	code = read_all(path, file, out, err);
+	code = read_whole_file(path, file, out, err);
 	fclose(file);
 	return code;
 }

@@ -44,7 +44,7 @@ struct lun_vm {
 
 /* Only the thread that runs the state writes it. */
 static void
-beat(struct lun_vm *vm, uint64_t steps)
+add_progress(struct lun_vm *vm, uint64_t steps)
 {
 	_Atomic uint64_t *progress = &vm->pulse->progress;
 	uint64_t now = atomic_load_explicit(progress, memory_order_relaxed);
@@ -124,7 +124,7 @@ describe_frames(lua_State *L, int level, char *out, size_t size)
 
 /* "path:line: " of the innermost frame that has a line; the path's length. */
 static size_t
-describe_place(lua_State *L, char *out, size_t size)
+describe_line(lua_State *L, char *out, size_t size)
 {
 	lua_Debug frame;
 
@@ -140,11 +140,11 @@ describe_place(lua_State *L, char *out, size_t size)
 	return 0;
 }
 
-/* A message that has its place, if not this one, keeps it: error(x, 2). */
+/* A message that has its line, if not this one, keeps it: error(x, 2). */
 static bool
-has_place(const char *message, const char *place, size_t path_length)
+has_line(const char *message, const char *line, size_t path_length)
 {
-	return strncmp(message, place, path_length) == 0 &&
+	return strncmp(message, line, path_length) == 0 &&
 	       message[path_length] == ':' && message[path_length + 1] >= '0' &&
 	       message[path_length + 1] <= '9';
 }
@@ -152,20 +152,20 @@ has_place(const char *message, const char *place, size_t path_length)
 static void
 describe_raised(lua_State *L, struct lun_err *failure)
 {
-	char place[LUA_IDSIZE + 16];
-	size_t path_length = describe_place(L, place, sizeof place);
+	char line[LUA_IDSIZE + 16];
+	size_t path_length = describe_line(L, line, sizeof line);
 	const char *message;
 
 	if (lua_type(L, 1) != LUA_TSTRING) {
 		lun_fail(failure, LUN_SCRIPT,
-		    "%sthe script raised a %s in place of a message", place,
+		    "%sthe script raised a %s in place of a message", line,
 		    luaL_typename(L, 1));
 		return;
 	}
 	message = lua_tostring(L, 1);
-	if (has_place(message, place, path_length))
-		place[0] = '\0';
-	lun_fail(failure, LUN_SCRIPT, "%s%s", place, message);
+	if (has_line(message, line, path_length))
+		line[0] = '\0';
+	lun_fail(failure, LUN_SCRIPT, "%s%s", line, message);
 }
 
 /*
@@ -186,7 +186,7 @@ describe_error(lua_State *L)
 }
 
 static enum spent
-judge(struct lun_vm *vm, int64_t instructions)
+check_limits(struct lun_vm *vm, int64_t instructions)
 {
 	struct budget *budget = &vm->budget;
 	int64_t now;
@@ -209,19 +209,19 @@ static void
 describe_spent(struct lun_vm *vm, lua_State *L)
 {
 	struct lun_err *failure = &vm->failure;
-	char place[LUA_IDSIZE + 16];
+	char line[LUA_IDSIZE + 16];
 
-	describe_place(L, place, sizeof place);
+	describe_line(L, line, sizeof line);
 	if (vm->spent == SPENT_INTERRUPTED)
-		lun_fail(failure, LUN_UNAVAILABLE, "%sinterrupted", place);
+		lun_fail(failure, LUN_UNAVAILABLE, "%sinterrupted", line);
 	else if (vm->spent == SPENT_INSTRUCTIONS)
 		lun_fail(failure, LUN_BUDGET,
 		    "%sran more than %" PRId64 " instructions in one call",
-		    place, vm->limits.instructions);
+		    line, vm->limits.instructions);
 	else
 		lun_fail(failure, LUN_BUDGET,
 		    "%sused more than %" PRId64 " ms of CPU time in one call",
-		    place, vm->limits.cpu_ms);
+		    line, vm->limits.cpu_ms);
 	make_printable(failure->message);
 	describe_frames(L, 0, failure->detail, sizeof failure->detail);
 }
@@ -230,14 +230,14 @@ static void check_budget(lua_State *L, lua_Debug *ar);
 
 /* Raise if the budget is spent now that so many instructions have run. */
 static void
-spend(lua_State *L, int64_t instructions)
+spend_instructions(lua_State *L, int64_t instructions)
 {
 	struct lun_vm *vm = lun_vm_of(L);
 
 	if (in_handler(vm))
-		beat(vm, 2);
+		add_progress(vm, 2);
 	if (vm->spent == NOT_SPENT) {
-		vm->spent = judge(vm, instructions);
+		vm->spent = check_limits(vm, instructions);
 		if (vm->spent == NOT_SPENT)
 			return;
 		describe_spent(vm, L);
@@ -259,15 +259,16 @@ check_budget(lua_State *L, lua_Debug *ar)
 
 	(void)ar;
 	/* Part of the instructions before the first check were not ours. */
-	spend(L, vm->budget.checks == 0 ? 0 : STEP);
+	spend_instructions(L, vm->budget.checks == 0 ? 0 : STEP);
 }
 
 void
 lun_vm_charge(lua_State *L, size_t instructions)
 {
 	if (instructions >= STEP)
-		spend(L, instructions < INT64_MAX / 2 ? (int64_t)instructions
-						      : INT64_MAX / 2);
+		spend_instructions(L, instructions < INT64_MAX / 2
+					  ? (int64_t)instructions
+					  : INT64_MAX / 2);
 }
 
 static enum lun_code
@@ -282,7 +283,7 @@ describe_starved(struct lun_vm *vm, struct lun_err *err)
  * budget error has still failed.
  */
 static enum lun_code
-verdict(struct lun_vm *vm, int status, struct lun_err *err)
+outcome_of_call(struct lun_vm *vm, int status, struct lun_err *err)
 {
 	/* During a collection Lua does not ask twice. */
 	if (status == LUA_ERRMEM && !vm->slab.exhausted)
@@ -328,7 +329,7 @@ lun_vm_protect(
 
 	if (in_handler(vm))
 		lun_vm_leave(vm);
-	code = verdict(vm, status, err);
+	code = outcome_of_call(vm, status, err);
 	lua_settop(L, base);
 	vm->in_protect = false;
 	return code;
@@ -339,13 +340,13 @@ lun_vm_enter(struct lun_vm *vm)
 {
 	vm->budget.instructions = vm->limits.instructions;
 	vm->budget.checks = 0;
-	beat(vm, 1);
+	add_progress(vm, 1);
 }
 
 void
 lun_vm_leave(struct lun_vm *vm)
 {
-	beat(vm, 1);
+	add_progress(vm, 1);
 }
 
 bool
