@@ -1,4 +1,4 @@
-local result = require "result_test"
+local result = require "rows_as_json_test"
 
 local null = { "null" }
 local function text(value)

@@ -1,5 +1,5 @@
 /*
- * result_test.c - result.c for its specs, with a model store that answers
+ * rows_as_json_test.c - rows as JSON for specs, with a model store that answers
  * every query with the rows it is given.
  *
  * A value is {kind, value}, such as {"integer", 1} or {"null"}; a schema is
@@ -14,7 +14,7 @@
 #include "store/model_store.h"
 #include "store/rows_as_json.h"
 
-int luaopen_result_test(lua_State *L);
+int luaopen_rows_as_json_test(lua_State *L);
 
 #define VALUES_MAX 10
 
@@ -230,7 +230,7 @@ static const luaL_Reg functions[] = {
 };
 
 int
-luaopen_result_test(lua_State *L)
+luaopen_rows_as_json_test(lua_State *L)
 {
 	luaL_newlib(L, functions);
 	return 1;
