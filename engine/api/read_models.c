@@ -17,7 +17,7 @@ struct models {
 	struct lun_schema *schema;
 	bool empty;                      /* never run: there are none yet */
 	bool has_query;                  /* and they are the script's */
-	char hash[LUN_SCRIPT_HASH_SIZE]; /* of that script */
+	char hash[LUN_BUNDLE_HASH_SIZE]; /* of that script */
 };
 
 static bool

@@ -32,7 +32,7 @@ struct lun_entry {
 	struct lun_worker *worker; /* NULL: not running */
 
 	/* Under engine->lock: readers lost to the handle_query of a text. */
-	char loser_hash[LUN_SCRIPT_HASH_SIZE];
+	char loser_hash[LUN_BUNDLE_HASH_SIZE];
 	int lost_readers;
 
 	uint64_t counted_events;        /* the monitor's, for rates */

@@ -15,6 +15,8 @@
 #include "script/script_state.h"
 #include "script/source.h"
 #include "json/decode.h"
+#include "json/scan.h"
+#include "json/write.h"
 
 /* A Lua state being built, to become the script's. */
 struct building {
@@ -198,10 +200,29 @@ static void
 compute_hash(struct lun_script *script)
 {
 	XXH128_hash_t hash =
-	    XXH3_128bits(script->source.bytes, script->source.length);
+	    XXH3_128bits(script->bundle.bytes, script->bundle.length);
 
 	snprintf(script->hash, sizeof script->hash, "%016llx%016llx",
 	    (unsigned long long)hash.high64, (unsigned long long)hash.low64);
+}
+
+static enum lun_code
+make_bundle(struct lun_script *script, struct lun_err *err)
+{
+	struct lun_text source = lun_buffer_text(&script->source);
+
+	if (!lun_utf8_valid(source))
+		return lun_fail(err, LUN_SCRIPT,
+		    "%s: is not UTF-8: save the text in that encoding",
+		    script->chunk);
+	lun_buffer_printf(&script->bundle, "{\"format\":1,\"script\":");
+	lun_json_write_string(&script->bundle, source);
+	lun_buffer_add_byte(&script->bundle, '}');
+	if (script->bundle.failed)
+		return lun_fail(
+		    err, LUN_NOMEM, "%s: out of memory", script->chunk);
+	compute_hash(script);
+	return LUN_OK;
 }
 
 enum lun_code
@@ -222,14 +243,16 @@ lun_script_load(const char *chunk, struct lun_text source,
 		code = lun_fail(err, LUN_NOMEM, "%s: out of memory", chunk);
 	else
 		code = build_state(&b, script, err);
+	if (code == LUN_OK) {
+		script->vm = b.vm;
+		script->about = b.about;
+		script->functions = b.functions;
+		code = make_bundle(script, err);
+	}
 	if (code != LUN_OK) {
 		lun_script_free(script);
 		return code;
 	}
-	script->vm = b.vm;
-	script->about = b.about;
-	script->functions = b.functions;
-	compute_hash(script);
 	*out = script;
 	return LUN_OK;
 }
@@ -256,6 +279,7 @@ lun_script_free(struct lun_script *script)
 	lun_vm_free(script->vm);
 	lun_declaration_free(&script->about);
 	lun_buffer_free(&script->source);
+	lun_buffer_free(&script->bundle);
 	lun_buffer_free(&script->row);
 	lun_buffer_free(&script->json);
 	lun_buffer_free(&script->text);
@@ -273,16 +297,22 @@ lun_script_schema(const struct lun_script *script)
 	return script->about.schema;
 }
 
-const char *
-lun_script_hash(const struct lun_script *script)
-{
-	return script->hash;
-}
-
 struct lun_text
 lun_script_source(const struct lun_script *script)
 {
 	return lun_buffer_text(&script->source);
+}
+
+struct lun_text
+lun_script_bundle(const struct lun_script *script)
+{
+	return lun_buffer_text(&script->bundle);
+}
+
+const char *
+lun_script_hash(const struct lun_script *script)
+{
+	return script->hash;
 }
 
 const struct lun_event_filter *

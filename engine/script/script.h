@@ -56,8 +56,13 @@ enum lun_code lun_script_renew(
 
 /* What the script's table says. Borrowed from the script. */
 const struct lun_schema *lun_script_schema(const struct lun_script *script);
-const char *lun_script_hash(const struct lun_script *script);
 struct lun_text lun_script_source(const struct lun_script *script);
+/*
+ * Everything that the text loaded, as one JSON document, and its hash. Models
+ * are kept with the bundles that built them.
+ */
+struct lun_text lun_script_bundle(const struct lun_script *script);
+const char *lun_script_hash(const struct lun_script *script);
 /* handles, or the keys of `on` in order; no types: every type. */
 const struct lun_event_filter *lun_script_filter(
     const struct lun_script *script);

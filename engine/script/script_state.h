@@ -48,7 +48,8 @@ struct lun_query_run {
 struct lun_script {
 	char *chunk;
 	struct lun_buffer source;
-	char hash[LUN_SCRIPT_HASH_SIZE];
+	struct lun_buffer bundle;
+	char hash[LUN_BUNDLE_HASH_SIZE];
 	struct lun_script_limits limits;
 	struct lun_vm_pulse pulse;
 	struct lun_declaration about;

@@ -338,7 +338,7 @@ check_write_set(const struct lun_write_set *set, struct lun_err *err)
 	if (code == LUN_OK && strlen(set->identity) >= LUN_IDENTITY_SIZE)
 		code = lun_fail(err, LUN_INVALID,
 		    "the identity of the event store is too long");
-	if (code == LUN_OK && strlen(set->script_hash) >= LUN_SCRIPT_HASH_SIZE)
+	if (code == LUN_OK && strlen(set->script_hash) >= LUN_BUNDLE_HASH_SIZE)
 		code =
 		    lun_fail(err, LUN_INVALID, "the script's hash is too long");
 	return code;

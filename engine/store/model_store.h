@@ -30,7 +30,7 @@
 #include "store/event_store.h"
 
 #define LUN_MODEL_STORE_ABI  1
-#define LUN_SCRIPT_HASH_SIZE 33 /* 32 hexadecimal digits */
+#define LUN_BUNDLE_HASH_SIZE 33 /* 32 hexadecimal digits */
 #define LUN_OWNER_SIZE       128
 
 /*
@@ -58,7 +58,7 @@ struct lun_checkpoint {
 	int64_t fence;
 	bool paused;
 	char identity[LUN_IDENTITY_SIZE]; /* event store; "" before the first */
-	char script_hash[LUN_SCRIPT_HASH_SIZE]; /* of the last commit */
+	char script_hash[LUN_BUNDLE_HASH_SIZE]; /* of the last commit */
 	int64_t script_count; /* scripts that built the models */
 	int64_t committed_at; /* microseconds; 0: never */
 	uint64_t parked_count;

@@ -212,6 +212,15 @@ push_indexes(lua_State *L, const struct lun_schema *schema)
 }
 
 static int
+script_bundle(lua_State *L)
+{
+	struct lun_text bundle = lun_script_bundle(check_host(L)->script);
+
+	lua_pushlstring(L, bundle.bytes, bundle.length);
+	return 1;
+}
+
+static int
 script_describe(lua_State *L)
 {
 	const struct host *host = check_host(L);
@@ -625,6 +634,7 @@ test_settings(lua_State *L)
 }
 
 static const luaL_Reg script_methods[] = {
+    {"bundle", script_bundle},
     {"describe", script_describe},
     {"get", script_get},
     {"interrupt", script_interrupt},

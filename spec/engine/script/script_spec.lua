@@ -139,6 +139,23 @@ describe("a script", function()
       .. "apply_to_model = type }"):describe().hash)
   end)
 
+  it("is bundled as a document with its text", function()
+    local text = "-- \"Konto\"\tä\nreturn { name = 'p', version = 1, "
+      .. "extract_model_id = type, apply_to_model = type }"
+    assert.equal('{"format":1,"script":"-- \\"Konto\\"\\tä\\n'
+      .. text:match("\n(.*)") .. '"}', script_test.load(text):bundle())
+  end)
+
+  it("is refused in another encoding than UTF-8", function()
+    local script, err = script_test.load("-- f\xfcr\nreturn { name = 'p', "
+      .. "version = 1, extract_model_id = type, apply_to_model = type }",
+      { chunk = "accounts.lua" })
+    assert.is_nil(script)
+    assert.equal("script", err.code)
+    assert.equal("accounts.lua: is not UTF-8: save the text in that encoding",
+      err.message)
+  end)
+
   it("is loaded from a file", function()
     local path = helper.tmpdir() .. "/p.lua"
     helper.write_file(path, "return { name = 'filed', version = 1, "
