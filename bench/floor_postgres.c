@@ -95,7 +95,7 @@ open_floor(struct floor *floor, const char *events, const char *models)
 	    "SET client_min_messages = warning;"
 	    "DROP SCHEMA IF EXISTS floor CASCADE;"
 	    "CREATE SCHEMA floor;"
-	    "CREATE TABLE floor.account_summary__v1 ("
+	    "CREATE TABLE floor.account_summary__b1 ("
 	    " id text COLLATE \"C\" PRIMARY KEY, balance bigint,"
 	    " last_activity timestamptz, owner text COLLATE \"C\","
 	    " transaction_count bigint);"
@@ -268,7 +268,7 @@ put(struct floor *floor, size_t first, size_t count)
 		lengths[i] = (int)floor->arrays[i].length;
 	}
 	send_statement(floor,
-	    "INSERT INTO floor.account_summary__v1"
+	    "INSERT INTO floor.account_summary__b1"
 	    " SELECT * FROM unnest($1, $2, $3, $4, $5)"
 	    " ON CONFLICT (id) DO UPDATE SET balance = excluded.balance,"
 	    " last_activity = excluded.last_activity, owner = excluded.owner,"

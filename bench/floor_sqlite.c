@@ -74,7 +74,7 @@ open_floor(struct floor *floor, const char *events, const char *models)
 	floor->models = open_file(models);
 	check(floor->models,
 	    sqlite3_exec(floor->models,
-		"CREATE TABLE account_summary__v1 ("
+		"CREATE TABLE account_summary__b1 ("
 		" id TEXT PRIMARY KEY NOT NULL, balance INTEGER,"
 		" last_activity TEXT, owner TEXT, transaction_count INTEGER);"
 		"CREATE TABLE checkpoint (position INTEGER);"
@@ -85,7 +85,7 @@ open_floor(struct floor *floor, const char *events, const char *models)
 	    "SELECT position, type, data, recorded_at FROM events"
 	    " WHERE position > ? ORDER BY position LIMIT ?");
 	floor->put = prepare(floor->models,
-	    "INSERT INTO account_summary__v1 VALUES (?, ?, ?, ?, ?)"
+	    "INSERT INTO account_summary__b1 VALUES (?, ?, ?, ?, ?)"
 	    " ON CONFLICT (id) DO UPDATE SET balance = excluded.balance,"
 	    " last_activity = excluded.last_activity, owner = excluded.owner,"
 	    " transaction_count = excluded.transaction_count");

@@ -48,7 +48,7 @@ lun_engine_checkpoint(struct lun_engine *engine, const char *projection,
 	lun_answer_integer(&out, "fence", checkpoint.fence);
 	lun_answer_bool(&out, "paused", checkpoint.paused);
 	lun_answer_words(&out, "event_store", checkpoint.identity);
-	lun_answer_words(&out, "script_hash", checkpoint.script_hash);
+	lun_answer_words(&out, "script_hash", checkpoint.bundle_hash);
 	lun_answer_integer(&out, "scripts", checkpoint.script_count);
 	lun_answer_time(&out, "committed_at", checkpoint.committed_at);
 	lun_buffer_add_byte(&out, '}');

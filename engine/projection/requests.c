@@ -7,10 +7,17 @@
 #define REQUESTS_NS 100000000LL  /* between looks for requests */
 #define LONGEST_NS  5000000000LL /* the same while the store fails */
 
+/* What a change of the shard, or of the whole projection, is to find there. */
+struct stored {
+	struct lun_guard shard;
+	struct lun_guard whole;
+	bool paused;
+};
+
 /* A registered projection that has never run is made to exist. */
 static enum lun_code
-read_guard(struct lun_projection *p, struct lun_guard *guard, bool *paused,
-    struct lun_err *err)
+read_stored(
+    struct lun_projection *p, struct stored *stored, struct lun_err *err)
 {
 	struct lun_checkpoint checkpoint = {0};
 	enum lun_code code =
@@ -24,8 +31,10 @@ read_guard(struct lun_projection *p, struct lun_guard *guard, bool *paused,
 	}
 	if (code != LUN_OK)
 		return code;
-	*guard = (struct lun_guard){checkpoint.revision, p->fence};
-	*paused = checkpoint.paused;
+	stored->shard = (struct lun_guard){checkpoint.revision, p->fence};
+	stored->whole =
+	    (struct lun_guard){checkpoint.projection_revision, p->fence};
+	stored->paused = checkpoint.paused;
 	lun_checkpoint_free(&checkpoint);
 	return LUN_OK;
 }
@@ -33,13 +42,12 @@ read_guard(struct lun_projection *p, struct lun_guard *guard, bool *paused,
 static enum lun_code
 set_paused(struct lun_projection *p, bool paused, struct lun_err *err)
 {
-	struct lun_guard guard;
-	bool was_paused;
-	enum lun_code code = read_guard(p, &guard, &was_paused, err);
+	struct stored stored;
+	enum lun_code code = read_stored(p, &stored, err);
 
 	if (code == LUN_OK)
 		code = lun_model_store_set_paused(
-		    p->models, p->key, paused, guard, err);
+		    p->models, p->key, paused, stored.whole, err);
 	return code;
 }
 
@@ -64,15 +72,14 @@ rebuild_projection(
     struct lun_projection *p, const char *argument, struct lun_err *err)
 {
 	struct lun_script *next = p->next_script;
-	struct lun_guard guard;
-	bool paused;
-	enum lun_code code = read_guard(p, &guard, &paused, err);
+	struct stored stored;
+	enum lun_code code = read_stored(p, &stored, err);
 
 	(void)argument;
 	if (code == LUN_OK)
 		code = lun_model_store_reset(p->models, p->key,
-		    lun_script_schema(next != NULL ? next : p->script), guard,
-		    err);
+		    lun_script_schema(next != NULL ? next : p->script),
+		    stored.shard, err);
 	if (code != LUN_OK)
 		return code;
 	p->schema_is_stored = true;
@@ -88,10 +95,11 @@ static enum lun_code
 read_guard_at_rest(
     struct lun_projection *p, struct lun_guard *guard, struct lun_err *err)
 {
-	bool paused;
-	enum lun_code code = read_guard(p, guard, &paused, err);
+	struct stored stored = {0};
+	enum lun_code code = read_stored(p, &stored, err);
 
-	if (code != LUN_OK || !p->has_worker || paused)
+	*guard = stored.shard;
+	if (code != LUN_OK || !p->has_worker || stored.paused)
 		return code;
 	return lun_fail(err, LUN_CONFIG,
 	    "%s is running: pause it before its checkpoint is changed",

@@ -283,6 +283,26 @@ lun_model_store_set_position(struct lun_model_store *store, struct lun_key key,
 	    store, key, position, source_state, guard, err);
 }
 
+static enum lun_code
+check_identity(const char *identity, struct lun_err *err)
+{
+	if (strlen(identity) < LUN_IDENTITY_SIZE)
+		return LUN_OK;
+	return lun_fail(
+	    err, LUN_INVALID, "the identity of the event store is too long");
+}
+
+enum lun_code
+lun_model_store_adopt(struct lun_model_store *store, struct lun_key key,
+    const char *identity, struct lun_guard guard, struct lun_err *err)
+{
+	enum lun_code code = check_identity(identity, err);
+
+	if (code != LUN_OK)
+		return lun_wrap(err, code, "adopt \"%s\"", key.projection);
+	return store->ops->adopt(store, key, identity, guard, err);
+}
+
 enum lun_code
 lun_model_store_set_paused(struct lun_model_store *store, struct lun_key key,
     bool paused, struct lun_guard guard, struct lun_err *err)
@@ -295,6 +315,20 @@ lun_model_store_list(struct lun_model_store *store, lun_name_fn *name,
     void *arg, struct lun_err *err)
 {
 	return store->ops->list(store, name, arg, err);
+}
+
+enum lun_code
+lun_model_store_projection(struct lun_model_store *store, const char *name,
+    struct lun_projection_info *info, struct lun_err *err)
+{
+	return store->ops->projection(store, name, info, err);
+}
+
+enum lun_code
+lun_model_store_builds(struct lun_model_store *store, const char *name,
+    lun_build_fn *build, void *arg, struct lun_err *err)
+{
+	return store->ops->builds(store, name, build, arg, err);
 }
 
 /* ---- models ------------------------------------------------------------ */
@@ -335,12 +369,11 @@ check_write_set(const struct lun_write_set *set, struct lun_err *err)
 		code = lun_model_id_check(schema, set->models[i].id, err);
 	for (size_t i = 0; code == LUN_OK && i < set->parked_count; i++)
 		code = lun_model_id_check(schema, set->parked[i].model_id, err);
-	if (code == LUN_OK && strlen(set->identity) >= LUN_IDENTITY_SIZE)
-		code = lun_fail(err, LUN_INVALID,
-		    "the identity of the event store is too long");
-	if (code == LUN_OK && strlen(set->script_hash) >= LUN_BUNDLE_HASH_SIZE)
+	if (code == LUN_OK)
+		code = check_identity(set->identity, err);
+	if (code == LUN_OK && strlen(set->bundle_hash) >= LUN_BUNDLE_HASH_SIZE)
 		code =
-		    lun_fail(err, LUN_INVALID, "the script's hash is too long");
+		    lun_fail(err, LUN_INVALID, "the bundle's hash is too long");
 	return code;
 }
 

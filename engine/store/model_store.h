@@ -8,7 +8,9 @@
  * There is one call that moves a checkpoint, lun_model_store_commit(), and it
  * takes everything that moves with it. Every commit and every administrative
  * change is checked against the expected revision and the fence and raises the
- * revision by one.
+ * revision by one. Each shard of a build has a revision and a fence of its own,
+ * kept with its checkpoint, so shards never wait for each other; what concerns
+ * the projection as a whole (set_paused) has the projection's revision.
  *
  * LUN_UNAVAILABLE means "locked or away, nothing was written, try again";
  * LUN_TIMEOUT "lost on the way, whether it was written is not known".
@@ -50,16 +52,20 @@ lun_only_key(const char *projection)
 	return (struct lun_key){projection, 1, 0};
 }
 
-/* What the store knows of a shard of a build. */
+/*
+ * What the store knows of a shard of a build, of the build (version, schema,
+ * script_count) and of the projection (paused, projection_revision).
+ */
 struct lun_checkpoint {
 	int version; /* of the projection that the models belong to */
 	struct lun_position position;
 	int64_t revision;
+	int64_t projection_revision;
 	int64_t fence;
 	bool paused;
 	char identity[LUN_IDENTITY_SIZE]; /* event store; "" before the first */
-	char script_hash[LUN_BUNDLE_HASH_SIZE]; /* of the last commit */
-	int64_t script_count; /* scripts that built the models */
+	char bundle_hash[LUN_BUNDLE_HASH_SIZE]; /* of the last commit */
+	int64_t script_count; /* bundles that built the models */
 	int64_t committed_at; /* microseconds; 0: never */
 	uint64_t parked_count;
 	uint64_t skipped_count;
@@ -69,6 +75,26 @@ struct lun_checkpoint {
 };
 
 void lun_checkpoint_free(struct lun_checkpoint *checkpoint);
+
+/* What belongs to the projection and none of its builds. */
+struct lun_projection_info {
+	int64_t live_build; /* the one that the public name shows */
+	int64_t last_build; /* highest number ever given */
+	bool paused;
+	int64_t revision;
+};
+
+/* A build of a projection, as listed; texts are borrowed for the call. */
+struct lun_build {
+	int64_t number;
+	int version;
+	const char *state;       /* "live", "building" */
+	const char *reason;      /* why it is in that state, or "" */
+	int64_t made_at;         /* microseconds */
+	int64_t kept_until;      /* microseconds; 0: no end is set */
+	const char *bundle_hash; /* taken up last, or "" */
+	struct lun_text schema;  /* as lun_schema_describe() gives it */
+};
 
 struct lun_model_write {
 	struct lun_text id;
@@ -109,7 +135,8 @@ struct lun_write_set {
 	struct lun_position position;
 	struct lun_text source_state;
 	const char *identity;
-	const char *script_hash;
+	const char *bundle_hash;
+	struct lun_text bundle; /* kept where the build has none of this hash */
 	int64_t expected_revision;
 	int64_t fence;
 };
@@ -164,6 +191,8 @@ typedef enum lun_code lun_failed_event_fn(
     void *arg, const struct lun_failed_event *item, struct lun_err *err);
 typedef enum lun_code lun_text_fn(
     void *arg, struct lun_text text, struct lun_err *err);
+typedef enum lun_code lun_build_fn(
+    void *arg, const struct lun_build *build, struct lun_err *err);
 
 struct lun_model_store_ops {
 	const char *scheme; /* as messages name it */
@@ -200,11 +229,14 @@ struct lun_model_store_ops {
 	    struct lun_model_store *store, struct lun_key key, int64_t fence);
 
 	/*
-	 * Make the projection exist: table <projection>__v<version>, view
-	 * <projection>, indexes (or see index below), checkpoint at the start.
-	 * Called by the owner.
+	 * Make the shard exist, and before it what it is a part of: the build
+	 * (table <projection>__b<build>, indexes (or see index below)) and the
+	 * projection; then its checkpoint at the start. Called by the owner.
+	 * Where the projection has no live build, this one becomes it and has
+	 * the views <projection> and <projection>__v<version>; another one is
+	 * "building" and has none.
 	 * Does nothing if it is there with the same version and schema text.
-	 * LUN_CONFIG if the version or the schema differs; the message says
+	 * LUN_CONFIG if the build's version or schema differs; the message says
 	 * which and to run "lunette rebuild NAME" (higher version) or to raise
 	 * the version (same version, other schema; name the first difference).
 	 */
@@ -212,9 +244,12 @@ struct lun_model_store_ops {
 	    struct lun_key key, const struct lun_schema *schema, int64_t fence,
 	    struct lun_err *err);
 	/*
-	 * In one transaction drop the projection's tables of any version, its
-	 * parked and skipped events, and define it anew with this schema, not
-	 * paused.
+	 * In one transaction drop the build's models, its parked and skipped
+	 * events and its bundles, and define it anew with this schema, all its
+	 * shards at the start; where it is the live one, its views follow. A
+	 * projection that was paused goes on, at a higher revision of its own.
+	 * The revisions of all shards rise by one, and the fences of the other
+	 * shards too, so that nothing their owners have under way lands here.
 	 */
 	enum lun_code (*reset)(struct lun_model_store *store,
 	    struct lun_key key, const struct lun_schema *schema,
@@ -229,11 +264,15 @@ struct lun_model_store_ops {
 	enum lun_code (*index)(struct lun_model_store *store,
 	    struct lun_key key, const struct lun_schema *schema,
 	    const atomic_bool *stop, struct lun_err *err);
-	/* Forget everything about it. */
+	/*
+	 * Forget the projection, all its builds and shards; the guard is that
+	 * of the key's. Fences and build numbers go on counting, and the fences
+	 * of the other shards rise by one.
+	 */
 	enum lun_code (*drop)(struct lun_model_store *store, struct lun_key key,
 	    struct lun_guard guard, struct lun_err *err);
 
-	/* LUN_NOTFOUND for a projection that was never defined. */
+	/* LUN_NOTFOUND for a shard that was never defined. */
 	enum lun_code (*checkpoint)(struct lun_model_store *store,
 	    struct lun_key key, struct lun_checkpoint *checkpoint,
 	    struct lun_err *err);
@@ -241,12 +280,30 @@ struct lun_model_store_ops {
 	    struct lun_key key, struct lun_position position,
 	    struct lun_text source_state, struct lun_guard guard,
 	    struct lun_err *err);
+	/*
+	 * The event store is the same under another identity: write that into
+	 * the checkpoint, and nothing else.
+	 */
+	enum lun_code (*adopt)(struct lun_model_store *store,
+	    struct lun_key key, const char *identity, struct lun_guard guard,
+	    struct lun_err *err);
+	/*
+	 * Of the whole projection: the expected revision is the projection's,
+	 * which alone is raised, the fence that of the key's lease.
+	 */
 	enum lun_code (*set_paused)(struct lun_model_store *store,
 	    struct lun_key key, bool paused, struct lun_guard guard,
 	    struct lun_err *err);
 	/* Names of all projections, in order. */
 	enum lun_code (*list)(struct lun_model_store *store, lun_name_fn *name,
 	    void *arg, struct lun_err *err);
+	/* LUN_NOTFOUND for a projection without builds. */
+	enum lun_code (*projection)(struct lun_model_store *store,
+	    const char *name, struct lun_projection_info *info,
+	    struct lun_err *err);
+	/* The builds of a projection by number; none is no failure. */
+	enum lun_code (*builds)(struct lun_model_store *store, const char *name,
+	    lun_build_fn *build, void *arg, struct lun_err *err);
 
 	/* Calls back for each of the ids that has a model, in any order. */
 	enum lun_code (*load)(struct lun_model_store *store, struct lun_key key,
@@ -259,7 +316,8 @@ struct lun_model_store_ops {
 
 	/*
 	 * Write all of it and the checkpoint, or nothing. LUN_CONFLICT if the
-	 * stored revision or fence is another. LUN_TIMEOUT: the store was lost
+	 * stored revision or fence is another. The bundle is kept with the
+	 * build, at this position, unless one of its hash is. LUN_TIMEOUT: the store was lost
 	 * while it committed, and may even commit later; whoever acquires the
 	 * projection anew puts an end to that, and the checkpoint then tells.
 	 */
@@ -284,7 +342,7 @@ struct lun_model_store_ops {
 	enum lun_code (*request_post)(struct lun_model_store *store,
 	    const struct lun_request *request, int64_t *number,
 	    struct lun_err *err);
-	/* The oldest waiting one for a projection. LUN_NOTFOUND. */
+	/* The oldest waiting one for a shard. LUN_NOTFOUND. */
 	enum lun_code (*request_next)(struct lun_model_store *store,
 	    struct lun_key key, struct lun_request *request,
 	    struct lun_err *err);
@@ -299,7 +357,7 @@ struct lun_model_store_ops {
 	enum lun_code (*request_result)(struct lun_model_store *store,
 	    int64_t number, bool withdraw, struct lun_err *err);
 
-	/* Replace the heartbeats of these projections. */
+	/* Replace the heartbeats of these shards. */
 	enum lun_code (*publish)(struct lun_model_store *store,
 	    const struct lun_heartbeat *heartbeats, size_t count,
 	    struct lun_err *err);
@@ -317,8 +375,8 @@ struct lun_model_store_ops {
 };
 
 /*
- * What every driver answers alike. A projection that is not there has
- * revision 0, a new one 1; a fence that was never handed out owns nothing.
+ * What every driver answers alike. A shard or a projection that is not there
+ * has revision 0, a new one 1; a fence that was never handed out owns nothing.
  */
 enum lun_code lun_model_store_check_fence(const char *projection, int64_t fence,
     int64_t stored, struct lun_err *err) LUN_MUSTCHECK;
@@ -379,8 +437,17 @@ enum lun_code lun_model_store_set_position(struct lun_model_store *store,
 enum lun_code lun_model_store_set_paused(struct lun_model_store *store,
     struct lun_key key, bool paused, struct lun_guard guard,
     struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_model_store_adopt(struct lun_model_store *store,
+    struct lun_key key, const char *identity, struct lun_guard guard,
+    struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_model_store_list(struct lun_model_store *store,
     lun_name_fn *name, void *arg, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_model_store_projection(struct lun_model_store *store,
+    const char *name, struct lun_projection_info *info,
+    struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_model_store_builds(struct lun_model_store *store,
+    const char *name, lun_build_fn *build, void *arg,
+    struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_model_store_load(struct lun_model_store *store,
     struct lun_key key, const struct lun_schema *schema,
     const struct lun_text *ids, size_t count, lun_model_fn *model, void *arg,

@@ -45,7 +45,7 @@ describe("the hand-written program", function()
       "-p", helper.root .. "/projections/account_summary.lua" }
     assert.equal(0, code, err)
     local all = "SELECT id, balance, last_activity, owner, transaction_count "
-      .. "FROM account_summary__v1 ORDER BY id"
+      .. "FROM account_summary__b1 ORDER BY id"
     local expected = sql(folder .. "/floor.db", all)
     assert.equal(200, select(2, expected:gsub("\n", "\n")))
     assert.equal(expected, sql(folder .. "/models.db", all))

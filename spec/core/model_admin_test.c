@@ -56,7 +56,7 @@ store_request_post(lua_State *L)
 	return 1;
 }
 
-/* request_next(projection) -> {number=, projection=, kind=, argument=} */
+/* request_next(key) -> {number=, projection=, build=, shard=, kind=, ...} */
 static int
 store_request_next(lua_State *L)
 {
@@ -70,6 +70,8 @@ store_request_next(lua_State *L)
 	lua_newtable(L);
 	set_integer(L, "number", request.number);
 	set_text(L, "projection", lun_text_of(request.projection));
+	set_integer(L, "build", request.build);
+	set_integer(L, "shard", request.shard);
 	set_text(L, "kind", lun_text_of(kinds[request.kind]));
 	set_text(L, "argument", lun_text_of(request.argument));
 	return 1;
@@ -159,6 +161,8 @@ store_heartbeat(lua_State *L)
 		return push_failure(L, code, &err);
 	lua_newtable(L);
 	set_text(L, "projection", lun_text_of(h.projection));
+	set_integer(L, "build", h.build);
+	set_integer(L, "shard", h.shard);
 	set_text(L, "owner", lun_text_of(h.owner));
 	set_text(L, "state", lun_text_of(h.state));
 	set_text(L, "waiting_for", lun_text_of(h.waiting_for));
@@ -230,7 +234,8 @@ store_busy_writer(lua_State *L)
 	*w = (struct writer){.set = {.key = check_key(L, 2),
 				 .schema = check_schema(L, 2),
 				 .identity = "a log",
-				 .script_hash = "abc",
+				 .bundle_hash = "abc",
+				 .bundle = LUN_TEXT("{}"),
 				 .expected_revision = guard.expected_revision,
 				 .fence = guard.fence}};
 	luaL_setmetatable(L, WRITER);

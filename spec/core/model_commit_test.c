@@ -204,7 +204,8 @@ store_commit(lua_State *L)
 	    .position = field_position(L, 2, "position"),
 	    .source_state = field_text(L, 2, "source_state"),
 	    .identity = field_string(L, 2, "identity", "a log"),
-	    .script_hash = field_string(L, 2, "script_hash", "abc"),
+	    .bundle_hash = field_string(L, 2, "bundle_hash", "abc"),
+	    .bundle = lun_text_of(field_string(L, 2, "bundle", "{}")),
 	    .expected_revision = field_integer(L, 2, "revision"),
 	    .fence = field_integer(L, 2, "fence"),
 	};
@@ -212,7 +213,8 @@ store_commit(lua_State *L)
 	enum lun_code code;
 
 	lua_getfield(L, 2, "schema");
-	set.schema = check_schema(L, -1);
+	set.key = check_key(L, lua_gettop(L));
+	set.schema = check_schema(L, lua_gettop(L));
 	read_models(L, &set);
 	set.parked = read_items(L, "parked", &set.parked_count);
 	set.skipped = read_items(L, "skipped", &set.skipped_count);

@@ -261,11 +261,12 @@ push_checkpoint(lua_State *L, const struct lun_checkpoint *c)
 	push_position(L, c->position);
 	lua_setfield(L, -2, "position");
 	set_integer(L, "revision", c->revision);
+	set_integer(L, "projection_revision", c->projection_revision);
 	set_integer(L, "fence", c->fence);
 	lua_pushboolean(L, c->paused);
 	lua_setfield(L, -2, "paused");
 	set_text(L, "identity", lun_text_of(c->identity));
-	set_text(L, "script_hash", lun_text_of(c->script_hash));
+	set_text(L, "bundle_hash", lun_text_of(c->bundle_hash));
 	set_integer(L, "script_count", c->script_count);
 	set_integer(L, "committed_at", c->committed_at);
 	set_integer(L, "parked_count", (int64_t)c->parked_count);
@@ -304,7 +305,18 @@ store_set_position(lua_State *L)
 	return push_done(L, code, &err);
 }
 
-/* set_paused(projection, paused, revision, fence) */
+/* adopt(projection, identity, revision, fence) */
+static int
+store_adopt(lua_State *L)
+{
+	struct lun_err err;
+	enum lun_code code = lun_model_store_adopt(check_store(L, 1),
+	    check_key(L, 2), luaL_checkstring(L, 3), check_guard(L, 4), &err);
+
+	return push_done(L, code, &err);
+}
+
+/* set_paused(projection, paused, revision of the projection, fence) */
 static int
 store_set_paused(lua_State *L)
 {
@@ -333,6 +345,59 @@ store_list(lua_State *L)
 
 	lua_newtable(L);
 	code = lun_model_store_list(store, append_name, L, &err);
+	return code == LUN_OK ? 1 : push_failure(L, code, &err);
+}
+
+/* projection(name) -> {live_build=, last_build=, paused=, revision=} */
+static int
+store_projection(lua_State *L)
+{
+	struct lun_projection_info info;
+	struct lun_err err;
+	enum lun_code code = lun_model_store_projection(
+	    check_store(L, 1), luaL_checkstring(L, 2), &info, &err);
+
+	if (code != LUN_OK)
+		return push_failure(L, code, &err);
+	lua_newtable(L);
+	set_integer(L, "live_build", info.live_build);
+	set_integer(L, "last_build", info.last_build);
+	lua_pushboolean(L, info.paused);
+	lua_setfield(L, -2, "paused");
+	set_integer(L, "revision", info.revision);
+	return 1;
+}
+
+static enum lun_code
+append_build(void *arg, const struct lun_build *build, struct lun_err *err)
+{
+	lua_State *L = arg;
+
+	(void)err;
+	lua_newtable(L);
+	set_integer(L, "number", build->number);
+	set_integer(L, "version", build->version);
+	set_text(L, "state", lun_text_of(build->state));
+	set_text(L, "reason", lun_text_of(build->reason));
+	set_integer(L, "made_at", build->made_at);
+	set_integer(L, "kept_until", build->kept_until);
+	set_text(L, "bundle_hash", lun_text_of(build->bundle_hash));
+	set_text(L, "schema", build->schema);
+	append(L);
+	return LUN_OK;
+}
+
+/* builds(name) -> a list of builds */
+static int
+store_builds(lua_State *L)
+{
+	struct lun_model_store *store = check_store(L, 1);
+	const char *name = luaL_checkstring(L, 2);
+	struct lun_err err;
+	enum lun_code code;
+
+	lua_newtable(L);
+	code = lun_model_store_builds(store, name, append_build, L, &err);
 	return code == LUN_OK ? 1 : push_failure(L, code, &err);
 }
 
@@ -444,8 +509,11 @@ static const luaL_Reg store_methods[] = {
     {"drop", store_drop},
     {"checkpoint", store_checkpoint},
     {"set_position", store_set_position},
+    {"adopt", store_adopt},
     {"set_paused", store_set_paused},
     {"list", store_list},
+    {"projection", store_projection},
+    {"builds", store_builds},
     {"load", store_load},
     {"query", store_query},
     {"__gc", store_close},

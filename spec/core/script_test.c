@@ -392,8 +392,10 @@ commit(struct host *host, struct lun_err *err)
 	struct lun_write_set writes = {
 	    .schema = lun_script_schema(host->script),
 	    .position.lo = host->done + host->batch->count,
+	    .key = lun_only_key(lun_script_schema(host->script)->projection),
 	    .identity = "spec",
-	    .script_hash = lun_script_hash(host->script),
+	    .bundle_hash = lun_script_hash(host->script),
+	    .bundle = lun_script_bundle(host->script),
 	    .expected_revision = host->revision,
 	    .fence = host->fence,
 	};

@@ -43,19 +43,19 @@ local function administration(open)
     it("remembers a pause", function()
       local owner = kit.own(open(), kit.account_schema())
       local store = owner.store
-      assert(store:set_paused(
-        "account_summary", true, owner.revision, owner.fence))
+      owner:commit()
+      assert(store:set_paused("account_summary", true, 1, owner.fence))
       assert.is_true(owner:checkpoint().paused)
-      fails("conflict", "revision", store:set_paused(
-        "account_summary", false, owner.revision, owner.fence))
-      fails("conflict", "ownership", store:set_paused(
-        "account_summary", false, owner.revision + 1, owner.fence + 1))
-      owner.revision = owner.revision + 1
+      fails("conflict", "revision",
+        store:set_paused("account_summary", false, 1, owner.fence))
+      fails("conflict", "ownership",
+        store:set_paused("account_summary", false, 2, owner.fence + 1))
+      fails("not_found", "other", store:set_paused("other", true, 0, 0))
       owner:commit()
       assert.is_true(owner:checkpoint().paused)
-      assert(store:set_paused(
-        "account_summary", false, owner.revision, owner.fence))
+      assert(store:set_paused("account_summary", false, 2, owner.fence))
       assert.is_false(owner:checkpoint().paused)
+      assert.equal(3, owner:checkpoint().projection_revision)
     end)
   end)
 
@@ -66,10 +66,12 @@ local function administration(open)
       local other = assert(store:request_post("b", "resume"))
       local second = assert(store:request_post("a", "retry", "id-1"))
       assert.is_true(first < other and other < second)
-      assert.same({ number = first, projection = "a", kind = "pause",
+      assert.same({ number = first, projection = "a", build = 1, shard = 0,
+        kind = "pause",
         argument = "" }, store:request_next "a")
       assert(store:request_finish(first))
-      assert.same({ number = second, projection = "a", kind = "retry",
+      assert.same({ number = second, projection = "a", build = 1, shard = 0,
+        kind = "retry",
         argument = "id-1" }, store:request_next "a")
       assert(store:request_finish(second, "ok"))
       fails("not_found", '"a"', store:request_next "a")
@@ -125,6 +127,8 @@ local function administration(open)
       local function beat(projection, state)
         return {
           projection = projection,
+          build = 1,
+          shard = 0,
           owner = "host, process 7",
           state = state,
           waiting_for = "the events",

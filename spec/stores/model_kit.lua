@@ -55,17 +55,22 @@ end
 local owner = {}
 owner.__index = owner
 
--- Own a projection and define it.
-function kit.own(store, schema, projection)
+-- Own a projection and define it. key: its name, or one of its shards as
+-- {name, build =, shard =}.
+function kit.own(store, schema, key)
+  key = key or "account_summary"
+  if type(key) == "table" then
+    schema = { schema, build = key.build, shard = key.shard }
+  end
   local self = setmetatable({
     store = store,
     schema = schema,
-    projection = projection or "account_summary",
+    key = key,
     position = 0,
   }, owner)
-  self.fence = assert(store:acquire(self.projection, "the spec"))
+  self.fence = assert(store:acquire(key, "the spec"))
   assert(store:define(schema, self.fence))
-  self.revision = store:checkpoint(self.projection).revision
+  self.revision = store:checkpoint(key).revision
   return self
 end
 
@@ -113,7 +118,7 @@ function owner:ids(...)
 end
 
 function owner:checkpoint()
-  return assert(self.store:checkpoint(self.projection))
+  return assert(self.store:checkpoint(self.key))
 end
 
 -- An event set aside.

@@ -5,6 +5,7 @@ local assert = require "luassert"
 local busted = require "busted"
 local kit = require "spec.stores.model_kit"
 local administration = require "spec.stores.model_admin_contract"
+local builds = require "spec.stores.model_builds_contract"
 local queries = require "spec.stores.model_query_contract"
 
 -- busted gives its words to spec files only.
@@ -164,10 +165,12 @@ local function reset_and_drop(open)
 
     it("ends a pause", function()
       local owner = kit.own(open(), kit.account_schema())
-      assert(owner.store:set_paused(
-        "account_summary", true, owner.revision, owner.fence))
-      assert(owner.store:reset(owner.schema, owner.revision + 1, owner.fence))
+      assert(owner.store:set_paused("account_summary", true, 1, owner.fence))
+      assert(owner.store:reset(owner.schema, owner.revision, owner.fence))
       assert.is_false(owner:checkpoint().paused)
+      assert.equal(3, owner:checkpoint().projection_revision)
+      assert(owner.store:reset(owner.schema, owner.revision + 1, owner.fence))
+      assert.equal(3, owner:checkpoint().projection_revision)
     end)
 
     it("tells readers with the old schema", function()
@@ -288,13 +291,13 @@ local function commits(open)
       owner:commit({}, {
         position = ("1"):rep(32),
         identity = "log-1",
-        script_hash = ("a"):rep(32),
+        bundle_hash = ("a"):rep(32),
         source_state = "\0open gaps\255",
       })
       local c = owner:checkpoint()
       assert.equal(("1"):rep(32), c.position)
       assert.equal("log-1", c.identity)
-      assert.equal(("a"):rep(32), c.script_hash)
+      assert.equal(("a"):rep(32), c.bundle_hash)
       assert.equal("\0open gaps\255", c.source_state)
       assert.equal(owner.revision, c.revision)
       assert.is_true(c.committed_at > 1700000000000000)
@@ -303,8 +306,8 @@ local function commits(open)
     it("counts the scripts that built the models", function()
       local owner = kit.own(open(), kit.account_schema())
       for i, hash in ipairs { "aa", "aa", "bb", "bb", "aa" } do
-        owner:commit({}, { script_hash = hash })
-        assert.equal(({ 1, 1, 2, 2, 3 })[i], owner:checkpoint().script_count)
+        owner:commit({}, { bundle_hash = hash })
+        assert.equal(({ 1, 1, 2, 2, 2 })[i], owner:checkpoint().script_count)
       end
     end)
 
@@ -454,5 +457,6 @@ return function(open)
   reset_and_drop(open)
   commits(open)
   administration(open)
+  builds(open)
   queries(open)
 end

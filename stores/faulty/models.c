@@ -14,10 +14,10 @@ struct faulty_models {
 };
 
 static const char *const kinds[] = {"open", "connect", "acquire", "renew",
-    "define", "reset", "index", "drop", "checkpoint", "set_position",
-    "set_paused", "list", "load", "query", "commit", "parked", "parked_ids",
-    "skipped", "request_post", "request_next", "request_finish",
-    "request_result", "publish", "heartbeat", NULL};
+    "define", "reset", "index", "drop", "checkpoint", "set_position", "adopt",
+    "set_paused", "list", "projection", "builds", "load", "query", "commit",
+    "parked", "parked_ids", "skipped", "request_post", "request_next",
+    "request_finish", "request_result", "publish", "heartbeat", NULL};
 
 static struct faulty_models *
 of(struct lun_model_store *store)
@@ -234,6 +234,16 @@ faulty_set_position(struct lun_model_store *store, struct lun_key key,
 }
 
 static enum lun_code
+faulty_adopt(struct lun_model_store *store, struct lun_key key,
+    const char *identity, struct lun_guard guard, struct lun_err *err)
+{
+	if (strikes(store, "adopt"))
+		return report(store, "adopt", err);
+	return lun_model_store_adopt(
+	    inner_of(store), key, identity, guard, err);
+}
+
+static enum lun_code
 faulty_set_paused(struct lun_model_store *store, struct lun_key key,
     bool paused, struct lun_guard guard, struct lun_err *err)
 {
@@ -250,6 +260,24 @@ faulty_list(struct lun_model_store *store, lun_name_fn *name, void *arg,
 	if (strikes(store, "list"))
 		return report(store, "list", err);
 	return lun_model_store_list(inner_of(store), name, arg, err);
+}
+
+static enum lun_code
+faulty_projection(struct lun_model_store *store, const char *name,
+    struct lun_projection_info *info, struct lun_err *err)
+{
+	if (strikes(store, "projection"))
+		return report(store, "projection", err);
+	return lun_model_store_projection(inner_of(store), name, info, err);
+}
+
+static enum lun_code
+faulty_builds(struct lun_model_store *store, const char *name,
+    lun_build_fn *build, void *arg, struct lun_err *err)
+{
+	if (strikes(store, "builds"))
+		return report(store, "builds", err);
+	return lun_model_store_builds(inner_of(store), name, build, arg, err);
 }
 
 /* ---- models ------------------------------------------------------------ */
@@ -403,8 +431,11 @@ const struct lun_model_store_ops lun_faulty_models = {
     .drop = faulty_drop,
     .checkpoint = faulty_checkpoint,
     .set_position = faulty_set_position,
+    .adopt = faulty_adopt,
     .set_paused = faulty_set_paused,
     .list = faulty_list,
+    .projection = faulty_projection,
+    .builds = faulty_builds,
     .load = faulty_load,
     .query = faulty_query,
     .commit = faulty_commit,

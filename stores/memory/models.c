@@ -74,14 +74,33 @@ memory_open(const char *rest, const struct lun_store_options *options,
 }
 
 static void
+free_projections(struct memory_projection *p)
+{
+	while (p != NULL) {
+		struct memory_projection *next = p->next;
+
+		while (p->builds != NULL) {
+			struct memory_build *build = p->builds;
+
+			p->builds = build->next;
+			lun_memory_clear_build(build);
+			free(build);
+		}
+		free(p);
+		p = next;
+	}
+}
+
+static void
 free_place(struct memory_place *place)
 {
-	while (place->projections != NULL) {
-		struct memory_projection *next = place->projections->next;
+	free_projections(place->projections);
+	while (place->shards != NULL) {
+		struct memory_shard *next = place->shards->next;
 
-		lun_memory_clear(place->projections);
-		free(place->projections);
-		place->projections = next;
+		lun_memory_clear_shard(place->shards);
+		free(place->shards);
+		place->shards = next;
 	}
 	while (place->requests != NULL) {
 		struct memory_request *next = place->requests->next;
@@ -97,97 +116,132 @@ static void
 memory_close(struct lun_model_store *store)
 {
 	struct memory_place *place = lun_memory_lock(store);
-	struct memory_projection *p;
+	struct memory_shard *shard;
 	size_t left = --place->connections;
 
-	for (p = place->projections; p != NULL; p = p->next)
-		if (p->owner == models_of(store))
-			p->owner = NULL;
+	for (shard = place->shards; shard != NULL; shard = shard->next)
+		if (shard->owner == models_of(store))
+			shard->owner = NULL;
 	lun_memory_unlock(place);
 	free(store);
 	if (left == 0)
 		free_place(place);
 }
 
-/* ---- finding a projection ---------------------------------------------- */
+/* ---- finding ------------------------------------------------------------ */
 
-/* Where the projection is linked in, or would be. */
-static struct memory_projection **
-find_link(struct memory_place *place, const char *name)
+static int
+compare_keys(struct lun_key a, struct lun_key b)
 {
-	struct memory_projection **link = &place->projections;
+	int order = strcmp(a.projection, b.projection);
 
-	while (*link != NULL && strcmp((*link)->name, name) < 0)
+	if (order == 0)
+		order = (a.build > b.build) - (a.build < b.build);
+	return order != 0 ? order : (a.shard > b.shard) - (a.shard < b.shard);
+}
+
+/* Where the shard is linked in, or would be. */
+static struct memory_shard **
+find_link(struct memory_place *place, struct lun_key key)
+{
+	struct memory_shard **link = &place->shards;
+
+	while (*link != NULL && compare_keys((*link)->key, key) < 0)
 		link = &(*link)->next;
 	return link;
 }
 
-static struct memory_projection *
-find_any(struct memory_place *place, const char *name)
+struct memory_shard *
+lun_memory_shard(struct memory_place *place, struct lun_key key)
 {
-	struct memory_projection *found = *find_link(place, name);
+	struct memory_shard *found = *find_link(place, key);
 
-	return found != NULL && strcmp(found->name, name) == 0 ? found : NULL;
+	return found != NULL && compare_keys(found->key, key) == 0 ? found
+								   : NULL;
 }
 
-struct memory_projection *
-lun_memory_add(struct memory_place *place, const char *name)
+struct memory_shard *
+lun_memory_add(struct memory_place *place, struct lun_key key)
 {
-	struct memory_projection **link = find_link(place, name);
-	struct memory_projection *added;
+	struct memory_shard **link = find_link(place, key);
+	struct memory_shard *added = lun_memory_shard(place, key);
 
-	if (*link != NULL && strcmp((*link)->name, name) == 0)
-		return *link;
+	if (added != NULL)
+		return added;
 	added = calloc(1, sizeof *added);
 	if (added == NULL)
 		return NULL;
-	snprintf(added->name, sizeof added->name, "%s", name);
+	snprintf(
+	    added->projection, sizeof added->projection, "%s", key.projection);
+	added->key = key;
+	added->key.projection = added->projection;
 	added->next = *link;
 	*link = added;
 	return added;
 }
 
-enum lun_code
-lun_memory_find(struct memory_place *place, const char *name,
-    struct memory_projection **out, struct lun_err *err)
+struct memory_projection *
+lun_memory_projection(struct memory_place *place, const char *name)
 {
-	struct memory_projection *found = find_any(place, name);
+	struct memory_projection *p = place->projections;
 
-	if (found == NULL || !found->defined)
-		return lun_fail(err, LUN_NOTFOUND,
-		    "projection \"%s\" is not in the model store", name);
+	while (p != NULL && strcmp(p->name, name) != 0)
+		p = p->next;
+	return p;
+}
+
+struct memory_build *
+lun_memory_build(struct memory_place *place, struct lun_key key)
+{
+	struct memory_projection *p =
+	    lun_memory_projection(place, key.projection);
+	struct memory_build *build = p != NULL ? p->builds : NULL;
+
+	while (build != NULL && build->number != key.build)
+		build = build->next;
+	return build;
+}
+
+static enum lun_code
+not_defined(struct lun_key key, struct lun_err *err)
+{
+	return lun_fail(err, LUN_NOTFOUND,
+	    "projection \"%s\" is not in the model store", key.projection);
+}
+
+enum lun_code
+lun_memory_find(struct memory_place *place, struct lun_key key,
+    struct memory_shard **out, struct lun_err *err)
+{
+	struct memory_shard *found = lun_memory_shard(place, key);
+
+	if (found == NULL || found->build == NULL)
+		return not_defined(key, err);
 	*out = found;
 	return LUN_OK;
 }
 
-static enum lun_code
-check_schema(const struct memory_projection *p, const struct lun_schema *schema,
+enum lun_code
+lun_memory_find_models(struct memory_place *place, struct lun_key key,
+    const struct lun_schema *schema, struct memory_build **out,
     struct lun_err *err)
 {
-	return lun_model_store_check_schema(schema, p->checkpoint.version,
-	    lun_buffer_text(&p->checkpoint.schema), err);
+	*out = lun_memory_build(place, key);
+	if (*out == NULL)
+		return not_defined(key, err);
+	return lun_model_store_check_schema(
+	    schema, (*out)->version, lun_buffer_text(&(*out)->schema), err);
 }
 
 enum lun_code
-lun_memory_find_models(struct memory_place *place,
-    const struct lun_schema *schema, struct memory_projection **out,
-    struct lun_err *err)
+lun_memory_guard(struct memory_place *place, struct lun_key key,
+    struct lun_guard guard, struct memory_shard **out, struct lun_err *err)
 {
-	enum lun_code code =
-	    lun_memory_find(place, schema->projection, out, err);
-
-	return code == LUN_OK ? check_schema(*out, schema, err) : code;
-}
-
-enum lun_code
-lun_memory_guard(struct memory_place *place, const char *name,
-    struct lun_guard guard, struct memory_projection **out, struct lun_err *err)
-{
-	enum lun_code code = lun_memory_find(place, name, out, err);
+	enum lun_code code = lun_memory_find(place, key, out, err);
 
 	if (code != LUN_OK)
 		return code;
-	return lun_model_store_check_guard(name, guard,
+	return lun_model_store_check_guard(key.projection, guard,
 	    (*out)->checkpoint.revision, (*out)->checkpoint.fence, err);
 }
 
@@ -199,7 +253,7 @@ memory_acquire(struct lun_model_store *store, struct lun_key key,
     char holder[LUN_OWNER_SIZE], struct lun_err *err)
 {
 	struct memory_place *place = lun_memory_lock(store);
-	struct memory_projection *p = lun_memory_add(place, key.projection);
+	struct memory_shard *p = lun_memory_add(place, key);
 	enum lun_code code = LUN_OK;
 
 	(void)time_to_live_ms;
@@ -220,9 +274,9 @@ memory_acquire(struct lun_model_store *store, struct lun_key key,
 
 static bool
 owns(struct memory_place *place, struct lun_model_store *store,
-    struct lun_key key, int64_t fence, struct memory_projection **out)
+    struct lun_key key, int64_t fence, struct memory_shard **out)
 {
-	*out = find_any(place, key.projection);
+	*out = lun_memory_shard(place, key);
 	return *out != NULL && (*out)->owner == models_of(store) &&
 	       (*out)->checkpoint.fence == fence;
 }
@@ -232,7 +286,7 @@ memory_renew(struct lun_model_store *store, struct lun_key key, int64_t fence,
     int64_t time_to_live_ms, struct lun_err *err)
 {
 	struct memory_place *place = lun_memory_lock(store);
-	struct memory_projection *p = find_any(place, key.projection);
+	struct memory_shard *p = lun_memory_shard(place, key);
 	bool current = p != NULL && p->checkpoint.fence == fence;
 
 	(void)time_to_live_ms;
@@ -247,136 +301,52 @@ static void
 memory_release(struct lun_model_store *store, struct lun_key key, int64_t fence)
 {
 	struct memory_place *place = lun_memory_lock(store);
-	struct memory_projection *p;
+	struct memory_shard *p;
 
 	if (owns(place, store, key, fence, &p))
 		p->owner = NULL;
 	lun_memory_unlock(place);
 }
 
-/* ---- a projection's life ----------------------------------------------- */
+/* ---- the checkpoint ---------------------------------------------------- */
 
-/* Models, events set aside and checkpoint go; the fence goes on counting. */
-static void
-forget(struct memory_projection *p)
-{
-	int64_t fence = p->checkpoint.fence;
-
-	lun_memory_clear(p);
-	p->checkpoint = (struct lun_checkpoint){.fence = fence};
-	p->defined = false;
-}
-
+/* With what belongs to the build and to the projection. */
 static enum lun_code
-start(struct memory_projection *p, const struct lun_schema *schema,
-    int64_t revision, struct lun_err *err)
+copy_checkpoint(const struct memory_shard *shard,
+    struct lun_checkpoint *checkpoint, struct lun_err *err)
 {
-	struct lun_buffer text = {0};
+	const struct memory_build *build = shard->build;
+	struct lun_checkpoint copy = shard->checkpoint;
 
-	lun_schema_describe(schema, &text);
-	if (text.failed) {
-		lun_buffer_free(&text);
+	copy.version = build->version;
+	copy.paused = build->projection->info.paused;
+	copy.projection_revision = build->projection->info.revision;
+	for (struct memory_bundle *b = build->bundles; b != NULL; b = b->next)
+		copy.script_count++;
+	copy.parked_count = shard->parked.count;
+	copy.source_state = (struct lun_buffer){0};
+	copy.schema = (struct lun_buffer){0};
+	lun_buffer_add_text(&copy.source_state,
+	    lun_buffer_text(&shard->checkpoint.source_state));
+	lun_buffer_add_text(&copy.schema, lun_buffer_text(&build->schema));
+	if (copy.source_state.failed || copy.schema.failed) {
+		lun_checkpoint_free(&copy);
 		return lun_fail(err, LUN_NOMEM, "memory: out of memory");
 	}
-	forget(p);
-	p->defined = true;
-	p->checkpoint.version = schema->version;
-	p->checkpoint.revision = revision;
-	p->checkpoint.schema = text;
+	*checkpoint = copy;
 	return LUN_OK;
 }
-
-static enum lun_code
-memory_define(struct lun_model_store *store, struct lun_key key,
-    const struct lun_schema *schema, int64_t fence, struct lun_err *err)
-{
-	(void)key;
-	struct memory_place *place = lun_memory_lock(store);
-	struct memory_projection *p = lun_memory_add(place, schema->projection);
-	enum lun_code code;
-
-	if (p == NULL)
-		code = lun_fail(err, LUN_NOMEM, "memory: out of memory");
-	else
-		code = lun_model_store_check_fence(
-		    p->name, fence, p->checkpoint.fence, err);
-	if (code == LUN_OK && p->defined)
-		code =
-		    lun_model_store_check_schema(schema, p->checkpoint.version,
-			lun_buffer_text(&p->checkpoint.schema), err);
-	else if (code == LUN_OK)
-		code = start(p, schema, 1, err);
-	lun_memory_unlock(place);
-	return code;
-}
-
-/* A projection that is not there has revision 0. */
-static enum lun_code
-memory_reset(struct lun_model_store *store, struct lun_key key,
-    const struct lun_schema *schema, struct lun_guard guard,
-    struct lun_err *err)
-{
-	(void)key;
-	struct memory_place *place = lun_memory_lock(store);
-	struct memory_projection *p = lun_memory_add(place, schema->projection);
-	enum lun_code code;
-
-	if (p == NULL)
-		code = lun_fail(err, LUN_NOMEM, "memory: out of memory");
-	else
-		code = lun_model_store_check_guard(p->name, guard,
-		    p->checkpoint.revision, p->checkpoint.fence, err);
-	if (code == LUN_OK)
-		code = start(p, schema, guard.expected_revision + 1, err);
-	lun_memory_unlock(place);
-	return code;
-}
-
-static enum lun_code
-memory_drop(struct lun_model_store *store, struct lun_key key,
-    struct lun_guard guard, struct lun_err *err)
-{
-	struct memory_place *place = lun_memory_lock(store);
-	struct memory_projection *p;
-	enum lun_code code;
-
-	code = lun_memory_guard(place, key.projection, guard, &p, err);
-	if (code == LUN_OK) {
-		forget(p);
-		p->has_heartbeat = false;
-	}
-	lun_memory_unlock(place);
-	return code;
-}
-
-/* ---- the checkpoint ---------------------------------------------------- */
 
 static enum lun_code
 memory_checkpoint(struct lun_model_store *store, struct lun_key key,
     struct lun_checkpoint *checkpoint, struct lun_err *err)
 {
 	struct memory_place *place = lun_memory_lock(store);
-	struct memory_projection *p;
-	enum lun_code code = lun_memory_find(place, key.projection, &p, err);
+	struct memory_shard *shard;
+	enum lun_code code = lun_memory_find(place, key, &shard, err);
 
-	if (code == LUN_OK) {
-		struct lun_checkpoint copy = p->checkpoint;
-
-		copy.parked_count = p->parked.count;
-		copy.source_state = (struct lun_buffer){0};
-		copy.schema = (struct lun_buffer){0};
-		lun_buffer_add_text(&copy.source_state,
-		    lun_buffer_text(&p->checkpoint.source_state));
-		lun_buffer_add_text(
-		    &copy.schema, lun_buffer_text(&p->checkpoint.schema));
-		if (copy.source_state.failed || copy.schema.failed) {
-			lun_checkpoint_free(&copy);
-			code =
-			    lun_fail(err, LUN_NOMEM, "memory: out of memory");
-		} else {
-			*checkpoint = copy;
-		}
-	}
+	if (code == LUN_OK)
+		code = copy_checkpoint(shard, checkpoint, err);
 	lun_memory_unlock(place);
 	return code;
 }
@@ -388,10 +358,10 @@ memory_set_position(struct lun_model_store *store, struct lun_key key,
 {
 	struct memory_place *place = lun_memory_lock(store);
 	struct lun_buffer state = {0};
-	struct memory_projection *p;
+	struct memory_shard *p;
 	enum lun_code code;
 
-	code = lun_memory_guard(place, key.projection, guard, &p, err);
+	code = lun_memory_guard(place, key, guard, &p, err);
 	lun_buffer_add_text(&state, source_state);
 	if (code == LUN_OK && state.failed)
 		code = lun_fail(err, LUN_NOMEM, "memory: out of memory");
@@ -408,33 +378,18 @@ memory_set_position(struct lun_model_store *store, struct lun_key key,
 }
 
 static enum lun_code
-memory_set_paused(struct lun_model_store *store, struct lun_key key,
-    bool paused, struct lun_guard guard, struct lun_err *err)
+memory_adopt(struct lun_model_store *store, struct lun_key key,
+    const char *identity, struct lun_guard guard, struct lun_err *err)
 {
 	struct memory_place *place = lun_memory_lock(store);
-	struct memory_projection *p;
-	enum lun_code code;
+	struct memory_shard *p;
+	enum lun_code code = lun_memory_guard(place, key, guard, &p, err);
 
-	code = lun_memory_guard(place, key.projection, guard, &p, err);
 	if (code == LUN_OK) {
-		p->checkpoint.paused = paused;
+		snprintf(p->checkpoint.identity, sizeof p->checkpoint.identity,
+		    "%s", identity);
 		p->checkpoint.revision++;
 	}
-	lun_memory_unlock(place);
-	return code;
-}
-
-static enum lun_code
-memory_list(struct lun_model_store *store, lun_name_fn *name, void *arg,
-    struct lun_err *err)
-{
-	struct memory_place *place = lun_memory_lock(store);
-	struct memory_projection *p = place->projections;
-	enum lun_code code = LUN_OK;
-
-	for (; code == LUN_OK && p != NULL; p = p->next)
-		if (p->defined)
-			code = name(arg, p->name, err);
 	lun_memory_unlock(place);
 	return code;
 }
@@ -448,13 +403,16 @@ const struct lun_model_store_ops lun_memory_models = {
     .acquire = memory_acquire,
     .renew = memory_renew,
     .release = memory_release,
-    .define = memory_define,
-    .reset = memory_reset,
-    .drop = memory_drop,
+    .define = lun_memory_define,
+    .reset = lun_memory_reset,
+    .drop = lun_memory_drop,
     .checkpoint = memory_checkpoint,
     .set_position = memory_set_position,
-    .set_paused = memory_set_paused,
-    .list = memory_list,
+    .adopt = memory_adopt,
+    .set_paused = lun_memory_set_paused,
+    .list = lun_memory_list,
+    .projection = lun_memory_describe,
+    .builds = lun_memory_builds,
     .load = lun_memory_load,
     .query = lun_memory_query,
     .commit = lun_memory_commit,

@@ -12,7 +12,7 @@
 #include "base/fair_lock.h"
 #include "store/model_store.h"
 
-#define LUN_MEMORY_SKIPPED_MAX 1000 /* kept for each projection */
+#define LUN_MEMORY_SKIPPED_MAX 1000 /* kept for each shard */
 
 struct memory_row {
 	struct lun_text id;
@@ -20,7 +20,7 @@ struct memory_row {
 	char bytes[];
 };
 
-/* The models of a projection, in the order of their ids. */
+/* The models of a build, in the order of their ids. */
 struct memory_rows {
 	struct memory_row **at;
 	size_t count;
@@ -38,15 +38,46 @@ struct memory_items {
 	size_t count;
 };
 
-/* Exists from the first acquire on; defined: it also has models. */
+/* Everything that a text of the script loaded, as kept with the models. */
+struct memory_bundle {
+	struct memory_bundle *next;
+	char hash[LUN_BUNDLE_HASH_SIZE];
+	struct lun_position first_position; /* of the first commit by it */
+	int64_t first_at;
+	size_t length;
+	char text[];
+};
+
+struct memory_build {
+	struct memory_build *next; /* by number */
+	struct memory_projection *projection;
+	int64_t number;
+	int version;
+	int64_t made_at;
+	struct lun_buffer schema; /* as lun_schema_describe() gives it */
+	struct memory_bundle *bundles;
+	char bundle_hash[LUN_BUNDLE_HASH_SIZE]; /* taken up last */
+	struct memory_rows rows;
+};
+
+/* Stays when it is dropped, without builds: its numbers go on counting. */
 struct memory_projection {
 	struct memory_projection *next; /* by name */
 	char name[LUN_NAME_MAX + 1];
+	struct lun_projection_info info;
+	struct memory_build *builds;
+};
+
+/* Exists from the first acquire on; its fence goes on counting. */
+struct memory_shard {
+	struct memory_shard *next; /* by key */
+	char projection[LUN_NAME_MAX + 1];
+	struct lun_key key;          /* its name is the one above */
 	struct memory_models *owner; /* NULL: nobody */
 	char holder[LUN_OWNER_SIZE];
-	bool defined;
-	struct lun_checkpoint checkpoint; /* the fence counts even undefined */
-	struct memory_rows rows;
+	struct memory_build *build; /* NULL: not defined */
+	/* What follows from the build and the projection is not kept here. */
+	struct lun_checkpoint checkpoint;
 	struct memory_items parked;
 	struct memory_items skipped;
 	bool has_heartbeat;
@@ -65,6 +96,7 @@ struct memory_place {
 	struct lun_fair_lock turn;
 	size_t connections;
 	struct memory_projection *projections;
+	struct memory_shard *shards;
 	struct memory_request *requests;
 	int64_t last_number; /* of a request or an event set aside */
 };
@@ -79,25 +111,53 @@ struct memory_place *lun_memory_lock(struct lun_model_store *store);
 void lun_memory_unlock(struct memory_place *place);
 
 /* Find or make one, not defined yet; NULL when out of memory. */
-struct memory_projection *lun_memory_add(
+struct memory_shard *lun_memory_add(
+    struct memory_place *place, struct lun_key key);
+/* NULL: there is none. */
+struct memory_shard *lun_memory_shard(
+    struct memory_place *place, struct lun_key key);
+struct memory_projection *lun_memory_projection(
     struct memory_place *place, const char *name);
+struct memory_build *lun_memory_build(
+    struct memory_place *place, struct lun_key key);
 
-/* LUN_NOTFOUND unless the projection is defined. */
-enum lun_code lun_memory_find(struct memory_place *place, const char *name,
-    struct memory_projection **out, struct lun_err *err) LUN_MUSTCHECK;
+/* LUN_NOTFOUND unless the shard is defined. */
+enum lun_code lun_memory_find(struct memory_place *place, struct lun_key key,
+    struct memory_shard **out, struct lun_err *err) LUN_MUSTCHECK;
 
-/* The same; LUN_CONFIG if its rows were packed for another schema. */
+/* The build; LUN_CONFIG if its rows were packed for another schema. */
 enum lun_code lun_memory_find_models(struct memory_place *place,
-    const struct lun_schema *schema, struct memory_projection **out,
-    struct lun_err *err) LUN_MUSTCHECK;
+    struct lun_key key, const struct lun_schema *schema,
+    struct memory_build **out, struct lun_err *err) LUN_MUSTCHECK;
 
 /* LUN_NOTFOUND; LUN_CONFLICT if it has another revision or fence. */
-enum lun_code lun_memory_guard(struct memory_place *place, const char *name,
-    struct lun_guard guard, struct memory_projection **out,
+enum lun_code lun_memory_guard(struct memory_place *place, struct lun_key key,
+    struct lun_guard guard, struct memory_shard **out,
     struct lun_err *err) LUN_MUSTCHECK;
 
+/* models_define.c */
+enum lun_code lun_memory_define(struct lun_model_store *store,
+    struct lun_key key, const struct lun_schema *schema, int64_t fence,
+    struct lun_err *err);
+enum lun_code lun_memory_reset(struct lun_model_store *store,
+    struct lun_key key, const struct lun_schema *schema, struct lun_guard guard,
+    struct lun_err *err);
+enum lun_code lun_memory_drop(struct lun_model_store *store, struct lun_key key,
+    struct lun_guard guard, struct lun_err *err);
+enum lun_code lun_memory_set_paused(struct lun_model_store *store,
+    struct lun_key key, bool paused, struct lun_guard guard,
+    struct lun_err *err);
+enum lun_code lun_memory_list(struct lun_model_store *store, lun_name_fn *name,
+    void *arg, struct lun_err *err);
+enum lun_code lun_memory_describe(struct lun_model_store *store,
+    const char *name, struct lun_projection_info *info, struct lun_err *err);
+enum lun_code lun_memory_builds(struct lun_model_store *store, const char *name,
+    lun_build_fn *build, void *arg, struct lun_err *err);
+
 /* models_commit.c */
-void lun_memory_clear(struct memory_projection *projection);
+/* Everything that a build or a shard holds is freed. */
+void lun_memory_clear_build(struct memory_build *build);
+void lun_memory_clear_shard(struct memory_shard *shard);
 enum lun_code lun_memory_load(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, const struct lun_text *ids, size_t count,
     lun_model_fn *model, void *arg, struct lun_err *err);

@@ -14,8 +14,8 @@ lun_memory_parked(struct lun_model_store *store, struct lun_key key,
     lun_failed_event_fn *item, void *arg, struct lun_err *err)
 {
 	struct memory_place *place = lun_memory_lock(store);
-	struct memory_projection *p;
-	enum lun_code code = lun_memory_find(place, key.projection, &p, err);
+	struct memory_shard *p;
+	enum lun_code code = lun_memory_find(place, key, &p, err);
 	size_t count = code == LUN_OK ? p->parked.count : 0;
 
 	for (size_t i = 0; code == LUN_OK && limit > 0 && i < count; i++) {
@@ -58,8 +58,8 @@ lun_memory_parked_ids(struct lun_model_store *store, struct lun_key key,
     lun_text_fn *id, void *arg, struct lun_err *err)
 {
 	struct memory_place *place = lun_memory_lock(store);
-	struct memory_projection *p;
-	enum lun_code code = lun_memory_find(place, key.projection, &p, err);
+	struct memory_shard *p;
+	enum lun_code code = lun_memory_find(place, key, &p, err);
 	size_t count = code == LUN_OK ? p->parked.count : 0;
 	struct lun_text *ids = NULL;
 
@@ -84,8 +84,8 @@ lun_memory_skipped(struct lun_model_store *store, struct lun_key key,
     size_t limit, lun_failed_event_fn *item, void *arg, struct lun_err *err)
 {
 	struct memory_place *place = lun_memory_lock(store);
-	struct memory_projection *p;
-	enum lun_code code = lun_memory_find(place, key.projection, &p, err);
+	struct memory_shard *p;
+	enum lun_code code = lun_memory_find(place, key, &p, err);
 	size_t count = code == LUN_OK ? p->skipped.count : 0;
 
 	for (; code == LUN_OK && limit > 0 && count > 0; limit--)
@@ -140,6 +140,13 @@ lun_memory_request_post(struct lun_model_store *store,
 	return LUN_OK;
 }
 
+static bool
+is_for(const struct lun_request *request, struct lun_key key)
+{
+	return strcmp(request->projection, key.projection) == 0 &&
+	       request->build == key.build && request->shard == key.shard;
+}
+
 enum lun_code
 lun_memory_request_next(struct lun_model_store *store, struct lun_key key,
     struct lun_request *request, struct lun_err *err)
@@ -147,8 +154,7 @@ lun_memory_request_next(struct lun_model_store *store, struct lun_key key,
 	struct memory_place *place = lun_memory_lock(store);
 	struct memory_request *r = place->requests;
 
-	while (r != NULL && (r->finished || strcmp(r->request.projection,
-						key.projection) != 0))
+	while (r != NULL && (r->finished || !is_for(&r->request, key)))
 		r = r->next;
 	if (r != NULL)
 		*request = r->request;
@@ -207,15 +213,16 @@ lun_memory_publish(struct lun_model_store *store,
 	enum lun_code code = LUN_OK;
 
 	for (size_t i = 0; code == LUN_OK && i < count; i++) {
-		struct memory_projection *p =
-		    lun_memory_add(place, heartbeats[i].projection);
+		const struct lun_heartbeat *h = &heartbeats[i];
+		struct memory_shard *p = lun_memory_add(
+		    place, (struct lun_key){h->projection, h->build, h->shard});
 
 		if (p == NULL) {
 			code =
 			    lun_fail(err, LUN_NOMEM, "memory: out of memory");
 			break;
 		}
-		p->heartbeat = heartbeats[i];
+		p->heartbeat = *h;
 		p->has_heartbeat = true;
 	}
 	lun_memory_unlock(place);
@@ -227,15 +234,13 @@ lun_memory_heartbeat(struct lun_model_store *store, struct lun_key key,
     struct lun_heartbeat *heartbeat, struct lun_err *err)
 {
 	struct memory_place *place = lun_memory_lock(store);
-	struct memory_projection *p = place->projections;
+	struct memory_shard *p = lun_memory_shard(place, key);
+	bool found = p != NULL && p->has_heartbeat;
 
-	while (p != NULL &&
-	       (!p->has_heartbeat || strcmp(p->name, key.projection) != 0))
-		p = p->next;
-	if (p != NULL)
+	if (found)
 		*heartbeat = p->heartbeat;
 	lun_memory_unlock(place);
-	if (p != NULL)
+	if (found)
 		return LUN_OK;
 	return lun_fail(err, LUN_NOTFOUND, "projection \"%s\" has no heartbeat",
 	    key.projection);

@@ -144,14 +144,13 @@ lun_memory_load(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, const struct lun_text *ids, size_t count,
     lun_model_fn *model, void *arg, struct lun_err *err)
 {
-	(void)key;
 	struct memory_place *place = lun_memory_lock(store);
-	struct memory_projection *p;
+	struct memory_build *build;
 	enum lun_code code;
 
-	code = lun_memory_find_models(place, schema, &p, err);
+	code = lun_memory_find_models(place, key, schema, &build, err);
 	for (size_t i = 0; code == LUN_OK && i < count; i++) {
-		struct memory_row *row = find_row(schema, &p->rows, ids[i]);
+		struct memory_row *row = find_row(schema, &build->rows, ids[i]);
 
 		if (row != NULL)
 			code = model(arg, row->id, row->values, err);
@@ -338,14 +337,51 @@ keep_latest(struct memory_items *items)
 }
 
 void
-lun_memory_clear(struct memory_projection *p)
+lun_memory_clear_shard(struct memory_shard *shard)
+{
+	free_items(&shard->parked);
+	free_items(&shard->skipped);
+	lun_checkpoint_free(&shard->checkpoint);
+}
+
+/* ---- bundles ----------------------------------------------------------- */
+
+void
+lun_memory_clear_build(struct memory_build *build)
 {
 	const struct memory_rows none = {0};
 
-	free_rows(NULL, &p->rows, &none);
-	free_items(&p->parked);
-	free_items(&p->skipped);
-	lun_checkpoint_free(&p->checkpoint);
+	free_rows(NULL, &build->rows, &none);
+	lun_buffer_free(&build->schema);
+	while (build->bundles != NULL) {
+		struct memory_bundle *next = build->bundles->next;
+
+		free(build->bundles);
+		build->bundles = next;
+	}
+}
+
+/* *made stays NULL where the build has a bundle of this hash. */
+static bool
+make_bundle(const struct memory_build *build, const struct lun_write_set *set,
+    struct memory_bundle **made)
+{
+	const struct memory_bundle *old = build->bundles;
+
+	while (old != NULL && strcmp(old->hash, set->bundle_hash) != 0)
+		old = old->next;
+	if (old != NULL)
+		return true;
+	*made = malloc(sizeof **made + set->bundle.length);
+	if (*made == NULL)
+		return false;
+	snprintf((*made)->hash, sizeof(*made)->hash, "%s", set->bundle_hash);
+	(*made)->first_position = set->position;
+	(*made)->first_at = lun_clock_wall_us();
+	(*made)->length = set->bundle.length;
+	if (set->bundle.length > 0)
+		memcpy((*made)->text, set->bundle.bytes, set->bundle.length);
+	return true;
 }
 
 /* ---- the commit -------------------------------------------------------- */
@@ -356,16 +392,18 @@ struct made {
 	struct memory_items parked;
 	struct memory_items failed_again;
 	struct memory_items skipped;
+	struct memory_bundle *bundle;
 	struct lun_buffer source_state;
 };
 
 static bool
-make(const struct memory_projection *p, const struct lun_write_set *set,
+make(const struct memory_shard *p, const struct lun_write_set *set,
     struct made *made)
 {
 	lun_buffer_add_text(&made->source_state, set->source_state);
 	return !made->source_state.failed &&
-	       merge_writes(&p->rows, set, &made->rows) &&
+	       merge_writes(&p->build->rows, set, &made->rows) &&
+	       make_bundle(p->build, set, &made->bundle) &&
 	       copy_items(
 		   &p->parked, set->parked, set->parked_count, &made->parked) &&
 	       copy_with_errors(&p->parked, set->new_errors,
@@ -375,11 +413,14 @@ make(const struct memory_projection *p, const struct lun_write_set *set,
 }
 
 static void
-move_checkpoint(struct lun_checkpoint *c, const struct lun_write_set *set)
+move_checkpoint(struct memory_shard *shard, const struct lun_write_set *set)
 {
-	if (strcmp(c->script_hash, set->script_hash) != 0)
-		c->script_count++;
-	snprintf(c->script_hash, sizeof c->script_hash, "%s", set->script_hash);
+	struct lun_checkpoint *c = &shard->checkpoint;
+
+	if (strcmp(c->bundle_hash, set->bundle_hash) != 0)
+		snprintf(shard->build->bundle_hash,
+		    sizeof shard->build->bundle_hash, "%s", set->bundle_hash);
+	snprintf(c->bundle_hash, sizeof c->bundle_hash, "%s", set->bundle_hash);
 	snprintf(c->identity, sizeof c->identity, "%s", set->identity);
 	c->position = set->position;
 	c->committed_at = lun_clock_wall_us();
@@ -387,17 +428,31 @@ move_checkpoint(struct lun_checkpoint *c, const struct lun_write_set *set)
 	c->revision++;
 }
 
-/* Cannot fail; what is left over in made is freed by its owner. */
+/* Both cannot fail. */
 static void
-put_in_place(struct memory_place *place, struct memory_projection *p,
+put_in_build(struct memory_build *build, const struct lun_schema *schema,
+    struct made *made)
+{
+	struct memory_rows old_rows = build->rows;
+
+	build->rows = made->rows;
+	made->rows = (struct memory_rows){0};
+	free_rows(schema, &old_rows, &build->rows);
+	if (made->bundle == NULL)
+		return;
+	made->bundle->next = build->bundles;
+	build->bundles = made->bundle;
+	made->bundle = NULL;
+}
+
+/* What is left over in made is freed by its owner. */
+static void
+put_in_place(struct memory_place *place, struct memory_shard *p,
     const struct lun_write_set *set, struct made *made)
 {
-	struct memory_rows old_rows = p->rows;
 	struct lun_buffer old_state = p->checkpoint.source_state;
 
-	p->rows = made->rows;
-	made->rows = (struct memory_rows){0};
-	free_rows(set->schema, &old_rows, &p->rows);
+	put_in_build(p->build, set->schema, made);
 	p->checkpoint.source_state = made->source_state;
 	made->source_state = old_state;
 	replace_items(&p->parked, &made->failed_again);
@@ -406,11 +461,11 @@ put_in_place(struct memory_place *place, struct memory_projection *p,
 	append_items(place, &p->parked, &made->parked);
 	append_items(place, &p->skipped, &made->skipped);
 	keep_latest(&p->skipped);
-	move_checkpoint(&p->checkpoint, set);
+	move_checkpoint(p, set);
 }
 
 static enum lun_code
-commit(struct memory_place *place, struct memory_projection *p,
+commit(struct memory_place *place, struct memory_shard *p,
     const struct lun_write_set *set, struct lun_err *err)
 {
 	struct made made = {0};
@@ -419,9 +474,10 @@ commit(struct memory_place *place, struct memory_projection *p,
 	if (make(p, set, &made))
 		put_in_place(place, p, set, &made);
 	else
-		code = lun_fail(
-		    err, LUN_NOMEM, "commit \"%s\": out of memory", p->name);
-	free_rows(set->schema, &made.rows, &p->rows);
+		code = lun_fail(err, LUN_NOMEM, "commit \"%s\": out of memory",
+		    p->projection);
+	free_rows(set->schema, &made.rows, &p->build->rows);
+	free(made.bundle);
 	free_items(&made.parked);
 	free_items(&made.failed_again);
 	free_items(&made.skipped);
@@ -435,10 +491,10 @@ lun_memory_commit(struct lun_model_store *store,
 {
 	struct memory_place *place = lun_memory_lock(store);
 	struct lun_guard guard = {set->expected_revision, set->fence};
-	struct memory_projection *p;
+	struct memory_shard *p;
 	enum lun_code code;
 
-	code = lun_memory_guard(place, set->schema->projection, guard, &p, err);
+	code = lun_memory_guard(place, set->key, guard, &p, err);
 	if (code == LUN_OK)
 		code = commit(place, p, set, err);
 	lun_memory_unlock(place);

@@ -357,15 +357,14 @@ lun_memory_query(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, const struct lun_query *query,
     lun_result_fn *result, void *arg, struct lun_err *err)
 {
-	(void)key;
 	struct memory_place *place = lun_memory_lock(store);
 	struct search s = {.schema = schema, .query = query};
-	struct memory_projection *p;
+	struct memory_build *build;
 	enum lun_code code;
 
-	code = lun_memory_find_models(place, schema, &p, err);
+	code = lun_memory_find_models(place, key, schema, &build, err);
 	if (code == LUN_OK)
-		code = search(&s, &p->rows, result, arg, err);
+		code = search(&s, &build->rows, result, arg, err);
 	lun_buffer_free(&s.scratch);
 	lun_buffer_free(&s.scratch2);
 	lun_memory_unlock(place);

@@ -83,23 +83,23 @@ sqlite_tend(struct lun_model_store *store)
 /* ---- ownership --------------------------------------------------------- */
 
 static enum lun_code
-raise_fence(struct sqlite_models *m, const char *projection, const char *owner,
+raise_fence(struct sqlite_models *m, struct lun_key key, const char *owner,
     int64_t *fence, struct lun_err *err)
 {
 	sqlite3_stmt *q = NULL;
 	enum lun_code code;
 
 	code = lun_sqlite_statement(m,
-	    "INSERT INTO lunette_owners VALUES (?1, 1, ?2, ?3)"
-	    " ON CONFLICT (projection) DO UPDATE SET fence = fence + 1,"
-	    " owner = excluded.owner, acquired_at = excluded.acquired_at"
-	    " RETURNING fence",
+	    "INSERT INTO lunette_owners VALUES (?1, ?2, ?3, 1, ?4, ?5)"
+	    " ON CONFLICT (projection, build, shard) DO UPDATE"
+	    " SET fence = fence + 1, owner = excluded.owner,"
+	    " acquired_at = excluded.acquired_at RETURNING fence",
 	    &q, err);
 	if (code != LUN_OK)
 		return code;
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(projection));
-	lun_sqlite_bind_text(&m->c, q, 2, lun_text_of(owner));
-	lun_sqlite_bind_integer(&m->c, q, 3, lun_clock_wall_us());
+	lun_sqlite_bind_key(m, q, key);
+	lun_sqlite_bind_text(&m->c, q, 4, lun_text_of(owner));
+	lun_sqlite_bind_integer(&m->c, q, 5, lun_clock_wall_us());
 	code = lun_sqlite_step(&m->c, q, err);
 	if (code == LUN_OK)
 		*fence = sqlite3_column_int64(q, 0);
@@ -116,7 +116,7 @@ take_fence(struct sqlite_models *m, struct lun_ownership *ownership,
 
 	if (code != LUN_OK)
 		return code;
-	code = raise_fence(m, ownership->projection, owner, &fence, err);
+	code = raise_fence(m, ownership->key, owner, &fence, err);
 	code = lun_sqlite_end(m, code, err);
 	if (code == LUN_OK)
 		ownership->fence = fence;
@@ -129,8 +129,7 @@ sqlite_acquire(struct lun_model_store *store, struct lun_key key,
     char holder[LUN_OWNER_SIZE], struct lun_err *err)
 {
 	struct sqlite_models *m = sqlite_models_of(store);
-	struct lun_ownership *mine =
-	    *lun_ownership_find(&m->owned, key.projection);
+	struct lun_ownership *mine = *lun_ownership_find(&m->owned, key);
 	const char *database = sqlite3_db_filename(m->c.db, "main");
 	bool is_new = mine == NULL;
 	enum lun_code code = LUN_OK;
@@ -138,7 +137,7 @@ sqlite_acquire(struct lun_model_store *store, struct lun_key key,
 	(void)time_to_live_ms;
 	if (is_new)
 		code = lun_ownership_lock(
-		    database, key.projection, owner, &mine, holder, err);
+		    database, key, owner, &mine, holder, err);
 	if (code != LUN_OK)
 		return code;
 	code = take_fence(m, mine, owner, err);
@@ -158,12 +157,11 @@ sqlite_renew(struct lun_model_store *store, struct lun_key key, int64_t fence,
     int64_t time_to_live_ms, struct lun_err *err)
 {
 	struct sqlite_models *m = sqlite_models_of(store);
-	struct lun_guard stored;
+	struct sqlite_shard stored;
 	enum lun_code code;
-	bool defined;
 
 	(void)time_to_live_ms;
-	code = lun_sqlite_read_guard(m, key.projection, &stored, &defined, err);
+	code = lun_sqlite_read_shard(m, key, &stored, err);
 	if (code != LUN_OK)
 		return code;
 	return lun_model_store_check_fence(
@@ -174,7 +172,7 @@ static void
 sqlite_release(struct lun_model_store *store, struct lun_key key, int64_t fence)
 {
 	struct lun_ownership **link =
-	    lun_ownership_find(&sqlite_models_of(store)->owned, key.projection);
+	    lun_ownership_find(&sqlite_models_of(store)->owned, key);
 	struct lun_ownership *mine = *link;
 
 	if (mine == NULL || mine->fence != fence)
@@ -211,13 +209,14 @@ read_checkpoint(struct sqlite_models *m, sqlite3_stmt *q,
 	    .committed_at = sqlite3_column_int64(q, 8),
 	    .parked_count = (uint64_t)sqlite3_column_int64(q, 9),
 	    .skipped_count = (uint64_t)sqlite3_column_int64(q, 10),
+	    .projection_revision = sqlite3_column_int64(q, 13),
 	};
 	if (!lun_position_from_hex(lun_sqlite_column_text(q, 1), &c->position))
 		return lun_fail(err, LUN_IO,
-		    "%s: lunette_projections holds a position that is none",
+		    "%s: lunette_checkpoints holds a position that is none",
 		    path);
 	lun_sqlite_copy_column(q, 5, c->identity, sizeof c->identity);
-	lun_sqlite_copy_column(q, 6, c->script_hash, sizeof c->script_hash);
+	lun_sqlite_copy_column(q, 6, c->bundle_hash, sizeof c->bundle_hash);
 	lun_buffer_add_text(&c->schema, lun_sqlite_column_text(q, 11));
 	lun_buffer_add(&c->source_state, sqlite3_column_blob(q, 12),
 	    (size_t)sqlite3_column_bytes(q, 12));
@@ -237,21 +236,24 @@ sqlite_checkpoint(struct lun_model_store *store, struct lun_key key,
 	enum lun_code code;
 
 	code = lun_sqlite_statement(m,
-	    "SELECT version, position, revision,"
-	    " (SELECT fence FROM lunette_owners WHERE projection = ?1),"
-	    " paused, identity, script_hash, script_count, committed_at,"
-	    " (SELECT count(*) FROM lunette_parked WHERE projection = ?1),"
-	    " skipped_count, schema, source_state"
-	    " FROM lunette_projections WHERE name = ?1",
+	    "SELECT version, position, c.revision,"
+	    " (SELECT fence FROM lunette_owners WHERE " LUN_SQLITE_IS_KEY "),"
+	    " paused, identity, c.bundle_hash,"
+	    " (SELECT count(*) FROM lunette_scripts"
+	    "  WHERE projection = ?1 AND build = ?2), committed_at,"
+	    " (SELECT count(*) FROM lunette_parked WHERE " LUN_SQLITE_IS_KEY
+	    "), skipped_count, schema, source_state, p.revision"
+	    " FROM lunette_checkpoints c"
+	    " JOIN lunette_builds USING (projection, build)"
+	    " JOIN lunette_projections p ON name = projection"
+	    " WHERE " LUN_SQLITE_IS_KEY,
 	    &q, err);
 	if (code != LUN_OK)
 		return code;
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(key.projection));
+	lun_sqlite_bind_key(m, q, key);
 	code = lun_sqlite_step(&m->c, q, err);
 	if (code == LUN_NOTFOUND)
-		code = lun_fail(err, LUN_NOTFOUND,
-		    "projection \"%s\" is not in the model store",
-		    key.projection);
+		code = lun_sqlite_not_defined(key, err);
 	else if (code == LUN_OK)
 		code = read_checkpoint(m, q, &read, err);
 	lun_sqlite_done(q);
@@ -261,7 +263,7 @@ sqlite_checkpoint(struct lun_model_store *store, struct lun_key key,
 }
 
 static enum lun_code
-update_position(struct sqlite_models *m, const char *projection,
+update_position(struct sqlite_models *m, struct lun_key key,
     struct lun_position position, struct lun_text source_state,
     struct lun_err *err)
 {
@@ -270,15 +272,15 @@ update_position(struct sqlite_models *m, const char *projection,
 	enum lun_code code;
 
 	code = lun_sqlite_statement(m,
-	    "UPDATE lunette_projections SET position = ?2, source_state = ?3,"
-	    " revision = revision + 1 WHERE name = ?1",
+	    "UPDATE lunette_checkpoints SET position = ?4, source_state = ?5,"
+	    " revision = revision + 1 WHERE " LUN_SQLITE_IS_KEY,
 	    &q, err);
 	if (code != LUN_OK)
 		return code;
 	lun_position_to_hex(position, hex);
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(projection));
-	lun_sqlite_bind_text(&m->c, q, 2, lun_text_of(hex));
-	bind_state(m, q, 3, source_state);
+	lun_sqlite_bind_key(m, q, key);
+	lun_sqlite_bind_text(&m->c, q, 4, lun_text_of(hex));
+	bind_state(m, q, 5, source_state);
 	code = lun_sqlite_run(&m->c, q, err);
 	lun_sqlite_done(q);
 	return code;
@@ -294,64 +296,45 @@ sqlite_set_position(struct lun_model_store *store, struct lun_key key,
 
 	if (code != LUN_OK)
 		return code;
-	code = lun_sqlite_check_guard(m, key.projection, guard, err);
+	code = lun_sqlite_check_guard(m, key, guard, err);
 	if (code == LUN_OK)
-		code = update_position(
-		    m, key.projection, position, source_state, err);
+		code = update_position(m, key, position, source_state, err);
 	return lun_sqlite_end(m, code, err);
 }
 
 static enum lun_code
-update_paused(struct sqlite_models *m, const char *projection, bool paused,
-    struct lun_err *err)
+update_identity(struct sqlite_models *m, struct lun_key key,
+    const char *identity, struct lun_err *err)
 {
 	sqlite3_stmt *q = NULL;
 	enum lun_code code;
 
 	code = lun_sqlite_statement(m,
-	    "UPDATE lunette_projections SET paused = ?2,"
-	    " revision = revision + 1 WHERE name = ?1",
+	    "UPDATE lunette_checkpoints SET identity = ?4,"
+	    " revision = revision + 1 WHERE " LUN_SQLITE_IS_KEY,
 	    &q, err);
 	if (code != LUN_OK)
 		return code;
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(projection));
-	lun_sqlite_bind_integer(&m->c, q, 2, paused);
+	lun_sqlite_bind_key(m, q, key);
+	lun_sqlite_bind_text(&m->c, q, 4, lun_text_of(identity));
 	code = lun_sqlite_run(&m->c, q, err);
 	lun_sqlite_done(q);
 	return code;
 }
 
 static enum lun_code
-sqlite_set_paused(struct lun_model_store *store, struct lun_key key,
-    bool paused, struct lun_guard guard, struct lun_err *err)
+sqlite_adopt(struct lun_model_store *store, struct lun_key key,
+    const char *identity, struct lun_guard guard, struct lun_err *err)
 {
 	struct sqlite_models *m = sqlite_models_of(store);
 	enum lun_code code = lun_sqlite_begin(&m->c, err);
 
 	if (code != LUN_OK)
 		return code;
-	code = lun_sqlite_check_guard(m, key.projection, guard, err);
+	code = lun_sqlite_check_guard(m, key, guard, err);
 	if (code == LUN_OK)
-		code = update_paused(m, key.projection, paused, err);
+		code = update_identity(m, key, identity, err);
 	return lun_sqlite_end(m, code, err);
-}
-
-static enum lun_code
-sqlite_list(struct lun_model_store *store, lun_name_fn *name, void *arg,
-    struct lun_err *err)
-{
-	struct sqlite_models *m = sqlite_models_of(store);
-	sqlite3_stmt *q = NULL;
-	enum lun_code code;
-
-	code = lun_sqlite_statement(
-	    m, "SELECT name FROM lunette_projections ORDER BY name", &q, err);
-	if (code != LUN_OK)
-		return code;
-	while (lun_sqlite_next(m, q, &code, err))
-		code = name(arg, (const char *)sqlite3_column_text(q, 0), err);
-	lun_sqlite_done(q);
-	return code;
 }
 
 /* ---- the commit -------------------------------------------------------- */
@@ -365,25 +348,41 @@ move_checkpoint(struct sqlite_models *m, const struct lun_write_set *set,
 	enum lun_code code;
 
 	code = lun_sqlite_statement(m,
-	    "UPDATE lunette_projections SET position = ?2, source_state = ?3,"
-	    " identity = ?4, script_count = script_count + (script_hash <> ?5),"
-	    " script_hash = ?5, committed_at = ?6,"
-	    " skipped_count = skipped_count + ?7, revision = revision + 1"
-	    " WHERE name = ?1",
+	    "UPDATE lunette_checkpoints SET position = ?4, source_state = ?5,"
+	    " identity = ?6, bundle_hash = ?7, committed_at = ?8,"
+	    " skipped_count = skipped_count + ?9, revision = revision + 1"
+	    " WHERE " LUN_SQLITE_IS_KEY,
 	    &q, err);
 	if (code != LUN_OK)
 		return code;
 	lun_position_to_hex(set->position, hex);
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(set->schema->projection));
-	lun_sqlite_bind_text(&m->c, q, 2, lun_text_of(hex));
-	bind_state(m, q, 3, set->source_state);
-	lun_sqlite_bind_text(&m->c, q, 4, lun_text_of(set->identity));
-	lun_sqlite_bind_text(&m->c, q, 5, lun_text_of(set->script_hash));
-	lun_sqlite_bind_integer(&m->c, q, 6, lun_clock_wall_us());
-	lun_sqlite_bind_integer(&m->c, q, 7, (int64_t)set->skipped_count);
+	lun_sqlite_bind_key(m, q, set->key);
+	lun_sqlite_bind_text(&m->c, q, 4, lun_text_of(hex));
+	bind_state(m, q, 5, set->source_state);
+	lun_sqlite_bind_text(&m->c, q, 6, lun_text_of(set->identity));
+	lun_sqlite_bind_text(&m->c, q, 7, lun_text_of(set->bundle_hash));
+	lun_sqlite_bind_integer(&m->c, q, 8, lun_clock_wall_us());
+	lun_sqlite_bind_integer(&m->c, q, 9, (int64_t)set->skipped_count);
 	code = lun_sqlite_run(&m->c, q, err);
 	lun_sqlite_done(q);
 	return code;
+}
+
+static enum lun_code
+check_commit(struct sqlite_models *m, const struct lun_write_set *set,
+    bool *new_bundle, struct lun_err *err)
+{
+	struct lun_guard guard = {set->expected_revision, set->fence};
+	struct sqlite_shard stored;
+	enum lun_code code = lun_sqlite_read_shard(m, set->key, &stored, err);
+
+	if (code != LUN_OK)
+		return code;
+	if (!stored.defined)
+		return lun_sqlite_not_defined(set->key, err);
+	*new_bundle = strcmp(stored.bundle_hash, set->bundle_hash) != 0;
+	return lun_model_store_check_guard(
+	    set->key.projection, guard, stored.revision, stored.fence, err);
 }
 
 static enum lun_code
@@ -391,16 +390,18 @@ sqlite_commit(struct lun_model_store *store, const struct lun_write_set *set,
     struct lun_err *err)
 {
 	struct sqlite_models *m = sqlite_models_of(store);
-	struct lun_guard guard = {set->expected_revision, set->fence};
 	enum lun_code code = lun_sqlite_begin(&m->c, err);
+	bool new_bundle = false;
 
 	if (code != LUN_OK)
 		return code;
-	code = lun_sqlite_check_guard(m, set->schema->projection, guard, err);
+	code = check_commit(m, set, &new_bundle, err);
 	if (code == LUN_OK)
 		code = lun_sqlite_write_models(m, set, err);
 	if (code == LUN_OK)
 		code = lun_sqlite_write_failed_events(m, set, err);
+	if (code == LUN_OK && new_bundle)
+		code = lun_sqlite_keep_bundle(m, set, err);
 	if (code == LUN_OK)
 		code = move_checkpoint(m, set, err);
 	return lun_sqlite_end(m, code, err);
@@ -421,8 +422,11 @@ const struct lun_model_store_ops lun_sqlite_models = {
     .drop = lun_sqlite_drop,
     .checkpoint = sqlite_checkpoint,
     .set_position = sqlite_set_position,
-    .set_paused = sqlite_set_paused,
-    .list = sqlite_list,
+    .adopt = sqlite_adopt,
+    .set_paused = lun_sqlite_set_paused,
+    .list = lun_sqlite_list,
+    .projection = lun_sqlite_projection,
+    .builds = lun_sqlite_builds,
     .load = lun_sqlite_load,
     .query = lun_sqlite_query,
     .commit = sqlite_commit,

@@ -1,9 +1,9 @@
 /*
  * models.h - the insides of the SQLite model store, shared by its files.
  *
- * What people read: a table <projection>__v<version> with a column for every
- * field, and a view <projection> over it. What the engine keeps: the tables
- * lunette_*, see models.c.
+ * What people read: the view <projection>, with a column for every field, over
+ * the table <projection>__b<build> of the live build. What the engine keeps:
+ * the tables lunette_*, see models_tables.c.
  */
 
 #ifndef LUN_SQLITE_MODELS_H
@@ -15,6 +15,9 @@
 #include "store/model_store.h"
 
 #define LUN_SQLITE_STATEMENTS_MAX 32
+
+/* A condition: the row is a shard's; for lun_sqlite_bind_key(). */
+#define LUN_SQLITE_IS_KEY "projection = ?1 AND build = ?2 AND shard = ?3"
 
 /* A prepared statement, kept for the next time. */
 struct sqlite_statement {
@@ -55,42 +58,73 @@ bool lun_sqlite_next(struct sqlite_models *m, sqlite3_stmt *q,
 enum lun_code lun_sqlite_end(struct sqlite_models *m, enum lun_code code,
     struct lun_err *err) LUN_MUSTCHECK;
 
-/* <projection>__v<version>, quoted. */
-void lun_sqlite_add_table(
-    struct lun_buffer *sql, const struct lun_schema *schema);
+/* <projection>__b<build>, quoted. */
+void lun_sqlite_add_table(struct lun_buffer *sql, struct lun_key key);
 
-/* What is stored: 0 and 0 for a projection that is not there. */
-enum lun_code lun_sqlite_read_guard(struct sqlite_models *m,
-    const char *projection, struct lun_guard *stored, bool *defined,
-    struct lun_err *err) LUN_MUSTCHECK;
+/* Its three parts as the first three parameters. */
+void lun_sqlite_bind_key(
+    struct sqlite_models *m, sqlite3_stmt *q, struct lun_key key);
+
+/* What the store holds of a shard; zero for one that is not there. */
+struct sqlite_shard {
+	bool defined;
+	int64_t revision;
+	int64_t fence;
+	char bundle_hash[LUN_BUNDLE_HASH_SIZE]; /* of its last commit */
+};
+
+enum lun_code lun_sqlite_read_shard(struct sqlite_models *m, struct lun_key key,
+    struct sqlite_shard *stored, struct lun_err *err) LUN_MUSTCHECK;
 
 /* LUN_NOTFOUND, or LUN_CONFLICT if revision or fence is another. */
 enum lun_code lun_sqlite_check_guard(struct sqlite_models *m,
-    const char *projection, struct lun_guard guard,
+    struct lun_key key, struct lun_guard guard,
     struct lun_err *err) LUN_MUSTCHECK;
 
-/* LUN_NOTFOUND unless the projection is defined. */
+/* LUN_NOTFOUND unless the shard is defined. */
 enum lun_code lun_sqlite_check_defined(struct sqlite_models *m,
-    const char *projection, struct lun_err *err) LUN_MUSTCHECK;
+    struct lun_key key, struct lun_err *err) LUN_MUSTCHECK;
 
-/* LUN_NOTFOUND, or LUN_CONFIG if its models were built with another schema. */
+/* LUN_NOTFOUND, or LUN_CONFIG if the build has another schema. */
 enum lun_code lun_sqlite_check_schema(struct sqlite_models *m,
-    const struct lun_schema *schema, struct lun_err *err) LUN_MUSTCHECK;
+    struct lun_key key, const struct lun_schema *schema,
+    struct lun_err *err) LUN_MUSTCHECK;
 
 /*
  * A statement over the models ended with this code. If it failed because the
- * projection is not there or has another schema, say so instead.
+ * build is not there or has another schema, say so instead.
  */
-enum lun_code lun_sqlite_explain(struct sqlite_models *m,
+enum lun_code lun_sqlite_explain(struct sqlite_models *m, struct lun_key key,
     const struct lun_schema *schema, enum lun_code code, struct lun_err *err);
+
+enum lun_code lun_sqlite_not_defined(struct lun_key key, struct lun_err *err);
 
 /* The text of a column, cut to the size of what it is copied to. */
 void lun_sqlite_copy_column(
     sqlite3_stmt *q, int column, char *copy, size_t size);
 
-/* models_define.c */
+/* models_tables.c */
 enum lun_code lun_sqlite_make_tables(
     struct sqlite_models *m, struct lun_err *err) LUN_MUSTCHECK;
+/* LUN_CONFIG if somebody else's table, view or index has that name. */
+enum lun_code lun_sqlite_check_free(struct sqlite_models *m,
+    const char *projection, const char *name, struct lun_err *err);
+
+/* models_builds.c */
+enum lun_code lun_sqlite_set_paused(struct lun_model_store *store,
+    struct lun_key key, bool paused, struct lun_guard guard,
+    struct lun_err *err);
+enum lun_code lun_sqlite_list(struct lun_model_store *store, lun_name_fn *name,
+    void *arg, struct lun_err *err);
+enum lun_code lun_sqlite_projection(struct lun_model_store *store,
+    const char *name, struct lun_projection_info *info, struct lun_err *err);
+enum lun_code lun_sqlite_builds(struct lun_model_store *store, const char *name,
+    lun_build_fn *build, void *arg, struct lun_err *err);
+/* Keep the bundle of a commit, the first of its build by this bundle. */
+enum lun_code lun_sqlite_keep_bundle(struct sqlite_models *m,
+    const struct lun_write_set *set, struct lun_err *err) LUN_MUSTCHECK;
+
+/* models_define.c */
 enum lun_code lun_sqlite_define(struct lun_model_store *store,
     struct lun_key key, const struct lun_schema *schema, int64_t fence,
     struct lun_err *err);
@@ -106,8 +140,8 @@ enum lun_code lun_sqlite_drop(struct lun_model_store *store, struct lun_key key,
  * table, id and column (the statement's first) if it holds something else.
  */
 enum lun_code lun_sqlite_read_value(sqlite3_stmt *q, int column,
-    const struct lun_schema *schema, int field, struct lun_value *value,
-    struct lun_err *err) LUN_MUSTCHECK;
+    struct lun_key key, const struct lun_schema *schema, int field,
+    struct lun_value *value, struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_sqlite_load(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, const struct lun_text *ids, size_t count,
     lun_model_fn *model, void *arg, struct lun_err *err);
@@ -122,7 +156,7 @@ enum lun_code lun_sqlite_query(struct lun_model_store *store,
     const struct lun_query *query, lun_result_fn *result, void *arg,
     struct lun_err *err);
 
-/* models_aside.c */
+/* models_parked.c */
 enum lun_code lun_sqlite_write_failed_events(struct sqlite_models *m,
     const struct lun_write_set *set, struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_sqlite_parked(struct lun_model_store *store,
@@ -134,7 +168,7 @@ enum lun_code lun_sqlite_skipped(struct lun_model_store *store,
     struct lun_key key, size_t limit, lun_failed_event_fn *item, void *arg,
     struct lun_err *err);
 
-/* models_admin.c */
+/* models_requests.c */
 enum lun_code lun_sqlite_request_post(struct lun_model_store *store,
     const struct lun_request *request, int64_t *number, struct lun_err *err);
 enum lun_code lun_sqlite_request_next(struct lun_model_store *store,

@@ -1,145 +1,21 @@
-/* models_define.c - making and dropping the tables of a model store. */
+/* models_define.c - making, emptying and dropping builds. */
 
+#include <inttypes.h>
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "sqlite/models.h"
 
-/*
- * The engine's own tables. Moments in them are whole microseconds since 1970
- * UTC, as in the table of events; for people:
- *   SELECT name, datetime(committed_at / 1000000, 'unixepoch') FROM
- *   lunette_projections;
- * Positions are 32 hexadecimal digits, which sort as the positions do. The
- * fence of a projection outlives it, so it has a table of its own.
- */
-#define SET_ASIDE_COLUMNS                                                      \
-	"  number INTEGER PRIMARY KEY AUTOINCREMENT,\n"                        \
-	"  projection TEXT NOT NULL,\n"                                        \
-	"  model_id TEXT,\n"                                                   \
-	"  error TEXT NOT NULL,\n"                                             \
-	"  at INTEGER NOT NULL,\n"                                             \
-	"  position TEXT NOT NULL,\n"                                          \
-	"  event_id TEXT NOT NULL,\n"                                          \
-	"  stream TEXT NOT NULL,\n"                                            \
-	"  version INTEGER NOT NULL,\n"                                        \
-	"  type TEXT NOT NULL,\n"                                              \
-	"  recorded_at INTEGER NOT NULL,\n"                                    \
-	"  data TEXT NOT NULL,\n"                                              \
-	"  metadata TEXT"
-
-static const char own_tables[] =
-    "CREATE TABLE IF NOT EXISTS lunette_projections (\n"
-    "  name TEXT PRIMARY KEY NOT NULL,\n"
-    "  version INTEGER NOT NULL,\n"
-    "  position TEXT NOT NULL,\n"
-    "  revision INTEGER NOT NULL,\n"
-    "  paused INTEGER NOT NULL DEFAULT 0,\n"
-    "  identity TEXT NOT NULL DEFAULT '',\n" /* of the event store */
-    "  script_hash TEXT NOT NULL DEFAULT '',\n"
-    "  script_count INTEGER NOT NULL DEFAULT 0,\n"
-    "  committed_at INTEGER NOT NULL DEFAULT 0,\n"
-    "  skipped_count INTEGER NOT NULL DEFAULT 0,\n"
-    "  schema TEXT NOT NULL,\n"
-    "  source_state BLOB);"
-
-    "CREATE TABLE IF NOT EXISTS lunette_owners (\n"
-    "  projection TEXT PRIMARY KEY NOT NULL,\n"
-    "  fence INTEGER NOT NULL,\n"
-    "  owner TEXT NOT NULL,\n" /* the last one; it may be gone */
-    "  acquired_at INTEGER NOT NULL);"
-
-    "CREATE TABLE IF NOT EXISTS lunette_parked (\n" SET_ASIDE_COLUMNS ");"
-    "CREATE INDEX IF NOT EXISTS lunette_parked_by_model"
-    " ON lunette_parked (projection, model_id, number);"
-
-    "CREATE TABLE IF NOT EXISTS lunette_skipped (\n" SET_ASIDE_COLUMNS ");"
-    "CREATE INDEX IF NOT EXISTS lunette_skipped_by_projection"
-    " ON lunette_skipped (projection, number);"
-
-    "CREATE TABLE IF NOT EXISTS lunette_requests (\n"
-    "  number INTEGER PRIMARY KEY AUTOINCREMENT,\n"
-    "  projection TEXT NOT NULL,\n"
-    "  kind TEXT NOT NULL,\n"
-    "  argument TEXT NOT NULL,\n"
-    "  posted_at INTEGER NOT NULL,\n"
-    "  finished_at INTEGER,\n" /* null: it waits */
-    "  outcome TEXT,\n"
-    "  message TEXT);"
-    "CREATE INDEX IF NOT EXISTS lunette_requests_waiting"
-    " ON lunette_requests (projection, number) WHERE finished_at IS NULL;"
-
-    /* The last one made: where it is, all of them are. */
-    "CREATE TABLE IF NOT EXISTS lunette_heartbeats (\n"
-    "  projection TEXT PRIMARY KEY NOT NULL,\n"
-    "  owner TEXT NOT NULL,\n"
-    "  state TEXT NOT NULL,\n"
-    "  waiting_for TEXT NOT NULL,\n"
-    "  last_error TEXT NOT NULL,\n"
-    "  events_per_second REAL NOT NULL,\n"
-    "  at INTEGER NOT NULL)";
-
-/* ---- what is there ----------------------------------------------------- */
-
-/* LUN_OK, or LUN_NOTFOUND (err untouched). */
-static enum lun_code
-find_object(struct sqlite_models *m, const char *name, char kind[16],
-    struct lun_err *err)
-{
-	sqlite3_stmt *q = NULL;
-	enum lun_code code;
-
-	code = lun_sqlite_statement(m,
-	    "SELECT type FROM sqlite_schema"
-	    " WHERE name = ?1 COLLATE NOCASE",
-	    &q, err);
-	if (code != LUN_OK)
-		return code;
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(name));
-	code = lun_sqlite_step(&m->c, q, err);
-	if (code == LUN_OK)
-		lun_sqlite_copy_column(q, 0, kind, 16);
-	lun_sqlite_done(q);
-	return code;
-}
+#define POSITION_START "'00000000000000000000000000000000'"
 
 static enum lun_code
-check_free(struct sqlite_models *m, const struct lun_schema *schema,
-    const char *name, struct lun_err *err)
+no_memory(struct sqlite_models *m, struct lun_err *err)
 {
-	char kind[16];
-	enum lun_code code = find_object(m, name, kind, err);
-
-	if (code == LUN_NOTFOUND)
-		return LUN_OK;
-	if (code != LUN_OK)
-		return code;
-	return lun_fail(err, LUN_CONFIG,
-	    "define \"%s\": %s has a %s \"%s\" already that is not this "
-	    "projection's; rename it or the projection",
-	    schema->projection, lun_sqlite_path(&m->c), kind, name);
+	return lun_fail(
+	    err, LUN_NOMEM, "%s: out of memory", lun_sqlite_path(&m->c));
 }
 
-enum lun_code
-lun_sqlite_make_tables(struct sqlite_models *m, struct lun_err *err)
-{
-	char kind[16];
-	enum lun_code code;
-
-	code = find_object(m, "lunette_heartbeats", kind, err);
-	if (code != LUN_NOTFOUND)
-		return code;
-	if (m->c.must_exist)
-		return lun_fail(err, LUN_CONFIG,
-		    "no models yet: %s holds none: \"lunette run\" makes them",
-		    lun_sqlite_path(&m->c));
-	code = lun_sqlite_begin(&m->c, err);
-	if (code != LUN_OK)
-		return code;
-	code = lun_sqlite_exec(&m->c, own_tables, err);
-	return lun_sqlite_end(m, code, err);
-}
-
-/* ---- the tables of a projection ---------------------------------------- */
+/* ---- the table of a build ---------------------------------------------- */
 
 static const char *
 column_type(enum lun_field_type type)
@@ -172,10 +48,11 @@ has_json(const struct lun_schema *schema)
  * ones, which json makes likely, would make the tree too deep.
  */
 static void
-add_table_sql(struct lun_buffer *sql, const struct lun_schema *schema)
+add_table_sql(
+    struct lun_buffer *sql, struct lun_key key, const struct lun_schema *schema)
 {
 	lun_buffer_printf(sql, "CREATE TABLE ");
-	lun_sqlite_add_table(sql, schema);
+	lun_sqlite_add_table(sql, key);
 	lun_buffer_printf(sql, " (\"id\" TEXT PRIMARY KEY NOT NULL");
 	for (size_t i = 0; i < schema->field_count; i++) {
 		lun_buffer_printf(sql, ", ");
@@ -187,37 +64,26 @@ add_table_sql(struct lun_buffer *sql, const struct lun_schema *schema)
 	    sql, has_json(schema) ? ");\n" : ") WITHOUT ROWID;\n");
 }
 
-static void
-add_view_sql(struct lun_buffer *sql, const struct lun_schema *schema)
-{
-	lun_buffer_printf(sql, "CREATE VIEW ");
-	lun_sql_quote(sql, schema->projection);
-	lun_buffer_printf(sql, " AS SELECT ");
-	lun_sql_add_columns(sql, schema);
-	lun_buffer_printf(sql, " FROM ");
-	lun_sqlite_add_table(sql, schema);
-	lun_buffer_printf(sql, ";\n");
-}
-
 /* <table>__<field>__<field> */
 static void
-add_index_name(struct lun_buffer *name, const struct lun_schema *schema,
-    const struct lun_index *index)
+add_index_name(struct lun_buffer *name, struct lun_key key,
+    const struct lun_schema *schema, const struct lun_index *index)
 {
-	lun_buffer_printf(name, "%s__v%d", schema->projection, schema->version);
+	lun_buffer_printf(name, "%s__b%" PRId64, key.projection, key.build);
 	for (size_t i = 0; i < index->count; i++)
 		lun_buffer_printf(
 		    name, "__%s", schema->fields[index->fields[i]].name);
 }
 
 static void
-add_index_sql(struct lun_buffer *sql, const struct lun_schema *schema,
-    const struct lun_index *index, const char *name)
+add_index_sql(struct lun_buffer *sql, struct lun_key key,
+    const struct lun_schema *schema, const struct lun_index *index,
+    const char *name)
 {
 	lun_buffer_printf(sql, "CREATE INDEX ");
 	lun_sql_quote(sql, name);
 	lun_buffer_printf(sql, " ON ");
-	lun_sqlite_add_table(sql, schema);
+	lun_sqlite_add_table(sql, key);
 	for (size_t i = 0; i < index->count; i++) {
 		lun_buffer_printf(sql, i == 0 ? " (" : ", ");
 		lun_sql_quote(sql, schema->fields[index->fields[i]].name);
@@ -242,21 +108,22 @@ exec_buffer(
 }
 
 static enum lun_code
-make_index(struct sqlite_models *m, const struct lun_schema *schema,
-    const struct lun_index *index, struct lun_err *err)
+make_index(struct sqlite_models *m, struct lun_key key,
+    const struct lun_schema *schema, const struct lun_index *index,
+    struct lun_err *err)
 {
 	struct lun_buffer name = {0}, sql = {0};
 	enum lun_code code;
 
-	add_index_name(&name, schema, index);
+	add_index_name(&name, key, schema, index);
 	lun_buffer_add_byte(&name, '\0');
 	if (name.failed)
-		code = lun_fail(err, LUN_NOMEM, "%s: out of memory",
-		    lun_sqlite_path(&m->c));
+		code = no_memory(m, err);
 	else
-		code = check_free(m, schema, name.bytes, err);
+		code =
+		    lun_sqlite_check_free(m, key.projection, name.bytes, err);
 	if (code == LUN_OK) {
-		add_index_sql(&sql, schema, index, name.bytes);
+		add_index_sql(&sql, key, schema, index, name.bytes);
 		code = exec_buffer(m, &sql, err);
 	}
 	lun_buffer_free(&name);
@@ -264,60 +131,91 @@ make_index(struct sqlite_models *m, const struct lun_schema *schema,
 }
 
 static enum lun_code
-make_models(struct sqlite_models *m, const struct lun_schema *schema,
-    struct lun_err *err)
+make_models(struct sqlite_models *m, struct lun_key key,
+    const struct lun_schema *schema, struct lun_err *err)
 {
 	char table[LUN_NAME_MAX + 24];
 	struct lun_buffer sql = {0};
 	enum lun_code code;
 
-	snprintf(table, sizeof table, "%s__v%d", schema->projection,
-	    schema->version);
-	code = check_free(m, schema, table, err);
-	if (code == LUN_OK)
-		code = check_free(m, schema, schema->projection, err);
+	snprintf(
+	    table, sizeof table, "%s__b%" PRId64, key.projection, key.build);
+	code = lun_sqlite_check_free(m, key.projection, table, err);
 	if (code != LUN_OK)
 		return code;
-	add_table_sql(&sql, schema);
-	add_view_sql(&sql, schema);
+	add_table_sql(&sql, key, schema);
 	code = exec_buffer(m, &sql, err);
 	for (size_t i = 0; code == LUN_OK && i < schema->index_count; i++)
-		code = make_index(m, schema, &schema->indexes[i], err);
+		code = make_index(m, key, schema, &schema->indexes[i], err);
 	return code;
 }
 
-/* The projection's view, and its tables of any version. */
-static enum lun_code
-collect_drops(struct sqlite_models *m, const char *projection,
-    struct lun_buffer *sql, struct lun_err *err)
-{
-	sqlite3_stmt *q = NULL;
-	enum lun_code code;
+/* ---- the views of the live build --------------------------------------- */
 
-	code = lun_sqlite_statement(m,
-	    "SELECT type, name FROM sqlite_schema"
-	    " WHERE (type = 'view' AND name = ?1)"
-	    " OR (type = 'table'"
-	    "  AND substr(name, 1, length(?1) + 3) = ?1 || '__v'"
-	    "  AND substr(name, length(?1) + 4) <> ''"
-	    "  AND NOT substr(name, length(?1) + 4) GLOB '*[^0-9]*')"
-	    " ORDER BY type DESC",
-	    &q, err);
-	if (code != LUN_OK)
-		return code;
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(projection));
-	while (lun_sqlite_next(m, q, &code, err)) {
-		lun_buffer_printf(
-		    sql, "DROP %s ", (const char *)sqlite3_column_text(q, 0));
-		lun_sql_quote(sql, (const char *)sqlite3_column_text(q, 1));
+/* Version 0: the projection's own name. */
+static void
+write_view_name(
+    char name[LUN_NAME_MAX + 24], const char *projection, int version)
+{
+	if (version > 0)
+		snprintf(
+		    name, LUN_NAME_MAX + 24, "%s__v%d", projection, version);
+	else
+		snprintf(name, LUN_NAME_MAX + 24, "%s", projection);
+}
+
+static void
+add_view_sql(struct lun_buffer *sql, struct lun_key key,
+    const struct lun_schema *schema, const char *name)
+{
+	lun_buffer_printf(sql, "CREATE VIEW ");
+	lun_sql_quote(sql, name);
+	lun_buffer_printf(sql, " AS SELECT ");
+	lun_sql_add_columns(sql, schema);
+	lun_buffer_printf(sql, " FROM ");
+	lun_sqlite_add_table(sql, key);
+	lun_buffer_printf(sql, ";\n");
+}
+
+static enum lun_code
+make_views(struct sqlite_models *m, struct lun_key key,
+    const struct lun_schema *schema, struct lun_err *err)
+{
+	const int versions[] = {0, schema->version};
+	char name[LUN_NAME_MAX + 24];
+	struct lun_buffer sql = {0};
+	enum lun_code code = LUN_OK;
+
+	for (size_t i = 0; code == LUN_OK && i < 2; i++) {
+		write_view_name(name, key.projection, versions[i]);
+		code = lun_sqlite_check_free(m, key.projection, name, err);
+		add_view_sql(&sql, key, schema, name);
+	}
+	if (code == LUN_OK)
+		return exec_buffer(m, &sql, err);
+	lun_buffer_free(&sql);
+	return code;
+}
+
+static void
+add_view_drops(struct lun_buffer *sql, const char *projection, int version)
+{
+	const int versions[] = {0, version};
+	char name[LUN_NAME_MAX + 24];
+
+	for (size_t i = 0; i < 2; i++) {
+		write_view_name(name, projection, versions[i]);
+		lun_buffer_printf(sql, "DROP VIEW IF EXISTS ");
+		lun_sql_quote(sql, name);
 		lun_buffer_add_byte(sql, ';');
 	}
-	lun_sqlite_done(q);
-	return code;
 }
 
+/* ---- rows of the engine's tables --------------------------------------- */
+
+/* A statement about the key's parts that it names. */
 static enum lun_code
-delete_from(struct sqlite_models *m, const char *sql, const char *projection,
+run_for_key(struct sqlite_models *m, const char *sql, struct lun_key key,
     struct lun_err *err)
 {
 	sqlite3_stmt *q = NULL;
@@ -325,131 +223,239 @@ delete_from(struct sqlite_models *m, const char *sql, const char *projection,
 
 	if (code != LUN_OK)
 		return code;
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(projection));
+	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(key.projection));
+	if (sqlite3_bind_parameter_count(q) >= 2)
+		lun_sqlite_bind_integer(&m->c, q, 2, key.build);
+	if (sqlite3_bind_parameter_count(q) >= 3)
+		lun_sqlite_bind_integer(&m->c, q, 3, key.shard);
 	code = lun_sqlite_run(&m->c, q, err);
 	lun_sqlite_done(q);
 	return code;
 }
 
-/* Models, events set aside and checkpoint; the fence stays. */
 static enum lun_code
-forget(struct sqlite_models *m, const char *projection, struct lun_err *err)
+run_all_for_key(struct sqlite_models *m, const char *const *statements,
+    size_t count, struct lun_key key, struct lun_err *err)
 {
-	static const char *const deletes[] = {
-	    "DELETE FROM lunette_parked WHERE projection = ?1",
-	    "DELETE FROM lunette_skipped WHERE projection = ?1",
-	    "DELETE FROM lunette_projections WHERE name = ?1",
-	};
-	struct lun_buffer sql = {0};
-	enum lun_code code = collect_drops(m, projection, &sql, err);
+	enum lun_code code = LUN_OK;
 
-	if (code != LUN_OK) {
-		lun_buffer_free(&sql);
-		return code;
-	}
-	code = exec_buffer(m, &sql, err);
-	for (size_t i = 0; code == LUN_OK && i < 3; i++)
-		code = delete_from(m, deletes[i], projection, err);
+	for (size_t i = 0; code == LUN_OK && i < count; i++)
+		code = run_for_key(m, statements[i], key, err);
 	return code;
 }
 
+/* The first build that a projection has is its live one. */
 static enum lun_code
-insert_projection(struct sqlite_models *m, const struct lun_schema *schema,
-    struct lun_text described, int64_t revision, struct lun_err *err)
+add_to_projection(struct sqlite_models *m, struct lun_key key, bool *is_live,
+    struct lun_err *err)
 {
-	char hex[LUN_POSITION_HEX_SIZE];
 	sqlite3_stmt *q = NULL;
 	enum lun_code code;
 
 	code = lun_sqlite_statement(m,
 	    "INSERT INTO lunette_projections"
-	    " (name, version, schema, position, revision)"
-	    " VALUES (?1, ?2, ?3, ?4, ?5)",
+	    " (name, live_build, last_build, revision) VALUES (?1, ?2, ?2, 1)"
+	    " ON CONFLICT (name) DO UPDATE SET"
+	    " live_build = coalesce(live_build, ?2),"
+	    " last_build = max(last_build, ?2) RETURNING live_build = ?2",
 	    &q, err);
 	if (code != LUN_OK)
 		return code;
-	lun_position_to_hex(LUN_POSITION_START, hex);
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(schema->projection));
-	lun_sqlite_bind_integer(&m->c, q, 2, schema->version);
-	lun_sqlite_bind_text(&m->c, q, 3, described);
-	lun_sqlite_bind_text(&m->c, q, 4, lun_text_of(hex));
-	lun_sqlite_bind_integer(&m->c, q, 5, revision);
-	code = lun_sqlite_run(&m->c, q, err);
+	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(key.projection));
+	lun_sqlite_bind_integer(&m->c, q, 2, key.build);
+	code = lun_sqlite_step(&m->c, q, err);
+	if (code == LUN_OK)
+		*is_live = sqlite3_column_int(q, 0) != 0;
 	lun_sqlite_done(q);
 	return code;
 }
 
 static enum lun_code
-start(struct sqlite_models *m, const struct lun_schema *schema,
-    int64_t revision, struct lun_err *err)
+insert_build(struct sqlite_models *m, struct lun_key key,
+    const struct lun_schema *schema, bool is_live, struct lun_err *err)
 {
-	struct lun_buffer text = {0};
-	enum lun_code code = make_models(m, schema, err);
+	struct lun_buffer described = {0};
+	sqlite3_stmt *q = NULL;
+	enum lun_code code;
 
-	if (code != LUN_OK)
-		return code;
-	lun_schema_describe(schema, &text);
-	if (text.failed)
-		code = lun_fail(err, LUN_NOMEM, "%s: out of memory",
-		    lun_sqlite_path(&m->c));
-	else
-		code = insert_projection(
-		    m, schema, lun_buffer_text(&text), revision, err);
-	lun_buffer_free(&text);
+	lun_schema_describe(schema, &described);
+	if (described.failed)
+		return no_memory(m, err);
+	code = lun_sqlite_statement(m,
+	    "INSERT INTO lunette_builds"
+	    " (projection, build, version, state, made_at, schema)"
+	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+	    &q, err);
+	if (code == LUN_OK) {
+		lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(key.projection));
+		lun_sqlite_bind_integer(&m->c, q, 2, key.build);
+		lun_sqlite_bind_integer(&m->c, q, 3, schema->version);
+		lun_sqlite_bind_text(&m->c, q, 4,
+		    is_live ? LUN_TEXT("live") : LUN_TEXT("building"));
+		lun_sqlite_bind_integer(&m->c, q, 5, lun_clock_wall_us());
+		lun_sqlite_bind_text(&m->c, q, 6, lun_buffer_text(&described));
+		code = lun_sqlite_run(&m->c, q, err);
+	}
+	lun_sqlite_done(q);
+	lun_buffer_free(&described);
 	return code;
 }
 
-/* ---- the methods ------------------------------------------------------- */
+/* At the start; one that is there stays as it is. */
+static enum lun_code
+insert_checkpoint(
+    struct sqlite_models *m, struct lun_key key, struct lun_err *err)
+{
+	return run_for_key(m,
+	    "INSERT INTO lunette_checkpoints"
+	    " (projection, build, shard, position, revision)"
+	    " VALUES (?1, ?2, ?3, " POSITION_START ", 1)"
+	    " ON CONFLICT DO NOTHING",
+	    key, err);
+}
+
+/* ---- making ------------------------------------------------------------ */
 
 static enum lun_code
-define(struct sqlite_models *m, const struct lun_schema *schema, int64_t fence,
-    struct lun_err *err)
+start_build(struct sqlite_models *m, struct lun_key key,
+    const struct lun_schema *schema, struct lun_err *err)
 {
-	struct lun_guard stored;
 	enum lun_code code;
-	bool defined;
+	bool is_live;
 
-	code = lun_sqlite_read_guard(
-	    m, schema->projection, &stored, &defined, err);
+	code = add_to_projection(m, key, &is_live, err);
+	if (code == LUN_OK)
+		code = make_models(m, key, schema, err);
+	if (code == LUN_OK && is_live)
+		code = make_views(m, key, schema, err);
+	if (code == LUN_OK)
+		code = insert_build(m, key, schema, is_live, err);
+	return code;
+}
+
+static enum lun_code
+define(struct sqlite_models *m, struct lun_key key,
+    const struct lun_schema *schema, int64_t fence, struct lun_err *err)
+{
+	struct sqlite_shard stored;
+	struct lun_err why;
+	enum lun_code code = lun_sqlite_read_shard(m, key, &stored, err);
+
 	if (code == LUN_OK)
 		code = lun_model_store_check_fence(
-		    schema->projection, fence, stored.fence, err);
+		    key.projection, fence, stored.fence, err);
 	if (code != LUN_OK)
 		return code;
-	return defined ? lun_sqlite_check_schema(m, schema, err)
-		       : start(m, schema, 1, err);
+	code = lun_sqlite_check_schema(m, key, schema, &why);
+	if (code == LUN_NOTFOUND)
+		code = start_build(m, key, schema, err);
+	else if (code != LUN_OK && err != NULL)
+		*err = why;
+	if (code == LUN_OK && !stored.defined)
+		code = insert_checkpoint(m, key, err);
+	return code;
 }
 
 enum lun_code
 lun_sqlite_define(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, int64_t fence, struct lun_err *err)
 {
-	(void)key;
 	struct sqlite_models *m = sqlite_models_of(store);
 	enum lun_code code = lun_sqlite_begin(&m->c, err);
 
 	if (code != LUN_OK)
 		return code;
-	return lun_sqlite_end(m, define(m, schema, fence, err), err);
+	return lun_sqlite_end(m, define(m, key, schema, fence, err), err);
+}
+
+/* ---- beginning anew and forgetting ------------------------------------- */
+
+/* The tables of a build, of all for build 0, and the views of the live one. */
+static enum lun_code
+collect_drops(struct sqlite_models *m, struct lun_key key,
+    struct lun_buffer *sql, struct lun_err *err)
+{
+	sqlite3_stmt *q = NULL;
+	enum lun_code code;
+
+	code = lun_sqlite_statement(m,
+	    "SELECT build, version, build = live_build FROM lunette_builds"
+	    " JOIN lunette_projections ON name = projection"
+	    " WHERE projection = ?1 AND ?2 IN (0, build)",
+	    &q, err);
+	if (code != LUN_OK)
+		return code;
+	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(key.projection));
+	lun_sqlite_bind_integer(&m->c, q, 2, key.build);
+	while (lun_sqlite_next(m, q, &code, err)) {
+		key.build = sqlite3_column_int64(q, 0);
+		if (sqlite3_column_int(q, 2) != 0)
+			add_view_drops(
+			    sql, key.projection, sqlite3_column_int(q, 1));
+		lun_buffer_printf(sql, "DROP TABLE IF EXISTS ");
+		lun_sqlite_add_table(sql, key);
+		lun_buffer_add_byte(sql, ';');
+	}
+	lun_sqlite_done(q);
+	return code;
 }
 
 static enum lun_code
-reset(struct sqlite_models *m, const struct lun_schema *schema,
-    struct lun_guard guard, struct lun_err *err)
+drop_models(struct sqlite_models *m, struct lun_key key, struct lun_err *err)
 {
-	struct lun_guard stored;
-	enum lun_code code;
-	bool defined;
+	struct lun_buffer sql = {0};
+	enum lun_code code = collect_drops(m, key, &sql, err);
 
-	code = lun_sqlite_read_guard(
-	    m, schema->projection, &stored, &defined, err);
 	if (code == LUN_OK)
-		code = lun_model_store_check_guard(schema->projection, guard,
-		    stored.expected_revision, stored.fence, err);
-	if (code == LUN_OK && defined)
-		code = forget(m, schema->projection, err);
+		return exec_buffer(m, &sql, err);
+	lun_buffer_free(&sql);
+	return code;
+}
+
+/* Everything of a build but its number and its shards' revisions and fences. */
+static enum lun_code
+empty_build(struct sqlite_models *m, struct lun_key key, struct lun_err *err)
+{
+	static const char *const statements[] = {
+	    "DELETE FROM lunette_parked WHERE projection = ?1 AND build = ?2",
+	    "DELETE FROM lunette_skipped WHERE projection = ?1 AND build = ?2",
+	    "DELETE FROM lunette_scripts WHERE projection = ?1 AND build = ?2",
+	    "DELETE FROM lunette_builds WHERE projection = ?1 AND build = ?2",
+	    "UPDATE lunette_checkpoints SET position = " POSITION_START ","
+	    " revision = revision + 1, identity = '', bundle_hash = '',"
+	    " committed_at = 0, skipped_count = 0, source_state = NULL"
+	    " WHERE projection = ?1 AND build = ?2",
+	    "UPDATE lunette_owners SET fence = fence + 1"
+	    " WHERE projection = ?1 AND build = ?2 AND shard <> ?3",
+	    "UPDATE lunette_projections SET paused = 0,"
+	    " revision = revision + 1 WHERE name = ?1 AND paused",
+	};
+	enum lun_code code = drop_models(m, key, err);
+
+	if (code != LUN_OK)
+		return code;
+	return run_all_for_key(
+	    m, statements, sizeof statements / sizeof statements[0], key, err);
+}
+
+/* A shard that is not there has revision 0. */
+static enum lun_code
+reset(struct sqlite_models *m, struct lun_key key,
+    const struct lun_schema *schema, struct lun_guard guard,
+    struct lun_err *err)
+{
+	struct sqlite_shard stored;
+	enum lun_code code = lun_sqlite_read_shard(m, key, &stored, err);
+
 	if (code == LUN_OK)
-		code = start(m, schema, guard.expected_revision + 1, err);
+		code = lun_model_store_check_guard(
+		    key.projection, guard, stored.revision, stored.fence, err);
+	if (code == LUN_OK)
+		code = empty_build(m, key, err);
+	if (code == LUN_OK)
+		code = start_build(m, key, schema, err);
+	if (code == LUN_OK)
+		code = insert_checkpoint(m, key, err);
 	return code;
 }
 
@@ -458,29 +464,39 @@ lun_sqlite_reset(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, struct lun_guard guard,
     struct lun_err *err)
 {
-	(void)key;
 	struct sqlite_models *m = sqlite_models_of(store);
 	enum lun_code code = lun_sqlite_begin(&m->c, err);
 
 	if (code != LUN_OK)
 		return code;
-	return lun_sqlite_end(m, reset(m, schema, guard, err), err);
+	return lun_sqlite_end(m, reset(m, key, schema, guard, err), err);
 }
 
 static enum lun_code
-drop(struct sqlite_models *m, const char *projection, struct lun_guard guard,
+drop(struct sqlite_models *m, struct lun_key key, struct lun_guard guard,
     struct lun_err *err)
 {
-	enum lun_code code;
+	static const char *const statements[] = {
+	    "DELETE FROM lunette_parked WHERE projection = ?1",
+	    "DELETE FROM lunette_skipped WHERE projection = ?1",
+	    "DELETE FROM lunette_scripts WHERE projection = ?1",
+	    "DELETE FROM lunette_checkpoints WHERE projection = ?1",
+	    "DELETE FROM lunette_builds WHERE projection = ?1",
+	    "DELETE FROM lunette_heartbeats WHERE projection = ?1",
+	    "UPDATE lunette_owners SET fence = fence + 1"
+	    " WHERE projection = ?1 AND NOT (build = ?2 AND shard = ?3)",
+	    "UPDATE lunette_projections SET live_build = NULL, paused = 0,"
+	    " revision = revision + 1 WHERE name = ?1",
+	};
+	enum lun_code code = lun_sqlite_check_guard(m, key, guard, err);
 
-	code = lun_sqlite_check_guard(m, projection, guard, err);
 	if (code == LUN_OK)
-		code = forget(m, projection, err);
-	if (code == LUN_OK)
-		code = delete_from(m,
-		    "DELETE FROM lunette_heartbeats WHERE projection = ?1",
-		    projection, err);
-	return code;
+		code =
+		    drop_models(m, (struct lun_key){key.projection, 0, 0}, err);
+	if (code != LUN_OK)
+		return code;
+	return run_all_for_key(
+	    m, statements, sizeof statements / sizeof statements[0], key, err);
 }
 
 enum lun_code
@@ -492,5 +508,5 @@ lun_sqlite_drop(struct lun_model_store *store, struct lun_key key,
 
 	if (code != LUN_OK)
 		return code;
-	return lun_sqlite_end(m, drop(m, key.projection, guard, err), err);
+	return lun_sqlite_end(m, drop(m, key, guard, err), err);
 }

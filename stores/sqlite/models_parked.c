@@ -2,7 +2,10 @@
 
 #include "sqlite/models.h"
 
-#define SKIPPED_MAX 1000 /* kept for each projection */
+#define SKIPPED_MAX 1000 /* kept for each shard */
+#define COLUMNS_WRITTEN                                                        \
+	"projection, build, shard, model_id, error, at, position, event_id,"   \
+	" stream, version, type, recorded_at, data, metadata"
 #define COLUMNS                                                                \
 	"number, model_id, error, at, position, event_id, stream, version,"    \
 	" type, recorded_at, data, metadata"
@@ -10,37 +13,37 @@
 /* ---- writing ----------------------------------------------------------- */
 
 static enum lun_code
-insert_item(struct sqlite_models *m, sqlite3_stmt *q, const char *projection,
+insert_item(struct sqlite_models *m, sqlite3_stmt *q, struct lun_key key,
     const struct lun_failed_event *item, struct lun_err *err)
 {
 	const struct lun_event *event = &item->event;
 	char hex[LUN_POSITION_HEX_SIZE];
 
 	lun_position_to_hex(event->position, hex);
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(projection));
-	lun_sqlite_bind_text(&m->c, q, 2, item->model_id);
-	lun_sqlite_bind_text(&m->c, q, 3, item->error);
-	lun_sqlite_bind_integer(&m->c, q, 4, item->at);
-	lun_sqlite_bind_text(&m->c, q, 5, lun_text_of(hex));
-	lun_sqlite_bind_text(&m->c, q, 6, event->id);
-	lun_sqlite_bind_text(&m->c, q, 7, event->stream);
-	lun_sqlite_bind_integer(&m->c, q, 8, event->version);
-	lun_sqlite_bind_text(&m->c, q, 9, event->type);
-	lun_sqlite_bind_integer(&m->c, q, 10, event->recorded_at);
-	lun_sqlite_bind_text(&m->c, q, 11, event->data);
-	lun_sqlite_bind_text(&m->c, q, 12, event->metadata);
+	lun_sqlite_bind_key(m, q, key);
+	lun_sqlite_bind_text(&m->c, q, 4, item->model_id);
+	lun_sqlite_bind_text(&m->c, q, 5, item->error);
+	lun_sqlite_bind_integer(&m->c, q, 6, item->at);
+	lun_sqlite_bind_text(&m->c, q, 7, lun_text_of(hex));
+	lun_sqlite_bind_text(&m->c, q, 8, event->id);
+	lun_sqlite_bind_text(&m->c, q, 9, event->stream);
+	lun_sqlite_bind_integer(&m->c, q, 10, event->version);
+	lun_sqlite_bind_text(&m->c, q, 11, event->type);
+	lun_sqlite_bind_integer(&m->c, q, 12, event->recorded_at);
+	lun_sqlite_bind_text(&m->c, q, 13, event->data);
+	lun_sqlite_bind_text(&m->c, q, 14, event->metadata);
 	return lun_sqlite_run(&m->c, q, err);
 }
 
 static enum lun_code
-insert_items(struct sqlite_models *m, const char *sql, const char *projection,
+insert_items(struct sqlite_models *m, const char *sql, struct lun_key key,
     const struct lun_failed_event *items, size_t count, struct lun_err *err)
 {
 	sqlite3_stmt *q = NULL;
 	enum lun_code code = lun_sqlite_statement(m, sql, &q, err);
 
 	for (size_t i = 0; code == LUN_OK && i < count; i++)
-		code = insert_item(m, q, projection, &items[i], err);
+		code = insert_item(m, q, key, &items[i], err);
 	lun_sqlite_done(q);
 	return code;
 }
@@ -53,12 +56,12 @@ remove_parked(struct sqlite_models *m, const struct lun_write_set *set,
 	enum lun_code code;
 
 	code = lun_sqlite_statement(m,
-	    "DELETE FROM lunette_parked WHERE number = ?1 AND projection = ?2",
+	    "DELETE FROM lunette_parked WHERE number = ?4"
+	    " AND " LUN_SQLITE_IS_KEY,
 	    &q, err);
 	for (size_t i = 0; code == LUN_OK && i < set->unparked_count; i++) {
-		lun_sqlite_bind_integer(&m->c, q, 1, set->unparked[i]);
-		lun_sqlite_bind_text(
-		    &m->c, q, 2, lun_text_of(set->schema->projection));
+		lun_sqlite_bind_key(m, q, set->key);
+		lun_sqlite_bind_integer(&m->c, q, 4, set->unparked[i]);
 		code = lun_sqlite_run(&m->c, q, err);
 	}
 	lun_sqlite_done(q);
@@ -73,14 +76,13 @@ write_new_errors(struct sqlite_models *m, const struct lun_write_set *set,
 	enum lun_code code;
 
 	code = lun_sqlite_statement(m,
-	    "UPDATE lunette_parked SET error = ?3"
-	    " WHERE number = ?1 AND projection = ?2",
+	    "UPDATE lunette_parked SET error = ?5 WHERE number = ?4"
+	    " AND " LUN_SQLITE_IS_KEY,
 	    &q, err);
 	for (size_t i = 0; code == LUN_OK && i < set->new_error_count; i++) {
-		lun_sqlite_bind_integer(&m->c, q, 1, set->new_errors[i].number);
-		lun_sqlite_bind_text(
-		    &m->c, q, 2, lun_text_of(set->schema->projection));
-		lun_sqlite_bind_text(&m->c, q, 3, set->new_errors[i].error);
+		lun_sqlite_bind_key(m, q, set->key);
+		lun_sqlite_bind_integer(&m->c, q, 4, set->new_errors[i].number);
+		lun_sqlite_bind_text(&m->c, q, 5, set->new_errors[i].error);
 		code = lun_sqlite_run(&m->c, q, err);
 	}
 	lun_sqlite_done(q);
@@ -89,20 +91,21 @@ write_new_errors(struct sqlite_models *m, const struct lun_write_set *set,
 
 static enum lun_code
 forget_old_skipped(
-    struct sqlite_models *m, const char *projection, struct lun_err *err)
+    struct sqlite_models *m, struct lun_key key, struct lun_err *err)
 {
 	sqlite3_stmt *q = NULL;
 	enum lun_code code;
 
 	code = lun_sqlite_statement(m,
-	    "DELETE FROM lunette_skipped WHERE projection = ?1 AND number <="
-	    " (SELECT number FROM lunette_skipped WHERE projection = ?1"
-	    "  ORDER BY number DESC LIMIT 1 OFFSET ?2)",
+	    "DELETE FROM lunette_skipped WHERE " LUN_SQLITE_IS_KEY
+	    " AND number <= (SELECT number FROM lunette_skipped"
+	    "  WHERE " LUN_SQLITE_IS_KEY
+	    "  ORDER BY number DESC LIMIT 1 OFFSET ?4)",
 	    &q, err);
 	if (code != LUN_OK)
 		return code;
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(projection));
-	lun_sqlite_bind_integer(&m->c, q, 2, SKIPPED_MAX);
+	lun_sqlite_bind_key(m, q, key);
+	lun_sqlite_bind_integer(&m->c, q, 4, SKIPPED_MAX);
 	code = lun_sqlite_run(&m->c, q, err);
 	lun_sqlite_done(q);
 	return code;
@@ -121,13 +124,12 @@ write_skipped(struct sqlite_models *m, const struct lun_write_set *set,
 		count = SKIPPED_MAX;
 	}
 	code = insert_items(m,
-	    "INSERT INTO lunette_skipped (projection, model_id, error, at,"
-	    " position, event_id, stream, version, type, recorded_at, data,"
-	    " metadata) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-	    set->schema->projection, items, count, err);
+	    "INSERT INTO lunette_skipped (" COLUMNS_WRITTEN ") VALUES"
+	    " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	    set->key, items, count, err);
 	if (code != LUN_OK)
 		return code;
-	return forget_old_skipped(m, set->schema->projection, err);
+	return forget_old_skipped(m, set->key, err);
 }
 
 enum lun_code
@@ -142,12 +144,9 @@ lun_sqlite_write_failed_events(struct sqlite_models *m,
 		code = write_new_errors(m, set, err);
 	if (code == LUN_OK && set->parked_count > 0)
 		code = insert_items(m,
-		    "INSERT INTO lunette_parked (projection, model_id, error,"
-		    " at, position, event_id, stream, version, type,"
-		    " recorded_at, data, metadata)"
-		    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		    set->schema->projection, set->parked, set->parked_count,
-		    err);
+		    "INSERT INTO lunette_parked (" COLUMNS_WRITTEN ") VALUES"
+		    " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		    set->key, set->parked, set->parked_count, err);
 	if (code == LUN_OK && set->skipped_count > 0)
 		code = write_skipped(m, set, err);
 	return code;
@@ -209,7 +208,7 @@ lun_sqlite_parked(struct lun_model_store *store, struct lun_key key,
     lun_failed_event_fn *item, void *arg, struct lun_err *err)
 {
 	struct sqlite_models *m = sqlite_models_of(store);
-	enum lun_code code = lun_sqlite_check_defined(m, key.projection, err);
+	enum lun_code code = lun_sqlite_check_defined(m, key, err);
 	sqlite3_stmt *q = NULL;
 
 	if (code != LUN_OK)
@@ -218,19 +217,20 @@ lun_sqlite_parked(struct lun_model_store *store, struct lun_key key,
 	code = lun_sqlite_statement(m,
 	    model_id.bytes != NULL
 		? "SELECT " COLUMNS " FROM lunette_parked"
-		  " WHERE projection = ?1 AND number > ?2 AND model_id = ?4"
-		  " ORDER BY number LIMIT ?3"
+		  " WHERE " LUN_SQLITE_IS_KEY
+		  " AND number > ?4 AND model_id = ?6"
+		  " ORDER BY number LIMIT ?5"
 		: "SELECT " COLUMNS " FROM lunette_parked"
-		  " WHERE +projection = ?1 AND number > ?2"
-		  " ORDER BY number LIMIT ?3",
+		  " WHERE +projection = ?1 AND build = ?2 AND shard = ?3"
+		  " AND number > ?4 ORDER BY number LIMIT ?5",
 	    &q, err);
 	if (code != LUN_OK)
 		return code;
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(key.projection));
-	lun_sqlite_bind_integer(&m->c, q, 2, after);
-	lun_sqlite_bind_integer(&m->c, q, 3, limit_of(limit));
+	lun_sqlite_bind_key(m, q, key);
+	lun_sqlite_bind_integer(&m->c, q, 4, after);
+	lun_sqlite_bind_integer(&m->c, q, 5, limit_of(limit));
 	if (model_id.bytes != NULL)
-		lun_sqlite_bind_text(&m->c, q, 4, model_id);
+		lun_sqlite_bind_text(&m->c, q, 6, model_id);
 	code = give_items(m, q, item, arg, err);
 	lun_sqlite_done(q);
 	return code;
@@ -241,18 +241,18 @@ lun_sqlite_parked_ids(struct lun_model_store *store, struct lun_key key,
     lun_text_fn *id, void *arg, struct lun_err *err)
 {
 	struct sqlite_models *m = sqlite_models_of(store);
-	enum lun_code code = lun_sqlite_check_defined(m, key.projection, err);
+	enum lun_code code = lun_sqlite_check_defined(m, key, err);
 	sqlite3_stmt *q = NULL;
 
 	if (code != LUN_OK)
 		return code;
 	code = lun_sqlite_statement(m,
 	    "SELECT DISTINCT model_id FROM lunette_parked"
-	    " WHERE projection = ?1 ORDER BY model_id",
+	    " WHERE " LUN_SQLITE_IS_KEY " ORDER BY model_id",
 	    &q, err);
 	if (code != LUN_OK)
 		return code;
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(key.projection));
+	lun_sqlite_bind_key(m, q, key);
 	while (lun_sqlite_next(m, q, &code, err))
 		code = id(arg, lun_sqlite_column_text(q, 0), err);
 	lun_sqlite_done(q);
@@ -264,19 +264,19 @@ lun_sqlite_skipped(struct lun_model_store *store, struct lun_key key,
     size_t limit, lun_failed_event_fn *item, void *arg, struct lun_err *err)
 {
 	struct sqlite_models *m = sqlite_models_of(store);
-	enum lun_code code = lun_sqlite_check_defined(m, key.projection, err);
+	enum lun_code code = lun_sqlite_check_defined(m, key, err);
 	sqlite3_stmt *q = NULL;
 
 	if (code != LUN_OK)
 		return code;
 	code = lun_sqlite_statement(m,
-	    "SELECT " COLUMNS " FROM lunette_skipped WHERE projection = ?1"
-	    " ORDER BY number DESC LIMIT ?2",
+	    "SELECT " COLUMNS " FROM lunette_skipped WHERE " LUN_SQLITE_IS_KEY
+	    " ORDER BY number DESC LIMIT ?4",
 	    &q, err);
 	if (code != LUN_OK)
 		return code;
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(key.projection));
-	lun_sqlite_bind_integer(&m->c, q, 2, limit_of(limit));
+	lun_sqlite_bind_key(m, q, key);
+	lun_sqlite_bind_integer(&m->c, q, 4, limit_of(limit));
 	code = give_items(m, q, item, arg, err);
 	lun_sqlite_done(q);
 	return code;

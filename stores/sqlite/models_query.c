@@ -182,6 +182,7 @@ lun_sqlite_add_functions(struct sqlite_models *m, struct lun_err *err)
 /* SQL being written, and what its parameters will be bound to. */
 struct select {
 	struct lun_sql_select base; /* stays first */
+	struct lun_key key;
 	struct lun_buffer text;
 	struct lun_buffer parameters; /* of struct lun_value */
 };
@@ -189,7 +190,7 @@ struct select {
 static void
 add_table(struct lun_sql_select *s)
 {
-	lun_sqlite_add_table(s->text, s->schema);
+	lun_sqlite_add_table(s->text, ((struct select *)s)->key);
 }
 
 static void
@@ -283,6 +284,7 @@ static const struct lun_sql_dialect dialect = {
 
 struct run {
 	struct sqlite_models *m;
+	struct lun_key key;
 	const struct lun_schema *schema;
 	const struct lun_query *query;
 	sqlite3_stmt *q;
@@ -346,8 +348,8 @@ read_selected(struct run *run, size_t i, struct lun_err *err)
 	struct lun_value *value = &run->values[i];
 	enum lun_code code;
 
-	code = lun_sqlite_read_value(
-	    run->q, (int)i + 1, run->schema, column->field, value, err);
+	code = lun_sqlite_read_value(run->q, (int)i + 1, run->key, run->schema,
+	    column->field, value, err);
 	if (code != LUN_OK || column->path_length == 0 ||
 	    value->kind != LUN_VALUE_JSON)
 		return code;
@@ -364,8 +366,8 @@ read_values(struct run *run, struct lun_err *err)
 	enum lun_code code = LUN_OK;
 
 	for (size_t i = 0; code == LUN_OK && i < run->count; i++)
-		code = all ? lun_sqlite_read_value(run->q, (int)i, run->schema,
-				 (int)i - 1, &run->values[i], err)
+		code = all ? lun_sqlite_read_value(run->q, (int)i, run->key,
+				 run->schema, (int)i - 1, &run->values[i], err)
 			   : read_selected(run, i, err);
 	return code;
 }
@@ -400,10 +402,12 @@ lun_sqlite_query(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, const struct lun_query *query,
     lun_result_fn *result, void *arg, struct lun_err *err)
 {
-	(void)key;
-	struct run run = {
-	    .m = sqlite_models_of(store), .schema = schema, .query = query};
-	struct select select = {.base = {&dialect, schema, &select.text}};
+	struct run run = {.m = sqlite_models_of(store),
+	    .key = key,
+	    .schema = schema,
+	    .query = query};
+	struct select select = {
+	    .base = {&dialect, schema, &select.text}, .key = key};
 	enum lun_code code;
 
 	lun_sql_select(&select.base, query);
@@ -419,5 +423,5 @@ lun_sqlite_query(struct lun_model_store *store, struct lun_key key,
 	lun_sqlite_done(run.q);
 	lun_buffer_free(&select.parameters);
 	lun_buffer_free(&select.text);
-	return lun_sqlite_explain(run.m, schema, code, err);
+	return lun_sqlite_explain(run.m, key, schema, code, err);
 }

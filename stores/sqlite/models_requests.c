@@ -35,15 +35,17 @@ insert_request(struct sqlite_models *m, const struct lun_request *request,
 	enum lun_code code;
 
 	code = lun_sqlite_statement(m,
-	    "INSERT INTO lunette_requests (projection, kind, argument,"
-	    " posted_at) VALUES (?1, ?2, ?3, ?4)",
+	    "INSERT INTO lunette_requests (projection, build, shard, kind,"
+	    " argument, posted_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
 	    &q, err);
 	if (code != LUN_OK)
 		return code;
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(request->projection));
-	lun_sqlite_bind_text(&m->c, q, 2, lun_text_of(kind));
-	lun_sqlite_bind_text(&m->c, q, 3, lun_text_of(request->argument));
-	lun_sqlite_bind_integer(&m->c, q, 4, lun_clock_wall_us());
+	lun_sqlite_bind_key(m, q,
+	    (struct lun_key){
+		request->projection, request->build, request->shard});
+	lun_sqlite_bind_text(&m->c, q, 4, lun_text_of(kind));
+	lun_sqlite_bind_text(&m->c, q, 5, lun_text_of(request->argument));
+	lun_sqlite_bind_integer(&m->c, q, 6, lun_clock_wall_us());
 	code = lun_sqlite_run(&m->c, q, err);
 	lun_sqlite_done(q);
 	return code;
@@ -70,16 +72,20 @@ lun_sqlite_request_post(struct lun_model_store *store,
 }
 
 static enum lun_code
-read_request(struct sqlite_models *m, sqlite3_stmt *q,
+read_request(struct sqlite_models *m, sqlite3_stmt *q, struct lun_key key,
     struct lun_request *request, struct lun_err *err)
 {
-	struct lun_text kind = lun_sqlite_column_text(q, 2);
+	struct lun_text kind = lun_sqlite_column_text(q, 3);
 
-	*request = (struct lun_request){.number = sqlite3_column_int64(q, 0)};
+	*request = (struct lun_request){
+	    .number = sqlite3_column_int64(q, 0),
+	    .build = key.build,
+	    .shard = key.shard,
+	};
 	lun_sqlite_copy_column(
 	    q, 1, request->projection, sizeof request->projection);
 	lun_sqlite_copy_column(
-	    q, 3, request->argument, sizeof request->argument);
+	    q, 2, request->argument, sizeof request->argument);
 	if (lun_sql_request_kind(kind, &request->kind))
 		return LUN_OK;
 	return lun_fail(err, LUN_IO, "%s: request %lld is of unknown kind",
@@ -96,17 +102,16 @@ lun_sqlite_request_next(struct lun_model_store *store, struct lun_key key,
 	enum lun_code code;
 
 	code = lun_sqlite_statement(m,
-	    "SELECT number, projection, kind, argument FROM "
-	    "lunette_requests"
-	    " WHERE projection = ?1 AND finished_at IS NULL"
+	    "SELECT number, projection, argument, kind FROM lunette_requests"
+	    " WHERE " LUN_SQLITE_IS_KEY " AND finished_at IS NULL"
 	    " ORDER BY number LIMIT 1",
 	    &q, err);
 	if (code != LUN_OK)
 		return code;
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(key.projection));
+	lun_sqlite_bind_key(m, q, key);
 	code = lun_sqlite_step(&m->c, q, err);
 	if (code == LUN_OK)
-		code = read_request(m, q, &read, err);
+		code = read_request(m, q, key, &read, err);
 	else if (code == LUN_NOTFOUND)
 		code = lun_fail(err, LUN_NOTFOUND,
 		    "no request waits for projection \"%s\"", key.projection);
@@ -249,19 +254,20 @@ write_heartbeat(
 	enum lun_code code;
 
 	code = lun_sqlite_statement(m,
-	    "REPLACE INTO lunette_heartbeats (projection, owner, state,"
-	    " waiting_for, last_error, events_per_second, at)"
-	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+	    "REPLACE INTO lunette_heartbeats (projection, build, shard,"
+	    " owner, state, waiting_for, last_error, events_per_second, at)"
+	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
 	    &q, err);
 	if (code != LUN_OK)
 		return code;
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(h->projection));
-	lun_sqlite_bind_text(&m->c, q, 2, lun_text_of(h->owner));
-	lun_sqlite_bind_text(&m->c, q, 3, lun_text_of(h->state));
-	lun_sqlite_bind_text(&m->c, q, 4, lun_text_of(h->waiting_for));
-	lun_sqlite_bind_text(&m->c, q, 5, lun_text_of(h->last_error));
-	lun_sqlite_bind_number(&m->c, q, 6, h->events_per_second);
-	lun_sqlite_bind_integer(&m->c, q, 7, h->at);
+	lun_sqlite_bind_key(
+	    m, q, (struct lun_key){h->projection, h->build, h->shard});
+	lun_sqlite_bind_text(&m->c, q, 4, lun_text_of(h->owner));
+	lun_sqlite_bind_text(&m->c, q, 5, lun_text_of(h->state));
+	lun_sqlite_bind_text(&m->c, q, 6, lun_text_of(h->waiting_for));
+	lun_sqlite_bind_text(&m->c, q, 7, lun_text_of(h->last_error));
+	lun_sqlite_bind_number(&m->c, q, 8, h->events_per_second);
+	lun_sqlite_bind_integer(&m->c, q, 9, h->at);
 	code = lun_sqlite_run(&m->c, q, err);
 	lun_sqlite_done(q);
 	return code;
@@ -282,9 +288,11 @@ lun_sqlite_publish(struct lun_model_store *store,
 }
 
 static void
-read_heartbeat(sqlite3_stmt *q, struct lun_heartbeat *h)
+read_heartbeat(sqlite3_stmt *q, struct lun_key key, struct lun_heartbeat *h)
 {
 	*h = (struct lun_heartbeat){
+	    .build = key.build,
+	    .shard = key.shard,
 	    .events_per_second = sqlite3_column_double(q, 5),
 	    .at = sqlite3_column_int64(q, 6),
 	};
@@ -306,14 +314,14 @@ lun_sqlite_heartbeat(struct lun_model_store *store, struct lun_key key,
 	code = lun_sqlite_statement(m,
 	    "SELECT projection, owner, state, waiting_for, last_error,"
 	    " events_per_second, at FROM lunette_heartbeats"
-	    " WHERE projection = ?1",
+	    " WHERE " LUN_SQLITE_IS_KEY,
 	    &q, err);
 	if (code != LUN_OK)
 		return code;
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(key.projection));
+	lun_sqlite_bind_key(m, q, key);
 	code = lun_sqlite_step(&m->c, q, err);
 	if (code == LUN_OK)
-		read_heartbeat(q, heartbeat);
+		read_heartbeat(q, key, heartbeat);
 	else if (code == LUN_NOTFOUND)
 		code = lun_fail(err, LUN_NOTFOUND,
 		    "projection \"%s\" has no heartbeat", key.projection);

@@ -1,5 +1,6 @@
 /* models_rows.c - models as rows of a table: loading and writing them. */
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -92,7 +93,7 @@ read_column(sqlite3_stmt *q, int column, enum lun_field_type type,
 }
 
 enum lun_code
-lun_sqlite_read_value(sqlite3_stmt *q, int column,
+lun_sqlite_read_value(sqlite3_stmt *q, int column, struct lun_key key,
     const struct lun_schema *schema, int field, struct lun_value *value,
     struct lun_err *err)
 {
@@ -105,18 +106,19 @@ lun_sqlite_read_value(sqlite3_stmt *q, int column,
 		return LUN_OK;
 	id = lun_sqlite_column_text(q, 0);
 	return lun_fail(err, LUN_IO,
-	    "table %s__v%d, id \"%.*s\": column \"%s\" holds what is no %s; "
+	    "table %s__b%" PRId64
+	    ", id \"%.*s\": column \"%s\" holds what is no %s; "
 	    "somebody changed it: correct it, or run \"lunette rebuild %s\"",
-	    schema->projection, schema->version, LUN_TEXT_ARG(id),
+	    key.projection, key.build, LUN_TEXT_ARG(id),
 	    is_id ? "id" : schema->fields[field].name,
-	    lun_field_type_name(type), schema->projection);
+	    lun_field_type_name(type), key.projection);
 }
 
 /* ---- loading ----------------------------------------------------------- */
 
 static enum lun_code
-prepare_load(struct sqlite_models *m, const struct lun_schema *schema,
-    sqlite3_stmt **q, struct lun_err *err)
+prepare_load(struct sqlite_models *m, struct lun_key key,
+    const struct lun_schema *schema, sqlite3_stmt **q, struct lun_err *err)
 {
 	struct lun_buffer sql = {0};
 	enum lun_code code;
@@ -124,7 +126,7 @@ prepare_load(struct sqlite_models *m, const struct lun_schema *schema,
 	lun_buffer_printf(&sql, "SELECT ");
 	lun_sql_add_columns(&sql, schema);
 	lun_buffer_printf(&sql, " FROM ");
-	lun_sqlite_add_table(&sql, schema);
+	lun_sqlite_add_table(&sql, key);
 	lun_buffer_printf(&sql, " WHERE \"id\" = ?1");
 	lun_buffer_add_byte(&sql, '\0');
 	code = sql.failed ? no_memory(m, err)
@@ -134,7 +136,7 @@ prepare_load(struct sqlite_models *m, const struct lun_schema *schema,
 }
 
 static enum lun_code
-pack_row(sqlite3_stmt *q, const struct lun_schema *schema,
+pack_row(sqlite3_stmt *q, struct lun_key key, const struct lun_schema *schema,
     struct lun_buffer *row, struct lun_err *err)
 {
 	enum lun_code code = LUN_OK;
@@ -143,7 +145,7 @@ pack_row(sqlite3_stmt *q, const struct lun_schema *schema,
 	lun_buffer_clear(row);
 	for (size_t i = 0; code == LUN_OK && i < schema->field_count; i++) {
 		code = lun_sqlite_read_value(
-		    q, (int)i + 1, schema, (int)i, &value, err);
+		    q, (int)i + 1, key, schema, (int)i, &value, err);
 		if (code == LUN_OK)
 			lun_row_add(row, &value);
 	}
@@ -161,6 +163,7 @@ compare_texts(const void *a, const void *b)
 
 struct load {
 	struct sqlite_models *m;
+	struct lun_key key;
 	const struct lun_schema *schema;
 	const struct lun_text *ids;
 	size_t count;
@@ -177,7 +180,7 @@ load_each(const struct load *load, sqlite3_stmt *q, struct lun_err *err)
 	for (size_t i = 0; code == LUN_OK && i < load->count; i++) {
 		lun_sqlite_bind_text(&load->m->c, q, 1, load->ids[i]);
 		if (lun_sqlite_next(load->m, q, &code, err)) {
-			code = pack_row(q, load->schema, &row, err);
+			code = pack_row(q, load->key, load->schema, &row, err);
 			if (code == LUN_OK)
 				code = load->model(load->arg, load->ids[i],
 				    lun_buffer_text(&row), err);
@@ -207,10 +210,9 @@ lun_sqlite_load(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, const struct lun_text *ids, size_t count,
     lun_model_fn *model, void *arg, struct lun_err *err)
 {
-	(void)key;
 	struct sqlite_models *m = sqlite_models_of(store);
 	struct lun_text *sorted = malloc(count * sizeof *sorted);
-	struct load load = {m, schema, sorted, count, model, arg};
+	struct load load = {m, key, schema, sorted, count, model, arg};
 	sqlite3_stmt *q = NULL;
 	enum lun_code code;
 
@@ -218,25 +220,25 @@ lun_sqlite_load(struct lun_model_store *store, struct lun_key key,
 		return no_memory(m, err);
 	memcpy(sorted, ids, count * sizeof *sorted);
 	qsort(sorted, count, sizeof *sorted, compare_texts);
-	code = prepare_load(m, schema, &q, err);
+	code = prepare_load(m, key, schema, &q, err);
 	if (code == LUN_OK)
 		code = load_in_snapshot(&load, q, err);
 	lun_sqlite_done(q);
 	free(sorted);
-	return lun_sqlite_explain(m, schema, code, err);
+	return lun_sqlite_explain(m, key, schema, code, err);
 }
 
 /* ---- writing ----------------------------------------------------------- */
 
 static enum lun_code
-prepare_upsert(struct sqlite_models *m, const struct lun_schema *schema,
-    sqlite3_stmt **q, struct lun_err *err)
+prepare_upsert(struct sqlite_models *m, struct lun_key key,
+    const struct lun_schema *schema, sqlite3_stmt **q, struct lun_err *err)
 {
 	struct lun_buffer sql = {0};
 	enum lun_code code;
 
 	lun_buffer_printf(&sql, "INSERT INTO ");
-	lun_sqlite_add_table(&sql, schema);
+	lun_sqlite_add_table(&sql, key);
 	lun_buffer_printf(&sql, " (");
 	lun_sql_add_columns(&sql, schema);
 	lun_buffer_printf(&sql, ") VALUES (?");
@@ -252,14 +254,14 @@ prepare_upsert(struct sqlite_models *m, const struct lun_schema *schema,
 }
 
 static enum lun_code
-prepare_delete(struct sqlite_models *m, const struct lun_schema *schema,
-    sqlite3_stmt **q, struct lun_err *err)
+prepare_delete(struct sqlite_models *m, struct lun_key key, sqlite3_stmt **q,
+    struct lun_err *err)
 {
 	struct lun_buffer sql = {0};
 	enum lun_code code;
 
 	lun_buffer_printf(&sql, "DELETE FROM ");
-	lun_sqlite_add_table(&sql, schema);
+	lun_sqlite_add_table(&sql, key);
 	lun_buffer_printf(&sql, " WHERE \"id\" = ?1");
 	lun_buffer_add_byte(&sql, '\0');
 	code = sql.failed ? no_memory(m, err)
@@ -365,13 +367,13 @@ lun_sqlite_write_models(struct sqlite_models *m,
 
 	if (set->model_count == 0)
 		return LUN_OK;
-	code = prepare_upsert(m, set->schema, &w.upsert, err);
+	code = prepare_upsert(m, set->key, set->schema, &w.upsert, err);
 	if (code == LUN_OK)
-		code = prepare_delete(m, set->schema, &w.deletion, err);
+		code = prepare_delete(m, set->key, &w.deletion, err);
 	if (code == LUN_OK)
 		code = write_sorted(&w, set, err);
 	else
-		code = lun_sqlite_explain(m, set->schema, code, err);
+		code = lun_sqlite_explain(m, set->key, set->schema, code, err);
 	lun_sqlite_done(w.upsert);
 	lun_sqlite_done(w.deletion);
 	return code;

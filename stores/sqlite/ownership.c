@@ -4,18 +4,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 static enum lun_code
 open_file(
-    const char *database, const char *projection, int *fd, struct lun_err *err)
+    const char *database, struct lun_key key, int *fd, struct lun_err *err)
 {
 	struct lun_buffer path = {0};
 	enum lun_code code = LUN_OK;
 
-	lun_buffer_printf(&path, "%s.%s.lock", database, projection);
+	lun_buffer_printf(&path, "%s.%s.b%" PRId64 ".s%d.lock", database,
+	    key.projection, key.build, key.shard);
 	if (path.failed) {
 		lun_buffer_free(&path);
 		return lun_fail(err, LUN_NOMEM, "%s: out of memory", database);
@@ -25,7 +27,7 @@ open_file(
 		code = lun_fail(err, LUN_IO,
 		    "own projection \"%s\": open %s: %s; the engine needs to "
 		    "write beside the database",
-		    projection, path.bytes, strerror(errno));
+		    key.projection, path.bytes, strerror(errno));
 	lun_buffer_free(&path);
 	return code;
 }
@@ -71,8 +73,8 @@ lock_file(int fd, const char *projection, char holder[LUN_OWNER_SIZE],
 }
 
 enum lun_code
-lun_ownership_lock(const char *database, const char *projection,
-    const char *owner, struct lun_ownership **out, char holder[LUN_OWNER_SIZE],
+lun_ownership_lock(const char *database, struct lun_key key, const char *owner,
+    struct lun_ownership **out, char holder[LUN_OWNER_SIZE],
     struct lun_err *err)
 {
 	struct lun_ownership *made = calloc(1, sizeof *made);
@@ -80,13 +82,16 @@ lun_ownership_lock(const char *database, const char *projection,
 
 	if (made == NULL)
 		return lun_fail(err, LUN_NOMEM, "%s: out of memory", database);
-	snprintf(made->projection, sizeof made->projection, "%s", projection);
-	code = open_file(database, projection, &made->fd, err);
+	snprintf(
+	    made->projection, sizeof made->projection, "%s", key.projection);
+	made->key = key;
+	made->key.projection = made->projection;
+	code = open_file(database, key, &made->fd, err);
 	if (code != LUN_OK) {
 		free(made);
 		return code;
 	}
-	code = lock_file(made->fd, projection, holder, err);
+	code = lock_file(made->fd, key.projection, holder, err);
 	if (code != LUN_OK) {
 		close(made->fd);
 		free(made);
@@ -107,10 +112,18 @@ lun_ownership_unlock(struct lun_ownership *ownership)
 	free(ownership);
 }
 
-struct lun_ownership **
-lun_ownership_find(struct lun_ownership **list, const char *projection)
+static bool
+is_of(const struct lun_ownership *ownership, struct lun_key key)
 {
-	while (*list != NULL && strcmp((*list)->projection, projection) != 0)
+	return ownership->key.build == key.build &&
+	       ownership->key.shard == key.shard &&
+	       strcmp(ownership->projection, key.projection) == 0;
+}
+
+struct lun_ownership **
+lun_ownership_find(struct lun_ownership **list, struct lun_key key)
+{
+	while (*list != NULL && !is_of(*list, key))
 		list = &(*list)->next;
 	return list;
 }

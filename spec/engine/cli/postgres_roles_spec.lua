@@ -67,7 +67,7 @@ describe("the roles of docs/operations.md #postgres", function()
     denied "SELECT * FROM lunette_events"
     assert.equal("1", database:sql [[
       SELECT count(*) FROM pg_indexes
-      WHERE indexname = 'counter__v1__total']])
+      WHERE indexname = 'counter__b1__total']])
   end)
 
   it("stay over a rebuild and a new version", function()
@@ -111,12 +111,12 @@ describe("the roles of docs/operations.md #postgres", function()
   it("go on under another identity by the statement for it", function()
     append '{"id":"a","n":2}'
     database:sql [[
-      UPDATE lunette.lunette_projections SET identity = identity || '1']]
+      UPDATE lunette.lunette_checkpoints SET identity = identity || '1']]
     local code, _, err = place:run { "run", "--once" }
     assert.equal(1, code)
     local old, new = err:match "event store (%S+), but the one given is (%S+);"
     local sql = helper.read_file "docs/event-stores.md"
-      :match "UPDATE lunette.lunette_projections.-;"
+      :match "UPDATE lunette.lunette_checkpoints.-;"
     database:sql((sql:gsub("NEW", new):gsub("OLD", old)))
     place:done { "run", "--once" }
     assert.equal("3", total())

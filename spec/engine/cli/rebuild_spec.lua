@@ -25,7 +25,7 @@ describe("lunette rebuild", function()
 
   it("replays where nobody runs the projection", function()
     place:done { "run", "--once" }
-    place:sql("bank.db", "UPDATE counter__v1 SET total = 99")
+    place:sql("bank.db", "UPDATE counter__b1 SET total = 99")
     local _, _, err = place:run { "rebuild", "counter" }
     assert.matches("counter: 2 events in", err, 1, true)
     assert.equal("3", total())
@@ -62,7 +62,7 @@ describe("lunette rebuild", function()
 
   it("is done by the engine that runs it, and waited for", function()
     engine = place:start "counter"
-    place:sql("bank.db", "UPDATE counter__v1 SET total = 99")
+    place:sql("bank.db", "UPDATE counter__b1 SET total = 99")
     local code, _, err = place:run { "rebuild", "counter" }
     assert.equal(0, code, err)
     assert.equal("3", total())
@@ -71,7 +71,7 @@ describe("lunette rebuild", function()
 
   it("returns once the models are cleared, if asked to", function()
     engine = place:start "counter"
-    place:sql("bank.db", "UPDATE counter__v1 SET total = 99")
+    place:sql("bank.db", "UPDATE counter__b1 SET total = 99")
     place:done { "rebuild", "--no-wait", "counter" }
     helper.wait(function()
       return total() == "3"

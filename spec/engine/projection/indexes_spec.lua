@@ -51,7 +51,7 @@ describe("indexes in postgres #postgres #threads", function()
   local function indexes()
     return tonumber(database:sql [[
       SELECT count(*) FROM pg_index WHERE indisvalid AND NOT indisprimary
-      AND indrelid = to_regclass('lunette.ledger__v1')]])
+      AND indrelid = to_regclass('lunette.ledger__b1')]])
   end
 
   it("are there after a run to the head, and after a rebuild", function()

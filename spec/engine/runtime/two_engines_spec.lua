@@ -218,7 +218,7 @@ describe("two engines on one models file, seed " .. seed, function()
     end)
 
     it("stops at another revision and says why", function()
-      sql "UPDATE lunette_projections SET revision = revision + 1"
+      sql "UPDATE lunette_checkpoints SET revision = revision + 1"
       local message, code = step_all(engine, "ledger")
       assert.equal("conflict", code)
       assert.matches("somebody else changed it", message)
@@ -233,9 +233,9 @@ describe("two engines on one models file, seed " .. seed, function()
     it("stops at one while batches overlap #threads", function()
       append(engine, 4000)
       sql [[
-        CREATE TRIGGER meddler AFTER UPDATE OF position ON lunette_projections
+        CREATE TRIGGER meddler AFTER UPDATE OF position ON lunette_checkpoints
         WHEN new.revision = 20 BEGIN
-          UPDATE lunette_projections SET revision = 21;
+          UPDATE lunette_checkpoints SET revision = 21;
         END]]
       assert(engine:start())
       helper.wait(function()
@@ -263,9 +263,10 @@ describe("two engines on one models file, seed " .. seed, function()
           end,
         }]] })
       sql [[
-        CREATE TRIGGER meddler AFTER UPDATE OF position ON lunette_projections
-        WHEN new.name = 'careful' AND new.revision = 2 BEGIN
-          UPDATE lunette_projections SET revision = 3 WHERE name = 'careful';
+        CREATE TRIGGER meddler AFTER UPDATE OF position ON lunette_checkpoints
+        WHEN new.projection = 'careful' AND new.revision = 2 BEGIN
+          UPDATE lunette_checkpoints SET revision = 3
+          WHERE projection = 'careful';
         END]]
       assert(engine:start())
       helper.wait(function()
@@ -287,7 +288,7 @@ describe("two engines on one models file, seed " .. seed, function()
     end)
 
     it("stands by once another engine holds a new lock", function()
-      os.remove(folder .. "/models.db.ledger.lock")
+      assert(os.remove(folder .. "/models.db.ledger.b1.s0.lock"))
       local other = open "ledger"
       assert.equal(50, other:step "ledger")
       for _ = 1, 3 do

@@ -161,6 +161,26 @@ describe("the sqlite model store", function()
         "SELECT owner FROM account_summary WHERE balance > 1000;"))
     end)
 
+    it("shows the live build, by name and by version", function()
+      local owner = kit.own(store, kit.account_schema())
+      local schema = kit.schema { version = 2, fields = { total = "integer" } }
+      local second = kit.own(store, schema, { "account_summary", build = 2 })
+      second:commit { a = { total = 2 } }
+      owner:commit { a = { balance = 1 } }
+      assert.equal("account_summary view\naccount_summary__b1 table\n"
+        .. "account_summary__b2 table\naccount_summary__v1 view", shell(path,
+        "SELECT name || ' ' || type FROM sqlite_schema"
+          .. " WHERE type <> 'index' AND name GLOB 'account*' ORDER BY 1;"))
+      assert.equal("1|1|2", shell(path, "SELECT a.balance, v.balance, b.total"
+        .. " FROM account_summary a, account_summary__v1 v,"
+        .. " account_summary__b2 b;"))
+      assert(store:reset(schema, owner.revision, owner.fence))
+      assert.equal("account_summary view\naccount_summary__b1 table\n"
+        .. "account_summary__b2 table\naccount_summary__v2 view", shell(path,
+        "SELECT name || ' ' || type FROM sqlite_schema"
+          .. " WHERE type <> 'index' AND name GLOB 'account*' ORDER BY 1;"))
+    end)
+
     it("shows models without fields as json", function()
       local owner = kit.own(store, kit.schema())
       owner:commit { a = { model = { json = '{"n":1}' } } }
@@ -172,26 +192,29 @@ describe("the sqlite model store", function()
     it("shows indexes by their fields", function()
       kit.own(store, kit.account_schema {
         indexes = { { "balance" }, { "owner", "balance" } } })
-      assert.equal("account_summary__v1__balance\n"
-        .. "account_summary__v1__owner__balance", shell(path,
+      assert.equal("account_summary__b1__balance\n"
+        .. "account_summary__b1__owner__balance", shell(path,
         "SELECT name FROM sqlite_schema WHERE type = 'index' AND name LIKE "
           .. "'account%' ORDER BY name;"))
-      assert.matches("USING INDEX account_summary__v1__balance", shell(path,
+      assert.matches("USING INDEX account_summary__b1__balance", shell(path,
         "EXPLAIN QUERY PLAN SELECT * FROM account_summary "
           .. "WHERE balance = 5;"))
     end)
 
-    it("leaves nothing of a dropped projection but its fence", function()
+    it("leaves nothing of a dropped projection but its numbers", function()
       local owner = kit.own(store, kit.account_schema {
         indexes = { { "balance" } } })
       owner:commit({}, { parked = { kit.aside(1, "a") } })
-      shell(path, "CREATE TABLE account_summary__v2_backup (x);")
+      shell(path, "CREATE TABLE account_summary__b2 (x);")
       assert(store:drop("account_summary", owner.revision, owner.fence))
-      assert.equal("account_summary__v2_backup", shell(path,
+      assert.equal("account_summary__b2", shell(path,
         "SELECT name FROM sqlite_schema WHERE name LIKE 'account%';"))
-      assert.equal("0|0|1", shell(path,
+      assert.equal("0|0|account_summary||1|0|2|1", shell(path,
         "SELECT (SELECT count(*) FROM lunette_parked),"
-          .. "(SELECT count(*) FROM lunette_projections),"
+          .. "(SELECT count(*) FROM lunette_checkpoints),"
+          .. "(SELECT name || '||' || last_build || '|' || paused || '|'"
+          .. " || revision"
+          .. " FROM lunette_projections WHERE live_build IS NULL),"
           .. "(SELECT count(*) FROM lunette_owners);"))
     end)
   end)
@@ -203,12 +226,16 @@ describe("the sqlite model store", function()
       fails("config", 'has a table "account_summary" already that is not this '
         .. "projection's; rename it", store:define(kit.account_schema(), fence))
       assert.equal("0", shell(path, "SELECT count(*) FROM sqlite_schema "
-        .. "WHERE name = 'account_summary__v1';"))
+        .. "WHERE name = 'account_summary__b1';"))
       shell(path, "DROP TABLE account_summary;"
-        .. "CREATE VIEW account_summary__v1 AS SELECT 1;")
-      fails("config", 'has a view "account_summary__v1"',
+        .. "CREATE VIEW account_summary__b1 AS SELECT 1;")
+      fails("config", 'has a view "account_summary__b1"',
         store:define(kit.account_schema(), fence))
-      shell(path, "DROP VIEW account_summary__v1;")
+      shell(path, "DROP VIEW account_summary__b1;"
+        .. "CREATE TABLE account_summary__v1 (x);")
+      fails("config", 'has a table "account_summary__v1"',
+        store:define(kit.account_schema(), fence))
+      shell(path, "DROP TABLE account_summary__v1;")
       assert(store:define(kit.account_schema(), fence))
     end)
 
@@ -246,7 +273,7 @@ describe("the sqlite model store", function()
     it("refuses the commit of an owner whose lock file was removed", function()
       local second = assert(open(path))
       local owner = kit.own(store, kit.account_schema())
-      os.remove(path .. ".account_summary.lock")
+      assert(os.remove(path .. ".account_summary.b1.s0.lock"))
       assert(second:acquire("account_summary", "you"))
       fails("conflict", "ownership has passed on",
         store:renew("account_summary", owner.fence))
@@ -297,8 +324,8 @@ describe("the sqlite model store", function()
     local function edit(sql, field, pattern)
       local owner = kit.own(store, kit.account_schema())
       owner:commit { a = { balance = 1 } }
-      shell(path, "UPDATE account_summary__v1 SET " .. sql .. ";")
-      local expected = "table account_summary__v1, id \"a\": column \""
+      shell(path, "UPDATE account_summary__b1 SET " .. sql .. ";")
+      local expected = "table account_summary__b1, id \"a\": column \""
         .. field .. "\" holds what is no " .. pattern
       fails("io", expected, store:load(owner.schema, { "a" }))
       fails("io", expected, store:query(owner.schema))
@@ -324,7 +351,7 @@ describe("the sqlite model store", function()
     it("says so in a query over json, too", function()
       local owner = kit.own(store, kit.schema())
       owner:commit { a = { model = { json = "{}" } } }
-      shell(path, "UPDATE account_summary__v1 SET model = '{';")
+      shell(path, "UPDATE account_summary__b1 SET model = '{';")
       fails("io", "what is no json", store:query(owner.schema, "n=eq.1"))
     end)
   end)
@@ -451,7 +478,7 @@ describe("the sqlite model store", function()
       assert.equal(0, code, output)
       assert.matches("^1\t1\t1\nio\t[^\n]*cannot be written: the file or its "
         .. "folder is read%-only[^\n]*\nio\town projection \"other\": open "
-        .. "[^\n]*models.db.other.lock: Permission denied", output)
+        .. "[^\n]*models.db.other.b1.s0.lock: Permission denied", output)
     end)
 
     it("says so when it holds no models yet", function()

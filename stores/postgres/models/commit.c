@@ -5,23 +5,61 @@
  * many models are new and copied in.
  */
 
+#include <stdio.h>
+
 #include "postgres/models/models.h"
 
-void
-lun_pg_add_position(struct pg_models *m, struct lun_position position)
-{
-	char hex[LUN_POSITION_HEX_SIZE];
+/* ---- the bundle -------------------------------------------------------- */
 
-	lun_position_to_hex(position, hex);
-	lun_pg_add_copy(&m->params, LUN_PG_TEXT, lun_text_of(hex));
+/*
+ * It was with the last commit here, and nothing has changed the shard since,
+ * so its text need not be sent again.
+ */
+static bool
+is_kept(const struct pg_models *m, const struct lun_write_set *set)
+{
+	const struct pg_last_commit *last = &m->last_commit;
+
+	return last->revision == set->expected_revision &&
+	       last->fence == set->fence && last->build == set->key.build &&
+	       last->shard == set->key.shard &&
+	       strcmp(last->projection, set->key.projection) == 0 &&
+	       strcmp(last->bundle_hash, set->bundle_hash) == 0;
 }
 
-void
-lun_pg_add_state(struct pg_models *m, struct lun_text state)
+static void
+remember_commit(struct pg_models *m, const struct lun_write_set *set)
 {
-	lun_pg_add_text(
-	    &m->params, LUN_PG_BYTEA, state.length > 0 ? state : LUN_TEXT_NONE);
+	struct pg_last_commit *last = &m->last_commit;
+
+	last->build = set->key.build;
+	last->shard = set->key.shard;
+	last->revision = set->expected_revision + 1;
+	last->fence = set->fence;
+	snprintf(last->projection, sizeof last->projection, "%s",
+	    set->key.projection);
+	snprintf(last->bundle_hash, sizeof last->bundle_hash, "%s",
+	    set->bundle_hash);
 }
+
+static enum lun_code
+keep_bundle(
+    struct pg_models *m, const struct lun_write_set *set, struct lun_err *err)
+{
+	lun_pg_add_build(m, set->key);
+	lun_pg_add_words(m, lun_text_of(set->bundle_hash));
+	lun_pg_add_words(m, set->bundle);
+	lun_pg_add_position(m, set->position);
+	lun_pg_begin_sql(m,
+	    "WITH kept AS (INSERT INTO @lunette_scripts"
+	    "  (projection, build, hash, bundle, first_position)"
+	    "  VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING)"
+	    " UPDATE @lunette_builds SET bundle_hash = $3"
+	    " WHERE projection = $1 AND build = $2 AND bundle_hash <> $3");
+	return lun_pg_send_sql(m, err);
+}
+
+/* ---- the checkpoint ---------------------------------------------------- */
 
 /*
  * The last change, so that its row is locked for a moment only. Where the
@@ -32,24 +70,25 @@ static enum lun_code
 move_checkpoint(
     struct pg_models *m, const struct lun_write_set *set, struct lun_err *err)
 {
-	lun_pg_add_name(m, set->schema->projection);
+	lun_pg_add_key(m, set->key);
 	lun_pg_add_position(m, set->position);
 	lun_pg_add_state(m, set->source_state);
 	lun_pg_add_words(m, lun_text_of(set->identity));
-	lun_pg_add_words(m, lun_text_of(set->script_hash));
+	lun_pg_add_words(m, lun_text_of(set->bundle_hash));
 	lun_pg_add_int8(&m->params, (int64_t)set->skipped_count);
 	lun_pg_add_int8(&m->params, set->expected_revision);
 	lun_pg_add_int8(&m->params, set->fence);
 	lun_pg_begin_sql(m,
-	    "WITH moved AS (UPDATE @lunette_projections SET position = $2,"
-	    " source_state = $3, identity = $4,"
-	    " script_count = script_count + (script_hash <> $5)::int,"
-	    " script_hash = $5, committed_at = clock_timestamp(),"
-	    " skipped_count = skipped_count + $6, revision = revision + 1"
-	    " WHERE name = $1 AND revision = $7 AND fence = $8 RETURNING 1)"
-	    " SELECT 1 / count(*) FROM moved");
+	    "WITH moved AS (UPDATE @lunette_checkpoints SET position = $4,"
+	    " source_state = $5, identity = $6, bundle_hash = $7,"
+	    " committed_at = clock_timestamp(),"
+	    " skipped_count = skipped_count + $8, revision = revision + 1"
+	    " WHERE " LUN_PG_KEY " AND revision = $9 AND fence = $10"
+	    " RETURNING 1) SELECT 1 / count(*) FROM moved");
 	return lun_pg_send_sql(m, err);
 }
+
+/* ---- the transaction --------------------------------------------------- */
 
 /* A commit under way. */
 struct attempt {
@@ -69,6 +108,8 @@ send_all(struct pg_models *m, struct attempt *attempt, struct lun_err *err)
 
 	if (code == LUN_OK)
 		code = lun_pg_write_failed_events(m, set, err);
+	if (code == LUN_OK && !is_kept(m, set))
+		code = keep_bundle(m, set, err);
 	if (code == LUN_OK)
 		code = move_checkpoint(m, set, err);
 	if (code != LUN_OK)
@@ -102,8 +143,8 @@ judge(struct pg_models *m, const struct attempt *attempt, enum lun_code code,
 	if (is_unknown(m, attempt))
 		return lun_pg_outcome_unknown(m, err);
 	if (!lun_pg_failed_with(m->c, "22012"))
-		return lun_pg_explain(m, set->schema, code, err);
-	why = lun_pg_check_guard(m, set->schema->projection, guard, err);
+		return lun_pg_explain(m, set->key, set->schema, code, err);
+	why = lun_pg_check_guard(m, set->key, guard, err);
 	return why != LUN_OK ? why : code;
 }
 
@@ -133,7 +174,7 @@ try_commit(struct pg_models *m, const struct lun_write_set *set, bool trust,
 
 	code = lun_pg_sort_writes(m, set, trust, &attempt.writes, err);
 	if (code == LUN_OK)
-		code = lun_pg_models_begin(m, set->schema->projection, err);
+		code = lun_pg_models_begin(m, set->key, err);
 	if (code == LUN_OK) {
 		code = run(m, &attempt, err);
 		lun_pg_rollback(m->c);
@@ -152,6 +193,8 @@ commit(
 
 	if (code == LUN_IO && lun_pg_failed_with(m->c, "23505"))
 		code = try_commit(m, set, false, err);
+	if (code == LUN_OK)
+		remember_commit(m, set);
 	return code;
 }
 

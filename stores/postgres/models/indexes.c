@@ -20,17 +20,25 @@ enum state {
 	STATE_FOREIGN
 };
 
+/* An index that the schema declares. */
+struct wanted {
+	struct lun_key key;
+	const struct lun_schema *schema;
+	size_t number;
+	char name[LUN_PG_INDEX_NAME_SIZE];
+};
+
 /* <table>__<field>__<field>, or <table>__index<n> where that is too long. */
 void
-lun_pg_name_index(const struct lun_schema *schema, size_t number,
-    char name[LUN_PG_INDEX_NAME_SIZE])
+lun_pg_name_index(struct lun_key key, const struct lun_schema *schema,
+    size_t number, char name[LUN_PG_INDEX_NAME_SIZE])
 {
 	const struct lun_index *index = &schema->indexes[number];
 	const size_t size = LUN_PG_INDEX_NAME_SIZE;
-	size_t length = (size_t)snprintf(
-	    name, size, "%s__v%d", schema->projection, schema->version);
-	size_t end = length;
+	size_t length, end;
 
+	lun_pg_name_table(key, name);
+	length = end = strlen(name);
 	for (size_t i = 0; i < index->count; i++)
 		end += (size_t)snprintf(name + end, size - end, "__%s",
 		    schema->fields[index->fields[i]].name);
@@ -48,24 +56,27 @@ is_document(const struct lun_schema *schema, const struct lun_index *index)
 }
 
 static const char *
-method_of(const struct lun_schema *schema, const struct lun_index *index)
+method_of(const struct wanted *w)
 {
-	return is_document(schema, index) ? "gin" : "btree";
+	return is_document(w->schema, &w->schema->indexes[w->number]) ? "gin"
+								      : "btree";
 }
 
 static void
-add_create(struct pg_models *m, const struct lun_schema *schema,
-    const struct lun_index *index, const char *name)
+add_create(struct pg_models *m, const struct wanted *w)
 {
+	const struct lun_index *index = &w->schema->indexes[w->number];
+
 	lun_pg_begin_sql(m, "CREATE INDEX CONCURRENTLY ");
-	lun_sql_quote(&m->sql, name);
+	lun_sql_quote(&m->sql, w->name);
 	lun_pg_add_sql(m, " ON ");
-	lun_pg_add_table(m, schema);
+	lun_pg_add_table(m, w->key);
 	lun_pg_add_sql(m, " USING ");
-	lun_pg_add_sql(m, method_of(schema, index));
+	lun_pg_add_sql(m, method_of(w));
 	for (size_t i = 0; i < index->count; i++) {
 		lun_pg_add_sql(m, i == 0 ? " (" : ", ");
-		lun_sql_quote(&m->sql, schema->fields[index->fields[i]].name);
+		lun_sql_quote(
+		    &m->sql, w->schema->fields[index->fields[i]].name);
 	}
 	lun_pg_add_sql(m, ")");
 }
@@ -106,32 +117,31 @@ read_state(const PGresult *r)
 }
 
 static void
-add_fields(struct pg_models *m, const struct lun_schema *schema,
-    const struct lun_index *index)
+add_fields(struct pg_models *m, const struct wanted *w)
 {
+	const struct lun_index *index = &w->schema->indexes[w->number];
+
 	lun_pg_begin_array(&m->params, LUN_PG_TEXT_ARRAY, index->count);
 	for (size_t i = 0; i < index->count; i++)
 		lun_pg_element_text(&m->params,
-		    lun_text_of(schema->fields[index->fields[i]].name));
+		    lun_text_of(w->schema->fields[index->fields[i]].name));
 	lun_pg_end_array(&m->params);
 }
 
 static enum lun_code
-look(struct pg_models *m, const struct lun_schema *schema, size_t number,
-    const char *name, enum state *state, struct lun_err *err)
+look(struct pg_models *m, const struct wanted *w, enum state *state,
+    struct lun_err *err)
 {
-	const struct lun_index *index = &schema->indexes[number];
-	char table[LUN_NAME_MAX + 24];
+	char table[LUN_PG_TABLE_NAME_SIZE];
 	PGresult *result = NULL;
 	enum lun_code code;
 
-	snprintf(table, sizeof table, "%s__v%d", schema->projection,
-	    schema->version);
+	lun_pg_name_table(w->key, table);
 	lun_pg_add_name(m, m->schema);
-	lun_pg_add_name(m, name);
+	lun_pg_add_name(m, w->name);
 	lun_pg_add_name(m, table);
-	lun_pg_add_name(m, method_of(schema, index));
-	add_fields(m, schema, index);
+	lun_pg_add_name(m, method_of(w));
+	add_fields(m, w);
 	code = lun_pg_run(m,
 	    "SELECT coalesce(t.relname = $3 AND am.amname = $4"
 	    " AND NOT i.indisunique AND i.indpred IS NULL AND $5 = ARRAY("
@@ -182,31 +192,28 @@ lift_timeouts(struct pg_models *m, bool *pooled, struct lun_err *err)
 
 /* What failed may have been done by somebody else in the meantime. */
 static enum lun_code
-take_failure(struct pg_models *m, const struct lun_schema *schema,
-    size_t number, const char *name, enum lun_code code)
+take_failure(struct pg_models *m, const struct wanted *w, enum lun_code code)
 {
 	enum state state = STATE_MISSING;
 
-	if (m->c->conn == NULL ||
-	    look(m, schema, number, name, &state, NULL) != LUN_OK)
+	if (m->c->conn == NULL || look(m, w, &state, NULL) != LUN_OK)
 		return code;
 	if (state == STATE_VALID)
 		return LUN_OK;
 	if (state == STATE_LEFT_BEHIND)
-		(void)!drop_index(m, name, NULL);
+		(void)!drop_index(m, w->name, NULL);
 	return code;
 }
 
 static enum lun_code
-create(struct pg_models *m, const struct lun_schema *schema, size_t number,
-    const char *name, struct lun_err *err)
+create(struct pg_models *m, const struct wanted *w, struct lun_err *err)
 {
 	bool pooled = false;
 	enum lun_code code = lift_timeouts(m, &pooled, err);
 
 	if (code != LUN_OK)
 		return code;
-	add_create(m, schema, &schema->indexes[number], name);
+	add_create(m, w);
 	code = run_made(m, err);
 	if (code == LUN_OK)
 		return code;
@@ -215,20 +222,16 @@ create(struct pg_models *m, const struct lun_schema *schema, size_t number,
 		    "index \"%s\": a pooler stands before the server, so this "
 		    "role's statement_timeout applies: ALTER ROLE ... SET "
 		    "statement_timeout = 0, or make the index by hand",
-		    name);
-	return take_failure(m, schema, number, name, code);
+		    w->name);
+	return take_failure(m, w, code);
 }
 
 static enum lun_code
-make_index(struct pg_models *m, const struct lun_schema *schema, size_t number,
-    struct lun_err *err)
+make_index(struct pg_models *m, const struct wanted *w, struct lun_err *err)
 {
-	char name[LUN_PG_INDEX_NAME_SIZE];
 	enum state state = STATE_VALID;
-	enum lun_code code;
+	enum lun_code code = look(m, w, &state, err);
 
-	lun_pg_name_index(schema, number, name);
-	code = look(m, schema, number, name, &state, err);
 	if (code != LUN_OK || state == STATE_VALID)
 		return code;
 	if (state == STATE_FOREIGN)
@@ -236,13 +239,13 @@ make_index(struct pg_models *m, const struct lun_schema *schema, size_t number,
 		    "index \"%s\": schema \"%s\" has something of that name "
 		    "already that is not this projection's, or not this index: "
 		    "drop or rename it",
-		    name, m->schema);
+		    w->name, m->schema);
 	if (state == STATE_UNDER_WAY)
 		return lun_fail(
-		    err, LUN_AGAIN, "index \"%s\" is being made", name);
+		    err, LUN_AGAIN, "index \"%s\" is being made", w->name);
 	if (state == STATE_LEFT_BEHIND)
-		code = drop_index(m, name, err);
-	return code == LUN_OK ? create(m, schema, number, name, err) : code;
+		code = drop_index(m, w->name, err);
+	return code == LUN_OK ? create(m, w, err) : code;
 }
 
 enum lun_code
@@ -250,7 +253,7 @@ lun_pg_index(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, const atomic_bool *stop,
     struct lun_err *err)
 {
-	(void)key;
+	struct wanted w = {.key = key, .schema = schema};
 	struct lun_model_store *own;
 	struct pg_models *m;
 	enum lun_code code;
@@ -262,8 +265,10 @@ lun_pg_index(struct lun_model_store *store, struct lun_key key,
 		return code;
 	m = lun_pg_models_enter(own);
 	m->c->stop = stop;
-	for (size_t i = 0; code == LUN_OK && i < schema->index_count; i++)
-		code = make_index(m, schema, i, err);
+	for (; code == LUN_OK && w.number < schema->index_count; w.number++) {
+		lun_pg_name_index(key, schema, w.number, w.name);
+		code = make_index(m, &w, err);
+	}
 	(void)lun_pg_models_leave(m, code);
 	lun_model_store_close(own);
 	return code;
@@ -274,10 +279,10 @@ lun_pg_index(struct lun_model_store *store, struct lun_key key,
  * whoever drops the table. Only what this very role has begun.
  */
 void
-lun_pg_end_indexing(struct pg_models *m, const char *projection)
+lun_pg_end_indexing(struct pg_models *m, struct lun_key key)
 {
 	lun_pg_add_name(m, m->schema);
-	lun_pg_add_name(m, projection);
+	lun_pg_add_build(m, key);
 	(void)!lun_pg_run(m,
 	    "SELECT pg_catalog.pg_cancel_backend(l.pid)"
 	    " FROM pg_catalog.pg_locks l"
@@ -285,7 +290,8 @@ lun_pg_end_indexing(struct pg_models *m, const char *projection)
 	    " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
 	    " JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid"
 	    " WHERE n.nspname = $1"
-	    " AND c.relname ~ ('^' || $2 || '__v[0-9]+$')"
+	    " AND c.relname ~ ('^' || $2 || '__b' ||"
+	    "  CASE $3 WHEN 0 THEN '[0-9]+' ELSE $3::text END || '$')"
 	    " AND a.datname = pg_catalog.current_database()"
 	    " AND l.mode = 'ShareUpdateExclusiveLock'"
 	    " AND a.backend_type = 'client backend'"

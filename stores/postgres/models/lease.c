@@ -1,5 +1,5 @@
 /*
- * lease.c - ownership of a projection as a row with a fence.
+ * lease.c - ownership of a shard as a row with a fence.
  *
  * Time is the server's. A lease that has run out stays with its owner until
  * somebody else takes it. Nothing hangs on a session, which a pooler may give
@@ -12,16 +12,16 @@
 #include "postgres/models/models.h"
 
 static enum lun_code
-read_holder(struct pg_models *m, const char *projection,
+read_holder(struct pg_models *m, struct lun_key key,
     char holder[LUN_OWNER_SIZE], struct lun_err *err)
 {
 	PGresult *result = NULL;
 	enum lun_code code;
 
-	lun_pg_add_name(m, projection);
-	code = lun_pg_run(m,
-	    "SELECT owner FROM @lunette_owners WHERE projection = $1", &result,
-	    err);
+	lun_pg_add_key(m, key);
+	code =
+	    lun_pg_run(m, "SELECT owner FROM @lunette_owners WHERE " LUN_PG_KEY,
+		&result, err);
 	if (code != LUN_OK)
 		return code;
 	snprintf(holder, LUN_OWNER_SIZE, "another engine");
@@ -29,30 +29,31 @@ read_holder(struct pg_models *m, const char *projection,
 		lun_pg_copy_text(result, 0, 0, holder, LUN_OWNER_SIZE);
 	PQclear(result);
 	return lun_fail(err, LUN_HELD, "projection \"%s\" is run by %s",
-	    projection, holder);
+	    key.projection, holder);
 }
 
 /* The fence is 0 if somebody else holds it. */
 static enum lun_code
-raise_fence(struct pg_models *m, const char *projection, const char *owner,
+raise_fence(struct pg_models *m, struct lun_key key, const char *owner,
     int64_t time_to_live_ms, int64_t *fence, struct lun_err *err)
 {
 	PGresult *result = NULL;
 	enum lun_code code;
 
-	lun_pg_add_name(m, projection);
+	lun_pg_add_key(m, key);
 	lun_pg_add_words(m, lun_text_of(owner));
 	lun_pg_add_name(m, m->session);
 	lun_pg_add_int8(&m->params, time_to_live_ms);
 	code = lun_pg_run(m,
-	    "INSERT INTO @lunette_owners AS o (projection, fence, owner,"
-	    " session, acquired_at, expires_at)"
-	    " VALUES ($1, 1, $2, $3, clock_timestamp(),"
-	    "  clock_timestamp() + $4 * interval '1 millisecond')"
-	    " ON CONFLICT (projection) DO UPDATE SET fence = o.fence + 1,"
+	    "INSERT INTO @lunette_owners AS o (projection, build, shard,"
+	    " fence, owner, session, acquired_at, expires_at)"
+	    " VALUES ($1, $2, $3, 1, $4, $5, clock_timestamp(),"
+	    "  clock_timestamp() + $6 * interval '1 millisecond')"
+	    " ON CONFLICT (projection, build, shard) DO UPDATE SET fence = "
+	    "o.fence + 1,"
 	    "  owner = excluded.owner, session = excluded.session,"
 	    "  acquired_at = excluded.acquired_at,"
-	    "  expires_at = clock_timestamp() + $4 * interval '1 millisecond'"
+	    "  expires_at = clock_timestamp() + $6 * interval '1 millisecond'"
 	    " WHERE o.session = excluded.session"
 	    "  OR o.expires_at <= clock_timestamp()"
 	    " RETURNING fence",
@@ -66,28 +67,28 @@ raise_fence(struct pg_models *m, const char *projection, const char *owner,
 
 /* From here on a commit with an older fence is refused. */
 static enum lun_code
-shut_out(struct pg_models *m, const char *projection, int64_t fence,
-    struct lun_err *err)
+shut_out(
+    struct pg_models *m, struct lun_key key, int64_t fence, struct lun_err *err)
 {
-	lun_pg_add_name(m, projection);
+	lun_pg_add_key(m, key);
 	lun_pg_add_int8(&m->params, fence);
 	return lun_pg_run(m,
-	    "UPDATE @lunette_projections SET fence = $2 WHERE name = $1", NULL,
-	    err);
+	    "UPDATE @lunette_checkpoints SET fence = $4 WHERE " LUN_PG_KEY,
+	    NULL, err);
 }
 
 /* Two statements, so that the second sees what the first has waited for. */
 static enum lun_code
-take(struct pg_models *m, const char *projection, const char *owner,
+take(struct pg_models *m, struct lun_key key, const char *owner,
     int64_t time_to_live_ms, int64_t *fence, struct lun_err *err)
 {
 	enum lun_code code = lun_pg_begin(m->c, NULL, err);
 
 	if (code != LUN_OK)
 		return code;
-	code = raise_fence(m, projection, owner, time_to_live_ms, fence, err);
+	code = raise_fence(m, key, owner, time_to_live_ms, fence, err);
 	if (code == LUN_OK && *fence > 0)
-		code = shut_out(m, projection, *fence, err);
+		code = shut_out(m, key, *fence, err);
 	return lun_pg_models_end(m, code, err);
 }
 
@@ -97,10 +98,9 @@ take(struct pg_models *m, const char *projection, const char *owner,
  * that, its own time limit ends it.
  */
 static void
-end_old_commits(struct pg_models *m, const char *projection)
+end_old_commits(struct pg_models *m, struct lun_key key)
 {
-	lun_pg_add_int8(&m->params, LUN_PG_MARK_CLASS);
-	lun_pg_add_int8(&m->params, lun_pg_models_mark(m, projection));
+	lun_pg_add_mark(m, key);
 	(void)!lun_pg_run(m,
 	    "SELECT pg_catalog.pg_terminate_backend(l.pid)"
 	    " FROM pg_catalog.pg_locks l WHERE l.locktype = 'advisory'"
@@ -112,25 +112,25 @@ end_old_commits(struct pg_models *m, const char *projection)
 }
 
 static enum lun_code
-acquire(struct pg_models *m, const char *projection, const char *owner,
+acquire(struct pg_models *m, struct lun_key key, const char *owner,
     int64_t time_to_live_ms, int64_t *fence, char holder[LUN_OWNER_SIZE],
     struct lun_err *err)
 {
 	int64_t given = 0;
 	enum lun_code code;
 
-	code = take(m, projection, owner, time_to_live_ms, &given, err);
+	code = take(m, key, owner, time_to_live_ms, &given, err);
 	if (code == LUN_UNAVAILABLE && given > 0 &&
 	    lun_pg_failed_with(m->c, "55P03")) {
-		end_old_commits(m, projection);
-		code = take(m, projection, owner, time_to_live_ms, &given, err);
+		end_old_commits(m, key);
+		code = take(m, key, owner, time_to_live_ms, &given, err);
 	}
 	if (code != LUN_OK)
 		return code;
 	if (given == 0)
-		return read_holder(m, projection, holder, err);
+		return read_holder(m, key, holder, err);
 	if (given > 1)
-		end_old_commits(m, projection);
+		end_old_commits(m, key);
 	m->owns = true;
 	m->line->lease_ms = time_to_live_ms;
 	*fence = given;
@@ -144,52 +144,52 @@ lun_pg_acquire(struct lun_model_store *store, struct lun_key key,
 {
 	struct pg_models *m = lun_pg_models_enter(store);
 
-	return lun_pg_models_leave(m, acquire(m, key.projection, owner,
-					  time_to_live_ms, fence, holder, err));
+	return lun_pg_models_leave(
+	    m, acquire(m, key, owner, time_to_live_ms, fence, holder, err));
 }
 
 /* ---- keeping it, and handing it back ----------------------------------- */
 
 static enum lun_code
-explain_loss(struct pg_models *m, const char *projection, int64_t fence,
-    struct lun_err *err)
+explain_loss(
+    struct pg_models *m, struct lun_key key, int64_t fence, struct lun_err *err)
 {
 	struct lun_guard stored;
 	enum lun_code code;
 	bool defined;
 
-	code = lun_pg_read_guard(m, projection, &stored, &defined, err);
+	code = lun_pg_read_guard(m, key, &stored, &defined, err);
 	if (code == LUN_OK)
 		code = lun_model_store_check_fence(
-		    projection, fence, stored.fence, err);
+		    key.projection, fence, stored.fence, err);
 	if (code != LUN_OK)
 		return code;
 	return lun_fail(err, LUN_CONFLICT,
-	    "projection \"%s\": its ownership was handed back", projection);
+	    "projection \"%s\": its ownership was handed back", key.projection);
 }
 
 static enum lun_code
-renew(struct pg_models *m, const char *projection, int64_t fence,
+renew(struct pg_models *m, struct lun_key key, int64_t fence,
     int64_t time_to_live_ms, struct lun_err *err)
 {
 	PGresult *result = NULL;
 	enum lun_code code;
 	bool renewed;
 
-	lun_pg_add_name(m, projection);
+	lun_pg_add_key(m, key);
 	lun_pg_add_int8(&m->params, fence);
 	lun_pg_add_int8(&m->params, time_to_live_ms);
 	code = lun_pg_run(m,
 	    "UPDATE @lunette_owners SET expires_at ="
-	    "  clock_timestamp() + $3 * interval '1 millisecond'"
-	    " WHERE projection = $1 AND fence = $2"
+	    "  clock_timestamp() + $5 * interval '1 millisecond'"
+	    " WHERE " LUN_PG_KEY " AND fence = $4"
 	    " AND expires_at > '-infinity'",
 	    &result, err);
 	if (code != LUN_OK)
 		return code;
 	renewed = lun_pg_changed(result) > 0;
 	PQclear(result);
-	return renewed ? LUN_OK : explain_loss(m, projection, fence, err);
+	return renewed ? LUN_OK : explain_loss(m, key, fence, err);
 }
 
 enum lun_code
@@ -199,7 +199,7 @@ lun_pg_renew(struct lun_model_store *store, struct lun_key key, int64_t fence,
 	struct pg_models *m = lun_pg_models_enter(store);
 
 	return lun_pg_models_leave(
-	    m, renew(m, key.projection, fence, time_to_live_ms, err));
+	    m, renew(m, key, fence, time_to_live_ms, err));
 }
 
 void
@@ -207,12 +207,12 @@ lun_pg_release(struct lun_model_store *store, struct lun_key key, int64_t fence)
 {
 	struct pg_models *m = lun_pg_models_enter(store);
 
-	lun_pg_add_name(m, key.projection);
+	lun_pg_add_key(m, key);
 	lun_pg_add_int8(&m->params, fence);
 	(void)lun_pg_models_leave(
 	    m, lun_pg_run(m,
 		   "UPDATE @lunette_owners SET expires_at = '-infinity'"
-		   " WHERE projection = $1 AND fence = $2",
+		   " WHERE " LUN_PG_KEY " AND fence = $4",
 		   NULL, NULL));
 }
 

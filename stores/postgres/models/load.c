@@ -87,19 +87,20 @@ lun_pg_read_value(const PGresult *r, int row, int column,
 }
 
 enum lun_code
-lun_pg_wrong_value(const struct lun_schema *schema, const PGresult *result,
-    int row, int field, struct lun_err *err)
+lun_pg_wrong_value(struct lun_key key, const struct lun_schema *schema,
+    const PGresult *result, int row, int field, struct lun_err *err)
 {
 	struct lun_text id = lun_pg_bytes(result, row, 0);
+	char table[LUN_PG_TABLE_NAME_SIZE];
 	bool is_id = field == LUN_COLUMN_ID;
 	enum lun_field_type type =
 	    is_id ? LUN_FIELD_TEXT : schema->fields[field].type;
 
+	lun_pg_name_table(key, table);
 	return lun_fail(err, LUN_IO,
-	    "table %s__v%d, id \"%.*s\": column \"%s\" holds what is no %s; "
+	    "table %s, id \"%.*s\": column \"%s\" holds what is no %s; "
 	    "somebody changed it: correct it, or run \"lunette rebuild %s\"",
-	    schema->projection, schema->version, LUN_TEXT_ARG(id),
-	    is_id ? "id" : schema->fields[field].name,
+	    table, LUN_TEXT_ARG(id), is_id ? "id" : schema->fields[field].name,
 	    lun_field_type_name(type), schema->projection);
 }
 
@@ -107,6 +108,7 @@ lun_pg_wrong_value(const struct lun_schema *schema, const PGresult *result,
 
 struct load {
 	struct pg_models *m;
+	struct lun_key key;
 	const struct lun_schema *schema;
 	lun_model_fn *model;
 	void *arg;
@@ -126,7 +128,7 @@ pack_row(
 		if (!lun_pg_read_value(result, row, (int)i + 1,
 			schema->fields[i].type, &load->scratch, &value))
 			return lun_pg_wrong_value(
-			    schema, result, row, (int)i, err);
+			    load->key, schema, result, row, (int)i, err);
 		lun_row_add(&load->row, &value);
 	}
 	if (load->row.failed || load->scratch.failed)
@@ -164,7 +166,7 @@ load_some(struct load *load, const struct lun_text *ids, size_t count,
 	lun_pg_begin_sql(m, "SELECT ");
 	lun_sql_add_columns(&m->sql, load->schema);
 	lun_pg_add_sql(m, " FROM ");
-	lun_pg_add_table(m, load->schema);
+	lun_pg_add_table(m, load->key);
 	lun_pg_add_sql(m, " WHERE \"id\" = ANY ($1)");
 	code = lun_pg_run_sql(m, &result, err);
 	if (code == LUN_OK)
@@ -215,9 +217,9 @@ lun_pg_load(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, const struct lun_text *ids, size_t count,
     lun_model_fn *model, void *arg, struct lun_err *err)
 {
-	(void)key;
 	struct load load = {
 	    .m = lun_pg_models_enter(store),
+	    .key = key,
 	    .schema = schema,
 	    .model = model,
 	    .arg = arg,
@@ -227,5 +229,5 @@ lun_pg_load(struct lun_model_store *store, struct lun_key key,
 	lun_buffer_free(&load.row);
 	lun_buffer_free(&load.scratch);
 	return lun_pg_models_leave(
-	    load.m, lun_pg_explain(load.m, schema, code, err));
+	    load.m, lun_pg_explain(load.m, key, schema, code, err));
 }

@@ -1,4 +1,4 @@
-/* models.c - the model store in PostgreSQL: handles and checkpoints. */
+/* models.c - the model store in PostgreSQL: handles. */
 
 #include "postgres/models/models.h"
 
@@ -195,165 +195,6 @@ postgres_connect_beside(struct lun_model_store *store,
 	return LUN_OK;
 }
 
-/* ---- the checkpoint ---------------------------------------------------- */
-
-/* Row 0 of the SELECT below. */
-static enum lun_code
-read_checkpoint(struct pg_models *m, const PGresult *r,
-    struct lun_checkpoint *c, struct lun_err *err)
-{
-	*c = (struct lun_checkpoint){
-	    .version = (int)lun_pg_int8(r, 0, 0),
-	    .revision = lun_pg_int8(r, 0, 2),
-	    .fence = lun_pg_int8(r, 0, 3),
-	    .paused = lun_pg_bool(r, 0, 4),
-	    .script_count = lun_pg_int8(r, 0, 7),
-	    .parked_count = (uint64_t)lun_pg_int8(r, 0, 9),
-	    .skipped_count = (uint64_t)lun_pg_int8(r, 0, 10),
-	};
-	if (!lun_pg_is_null(r, 0, 8))
-		c->committed_at = lun_pg_time(r, 0, 8);
-	if (!lun_position_from_hex(lun_pg_bytes(r, 0, 1), &c->position))
-		return lun_fail(err, LUN_IO,
-		    "%s: lunette_projections holds a position that is none",
-		    lun_pg_name(m->c));
-	lun_pg_copy_text(r, 0, 5, c->identity, sizeof c->identity);
-	lun_pg_copy_text(r, 0, 6, c->script_hash, sizeof c->script_hash);
-	lun_buffer_add_text(&c->schema, lun_pg_bytes(r, 0, 11));
-	lun_buffer_add_text(&c->source_state, lun_pg_bytes(r, 0, 12));
-	if (!c->schema.failed && !c->source_state.failed)
-		return LUN_OK;
-	lun_checkpoint_free(c);
-	return lun_fail(err, LUN_NOMEM, "%s: out of memory", lun_pg_name(m->c));
-}
-
-static enum lun_code
-load_checkpoint(struct pg_models *m, const char *projection,
-    struct lun_checkpoint *checkpoint, struct lun_err *err)
-{
-	struct lun_checkpoint read;
-	PGresult *result = NULL;
-	enum lun_code code;
-
-	lun_pg_add_name(m, projection);
-	code = lun_pg_run(m,
-	    "SELECT version, position, revision,"
-	    " (SELECT fence FROM @lunette_owners WHERE projection = $1),"
-	    " paused, identity, script_hash, script_count, committed_at,"
-	    " (SELECT count(*) FROM @lunette_parked WHERE projection = $1),"
-	    " skipped_count, schema, source_state"
-	    " FROM @lunette_projections WHERE name = $1",
-	    &result, err);
-	if (code != LUN_OK)
-		return code;
-	if (PQntuples(result) == 0)
-		code = lun_fail(err, LUN_NOTFOUND,
-		    "projection \"%s\" is not in the model store", projection);
-	else
-		code = read_checkpoint(m, result, &read, err);
-	PQclear(result);
-	if (code == LUN_OK)
-		*checkpoint = read;
-	return code;
-}
-
-static enum lun_code
-postgres_checkpoint(struct lun_model_store *store, struct lun_key key,
-    struct lun_checkpoint *checkpoint, struct lun_err *err)
-{
-	struct pg_models *m = lun_pg_models_enter(store);
-
-	return lun_pg_models_leave(
-	    m, load_checkpoint(m, key.projection, checkpoint, err));
-}
-
-/*
- * One statement that changes the row of a projection, where it has the
- * revision and the fence of the guard: the last two parameters.
- */
-static enum lun_code
-change_guarded(struct pg_models *m, const char *projection, const char *sql,
-    struct lun_guard guard, struct lun_err *err)
-{
-	PGresult *result = NULL;
-	enum lun_code code;
-	bool changed;
-
-	lun_pg_add_int8(&m->params, guard.expected_revision);
-	lun_pg_add_int8(&m->params, guard.fence);
-	code = lun_pg_models_begin(m, projection, err);
-	if (code != LUN_OK) {
-		lun_pg_params_clear(&m->params);
-		return code;
-	}
-	code = lun_pg_run(m, sql, &result, err);
-	if (code == LUN_OK) {
-		changed = lun_pg_changed(result) > 0;
-		PQclear(result);
-		if (!changed)
-			code = lun_pg_check_guard(m, projection, guard, err);
-	}
-	return lun_pg_models_end(m, code, err);
-}
-
-static enum lun_code
-postgres_set_position(struct lun_model_store *store, struct lun_key key,
-    struct lun_position position, struct lun_text source_state,
-    struct lun_guard guard, struct lun_err *err)
-{
-	struct pg_models *m = lun_pg_models_enter(store);
-
-	lun_pg_add_name(m, key.projection);
-	lun_pg_add_position(m, position);
-	lun_pg_add_state(m, source_state);
-	return lun_pg_models_leave(
-	    m, change_guarded(m, key.projection,
-		   "UPDATE @lunette_projections SET position = $2,"
-		   " source_state = $3, revision = revision + 1"
-		   " WHERE name = $1 AND revision = $4 AND fence = $5",
-		   guard, err));
-}
-
-static enum lun_code
-postgres_set_paused(struct lun_model_store *store, struct lun_key key,
-    bool paused, struct lun_guard guard, struct lun_err *err)
-{
-	struct pg_models *m = lun_pg_models_enter(store);
-
-	lun_pg_add_name(m, key.projection);
-	lun_pg_add_bool(&m->params, paused);
-	return lun_pg_models_leave(
-	    m, change_guarded(m, key.projection,
-		   "UPDATE @lunette_projections SET paused = $2,"
-		   " revision = revision + 1"
-		   " WHERE name = $1 AND revision = $3 AND fence = $4",
-		   guard, err));
-}
-
-static enum lun_code
-list(struct pg_models *m, lun_name_fn *name, void *arg, struct lun_err *err)
-{
-	PGresult *result = NULL;
-	enum lun_code code;
-
-	code =
-	    lun_pg_run(m, "SELECT name FROM @lunette_projections ORDER BY name",
-		&result, err);
-	for (int i = 0; code == LUN_OK && i < PQntuples(result); i++)
-		code = name(arg, PQgetvalue(result, i, 0), err);
-	PQclear(result);
-	return code;
-}
-
-static enum lun_code
-postgres_list(struct lun_model_store *store, lun_name_fn *name, void *arg,
-    struct lun_err *err)
-{
-	struct pg_models *m = lun_pg_models_enter(store);
-
-	return lun_pg_models_leave(m, list(m, name, arg, err));
-}
-
 const struct lun_model_store_ops lun_postgres_models = {
     .scheme = "postgres",
     .abi = LUN_MODEL_STORE_ABI,
@@ -368,10 +209,13 @@ const struct lun_model_store_ops lun_postgres_models = {
     .reset = lun_pg_reset,
     .index = lun_pg_index,
     .drop = lun_pg_drop,
-    .checkpoint = postgres_checkpoint,
-    .set_position = postgres_set_position,
-    .set_paused = postgres_set_paused,
-    .list = postgres_list,
+    .checkpoint = lun_pg_checkpoint,
+    .set_position = lun_pg_set_position,
+    .adopt = lun_pg_adopt,
+    .set_paused = lun_pg_set_paused,
+    .list = lun_pg_list,
+    .projection = lun_pg_projection,
+    .builds = lun_pg_builds,
     .load = lun_pg_load,
     .query = lun_pg_query_models,
     .commit = lun_pg_commit_models,

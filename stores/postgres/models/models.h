@@ -1,9 +1,10 @@
 /*
  * models.h - the insides of the PostgreSQL model store, shared by its files.
  *
- * What people read, in a schema of its own: a table <projection>__v<version>
- * with a column for every field, and a view <projection> over it. What the
- * engine keeps: the tables lunette_*, see models_make.c.
+ * What people read, in a schema of its own: a table <projection>__b<build>
+ * with a column for every field, and over that of the live build the views
+ * <projection> and <projection>__v<version>. What the engine keeps: the tables
+ * lunette_*, see make.c.
  *
  * In SQL handed to the functions below "@" stands for that schema, quoted and
  * with its dot.
@@ -30,6 +31,16 @@ struct pg_line {
 	int64_t lease_ms; /* of what is owned over this line; 0: nothing yet */
 };
 
+/* Of the last commit over a handle: revision 0 before it. */
+struct pg_last_commit {
+	char projection[LUN_NAME_MAX + 1];
+	int64_t build;
+	int shard;
+	int64_t revision; /* the one it has made */
+	int64_t fence;
+	char bundle_hash[LUN_BUNDLE_HASH_SIZE];
+};
+
 /* A handle. */
 struct pg_models {
 	struct lun_model_store base; /* stays first */
@@ -39,7 +50,8 @@ struct pg_models {
 	char session[LUN_PG_SESSION_SIZE]; /* whose ownerships are this one's */
 	bool owns;                         /* has acquired something */
 	bool is_first;                     /* made by open, not by connect */
-	struct lun_pg_params params;       /* of the next statement */
+	struct pg_last_commit last_commit;
+	struct lun_pg_params params; /* of the next statement */
 	struct lun_buffer sql;
 };
 
@@ -47,12 +59,20 @@ struct pg_models {
 struct pg_models *lun_pg_models_enter(struct lun_model_store *store);
 enum lun_code lun_pg_models_leave(struct pg_models *m, enum lun_code code);
 
-/* ---- models_statement.c ------------------------------------------------ */
+/* ---- statement.c --------------------------------------------------------- */
 
 /* m->sql is emptied and begun anew; the text is added to it. */
 void lun_pg_begin_sql(struct pg_models *m, const char *sql);
 void lun_pg_add_sql(struct pg_models *m, const char *sql);
-void lun_pg_add_table(struct pg_models *m, const struct lun_schema *schema);
+/* The table of a build's models. */
+#define LUN_PG_TABLE_NAME_SIZE (LUN_NAME_MAX + 24)
+void lun_pg_name_table(struct lun_key key, char name[LUN_PG_TABLE_NAME_SIZE]);
+void lun_pg_add_table(struct pg_models *m, struct lun_key key);
+
+/* The parameters $1 and $2; with the shard $3, as LUN_PG_KEY has them. */
+#define LUN_PG_KEY "projection = $1 AND build = $2 AND shard = $3"
+void lun_pg_add_build(struct pg_models *m, struct lun_key key);
+void lun_pg_add_key(struct pg_models *m, struct lun_key key);
 
 /* A text parameter. Words are for people: what is no UTF-8 in them is "?". */
 void lun_pg_add_name(struct pg_models *m, const char *name);
@@ -78,12 +98,12 @@ void lun_pg_copy_text(
     const PGresult *result, int row, int column, char *copy, size_t size);
 
 /*
- * A transaction that changes a projection: it is marked as the projection's,
- * so that a later owner finds it, and it ends by itself, well within the lease,
- * if this process says nothing more.
+ * A transaction that changes a shard: it is marked as the shard's, so that a
+ * later owner finds it, and it ends by itself, well within the lease, if this
+ * process says nothing more.
  */
-enum lun_code lun_pg_models_begin(struct pg_models *m, const char *projection,
-    struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_pg_models_begin(
+    struct pg_models *m, struct lun_key key, struct lun_err *err) LUN_MUSTCHECK;
 /*
  * Commit if code is LUN_OK, else roll back; the code of it all. LUN_TIMEOUT:
  * the answer to the commit was lost.
@@ -91,31 +111,58 @@ enum lun_code lun_pg_models_begin(struct pg_models *m, const char *projection,
 enum lun_code lun_pg_models_end(
     struct pg_models *m, enum lun_code code, struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_pg_outcome_unknown(struct pg_models *m, struct lun_err *err);
-/* The number in pg_locks that marks transactions of a projection. */
-uint32_t lun_pg_models_mark(const struct pg_models *m, const char *projection);
+/* The class and the number in pg_locks that mark transactions of a shard. */
+void lun_pg_add_mark(struct pg_models *m, struct lun_key key);
 
-#define LUN_PG_MARK_CLASS 1819635301 /* "lune" */
-
-/* What is stored: 0 and 0 for a projection that is not there. */
-enum lun_code lun_pg_read_guard(struct pg_models *m, const char *projection,
+/* What is stored of a shard: 0 and 0 for one that is not there. */
+enum lun_code lun_pg_read_guard(struct pg_models *m, struct lun_key key,
     struct lun_guard *stored, bool *defined, struct lun_err *err) LUN_MUSTCHECK;
 /* LUN_NOTFOUND, or LUN_CONFLICT if revision or fence is another. */
-enum lun_code lun_pg_check_guard(struct pg_models *m, const char *projection,
+enum lun_code lun_pg_check_guard(struct pg_models *m, struct lun_key key,
     struct lun_guard guard, struct lun_err *err) LUN_MUSTCHECK;
-/* LUN_NOTFOUND unless the projection is defined. */
-enum lun_code lun_pg_check_defined(struct pg_models *m, const char *projection,
-    struct lun_err *err) LUN_MUSTCHECK;
-/* LUN_NOTFOUND, or LUN_CONFIG if its models were built with another schema. */
-enum lun_code lun_pg_check_schema(struct pg_models *m,
+/* LUN_NOTFOUND unless the shard is defined. */
+enum lun_code lun_pg_check_defined(
+    struct pg_models *m, struct lun_key key, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_pg_not_defined(const char *projection, struct lun_err *err);
+/*
+ * LUN_NOTFOUND if there is no such build, or LUN_CONFIG if its models were
+ * built with another schema.
+ */
+enum lun_code lun_pg_check_schema(struct pg_models *m, struct lun_key key,
     const struct lun_schema *schema, struct lun_err *err) LUN_MUSTCHECK;
 /*
  * A statement over the models ended with this code. If it failed because the
- * projection is not there or has another schema, say so instead.
+ * build is not there or has another schema, say so instead.
  */
-enum lun_code lun_pg_explain(struct pg_models *m,
+enum lun_code lun_pg_explain(struct pg_models *m, struct lun_key key,
     const struct lun_schema *schema, enum lun_code code, struct lun_err *err);
 
-/* ---- models_json.c ----------------------------------------------------- */
+/* ---- checkpoint.c ------------------------------------------------------- */
+
+/* Two parameters; no state is null. */
+void lun_pg_add_position(struct pg_models *m, struct lun_position position);
+void lun_pg_add_state(struct pg_models *m, struct lun_text state);
+enum lun_code lun_pg_checkpoint(struct lun_model_store *store,
+    struct lun_key key, struct lun_checkpoint *checkpoint, struct lun_err *err);
+enum lun_code lun_pg_set_position(struct lun_model_store *store,
+    struct lun_key key, struct lun_position position,
+    struct lun_text source_state, struct lun_guard guard, struct lun_err *err);
+enum lun_code lun_pg_adopt(struct lun_model_store *store, struct lun_key key,
+    const char *identity, struct lun_guard guard, struct lun_err *err);
+
+/* ---- projections.c ------------------------------------------------------ */
+
+enum lun_code lun_pg_set_paused(struct lun_model_store *store,
+    struct lun_key key, bool paused, struct lun_guard guard,
+    struct lun_err *err);
+enum lun_code lun_pg_list(struct lun_model_store *store, lun_name_fn *name,
+    void *arg, struct lun_err *err);
+enum lun_code lun_pg_projection(struct lun_model_store *store, const char *name,
+    struct lun_projection_info *info, struct lun_err *err);
+enum lun_code lun_pg_builds(struct lun_model_store *store, const char *name,
+    lun_build_fn *build, void *arg, struct lun_err *err);
+
+/* ---- json.c -------------------------------------------------------------- */
 
 /*
  * jsonb keeps numbers as decimals. What it would change is written so that it
@@ -128,7 +175,7 @@ void lun_pg_json_received(struct lun_text json, struct lun_buffer *out);
 /* A number as a decimal that compares as the stored ones do. */
 void lun_pg_write_decimal(struct lun_buffer *out, double number);
 
-/* ---- models_make.c, models_define.c ------------------------------------ */
+/* ---- make.c, define.c ---------------------------------------------------- */
 
 enum lun_code lun_pg_make_tables(
     struct pg_models *m, struct lun_err *err) LUN_MUSTCHECK;
@@ -140,19 +187,19 @@ enum lun_code lun_pg_reset(struct lun_model_store *store, struct lun_key key,
 enum lun_code lun_pg_drop(struct lun_model_store *store, struct lun_key key,
     struct lun_guard guard, struct lun_err *err);
 
-/* ---- models_index.c ---------------------------------------------------- */
+/* ---- indexes.c ----------------------------------------------------------- */
 
 #define LUN_PG_INDEX_NAME_SIZE 512 /* until it is found too long */
 
-void lun_pg_name_index(const struct lun_schema *schema, size_t number,
-    char name[LUN_PG_INDEX_NAME_SIZE]);
+void lun_pg_name_index(struct lun_key key, const struct lun_schema *schema,
+    size_t number, char name[LUN_PG_INDEX_NAME_SIZE]);
 enum lun_code lun_pg_index(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, const atomic_bool *stop,
     struct lun_err *err);
-/* Cancel what is being made, of any version. */
-void lun_pg_end_indexing(struct pg_models *m, const char *projection);
+/* Cancel what is being made of a build; build 0: of any. */
+void lun_pg_end_indexing(struct pg_models *m, struct lun_key key);
 
-/* ---- models_lease.c ---------------------------------------------------- */
+/* ---- lease.c ------------------------------------------------------------- */
 
 enum lun_code lun_pg_acquire(struct lun_model_store *store, struct lun_key key,
     const char *owner, int64_t time_to_live_ms, int64_t *fence,
@@ -164,7 +211,7 @@ void lun_pg_release(
 /* Whatever this handle owns, if the server is there. */
 void lun_pg_release_all(struct pg_models *m);
 
-/* ---- models_rows.c ----------------------------------------------------- */
+/* ---- load.c -------------------------------------------------------------- */
 
 /*
  * Read a column of a model; text is borrowed from the result or, for json,
@@ -174,19 +221,21 @@ bool lun_pg_read_value(const PGresult *result, int row, int column,
     enum lun_field_type type, struct lun_buffer *scratch,
     struct lun_value *value) LUN_MUSTCHECK;
 /* For a false one: says which; the id is the result's first column. */
-enum lun_code lun_pg_wrong_value(const struct lun_schema *schema,
-    const PGresult *result, int row, int field, struct lun_err *err);
+enum lun_code lun_pg_wrong_value(struct lun_key key,
+    const struct lun_schema *schema, const PGresult *result, int row, int field,
+    struct lun_err *err);
 enum lun_code lun_pg_load(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, const struct lun_text *ids, size_t count,
     lun_model_fn *model, void *arg, struct lun_err *err);
 
-/* ---- models_write.c ---------------------------------------------------- */
+/* ---- write.c ------------------------------------------------------------- */
 
 const char *lun_pg_column_type(enum lun_field_type type);
 
 /* The models of a write set, in the order in which they are written. */
 struct pg_writes {
 	struct pg_models *m;
+	struct lun_key key;
 	const struct lun_schema *schema;
 	struct lun_model_write *sorted; /* deletions, fresh ones, the others */
 	size_t count;
@@ -208,22 +257,19 @@ enum lun_code lun_pg_copy_fresh(
 enum lun_code lun_pg_write_models(
     struct pg_writes *w, struct lun_err *err) LUN_MUSTCHECK;
 
-/* ---- models_commit.c --------------------------------------------------- */
+/* ---- commit.c ------------------------------------------------------------ */
 
 enum lun_code lun_pg_commit_models(struct lun_model_store *store,
     const struct lun_write_set *set, struct lun_err *err);
-/* $2 and $3 of an UPDATE of lunette_projections. */
-void lun_pg_add_position(struct pg_models *m, struct lun_position position);
-void lun_pg_add_state(struct pg_models *m, struct lun_text state);
 
-/* ---- models_query.c ---------------------------------------------------- */
+/* ---- query.c ------------------------------------------------------------- */
 
 enum lun_code lun_pg_query_models(struct lun_model_store *store,
     struct lun_key key, const struct lun_schema *schema,
     const struct lun_query *query, lun_result_fn *result, void *arg,
     struct lun_err *err);
 
-/* ---- models_aside.c ---------------------------------------------------- */
+/* ---- parked.c ------------------------------------------------------------ */
 
 /* Into a run of statements. */
 enum lun_code lun_pg_write_failed_events(struct pg_models *m,
@@ -236,7 +282,7 @@ enum lun_code lun_pg_parked_ids(struct lun_model_store *store,
 enum lun_code lun_pg_skipped(struct lun_model_store *store, struct lun_key key,
     size_t limit, lun_failed_event_fn *item, void *arg, struct lun_err *err);
 
-/* ---- models_admin.c ---------------------------------------------------- */
+/* ---- requests.c ---------------------------------------------------------- */
 
 enum lun_code lun_pg_request_post(struct lun_model_store *store,
     const struct lun_request *request, int64_t *number, struct lun_err *err);

@@ -2,7 +2,7 @@
 
 #include "postgres/models/models.h"
 
-#define SKIPPED_MAX 1000 /* kept for each projection */
+#define SKIPPED_MAX 1000 /* kept for each shard */
 #define CHUNK_ITEMS 1000
 #define CHUNK_BYTES ((size_t)8 << 20)
 #define COLUMNS                                                                \
@@ -104,22 +104,22 @@ add_texts(
 
 /* Numbered in the order of the items. */
 static enum lun_code
-insert_chunk(struct pg_models *m, const char *table, const char *projection,
+insert_chunk(struct pg_models *m, const char *table, struct lun_key key,
     const struct lun_failed_event *items, size_t count, struct lun_err *err)
 {
-	lun_pg_add_name(m, projection);
+	lun_pg_add_key(m, key);
 	add_positions(m, items, count);
 	add_numbers(m, items, count);
 	add_texts(m, items, count);
 	lun_pg_begin_sql(m, "INSERT INTO ");
 	lun_pg_add_sql(m, table);
 	lun_pg_add_sql(m,
-	    " (projection, position, version, recorded_at, at, model_id,"
-	    " error, event_id, stream, type, data, metadata)"
-	    " SELECT $1, i.a, i.b, i.c, i.d, i.e, i.f, i.g, i.h, i.i, i.j, i.k"
-	    " FROM unnest($2::text[], $3::bigint[], $4::bigint[],"
-	    " $5::timestamptz[], $6::text[], $7::text[], $8::text[],"
-	    " $9::text[], $10::text[], $11::text[], $12::text[])"
+	    " (projection, build, shard, position, version, recorded_at, at,"
+	    " model_id, error, event_id, stream, type, data, metadata)"
+	    " SELECT $1, $2, $3, i.a, i.b, i.c, i.d, i.e, i.f, i.g, i.h, i.i,"
+	    " i.j, i.k FROM unnest($4::text[], $5::bigint[], $6::bigint[],"
+	    " $7::timestamptz[], $8::text[], $9::text[], $10::text[],"
+	    " $11::text[], $12::text[], $13::text[], $14::text[])"
 	    " WITH ORDINALITY AS i (a, b, c, d, e, f, g, h, i, j, k, number)"
 	    " ORDER BY i.number");
 	return lun_pg_send_sql(m, err);
@@ -137,7 +137,7 @@ measure_chunk(const struct lun_failed_event *items, size_t count)
 }
 
 static enum lun_code
-insert_items(struct pg_models *m, const char *table, const char *projection,
+insert_items(struct pg_models *m, const char *table, struct lun_key key,
     const struct lun_failed_event *items, size_t count, struct lun_err *err)
 {
 	enum lun_code code = LUN_OK;
@@ -145,7 +145,7 @@ insert_items(struct pg_models *m, const char *table, const char *projection,
 
 	for (; code == LUN_OK && count > 0; items += n, count -= n) {
 		n = measure_chunk(items, count);
-		code = insert_chunk(m, table, projection, items, n, err);
+		code = insert_chunk(m, table, key, items, n, err);
 	}
 	return code;
 }
@@ -154,13 +154,13 @@ static enum lun_code
 remove_parked(
     struct pg_models *m, const struct lun_write_set *set, struct lun_err *err)
 {
-	lun_pg_add_name(m, set->schema->projection);
+	lun_pg_add_key(m, set->key);
 	lun_pg_begin_array(&m->params, LUN_PG_INT8_ARRAY, set->unparked_count);
 	for (size_t i = 0; i < set->unparked_count; i++)
 		lun_pg_element_int8(&m->params, set->unparked[i]);
 	lun_pg_end_array(&m->params);
 	lun_pg_begin_sql(m, "DELETE FROM @lunette_parked"
-			    " WHERE projection = $1 AND number = ANY ($2)");
+			    " WHERE " LUN_PG_KEY " AND number = ANY ($4)");
 	return lun_pg_send_sql(m, err);
 }
 
@@ -170,7 +170,7 @@ write_new_errors(
 {
 	size_t count = set->new_error_count;
 
-	lun_pg_add_name(m, set->schema->projection);
+	lun_pg_add_key(m, set->key);
 	lun_pg_begin_array(&m->params, LUN_PG_INT8_ARRAY, count);
 	for (size_t i = 0; i < count; i++)
 		lun_pg_element_int8(&m->params, set->new_errors[i].number);
@@ -181,21 +181,20 @@ write_new_errors(
 	lun_pg_end_array(&m->params);
 	lun_pg_begin_sql(m,
 	    "UPDATE @lunette_parked AS p SET error = i.error"
-	    " FROM unnest($2::bigint[], $3::text[]) AS i (number, error)"
-	    " WHERE p.projection = $1 AND p.number = i.number");
+	    " FROM unnest($4::bigint[], $5::text[]) AS i (number, error)"
+	    " WHERE " LUN_PG_KEY " AND p.number = i.number");
 	return lun_pg_send_sql(m, err);
 }
 
 static enum lun_code
-forget_old_skipped(
-    struct pg_models *m, const char *projection, struct lun_err *err)
+forget_old_skipped(struct pg_models *m, struct lun_key key, struct lun_err *err)
 {
-	lun_pg_add_name(m, projection);
+	lun_pg_add_key(m, key);
 	lun_pg_add_int8(&m->params, SKIPPED_MAX);
 	lun_pg_begin_sql(m,
-	    "DELETE FROM @lunette_skipped WHERE projection = $1 AND number <="
-	    " (SELECT number FROM @lunette_skipped WHERE projection = $1"
-	    "  ORDER BY number DESC LIMIT 1 OFFSET $2)");
+	    "DELETE FROM @lunette_skipped WHERE " LUN_PG_KEY " AND number <="
+	    " (SELECT number FROM @lunette_skipped WHERE " LUN_PG_KEY
+	    "  ORDER BY number DESC LIMIT 1 OFFSET $4)");
 	return lun_pg_send_sql(m, err);
 }
 
@@ -211,11 +210,10 @@ write_skipped(
 		items += count - SKIPPED_MAX;
 		count = SKIPPED_MAX;
 	}
-	code = insert_items(
-	    m, "@lunette_skipped", set->schema->projection, items, count, err);
+	code = insert_items(m, "@lunette_skipped", set->key, items, count, err);
 	if (code != LUN_OK)
 		return code;
-	return forget_old_skipped(m, set->schema->projection, err);
+	return forget_old_skipped(m, set->key, err);
 }
 
 enum lun_code
@@ -229,9 +227,8 @@ lun_pg_write_failed_events(
 	if (code == LUN_OK && set->new_error_count > 0)
 		code = write_new_errors(m, set, err);
 	if (code == LUN_OK && set->parked_count > 0)
-		code =
-		    insert_items(m, "@lunette_parked", set->schema->projection,
-			set->parked, set->parked_count, err);
+		code = insert_items(m, "@lunette_parked", set->key, set->parked,
+		    set->parked_count, err);
 	if (code == LUN_OK && set->skipped_count > 0)
 		code = write_skipped(m, set, err);
 	return code;
@@ -309,24 +306,24 @@ stream_items(struct items *items, struct lun_err *err)
 }
 
 static enum lun_code
-parked(struct items *items, const char *projection, struct lun_text model_id,
+parked(struct items *items, struct lun_key key, struct lun_text model_id,
     int64_t after, size_t limit, struct lun_err *err)
 {
 	struct pg_models *m = items->m;
-	enum lun_code code = lun_pg_check_defined(m, projection, err);
+	enum lun_code code = lun_pg_check_defined(m, key, err);
 
 	if (code != LUN_OK)
 		return code;
-	lun_pg_add_name(m, projection);
+	lun_pg_add_key(m, key);
 	lun_pg_add_int8(&m->params, after);
 	lun_pg_add_int8(&m->params, limit_of(limit));
 	lun_pg_begin_sql(m, "SELECT " COLUMNS " FROM @lunette_parked"
-			    " WHERE projection = $1 AND number > $2");
+			    " WHERE " LUN_PG_KEY " AND number > $4");
 	if (model_id.bytes != NULL) {
 		lun_pg_add_words(m, model_id);
-		lun_pg_add_sql(m, " AND model_id = $4");
+		lun_pg_add_sql(m, " AND model_id = $6");
 	}
-	lun_pg_add_sql(m, " ORDER BY number LIMIT $3");
+	lun_pg_add_sql(m, " ORDER BY number LIMIT $5");
 	return stream_items(items, err);
 }
 
@@ -338,23 +335,23 @@ lun_pg_parked(struct lun_model_store *store, struct lun_key key,
 	struct items items = {
 	    .m = lun_pg_models_enter(store), .item = item, .arg = arg};
 
-	return lun_pg_models_leave(items.m,
-	    parked(&items, key.projection, model_id, after, limit, err));
+	return lun_pg_models_leave(
+	    items.m, parked(&items, key, model_id, after, limit, err));
 }
 
 static enum lun_code
-parked_ids(struct pg_models *m, const char *projection, lun_text_fn *id,
-    void *arg, struct lun_err *err)
+parked_ids(struct pg_models *m, struct lun_key key, lun_text_fn *id, void *arg,
+    struct lun_err *err)
 {
 	PGresult *result = NULL;
-	enum lun_code code = lun_pg_check_defined(m, projection, err);
+	enum lun_code code = lun_pg_check_defined(m, key, err);
 
 	if (code != LUN_OK)
 		return code;
-	lun_pg_add_name(m, projection);
+	lun_pg_add_key(m, key);
 	code = lun_pg_run(m,
 	    "SELECT DISTINCT model_id FROM @lunette_parked"
-	    " WHERE projection = $1 ORDER BY model_id",
+	    " WHERE " LUN_PG_KEY " ORDER BY model_id",
 	    &result, err);
 	for (int i = 0; code == LUN_OK && i < PQntuples(result); i++)
 		code = id(arg, lun_pg_bytes(result, i, 0), err);
@@ -368,24 +365,23 @@ lun_pg_parked_ids(struct lun_model_store *store, struct lun_key key,
 {
 	struct pg_models *m = lun_pg_models_enter(store);
 
-	return lun_pg_models_leave(
-	    m, parked_ids(m, key.projection, id, arg, err));
+	return lun_pg_models_leave(m, parked_ids(m, key, id, arg, err));
 }
 
 static enum lun_code
-skipped(struct items *items, const char *projection, size_t limit,
-    struct lun_err *err)
+skipped(
+    struct items *items, struct lun_key key, size_t limit, struct lun_err *err)
 {
 	struct pg_models *m = items->m;
-	enum lun_code code = lun_pg_check_defined(m, projection, err);
+	enum lun_code code = lun_pg_check_defined(m, key, err);
 
 	if (code != LUN_OK)
 		return code;
-	lun_pg_add_name(m, projection);
+	lun_pg_add_key(m, key);
 	lun_pg_add_int8(&m->params, limit_of(limit));
 	lun_pg_begin_sql(m,
-	    "SELECT " COLUMNS " FROM @lunette_skipped WHERE projection = $1"
-	    " ORDER BY number DESC LIMIT $2");
+	    "SELECT " COLUMNS " FROM @lunette_skipped WHERE " LUN_PG_KEY
+	    " ORDER BY number DESC LIMIT $4");
 	return stream_items(items, err);
 }
 
@@ -396,6 +392,5 @@ lun_pg_skipped(struct lun_model_store *store, struct lun_key key, size_t limit,
 	struct items items = {
 	    .m = lun_pg_models_enter(store), .item = item, .arg = arg};
 
-	return lun_pg_models_leave(
-	    items.m, skipped(&items, key.projection, limit, err));
+	return lun_pg_models_leave(items.m, skipped(&items, key, limit, err));
 }

@@ -17,13 +17,16 @@
 struct select {
 	struct lun_sql_select base; /* stays first */
 	struct pg_models *m;
+	struct lun_key key;
 	struct lun_buffer scratch;
 };
 
 static void
 add_table(struct lun_sql_select *s)
 {
-	lun_pg_add_table(((struct select *)s)->m, s->schema);
+	struct select *select = (struct select *)s;
+
+	lun_pg_add_table(select->m, select->key);
 }
 
 /* The parameter that was added last. */
@@ -184,6 +187,7 @@ static const struct lun_sql_dialect dialect = {
 /* ---- running it -------------------------------------------------------- */
 
 struct run {
+	struct lun_key key;
 	const struct lun_schema *schema;
 	const struct lun_query *query;
 	lun_result_fn *result;
@@ -215,7 +219,8 @@ read_value(struct run *run, const PGresult *row, size_t i, struct lun_err *err)
 				       : run->schema->fields[field].type;
 
 	if (!lun_pg_read_value(row, 0, column, type, json, value))
-		return lun_pg_wrong_value(run->schema, row, 0, field, err);
+		return lun_pg_wrong_value(
+		    run->key, run->schema, row, 0, field, err);
 	if (value->kind == LUN_VALUE_JSON && run->query->select_count > 0 &&
 	    run->query->select[i].path_length > 0 &&
 	    !lun_json_path_value(value->text, NULL, 0, &json[1], value))
@@ -266,11 +271,14 @@ lun_pg_query_models(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, const struct lun_query *query,
     lun_result_fn *result, void *arg, struct lun_err *err)
 {
-	(void)key;
 	struct pg_models *m = lun_pg_models_enter(store);
-	struct select select = {.base = {&dialect, schema, &m->sql}, .m = m};
-	struct run run = {
-	    .schema = schema, .query = query, .result = result, .arg = arg};
+	struct select select = {
+	    .base = {&dialect, schema, &m->sql}, .m = m, .key = key};
+	struct run run = {.key = key,
+	    .schema = schema,
+	    .query = query,
+	    .result = result,
+	    .arg = arg};
 	enum lun_code code;
 
 	lun_pg_begin_sql(m, "");
@@ -279,5 +287,6 @@ lun_pg_query_models(struct lun_model_store *store, struct lun_key key,
 	code = run_query(&run, m, err);
 	lun_pg_params_clear(&m->params);
 	lun_buffer_free(&select.scratch);
-	return lun_pg_models_leave(m, lun_pg_explain(m, schema, code, err));
+	return lun_pg_models_leave(
+	    m, lun_pg_explain(m, key, schema, code, err));
 }

@@ -1,7 +1,9 @@
 /* requests.c - requests and heartbeats in PostgreSQL. */
 
-#include "sql/requests.h"
+#include <stdio.h>
+
 #include "postgres/models/models.h"
+#include "sql/requests.h"
 
 /* ---- requests ---------------------------------------------------------- */
 
@@ -13,14 +15,15 @@ post(struct pg_models *m, const struct lun_request *request, int64_t *number,
 	PGresult *result = NULL;
 	enum lun_code code;
 
-	lun_pg_add_name(m, request->projection);
+	lun_pg_add_key(m, (struct lun_key){request->projection, request->build,
+			      request->shard});
 	lun_pg_add_name(m, lun_sql_request_kind_name(request->kind));
 	lun_pg_add_words(m, lun_text_of(request->argument));
 	code = lun_pg_run(m,
 	    "WITH old AS (DELETE FROM @lunette_requests"
 	    "  WHERE finished_at < clock_timestamp() - interval '1 day')"
-	    " INSERT INTO @lunette_requests (projection, kind, argument)"
-	    " VALUES ($1, $2, $3) RETURNING number",
+	    " INSERT INTO @lunette_requests (projection, build, shard, kind,"
+	    "  argument) VALUES ($1, $2, $3, $4, $5) RETURNING number",
 	    &result, err);
 	if (code == LUN_OK)
 		*number = lun_pg_int8(result, 0, 0);
@@ -38,15 +41,17 @@ lun_pg_request_post(struct lun_model_store *store,
 }
 
 static enum lun_code
-read_request(struct pg_models *m, const PGresult *r,
+read_request(struct pg_models *m, struct lun_key key, const PGresult *r,
     struct lun_request *request, struct lun_err *err)
 {
-	struct lun_text kind = lun_pg_bytes(r, 0, 2);
+	struct lun_text kind = lun_pg_bytes(r, 0, 1);
 
-	*request = (struct lun_request){.number = lun_pg_int8(r, 0, 0)};
-	lun_pg_copy_text(
-	    r, 0, 1, request->projection, sizeof request->projection);
-	lun_pg_copy_text(r, 0, 3, request->argument, sizeof request->argument);
+	*request = (struct lun_request){.number = lun_pg_int8(r, 0, 0),
+	    .build = key.build,
+	    .shard = key.shard};
+	snprintf(request->projection, sizeof request->projection, "%s",
+	    key.projection);
+	lun_pg_copy_text(r, 0, 2, request->argument, sizeof request->argument);
 	if (lun_sql_request_kind(kind, &request->kind))
 		return LUN_OK;
 	return lun_fail(err, LUN_IO, "%s: request %lld is of unknown kind",
@@ -54,26 +59,26 @@ read_request(struct pg_models *m, const PGresult *r,
 }
 
 static enum lun_code
-next(struct pg_models *m, const char *projection, struct lun_request *request,
+next(struct pg_models *m, struct lun_key key, struct lun_request *request,
     struct lun_err *err)
 {
 	struct lun_request read;
 	PGresult *result = NULL;
 	enum lun_code code;
 
-	lun_pg_add_name(m, projection);
+	lun_pg_add_key(m, key);
 	code = lun_pg_run(m,
-	    "SELECT number, projection, kind, argument FROM @lunette_requests"
-	    " WHERE projection = $1 AND finished_at IS NULL"
+	    "SELECT number, kind, argument FROM @lunette_requests"
+	    " WHERE " LUN_PG_KEY " AND finished_at IS NULL"
 	    " ORDER BY number LIMIT 1",
 	    &result, err);
 	if (code != LUN_OK)
 		return code;
 	if (PQntuples(result) == 0)
 		code = lun_fail(err, LUN_NOTFOUND,
-		    "no request waits for projection \"%s\"", projection);
+		    "no request waits for projection \"%s\"", key.projection);
 	else
-		code = read_request(m, result, &read, err);
+		code = read_request(m, key, result, &read, err);
 	PQclear(result);
 	if (code == LUN_OK)
 		*request = read;
@@ -86,7 +91,7 @@ lun_pg_request_next(struct lun_model_store *store, struct lun_key key,
 {
 	struct pg_models *m = lun_pg_models_enter(store);
 
-	return lun_pg_models_leave(m, next(m, key.projection, request, err));
+	return lun_pg_models_leave(m, next(m, key, request, err));
 }
 
 static enum lun_code
@@ -223,6 +228,14 @@ add_heartbeats(
 			    m, lun_text_of(words[w](&heartbeats[i])));
 		lun_pg_end_array(&m->params);
 	}
+	lun_pg_begin_array(&m->params, LUN_PG_INT8_ARRAY, count);
+	for (size_t i = 0; i < count; i++)
+		lun_pg_element_int8(&m->params, heartbeats[i].build);
+	lun_pg_end_array(&m->params);
+	lun_pg_begin_array(&m->params, LUN_PG_INT8_ARRAY, count);
+	for (size_t i = 0; i < count; i++)
+		lun_pg_element_int8(&m->params, heartbeats[i].shard);
+	lun_pg_end_array(&m->params);
 	lun_pg_begin_array(&m->params, LUN_PG_FLOAT8_ARRAY, count);
 	for (size_t i = 0; i < count; i++)
 		lun_pg_element_number(
@@ -235,22 +248,24 @@ add_heartbeats(
 }
 
 /*
- * In the order of names, so that two engines cannot wait for each other. One
- * that has lost a projection, and may not know it yet, is not heard about it.
+ * In the order of keys, so that two engines cannot wait for each other. One
+ * that has lost a shard, and may not know it yet, is not heard about it.
  */
 static const char publish_sql[] =
     "INSERT INTO @lunette_heartbeats AS h (projection, owner, state,"
-    " waiting_for, last_error, events_per_second, at)"
+    " waiting_for, last_error, build, shard, events_per_second, at)"
     " SELECT n.* FROM unnest($1::text[], $2::text[], $3::text[], $4::text[],"
-    "  $5::text[], $6::float8[], $7::timestamptz[])"
-    "  AS n (projection, owner, a, b, c, d, e)"
+    "  $5::text[], $6::bigint[], $7::bigint[], $8::float8[],"
+    "  $9::timestamptz[])"
+    "  AS n (projection, owner, a, b, c, build, shard, d, e)"
     " WHERE NOT EXISTS (SELECT FROM @lunette_owners o"
-    "  WHERE o.projection = n.projection AND o.owner <> n.owner"
+    "  WHERE o.projection = n.projection AND o.build = n.build"
+    "  AND o.shard = n.shard AND o.owner <> n.owner"
     "  AND o.expires_at > clock_timestamp())"
-    " ORDER BY n.projection"
-    " ON CONFLICT (projection) DO UPDATE SET owner = excluded.owner,"
-    " state = excluded.state, waiting_for = excluded.waiting_for,"
-    " last_error = excluded.last_error,"
+    " ORDER BY n.projection, n.build, n.shard"
+    " ON CONFLICT (projection, build, shard) DO UPDATE"
+    " SET owner = excluded.owner, state = excluded.state,"
+    " waiting_for = excluded.waiting_for, last_error = excluded.last_error,"
     " events_per_second = excluded.events_per_second, at = excluded.at";
 
 enum lun_code
@@ -266,37 +281,38 @@ lun_pg_publish(struct lun_model_store *store,
 }
 
 static void
-read_heartbeat(const PGresult *r, struct lun_heartbeat *h)
+read_heartbeat(struct lun_key key, const PGresult *r, struct lun_heartbeat *h)
 {
 	*h = (struct lun_heartbeat){
-	    .events_per_second = lun_pg_number(r, 0, 5),
-	    .at = lun_pg_time(r, 0, 6),
+	    .build = key.build,
+	    .shard = key.shard,
+	    .events_per_second = lun_pg_number(r, 0, 4),
+	    .at = lun_pg_time(r, 0, 5),
 	};
-	lun_pg_copy_text(r, 0, 0, h->projection, sizeof h->projection);
-	lun_pg_copy_text(r, 0, 1, h->owner, sizeof h->owner);
-	lun_pg_copy_text(r, 0, 2, h->state, sizeof h->state);
-	lun_pg_copy_text(r, 0, 3, h->waiting_for, sizeof h->waiting_for);
-	lun_pg_copy_text(r, 0, 4, h->last_error, sizeof h->last_error);
+	snprintf(h->projection, sizeof h->projection, "%s", key.projection);
+	lun_pg_copy_text(r, 0, 0, h->owner, sizeof h->owner);
+	lun_pg_copy_text(r, 0, 1, h->state, sizeof h->state);
+	lun_pg_copy_text(r, 0, 2, h->waiting_for, sizeof h->waiting_for);
+	lun_pg_copy_text(r, 0, 3, h->last_error, sizeof h->last_error);
 }
 
 static enum lun_code
-load_heartbeat(struct pg_models *m, const char *projection,
+load_heartbeat(struct pg_models *m, struct lun_key key,
     struct lun_heartbeat *heartbeat, struct lun_err *err)
 {
 	PGresult *result = NULL;
 	enum lun_code code;
 
-	lun_pg_add_name(m, projection);
+	lun_pg_add_key(m, key);
 	code = lun_pg_run(m,
-	    "SELECT projection, owner, state, waiting_for, last_error,"
-	    " events_per_second, at FROM @lunette_heartbeats"
-	    " WHERE projection = $1",
+	    "SELECT owner, state, waiting_for, last_error, events_per_second,"
+	    " at FROM @lunette_heartbeats WHERE " LUN_PG_KEY,
 	    &result, err);
 	if (code == LUN_OK && PQntuples(result) > 0)
-		read_heartbeat(result, heartbeat);
+		read_heartbeat(key, result, heartbeat);
 	else if (code == LUN_OK)
 		code = lun_fail(err, LUN_NOTFOUND,
-		    "projection \"%s\" has no heartbeat", projection);
+		    "projection \"%s\" has no heartbeat", key.projection);
 	PQclear(result);
 	return code;
 }
@@ -307,6 +323,5 @@ lun_pg_heartbeat(struct lun_model_store *store, struct lun_key key,
 {
 	struct pg_models *m = lun_pg_models_enter(store);
 
-	return lun_pg_models_leave(
-	    m, load_heartbeat(m, key.projection, heartbeat, err));
+	return lun_pg_models_leave(m, load_heartbeat(m, key, heartbeat, err));
 }

@@ -11,7 +11,8 @@
 #include "json/scan.h"
 
 #define LEAST_IDLE_MS   100
-#define DEFAULT_IDLE_MS 5000 /* where the lease is not known here */
+#define DEFAULT_IDLE_MS 5000       /* where the lease is not known here */
+#define MARK_CLASS      1819635301 /* "lune" */
 
 /* ---- the SQL ----------------------------------------------------------- */
 
@@ -37,12 +38,18 @@ lun_pg_begin_sql(struct pg_models *m, const char *sql)
 }
 
 void
-lun_pg_add_table(struct pg_models *m, const struct lun_schema *schema)
+lun_pg_name_table(struct lun_key key, char name[LUN_PG_TABLE_NAME_SIZE])
 {
-	char name[LUN_NAME_MAX + 24];
+	snprintf(name, LUN_PG_TABLE_NAME_SIZE, "%s__b%" PRId64, key.projection,
+	    key.build);
+}
 
-	snprintf(
-	    name, sizeof name, "%s__v%d", schema->projection, schema->version);
+void
+lun_pg_add_table(struct pg_models *m, struct lun_key key)
+{
+	char name[LUN_PG_TABLE_NAME_SIZE];
+
+	lun_pg_name_table(key, name);
 	lun_pg_add_sql(m, "@");
 	lun_sql_quote(&m->sql, name);
 }
@@ -53,6 +60,20 @@ void
 lun_pg_add_name(struct pg_models *m, const char *name)
 {
 	lun_pg_add_text(&m->params, LUN_PG_TEXT, lun_text_of(name));
+}
+
+void
+lun_pg_add_build(struct pg_models *m, struct lun_key key)
+{
+	lun_pg_add_name(m, key.projection);
+	lun_pg_add_int8(&m->params, key.build);
+}
+
+void
+lun_pg_add_key(struct pg_models *m, struct lun_key key)
+{
+	lun_pg_add_build(m, key);
+	lun_pg_add_int8(&m->params, key.shard);
 }
 
 static bool
@@ -187,11 +208,22 @@ lun_pg_copy_text(
 
 /* ---- transactions ------------------------------------------------------ */
 
-uint32_t
-lun_pg_models_mark(const struct pg_models *m, const char *projection)
+static uint32_t
+models_mark(const struct pg_models *m, struct lun_key key)
 {
-	return XXH32(projection, strlen(projection),
-	    XXH32(m->schema, strlen(m->schema), 0));
+	char shard[48];
+
+	snprintf(shard, sizeof shard, "/%" PRId64 "/%d", key.build, key.shard);
+	return XXH32(shard, strlen(shard),
+	    XXH32(key.projection, strlen(key.projection),
+		XXH32(m->schema, strlen(m->schema), 0)));
+}
+
+void
+lun_pg_add_mark(struct pg_models *m, struct lun_key key)
+{
+	lun_pg_add_int8(&m->params, MARK_CLASS);
+	lun_pg_add_int8(&m->params, models_mark(m, key));
 }
 
 /* Below the lease, whatever one call may take. */
@@ -206,15 +238,14 @@ idle_limit_ms(const struct pg_models *m)
 
 enum lun_code
 lun_pg_models_begin(
-    struct pg_models *m, const char *projection, struct lun_err *err)
+    struct pg_models *m, struct lun_key key, struct lun_err *err)
 {
 	char more[200];
 
 	snprintf(more, sizeof more,
 	    "SET LOCAL idle_in_transaction_session_timeout = %" PRId64 "; "
 	    "SELECT pg_catalog.pg_advisory_xact_lock_shared(%d, %" PRId32 ")",
-	    idle_limit_ms(m), LUN_PG_MARK_CLASS,
-	    (int32_t)lun_pg_models_mark(m, projection));
+	    idle_limit_ms(m), MARK_CLASS, (int32_t)models_mark(m, key));
 	return lun_pg_begin(m->c, more, err);
 }
 
@@ -242,19 +273,19 @@ lun_pg_models_end(struct pg_models *m, enum lun_code code, struct lun_err *err)
 	return code;
 }
 
-/* ---- projections ------------------------------------------------------- */
+/* ---- what a call is about ---------------------------------------------- */
 
 enum lun_code
-lun_pg_read_guard(struct pg_models *m, const char *projection,
+lun_pg_read_guard(struct pg_models *m, struct lun_key key,
     struct lun_guard *stored, bool *defined, struct lun_err *err)
 {
 	PGresult *result = NULL;
 	enum lun_code code;
 
-	lun_pg_add_name(m, projection);
+	lun_pg_add_key(m, key);
 	code = lun_pg_run(m,
-	    "SELECT (SELECT fence FROM @lunette_owners WHERE projection = $1),"
-	    " (SELECT revision FROM @lunette_projections WHERE name = $1)",
+	    "SELECT (SELECT fence FROM @lunette_owners WHERE " LUN_PG_KEY "),"
+	    " (SELECT revision FROM @lunette_checkpoints WHERE " LUN_PG_KEY ")",
 	    &result, err);
 	if (code != LUN_OK)
 		return code;
@@ -265,59 +296,60 @@ lun_pg_read_guard(struct pg_models *m, const char *projection,
 	return LUN_OK;
 }
 
-static enum lun_code
-not_defined(const char *projection, struct lun_err *err)
+enum lun_code
+lun_pg_not_defined(const char *projection, struct lun_err *err)
 {
 	return lun_fail(err, LUN_NOTFOUND,
 	    "projection \"%s\" is not in the model store", projection);
 }
 
 enum lun_code
-lun_pg_check_guard(struct pg_models *m, const char *projection,
+lun_pg_check_guard(struct pg_models *m, struct lun_key key,
     struct lun_guard guard, struct lun_err *err)
 {
 	struct lun_guard stored;
 	enum lun_code code;
 	bool defined;
 
-	code = lun_pg_read_guard(m, projection, &stored, &defined, err);
+	code = lun_pg_read_guard(m, key, &stored, &defined, err);
 	if (code != LUN_OK)
 		return code;
 	if (!defined)
-		return not_defined(projection, err);
+		return lun_pg_not_defined(key.projection, err);
 	return lun_model_store_check_guard(
-	    projection, guard, stored.expected_revision, stored.fence, err);
+	    key.projection, guard, stored.expected_revision, stored.fence, err);
 }
 
 enum lun_code
 lun_pg_check_defined(
-    struct pg_models *m, const char *projection, struct lun_err *err)
+    struct pg_models *m, struct lun_key key, struct lun_err *err)
 {
 	struct lun_guard stored;
 	enum lun_code code;
 	bool defined;
 
-	code = lun_pg_read_guard(m, projection, &stored, &defined, err);
+	code = lun_pg_read_guard(m, key, &stored, &defined, err);
 	if (code == LUN_OK && !defined)
-		code = not_defined(projection, err);
+		code = lun_pg_not_defined(key.projection, err);
 	return code;
 }
 
 enum lun_code
-lun_pg_check_schema(
-    struct pg_models *m, const struct lun_schema *schema, struct lun_err *err)
+lun_pg_check_schema(struct pg_models *m, struct lun_key key,
+    const struct lun_schema *schema, struct lun_err *err)
 {
 	PGresult *result = NULL;
 	enum lun_code code;
 
-	lun_pg_add_name(m, schema->projection);
+	lun_pg_add_build(m, key);
 	code = lun_pg_run(m,
-	    "SELECT version, schema FROM @lunette_projections WHERE name = $1",
+	    "SELECT version, schema FROM @lunette_builds"
+	    " WHERE projection = $1 AND build = $2",
 	    &result, err);
 	if (code != LUN_OK)
 		return code;
 	if (PQntuples(result) == 0)
-		code = not_defined(schema->projection, err);
+		code = lun_pg_not_defined(key.projection, err);
 	else
 		code = lun_model_store_check_schema(schema,
 		    (int)lun_pg_int8(result, 0, 0), lun_pg_bytes(result, 0, 1),
@@ -328,8 +360,8 @@ lun_pg_check_schema(
 
 /* Only what can be a table or column that is not there. */
 enum lun_code
-lun_pg_explain(struct pg_models *m, const struct lun_schema *schema,
-    enum lun_code code, struct lun_err *err)
+lun_pg_explain(struct pg_models *m, struct lun_key key,
+    const struct lun_schema *schema, enum lun_code code, struct lun_err *err)
 {
 	struct lun_err better;
 	enum lun_code why;
@@ -337,7 +369,7 @@ lun_pg_explain(struct pg_models *m, const struct lun_schema *schema,
 	if ((code != LUN_IO && code != LUN_CONFIG) ||
 	    !lun_pg_failed_with(m->c, "42"))
 		return code;
-	why = lun_pg_check_schema(m, schema, &better);
+	why = lun_pg_check_schema(m, key, schema, &better);
 	if (why != LUN_NOTFOUND && why != LUN_CONFIG)
 		return code;
 	return lun_fail(err, why, "%s", better.message);

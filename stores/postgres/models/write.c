@@ -110,7 +110,7 @@ lun_pg_sort_writes(struct pg_models *m, const struct lun_write_set *set,
 {
 	size_t fresh = 0;
 
-	*w = (struct pg_writes){.m = m, .schema = set->schema};
+	*w = (struct pg_writes){.m = m, .key = set->key, .schema = set->schema};
 	w->sorted = calloc(set->model_count + 1, sizeof *w->sorted);
 	w->rows = calloc(WRITE_ROWS, sizeof *w->rows);
 	if (w->sorted == NULL || w->rows == NULL)
@@ -203,7 +203,7 @@ lun_pg_copy_fresh(struct pg_writes *w, struct lun_err *err)
 	if (w->fresh_count == 0)
 		return LUN_OK;
 	lun_pg_begin_sql(m, "COPY ");
-	lun_pg_add_table(m, w->schema);
+	lun_pg_add_table(m, w->key);
 	lun_pg_add_sql(m, " (");
 	lun_sql_add_columns(&m->sql, w->schema);
 	lun_pg_add_sql(m, ") FROM STDIN (FORMAT binary)");
@@ -254,10 +254,11 @@ add_arrays(struct pg_writes *w, const struct lun_model_write *writes,
 }
 
 static void
-write_upsert(struct pg_models *m, const struct lun_schema *schema)
+write_upsert(
+    struct pg_models *m, struct lun_key key, const struct lun_schema *schema)
 {
 	lun_pg_begin_sql(m, "INSERT INTO ");
-	lun_pg_add_table(m, schema);
+	lun_pg_add_table(m, key);
 	lun_pg_add_sql(m, " (");
 	lun_sql_add_columns(&m->sql, schema);
 	lun_pg_add_sql(m, ") SELECT * FROM unnest($1::text[]");
@@ -278,7 +279,7 @@ upsert_models(struct pg_writes *w, const struct lun_model_write *writes,
 		lun_pg_params_clear(&w->m->params);
 		return code;
 	}
-	write_upsert(w->m, w->schema);
+	write_upsert(w->m, w->key, w->schema);
 	return lun_pg_send_sql(w->m, err);
 }
 
@@ -293,7 +294,7 @@ delete_models(struct pg_writes *w, const struct lun_model_write *writes,
 		lun_pg_element_text(params, writes[i].id);
 	lun_pg_end_array(params);
 	lun_pg_begin_sql(w->m, "DELETE FROM ");
-	lun_pg_add_table(w->m, w->schema);
+	lun_pg_add_table(w->m, w->key);
 	lun_pg_add_sql(w->m, " WHERE \"id\" = ANY ($1)");
 	return lun_pg_send_sql(w->m, err);
 }

@@ -114,7 +114,7 @@ describe("the postgres model store #postgres", function()
       local owner = kit.own(assert(kit.open(proxied)), kit.account_schema())
       proxy:rule(COMMIT, "after")
       fails("timeout", "not known", owner.store:set_paused(
-        "account_summary", true, owner.revision, owner.fence))
+        "account_summary", true, 1, owner.fence))
       assert.is_true(owner:checkpoint().paused)
     end)
 
@@ -252,7 +252,7 @@ describe("the postgres model store #postgres", function()
       fails("conflict", "ownership has passed on",
         owner:try_commit { a = { balance = 9 } })
       fails("conflict", "ownership", store:set_paused(
-        "account_summary", true, owner.revision, owner.fence))
+        "account_summary", true, 1, owner.fence))
       owner.store, owner.fence = other, fence
       owner:commit { a = { balance = 2 } }
     end)
@@ -338,7 +338,7 @@ describe("the postgres model store #postgres", function()
     owner:commit { a = { balance = 1 } }
     local released = helper.tmpdir() .. "/release"
     local holder = helper.spawn({ "/bin/sh", "-c", ([[
-      { echo "BEGIN; UPDATE f%d.lunette_projections SET paused = paused;"
+      { echo "BEGIN; UPDATE f%d.lunette_checkpoints SET fence = fence;"
         while ! [ -e %s ]; do sleep 0.02; done
         echo "COMMIT;"; } | %s/psql -q -X -h %s -U postgres %s]]):format(
       schemas, released, server.bin, server.dir, database.name) })

@@ -103,7 +103,7 @@ describe("the postgres model store #postgres", function()
           SELECT string_agg(column_name || ' ' || data_type, '|'
             ORDER BY ordinal_position)
           FROM information_schema.columns
-          WHERE table_schema = '%s' AND table_name = 'account_summary__v1';
+          WHERE table_schema = '%s' AND table_name = 'account_summary__b1';
         ]]):format(schema)))
     end)
 
@@ -124,29 +124,32 @@ describe("the postgres model store #postgres", function()
       kit.own(store, wanted)
       assert(store:index(wanted))
       assert(store:index(wanted))
-      assert.equal("account_summary__v1__index1\n"
-        .. "account_summary__v1__owner\naccount_summary__v1__tags\n"
-        .. "account_summary__v1_pkey", psql(([[
+      assert.equal("account_summary__b1__index1\n"
+        .. "account_summary__b1__owner\naccount_summary__b1__tags\n"
+        .. "account_summary__b1_pkey", psql(([[
           SELECT indexname FROM pg_indexes WHERE schemaname = '%s'
-          AND tablename = 'account_summary__v1' ORDER BY 1;]]):format(schema)))
+          AND tablename = 'account_summary__b1' ORDER BY 1;]]):format(schema)))
       assert.matches("USING gin", psql(([[
         SELECT indexdef FROM pg_indexes WHERE schemaname = '%s'
-        AND indexname = 'account_summary__v1__tags';]]):format(schema)))
+        AND indexname = 'account_summary__b1__tags';]]):format(schema)))
     end)
 
-    it("leaves nothing of a dropped projection but its fence", function()
+    it("leaves nothing of a dropped projection but its numbers", function()
       local owner = kit.own(store, kit.account_schema {
         indexes = { { "balance" } } })
       owner:commit({}, { parked = { kit.aside(1, "a") } })
-      psql "CREATE TABLE account_summary__v2_backup (x int);"
+      psql "CREATE TABLE account_summary__b2_backup (x int);"
       assert(store:drop("account_summary", owner.revision, owner.fence))
-      assert.equal("account_summary__v2_backup", psql(([[
+      assert.equal("account_summary__b2_backup", psql(([[
         SELECT relname FROM pg_class WHERE relnamespace = '%s'::regnamespace
         AND relname LIKE 'account%%';]]):format(schema)))
-      assert.equal("0|0|1", psql [[
+      assert.equal("0|0|0|0|1|1", psql [[
         SELECT (SELECT count(*) FROM lunette_parked),
-          (SELECT count(*) FROM lunette_projections),
-          (SELECT count(*) FROM lunette_owners);]])
+          (SELECT count(*) FROM lunette_builds),
+          (SELECT count(*) FROM lunette_checkpoints),
+          (SELECT count(*) FROM lunette_scripts),
+          (SELECT last_build FROM lunette_projections),
+          (SELECT fence FROM lunette_owners);]])
     end)
   end)
 
@@ -167,8 +170,8 @@ describe("the postgres model store #postgres", function()
         AND c.relname LIKE 'account%%';]]):format(schema))
     end
 
-    local both = "account_summary__v1__balance true,"
-      .. "account_summary__v1__owner true"
+    local both = "account_summary__b1__balance true,"
+      .. "account_summary__b1__owner true"
 
     it("is not made before it is asked for", function()
       assert.equal("", indexes())
@@ -181,7 +184,7 @@ describe("the postgres model store #postgres", function()
     it("is made anew where its making was broken off", function()
       assert(store:index(wanted))
       psql [[UPDATE pg_index SET indisvalid = false
-        WHERE indexrelid = 'account_summary__v1__owner'::regclass;]]
+        WHERE indexrelid = 'account_summary__b1__owner'::regclass;]]
       assert(store:index(wanted))
       assert.equal(both, indexes())
     end)
@@ -193,12 +196,12 @@ describe("the postgres model store #postgres", function()
       end
       owner:commit { b = { owner = table.concat(long) } }
       fails("config", "take the long field out", store:index(wanted))
-      assert.equal("account_summary__v1__balance true", indexes())
+      assert.equal("account_summary__b1__balance true", indexes())
     end)
 
     it("is not somebody else's of that name", function()
-      psql "CREATE TABLE account_summary__v1__owner (x int);"
-      fails("config", 'index "account_summary__v1__owner".*not this '
+      psql "CREATE TABLE account_summary__b1__owner (x int);"
+      fails("config", 'index "account_summary__b1__owner".*not this '
         .. "projection's", store:index(wanted))
     end)
 
@@ -210,23 +213,23 @@ describe("the postgres model store #postgres", function()
     }
     for what, definition in pairs(others) do
       it("is not one of that name that is " .. what, function()
-        psql(("CREATE INDEX account_summary__v1__owner ON " .. definition
-          .. ";"):format "account_summary__v1")
-        fails("config", 'index "account_summary__v1__owner".*not this index',
+        psql(("CREATE INDEX account_summary__b1__owner ON " .. definition
+          .. ";"):format "account_summary__b1")
+        fails("config", 'index "account_summary__b1__owner".*not this index',
           store:index(wanted))
       end)
     end
 
     it("is not a unique one of that name", function()
-      psql [[CREATE UNIQUE INDEX account_summary__v1__owner
-        ON account_summary__v1 (owner);]]
-      fails("config", 'index "account_summary__v1__owner".*not this index',
+      psql [[CREATE UNIQUE INDEX account_summary__b1__owner
+        ON account_summary__b1 (owner);]]
+      fails("config", 'index "account_summary__b1__owner".*not this index',
         store:index(wanted))
     end)
 
     it("may be made by hand, with more in it", function()
-      psql [[CREATE INDEX account_summary__v1__owner
-        ON account_summary__v1 (owner DESC) INCLUDE (balance);]]
+      psql [[CREATE INDEX account_summary__b1__owner
+        ON account_summary__b1 (owner DESC) INCLUDE (balance);]]
       assert(store:index(wanted))
       assert.equal(both, indexes())
     end)
@@ -256,8 +259,8 @@ describe("the postgres model store #postgres", function()
     end
 
     it("stays where another program was sooner", function()
-      local other = beside([[CREATE INDEX account_summary__v1__balance
-        ON account_summary__v1 (balance)]], 0)
+      local other = beside([[CREATE INDEX account_summary__b1__balance
+        ON account_summary__b1 (balance)]], 0)
       assert(store:index(wanted))
       assert.equal(0, other:wait(), other:stderr())
       assert.equal(both, indexes())
@@ -292,6 +295,10 @@ describe("the postgres model store #postgres", function()
         CREATE VIEW account_summary__v1 AS SELECT 1;]]
       fails("config", 'a view "account_summary__v1"',
         store:define(kit.account_schema(), fence))
+      psql [[DROP VIEW account_summary__v1;
+        CREATE TABLE account_summary__b1 (x int);]]
+      fails("config", 'a table "account_summary__b1"',
+        store:define(kit.account_schema(), fence))
     end)
 
     it("does not drop what somebody built upon a model", function()
@@ -307,11 +314,11 @@ describe("the postgres model store #postgres", function()
       local owner = kit.own(store, kit.account_schema())
       owner:commit { a = { rate = 1.5 }, b = { rate = 2.5 } }
       psql "UPDATE account_summary SET rate = 'NaN' WHERE id = 'a';"
-      fails("io", 'account_summary__v1, id "a": column "rate" holds what is no '
+      fails("io", 'account_summary__b1, id "a": column "rate" holds what is no '
         .. "number", store:load(owner.schema, { "a", "b" }))
       fails("io", 'id "a": column "rate"', store:query(owner.schema))
       psql [[UPDATE account_summary SET rate = 1;
-        ALTER TABLE account_summary__v1 RENAME TO other;]]
+        ALTER TABLE account_summary__b1 RENAME TO other;]]
       fails("config", "the table is missing",
         store:load(owner.schema, { "a" }))
     end)
