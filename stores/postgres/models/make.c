@@ -10,6 +10,7 @@
  */
 
 #include "postgres/models/models.h"
+#include "sql/format.h"
 
 /* Serialises the making: CREATE IF NOT EXISTS is not safe in parallel. */
 #define LOCK "SELECT pg_catalog.pg_advisory_xact_lock(7235431960103)"
@@ -36,6 +37,10 @@
 	"  metadata text"
 
 static const char own_tables[] =
+    "CREATE TABLE IF NOT EXISTS @lunette_store (\n"
+    "  format integer NOT NULL,\n"
+    "  made_by text NOT NULL);" /* the version of Lunette */
+
     "CREATE TABLE IF NOT EXISTS @lunette_projections (\n"
     "  name text COLLATE \"C\" PRIMARY KEY,\n"
     "  live_build bigint,\n"
@@ -88,7 +93,7 @@ static const char own_tables[] =
     " ON @lunette_parked (projection, build, shard, model_id, number);"
 
     "CREATE TABLE IF NOT EXISTS @lunette_skipped (\n" FAILED_EVENT_COLUMNS ");"
-    "CREATE INDEX IF NOT EXISTS lunette_skipped_by_projection"
+    "CREATE INDEX IF NOT EXISTS lunette_skipped_by_shard"
     " ON @lunette_skipped (projection, build, shard, number);"
 
     "CREATE TABLE IF NOT EXISTS @lunette_requests (\n"
@@ -103,7 +108,6 @@ static const char own_tables[] =
     " ON @lunette_requests (projection, build, shard, number)"
     " WHERE finished_at IS NULL;"
 
-    /* The last one made: where it is, all of them are. */
     "CREATE TABLE IF NOT EXISTS @lunette_heartbeats (\n" KEY_COLUMNS
     "  owner text NOT NULL,\n"
     "  state text NOT NULL,\n"
@@ -112,46 +116,76 @@ static const char own_tables[] =
     "  events_per_second double precision NOT NULL,\n"
     "  at timestamptz NOT NULL,\n" KEY;
 
+/* ---- looking ----------------------------------------------------------- */
+
+struct found {
+	bool schema;
+	bool store;  /* lunette_store: then all of them are there */
+	bool tables; /* of models, with or without it */
+};
+
 static enum lun_code
-look(struct pg_models *m, bool *has_schema, bool *has_tables,
-    struct lun_err *err)
+look(struct pg_models *m, struct found *found, struct lun_err *err)
 {
 	PGresult *result = NULL;
 	enum lun_code code;
 
 	lun_pg_add_name(m, m->schema);
 	code = lun_pg_run(m,
-	    "SELECT n.oid IS NOT NULL, EXISTS (SELECT FROM pg_catalog.pg_class "
-	    "c"
-	    "  WHERE c.relnamespace = n.oid"
-	    "  AND c.relname = 'lunette_heartbeats')"
+	    "SELECT n.oid IS NOT NULL, coalesce(bool_or(c.relname ="
+	    "  'lunette_store'), false), count(c.relname) > 0"
 	    " FROM (SELECT) one LEFT JOIN pg_catalog.pg_namespace n"
-	    " ON n.nspname = $1",
+	    "  ON n.nspname = $1"
+	    " LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid"
+	    "  AND c.relname IN ('lunette_store', 'lunette_heartbeats')"
+	    " GROUP BY n.oid",
 	    &result, err);
 	if (code != LUN_OK)
 		return code;
-	*has_schema = lun_pg_bool(result, 0, 0);
-	*has_tables = lun_pg_bool(result, 0, 1);
+	found->schema = lun_pg_bool(result, 0, 0);
+	found->store = lun_pg_bool(result, 0, 1);
+	found->tables = lun_pg_bool(result, 0, 2);
 	PQclear(result);
 	return LUN_OK;
 }
 
-/* Even IF NOT EXISTS asks for the right to create. */
 static enum lun_code
-create(struct pg_models *m, struct lun_err *err)
+read_format(
+    struct pg_models *m, struct lun_sql_format *format, struct lun_err *err)
 {
-	bool has_schema, has_tables;
-	enum lun_code code = look(m, &has_schema, &has_tables, err);
+	PGresult *result = NULL;
+	enum lun_code code = lun_pg_run(
+	    m, "SELECT format, made_by FROM @lunette_store", &result, err);
 
-	if (code != LUN_OK || has_tables)
-		return code;
-	lun_buffer_clear(&m->sql);
-	if (!has_schema) {
-		lun_buffer_add_text(&m->sql, LUN_TEXT("CREATE SCHEMA "));
-		lun_sql_quote(&m->sql, m->schema);
-		lun_buffer_add_text(&m->sql, LUN_TEXT(";"));
+	if (code == LUN_OK && PQntuples(result) > 0) {
+		format->number = lun_pg_int8(result, 0, 0);
+		lun_pg_copy_text(
+		    result, 0, 1, format->made_by, sizeof format->made_by);
 	}
-	lun_pg_add_sql(m, own_tables);
+	PQclear(result);
+	return code;
+}
+
+static enum lun_code
+check_format(
+    struct pg_models *m, const struct found *found, struct lun_err *err)
+{
+	struct lun_sql_format format = {0};
+	enum lun_code code = LUN_OK;
+
+	if (found->store)
+		code = read_format(m, &format, err);
+	if (code != LUN_OK)
+		return code;
+	return lun_sql_check_format(
+	    &lun_sql_model_form, lun_pg_name(m->c), &format, err);
+}
+
+/* ---- making ------------------------------------------------------------ */
+
+static enum lun_code
+run_made(struct pg_models *m, struct lun_err *err)
+{
 	lun_buffer_add_byte(&m->sql, '\0');
 	if (m->sql.failed)
 		return lun_fail(
@@ -159,20 +193,35 @@ create(struct pg_models *m, struct lun_err *err)
 	return lun_pg_exec(m->c, m->sql.bytes, err);
 }
 
-enum lun_code
-lun_pg_make_tables(struct pg_models *m, struct lun_err *err)
+/* Even IF NOT EXISTS asks for the right to create. */
+static enum lun_code
+create(struct pg_models *m, struct lun_err *err)
 {
-	bool has_schema, has_tables;
-	enum lun_code code = look(m, &has_schema, &has_tables, err);
+	struct found found;
+	enum lun_code code = look(m, &found, err);
 
-	if (code != LUN_OK || has_tables)
+	if (code != LUN_OK)
 		return code;
-	if (m->c->url->options.must_exist)
-		return lun_fail(err, LUN_CONFIG,
-		    "no models yet: %s holds none in schema \"%s\": "
-		    "\"lunette run\" makes them",
-		    lun_pg_name(m->c), m->schema);
-	code = lun_pg_begin(m->c, LOCK, err);
+	if (found.tables)
+		return check_format(m, &found, err);
+	lun_buffer_clear(&m->sql);
+	if (!found.schema) {
+		lun_buffer_add_text(&m->sql, LUN_TEXT("CREATE SCHEMA "));
+		lun_sql_quote(&m->sql, m->schema);
+		lun_buffer_add_text(&m->sql, LUN_TEXT(";"));
+	}
+	lun_pg_add_sql(m, own_tables);
+	lun_pg_add_sql(m, "INSERT INTO @lunette_store");
+	lun_buffer_printf(
+	    &m->sql, " VALUES (%d, '%s')", LUN_MODEL_FORMAT, lun_version());
+	return run_made(m, err);
+}
+
+static enum lun_code
+make_tables(struct pg_models *m, struct lun_err *err)
+{
+	enum lun_code code = lun_pg_begin(m->c, LOCK, err);
+
 	if (code != LUN_OK)
 		return code;
 	code = create(m, err);
@@ -186,4 +235,22 @@ lun_pg_make_tables(struct pg_models *m, struct lun_err *err)
 		    "may",
 		    m->schema);
 	return code;
+}
+
+enum lun_code
+lun_pg_make_tables(struct pg_models *m, struct lun_err *err)
+{
+	struct found found;
+	enum lun_code code = look(m, &found, err);
+
+	if (code != LUN_OK)
+		return code;
+	if (found.tables)
+		return check_format(m, &found, err);
+	if (m->c->url->options.must_exist)
+		return lun_fail(err, LUN_CONFIG,
+		    "no models yet: %s holds none in schema \"%s\": "
+		    "\"lunette run\" makes them",
+		    lun_pg_name(m->c), m->schema);
+	return make_tables(m, err);
 }
