@@ -25,8 +25,10 @@ describe("the spec helper", function()
 
   it("gives the command no settings but those of the spec", function()
     helper.setenv("LUNETTE_WHATEVER", "1")
-    local _, _, plain = helper.run { helper.lunette, "man" }
-    local _, _, shell = helper.run(helper.lunette .. " man >/dev/null")
+    local _, _, plain = helper.run { helper.lunette, "help",
+      "--json" }
+    local _, _, shell = helper.run(helper.lunette
+      .. " help --json >/dev/null")
     local _, other = helper.run "echo $LUNETTE_WHATEVER"
     helper.setenv("LUNETTE_WHATEVER", nil)
     assert.same({ "", "", "1\n" }, { plain, shell, other })

@@ -1,8 +1,8 @@
 /*
  * command.h - what a command is, and what it works with.
  *
- * Every cmd_<word>.c ends in one const table entry. Parsing, help, shell
- * completion and the manual pages all come from these entries.
+ * Every cmd_<word>.c ends in one const table entry. Parsing, help and, when
+ * Lunette is installed, shell completion and manual pages come from these.
  */
 
 #ifndef LUN_CLI_COMMAND_H

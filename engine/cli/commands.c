@@ -24,8 +24,6 @@ extern const struct cli_command cmd_parked;
 extern const struct cli_command cmd_gaps;
 extern const struct cli_command cmd_checkpoint;
 extern const struct cli_command cmd_help;
-extern const struct cli_command cmd_man;
-extern const struct cli_command cmd_completion;
 
 const struct cli_command *const cli_commands[] = {
     &cmd_append,
@@ -45,8 +43,6 @@ const struct cli_command *const cli_commands[] = {
     &cmd_gaps,
     &cmd_checkpoint,
     &cmd_help,
-    &cmd_man,
-    &cmd_completion,
     NULL,
 };
 

@@ -282,8 +282,9 @@ fill_own(struct parse *parse)
 		};
 }
 
-void
-cli_arguments_text(const struct cli_command *command, struct lun_buffer *out)
+/* "NAME [FILTER...]" */
+static void
+add_arguments(struct lun_buffer *out, const struct cli_command *command)
 {
 	const struct cli_argument *argument = command->arguments;
 
@@ -344,7 +345,7 @@ prepare_parse(
 	parse->children[0] = (struct argp_child){.argp = &parse->common_argp};
 	if (command != NULL) {
 		fill_own(parse);
-		cli_arguments_text(command, &parse->arguments);
+		add_arguments(&parse->arguments, command);
 	} else {
 		lun_buffer_printf(&parse->arguments, "COMMAND ...");
 	}

@@ -30,8 +30,4 @@ void cli_options_parse(struct cli *cli, int argc, char **argv);
 _Noreturn void cli_options_help(
     struct cli *cli, const struct cli_command *command);
 
-/* "NAME [FILTER...]" */
-void cli_arguments_text(
-    const struct cli_command *command, struct lun_buffer *out);
-
 #endif

@@ -69,6 +69,14 @@ describe("make install", function()
     end
   end)
 
+  it("installs what three shells complete the command with", function()
+    for _, path in ipairs { "bash-completion/completions/lunette",
+      "zsh/site-functions/_lunette", "fish/vendor_completions.d/lunette.fish",
+    } do
+      assert.matches("lunette", helper.read_file(prefix .. "/share/" .. path))
+    end
+  end)
+
   it("removes again what it installed", function()
     install "--remove"
     assert.equal("", files(folder))

@@ -1,10 +1,11 @@
 local helper = require "spec.helper"
+local lunette = require "lunette"
 local workplace = require "spec.engine.cli.workplace"
 
 local commands = {
   "append", "import", "events", "run", "status", "pause", "resume", "rebuild",
   "get", "query", "new", "check", "test", "parked", "gaps", "checkpoint",
-  "help", "man", "completion",
+  "help",
 }
 
 describe("the command line", function()
@@ -24,7 +25,7 @@ describe("the command line", function()
   end)
 
   for _, name in ipairs(commands) do
-    it("describes " .. name .. " in help and manual alike", function()
+    it("describes " .. name .. " to people and programs alike", function()
       local out = place:done { name, "--help" }
       assert.matches("^Usage: lunette " .. name, out)
       assert.matches("--models=URL", out, 1, true)
@@ -32,10 +33,13 @@ describe("the command line", function()
       for line in out:gmatch "[^\n]*" do
         assert.is_true(utf8.len(line) <= 80, line)
       end
-      local page = place:done { "man", name }
-      assert.matches("^%.TH ", page)
-      for option in out:gmatch "\n +%-%-(%l[%l-]*)=" do
-        assert.matches("\\-\\-" .. option:gsub("%-", "\\-"), page, 1, true)
+      local json = place:done { "help", name, "--json" }
+      assert.matches(json:sub(1, -2), place:done { "help", "--json" }, 1, true)
+      local described = lunette.decode(json)
+      assert.equal(name, described.name)
+      for _, option in ipairs(described.options) do
+        assert.matches(" --" .. option.name .. (option.argument
+          and "=" .. option.argument or ""), out, 1, true)
       end
     end)
   end
@@ -75,52 +79,27 @@ describe("the command line", function()
       place:done { "--json", "events", "-e", "sqlite:x.db" }, 1, true)
   end)
 
-  it("writes the manual pages into a folder", function()
-    helper.mkdir(place:path "man")
-    place:done { "man", "./man" }
-    assert.matches("^%.TH LUNETTE 1", place:read "man/lunette.1")
-    for _, name in ipairs(commands) do
-      assert.matches("^%.TH ", place:read("man/lunette-" .. name .. ".1"))
+  it("prints its tables for programs", function()
+    local program = lunette.decode(place:done { "help", "--json" })
+    local listed = {}
+    for i, command in ipairs(program.commands) do
+      listed[i] = command.name
     end
-  end)
-
-  it("completes words in bash", function()
-    place:counter()
-    place:write("c.bash", place:done { "completion", "bash" } .. [==[
-# As bash does it: colons and equals signs are words of their own.
-try() {
-  COMP_LINE=$1 COMP_POINT=${#1} COMPREPLY=()
-  read -ra COMP_WORDS <<<"$(sed 's/[:=]/ & /g' <<<"$1")"
-  [[ $1 == *" " ]] && COMP_WORDS+=("")
-  COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
-  _lunette 2>/dev/null
-  echo "${COMPREPLY[*]}"
-}
-try 'lunette che'
-try 'lunette -e sqlite:x.db parked re'
-try 'lunette --events=sqlite:x.db --models sqlite:x.db sta'
-try 'lunette get '
-try 'lunette append --meta'
-try 'lunette run --busy'
-try 'lunette --events '
-try 'lunette run -m sqlite:c.b'
-try 'lunette -c c.'
-try 'lunette check --config=c.b'
-try 'lunette append --stream get '
-try 'lunette rebuild --timeout '
-]==])
-    local code, out = helper.run({ "bash", "c.bash" }, { cwd = place.folder })
-    assert.equal(0, code)
-    assert.equal("check checkpoint\nretry\nstatus\ncounter\n--metadata=\n"
-      .. "--busy-timeout-ms=\nsqlite: memory:\nc.bash\nc.bash\nc.bash\n"
-      .. "\n\n", out)
-  end)
-
-  it("has completion for zsh and fish", function()
-    assert.matches("^#compdef lunette\n", place:done { "completion", "zsh" })
-    assert.matches("complete -c lunette", place:done { "completion", "fish" },
-      1, true)
-    assert.equal(2, (place:run { "completion", "tcsh" }))
+    assert.same(commands, listed)
+    assert.equal("lunette " .. program.version .. "\n",
+      place:done { "--version" })
+    assert.same({ name = "json", help = "Print results as JSON" },
+      program.options[5])
+    assert.same({ name = "once", required = false,
+      help = program.commands[4].options[1].help },
+      program.commands[4].options[1])
+    assert.same({ { name = "FILE", kind = "file", optional = false,
+      repeated = true } }, program.commands[2].arguments)
+    local synchronous = program.settings[3]
+    assert.same({ name = "synchronous", option = "synchronous",
+      argument = "WORD", kind = "choice", choices = { "off", "normal", "full" },
+      default = "normal", help = synchronous.help }, synchronous)
+    assert.equal(2, (place:run { "help", "nothing", "--json" }))
   end)
 
   it("fails when its results cannot be written, and says why", function()
@@ -130,7 +109,7 @@ try 'lunette rebuild --timeout '
     end
     place:done({ "import", "-" }, { stdin = table.concat(lines) })
     for _, words in ipairs {
-      { "man" },
+      { "help", "--json" },
       { "--help" },
       { "--version" },
       {},
