@@ -126,12 +126,19 @@ struct lun_new_event {
 	int64_t expected_version;
 };
 
+/*
+ * Where an event stands: the text that its event store writes, such as "42",
+ * or a token, which says of which event store it is too and is refused by any
+ * other. Whatever takes a position takes either.
+ */
 #define LUN_POSITION_TEXT_MAX 64
+#define LUN_TOKEN_SIZE        43
 
 struct lun_appended {
 	char position[LUN_POSITION_TEXT_MAX];
 	int64_t version;
-	bool existed; /* an event with this id was there before */
+	bool existed;               /* an event with this id was there before */
+	char token[LUN_TOKEN_SIZE]; /* "" if the store is not known */
 };
 
 /* All or nothing. appended may be NULL, else it has room for count. */
@@ -228,8 +235,9 @@ enum lun_code lun_engine_query(struct lun_engine *engine,
     char **json, struct lun_err *err) LUN_MUSTCHECK;
 
 /*
- * Wait until the projection has applied everything up to a position (the text
- * lun_engine_append returned) or, if after is NULL, up to the head now.
+ * Wait until the projection has applied everything up to a token or position
+ * (those lun_engine_append returned) or, if after is NULL, up to the head now.
+ * LUN_INVALID for a token of an event store that is not the projection's.
  * Without running workers it steps by itself. LUN_TIMEOUT.
  */
 enum lun_code lun_engine_wait(struct lun_engine *engine, const char *projection,
@@ -251,7 +259,7 @@ enum lun_request_kind {
 	LUN_REQUEST_REBUILD,           /* clear, then replay; ends a pause */
 	LUN_REQUEST_RETRY,             /* parked events; argument: model id */
 	LUN_REQUEST_DISCARD,           /* parked events; argument: model id */
-	LUN_REQUEST_SET_CHECKPOINT,    /* argument: position */
+	LUN_REQUEST_SET_CHECKPOINT,    /* argument: token or position */
 	LUN_REQUEST_DELETE_CHECKPOINT, /* forget projection and models */
 };
 
@@ -291,8 +299,9 @@ enum lun_code lun_engine_checkpoint(struct lun_engine *engine,
 struct lun_events_filter {
 	const char *stream; /* NULL: every stream */
 	const char *type;   /* NULL: every type */
-	const char *after;  /* position; NULL: from the beginning */
+	const char *after;  /* token, position; NULL: from the beginning */
 	uint64_t limit;     /* 0: no limit */
+	bool tokens;        /* give the token of each event too */
 };
 
 /* One event as a JSON object, as those parked are; false ends the reading. */

@@ -2,7 +2,9 @@
 
 #include <stdlib.h>
 
+#include "api/positions.h"
 #include "base/error.h"
+#include "data/token.h"
 #include "runtime/engine.h"
 
 static void
@@ -42,6 +44,28 @@ append(struct lun_engine *engine, const struct lun_append *appends,
 	return code;
 }
 
+static void
+describe_results(struct lun_engine *engine,
+    const struct lun_append_result *results, size_t count,
+    struct lun_appended *appended)
+{
+	char identity[LUN_IDENTITY_SIZE];
+
+	lun_position_identity(engine, NULL, identity);
+	for (size_t i = 0; i < count; i++) {
+		struct lun_appended *to = &appended[i];
+
+		to->version = results[i].version;
+		to->existed = results[i].existed;
+		lun_event_store_format_position(
+		    engine->events, results[i].position, to->position);
+		to->token[0] = '\0';
+		if (identity[0] != '\0')
+			lun_token_format(
+			    identity, results[i].position, to->token);
+	}
+}
+
 enum lun_code
 lun_engine_append(struct lun_engine *engine, const struct lun_new_event *events,
     size_t count, struct lun_appended *appended, struct lun_err *err)
@@ -59,12 +83,8 @@ lun_engine_append(struct lun_engine *engine, const struct lun_new_event *events,
 	code = append(engine, appends, count, results, err);
 	if (code != LUN_OK)
 		goto done;
-	for (size_t i = 0; appended != NULL && i < count; i++) {
-		lun_event_store_format_position(
-		    engine->events, results[i].position, appended[i].position);
-		appended[i].version = results[i].version;
-		appended[i].existed = results[i].existed;
-	}
+	if (appended != NULL)
+		describe_results(engine, results, count, appended);
 	lun_engine_wake(engine);
 
 done:

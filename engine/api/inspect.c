@@ -1,8 +1,10 @@
 /* inspect.c - looking into checkpoints, events set aside, and the event store. */
 
 #include "api/json_answer.h"
+#include "api/positions.h"
 #include "base/error.h"
 #include "runtime/engine.h"
+#include "json/scan.h"
 
 #define EVENTS_AT_ONCE 1000
 #define SKIPPED_MAX    1000
@@ -31,6 +33,7 @@ lun_engine_checkpoint(struct lun_engine *engine, const char *projection,
     char **json, struct lun_err *err)
 {
 	struct lun_checkpoint checkpoint = {0};
+	char identity[LUN_IDENTITY_SIZE];
 	struct lun_buffer out = {0};
 	struct lun_reader *reader;
 	enum lun_code code = look_at(engine, "checkpoint", projection,
@@ -39,6 +42,7 @@ lun_engine_checkpoint(struct lun_engine *engine, const char *projection,
 	if (code != LUN_OK)
 		return code;
 	lun_reader_give_back(engine, reader);
+	lun_position_identity(engine, &checkpoint, identity);
 	lun_buffer_add_byte(&out, '{');
 	lun_answer_words(&out, "projection", projection);
 	lun_answer_integer(&out, "version", checkpoint.version);
@@ -51,9 +55,60 @@ lun_engine_checkpoint(struct lun_engine *engine, const char *projection,
 	lun_answer_words(&out, "script_hash", checkpoint.bundle_hash);
 	lun_answer_integer(&out, "scripts", checkpoint.script_count);
 	lun_answer_time(&out, "committed_at", checkpoint.committed_at);
+	lun_answer_token(&out, "token", identity, checkpoint.position);
 	lun_buffer_add_byte(&out, '}');
 	lun_checkpoint_free(&checkpoint);
 	return lun_answer_give(&out, json, projection, err);
+}
+
+/* The position's token, where the gap has it. */
+static void
+add_gap_token(struct lun_engine *engine, const char *identity,
+    const struct lun_json_member *member, const char *key,
+    struct lun_buffer *out)
+{
+	struct lun_buffer text = {0};
+	struct lun_position position;
+
+	if (member->kind == LUN_JSON_STRING)
+		lun_json_unescape(member->value, &text);
+	if (lun_event_store_parse_position(engine->events,
+		lun_buffer_text(&text), &position, NULL) == LUN_OK)
+		lun_answer_token(out, key, identity, position);
+	else
+		lun_answer_words(out, key, "");
+	out->failed |= text.failed;
+	lun_buffer_free(&text);
+}
+
+/* The gaps that the event store lists, with the tokens of both ends. */
+static void
+write_gaps(struct lun_engine *engine, const char *identity,
+    struct lun_text gaps, struct lun_buffer *out)
+{
+	struct lun_text gap;
+	enum lun_json_kind kind;
+
+	lun_buffer_add_byte(out, '[');
+	while (lun_json_next_element(&gaps, &gap, &kind)) {
+		struct lun_text rest = gap;
+		struct lun_json_member member;
+		struct lun_json_member from = {0}, to = {0};
+
+		while (lun_json_next_member(&rest, &member)) {
+			if (lun_json_find(&member, 1, "from") != NULL)
+				from = member;
+			else if (lun_json_find(&member, 1, "to") != NULL)
+				to = member;
+		}
+		if (out->length > 1)
+			lun_buffer_add_byte(out, ',');
+		lun_buffer_add(out, gap.bytes, gap.length - 1);
+		add_gap_token(engine, identity, &from, "from_token", out);
+		add_gap_token(engine, identity, &to, "to_token", out);
+		lun_buffer_add_byte(out, '}');
+	}
+	lun_buffer_add_byte(out, ']');
 }
 
 enum lun_code
@@ -61,7 +116,8 @@ lun_engine_gaps(struct lun_engine *engine, const char *projection, char **json,
     struct lun_err *err)
 {
 	struct lun_checkpoint checkpoint = {0};
-	struct lun_buffer out = {0};
+	char identity[LUN_IDENTITY_SIZE];
+	struct lun_buffer gaps = {0}, out = {0};
 	struct lun_reader *reader;
 	enum lun_code code = look_at(engine, "gaps", projection,
 	    LUN_READS_EVENTS | LUN_READS_MODELS, &reader, &checkpoint, err);
@@ -69,13 +125,15 @@ lun_engine_gaps(struct lun_engine *engine, const char *projection, char **json,
 	if (code != LUN_OK)
 		return code;
 	code = lun_event_store_gaps(reader->events,
-	    lun_buffer_text(&checkpoint.source_state), &out, err);
+	    lun_buffer_text(&checkpoint.source_state), &gaps, err);
 	lun_reader_give_back(engine, reader);
-	lun_checkpoint_free(&checkpoint);
+	lun_position_identity(engine, &checkpoint, identity);
 	if (code == LUN_OK)
-		return lun_answer_give(&out, json, projection, err);
-	lun_buffer_free(&out);
-	return code;
+		write_gaps(engine, identity, lun_buffer_text(&gaps), &out);
+	lun_checkpoint_free(&checkpoint);
+	lun_buffer_free(&gaps);
+	return code == LUN_OK ? lun_answer_give(&out, json, projection, err)
+			      : code;
 }
 
 /* ---- parked and skipped events ----------------------------------------- */
@@ -84,6 +142,7 @@ struct item_list {
 	struct lun_event_store *events;
 	struct lun_buffer *out;
 	bool any;
+	char identity[LUN_IDENTITY_SIZE];
 };
 
 static enum lun_code
@@ -102,6 +161,7 @@ write_item(void *arg, const struct lun_failed_event *item, struct lun_err *err)
 	lun_answer_text(out, "error", item->error);
 	lun_answer_time(out, "at", item->at);
 	lun_answer_event(out, list->events, &item->event);
+	lun_answer_token(out, "token", list->identity, item->event.position);
 	lun_buffer_add_byte(out, '}');
 	return LUN_OK;
 }
@@ -125,13 +185,14 @@ give_items(struct lun_engine *engine, const char *projection, bool parked,
 {
 	struct lun_checkpoint checkpoint = {0};
 	struct lun_buffer out = {0};
-	struct item_list list = {engine->events, &out, false};
+	struct item_list list = {.events = engine->events, .out = &out};
 	struct lun_reader *reader;
 	enum lun_code code = look_at(engine, parked ? "parked" : "skipped",
 	    projection, LUN_READS_MODELS, &reader, &checkpoint, err);
 
 	if (code != LUN_OK)
 		return code;
+	lun_position_identity(engine, &checkpoint, list.identity);
 	lun_buffer_add_byte(&out, '[');
 	code = list_items(reader, projection, parked, model_id, &list, err);
 	lun_buffer_add_byte(&out, ']');
@@ -160,23 +221,41 @@ lun_engine_skipped(struct lun_engine *engine, const char *projection,
 
 /* ---- the event store --------------------------------------------------- */
 
+/* Events on their way to the caller. */
+struct event_list {
+	struct lun_engine *engine;
+	lun_event_fn *event;
+	void *arg;
+	uint64_t left;
+	bool tokens;
+	char identity[LUN_IDENTITY_SIZE];
+	struct lun_buffer out; /* one event */
+};
+
+static bool
+pass_event(struct event_list *list, const struct lun_event *event)
+{
+	struct lun_buffer *out = &list->out;
+
+	lun_buffer_clear(out);
+	lun_buffer_add_byte(out, '{');
+	lun_answer_event(out, list->engine->events, event);
+	if (list->tokens)
+		lun_answer_token(out, "token", list->identity, event->position);
+	lun_buffer_add_byte(out, '}');
+	lun_buffer_add_byte(out, '\0');
+	return !out->failed &&
+	       list->event(list->arg, out->bytes, out->length - 1);
+}
+
 /* Give the batch's events to the caller; false when it wants no more. */
 static bool
-pass_events(struct lun_event_store *events, const struct lun_batch *batch,
-    uint64_t *left, struct lun_buffer *out, lun_event_fn *event, void *arg)
+pass_events(struct event_list *list, const struct lun_batch *batch)
 {
-	for (size_t i = 0; i < batch->count; i++) {
-		if ((*left)-- == 0)
+	for (size_t i = 0; i < batch->count; i++)
+		if (list->left-- == 0 || !pass_event(list, &batch->events[i]))
 			return false;
-		lun_buffer_clear(out);
-		lun_buffer_add_byte(out, '{');
-		lun_answer_event(out, events, &batch->events[i]);
-		lun_buffer_add_byte(out, '}');
-		lun_buffer_add_byte(out, '\0');
-		if (out->failed || !event(arg, out->bytes, out->length - 1))
-			return false;
-	}
-	return *left > 0;
+	return list->left > 0;
 }
 
 /* Nobody has a reader while the caller looks at the events. */
@@ -197,26 +276,21 @@ read_batch(struct lun_engine *engine, const struct lun_read *request,
 }
 
 static enum lun_code
-read_events(struct lun_engine *engine, struct lun_read *request,
-    struct lun_batch *batch, uint64_t left, lun_event_fn *event, void *arg,
-    struct lun_err *err)
+read_events(struct event_list *list, struct lun_read *request,
+    struct lun_batch *batch, struct lun_err *err)
 {
-	struct lun_buffer out = {0};
 	enum lun_code code;
 
 	for (;;) {
 		lun_batch_clear(batch);
-		code = read_batch(engine, request, batch, err);
-		if (code != LUN_OK ||
-		    !pass_events(
-			engine->events, batch, &left, &out, event, arg) ||
+		code = read_batch(list->engine, request, batch, err);
+		if (code != LUN_OK || !pass_events(list, batch) ||
 		    batch->at_head)
 			break;
 		request->after = batch->reached;
 	}
-	if (code == LUN_OK && out.failed)
+	if (code == LUN_OK && list->out.failed)
 		code = lun_fail(err, LUN_NOMEM, "events: out of memory");
-	lun_buffer_free(&out);
 	return code;
 }
 
@@ -253,13 +327,18 @@ lun_engine_events(struct lun_engine *engine,
 	    .max_events = EVENTS_AT_ONCE,
 	    .max_bytes = (size_t)engine->settings.batch_bytes,
 	};
+	struct event_list list = {.engine = engine,
+	    .event = event,
+	    .arg = arg,
+	    .left = filter->limit > 0 ? filter->limit : UINT64_MAX,
+	    .tokens = filter->tokens};
 	struct lun_batch *batch;
 	enum lun_code code = LUN_OK;
 	bool past_end = false;
 
 	if (filter->after != NULL)
-		code = lun_event_store_parse_position(engine->events,
-		    lun_text_of(filter->after), &request.after, err);
+		code = lun_position_read(engine, NULL,
+		    lun_text_of(filter->after), 0, &request.after, err);
 	if (code == LUN_OK && filter->after != NULL)
 		code = is_past_end(engine, request.after, &past_end, err);
 	if (code != LUN_OK || past_end)
@@ -267,8 +346,10 @@ lun_engine_events(struct lun_engine *engine,
 	batch = lun_batch_new();
 	if (batch == NULL)
 		return lun_fail(err, LUN_NOMEM, "events: out of memory");
-	code = read_events(engine, &request, batch,
-	    filter->limit > 0 ? filter->limit : UINT64_MAX, event, arg, err);
+	if (filter->tokens)
+		lun_position_identity(engine, NULL, list.identity);
+	code = read_events(&list, &request, batch, err);
+	lun_buffer_free(&list.out);
 	lun_batch_free(batch);
 	return code;
 }

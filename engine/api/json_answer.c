@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "data/token.h"
 #include "json/scan.h"
 
 /* Hand a finished JSON text to the caller. */
@@ -93,6 +94,17 @@ lun_answer_position(struct lun_buffer *out, const char *key,
 
 	lun_event_store_format_position(events, position, text);
 	lun_answer_words(out, key, text);
+}
+
+void
+lun_answer_token(struct lun_buffer *out, const char *key, const char *identity,
+    struct lun_position position)
+{
+	char token[LUN_TOKEN_SIZE] = "";
+
+	if (identity[0] != '\0')
+		lun_token_format(identity, position, token);
+	lun_answer_words(out, key, token);
 }
 
 /* ---- events ------------------------------------------------------------ */

@@ -31,6 +31,9 @@ void lun_answer_json(
     struct lun_buffer *out, const char *key, struct lun_text json);
 void lun_answer_position(struct lun_buffer *out, const char *key,
     struct lun_event_store *events, struct lun_position position);
+/* identity "": not known, and the token is null. */
+void lun_answer_token(struct lun_buffer *out, const char *key,
+    const char *identity, struct lun_position position);
 /*
  * The members of an event, position first. Data that is not JSON is its text,
  * and the member data_error says why; metadata likewise.

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "api/positions.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "runtime/engine.h"
@@ -165,6 +166,25 @@ is_detached(struct lun_entry *entry)
 	return report.state == LUN_STATE_DETACHED && !report.owned;
 }
 
+/* Whoever executes it takes the event store's own text. */
+static enum lun_code
+write_position(struct lun_engine *engine, const char *projection,
+    const char *argument, int64_t deadline_ns, char text[LUN_POSITION_MAX],
+    struct lun_err *err)
+{
+	struct lun_position position;
+	enum lun_code code;
+
+	if (argument == NULL)
+		return lun_fail(err, LUN_INVALID,
+		    "%s: setting the checkpoint needs a position", projection);
+	code = lun_position_read(engine, projection, lun_text_of(argument),
+	    deadline_ns, &position, err);
+	if (code == LUN_OK)
+		lun_event_store_format_position(engine->events, position, text);
+	return code;
+}
+
 enum lun_code
 lun_engine_request(struct lun_engine *engine, const char *projection,
     enum lun_request_kind kind, const char *argument, int64_t timeout_ms,
@@ -172,11 +192,16 @@ lun_engine_request(struct lun_engine *engine, const char *projection,
 {
 	int64_t deadline_ns = lun_clock_mono_ns() + timeout_ms * NS_PER_MS;
 	struct lun_entry *entry = lun_engine_find(engine, projection);
+	char position[LUN_POSITION_MAX];
 	enum lun_code code;
 
-	if (kind == LUN_REQUEST_SET_CHECKPOINT && argument == NULL)
-		return lun_fail(err, LUN_INVALID,
-		    "%s: setting the checkpoint needs a position", projection);
+	if (kind == LUN_REQUEST_SET_CHECKPOINT) {
+		code = write_position(
+		    engine, projection, argument, deadline_ns, position, err);
+		if (code != LUN_OK)
+			return code;
+		argument = position;
+	}
 	if (entry == NULL || is_detached(entry))
 		code = execute_unregistered(
 		    engine, projection, kind, argument, deadline_ns, err);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "api/json_answer.h"
+#include "api/positions.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "runtime/engine.h"
@@ -168,7 +169,9 @@ write_status(struct lun_engine *engine, struct lun_reader *reader,
     const struct known *known, struct lun_buffer *out)
 {
 	const struct lun_checkpoint *checkpoint = &known->checkpoint;
+	char identity[LUN_IDENTITY_SIZE];
 
+	lun_position_identity(engine, checkpoint, identity);
 	lun_buffer_add_byte(out, '{');
 	lun_answer_words(out, "name", known->name);
 	lun_answer_words(out, "state", state_of(engine, known));
@@ -182,6 +185,7 @@ write_status(struct lun_engine *engine, struct lun_reader *reader,
 	lun_answer_integer(out, "skipped", (int64_t)checkpoint->skipped_count);
 	lun_answer_integer(out, "scripts", checkpoint->script_count);
 	lun_answer_time(out, "committed_at", checkpoint->committed_at);
+	lun_answer_token(out, "token", identity, checkpoint->position);
 	lun_buffer_add_byte(out, '}');
 }
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "api/positions.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/thread.h"
@@ -52,8 +53,8 @@ find_target(struct wait *wait, const char *after, struct lun_err *err)
 {
 	if (after == NULL)
 		return find_head(wait, err);
-	return lun_event_store_parse_position(
-	    wait->engine->events, lun_text_of(after), &wait->target, err);
+	return lun_position_read(wait->engine, wait->projection,
+	    lun_text_of(after), wait->deadline_ns, &wait->target, err);
 }
 
 static bool

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "cli/command.h"
 #include "cli/stores.h"
+#include "data/token.h"
 #include "json/scan.h"
 
 #define CHUNK 65536
@@ -42,20 +43,35 @@ read_input(struct lun_buffer *out, struct lun_err *err)
 	}
 }
 
+/* Without an identity of the store there is no token. */
+static void
+make_token(struct lun_event_store *events, struct lun_position position,
+    char token[LUN_TOKEN_SIZE])
+{
+	char identity[LUN_IDENTITY_SIZE];
+
+	token[0] = '\0';
+	if (lun_event_store_identity(events, identity, NULL) == LUN_OK &&
+	    identity[0] != '\0')
+		lun_token_format(identity, position, token);
+}
+
 static void
 print_result(const struct cli *cli, struct lun_event_store *events,
     const struct lun_append_result *result)
 {
-	char position[LUN_POSITION_MAX];
+	char position[LUN_POSITION_MAX], token[LUN_TOKEN_SIZE];
 
 	lun_event_store_format_position(events, result->position, position);
+	make_token(events, result->position, token);
 	if (cli->json)
-		printf(
-		    "{\"position\":\"%s\",\"version\":%lld,\"existed\":%s}\n",
+		printf("{\"position\":\"%s\",\"version\":%lld,\"existed\":%s,"
+		       "\"token\":\"%s\"}\n",
 		    position, (long long)result->version,
-		    result->existed ? "true" : "false");
+		    result->existed ? "true" : "false", token);
 	else
-		printf("%s\n", position);
+		printf(
+		    "%s\n", cli_value(cli, "token") != NULL ? token : position);
 }
 
 static enum lun_code
@@ -145,6 +161,10 @@ static const struct cli_option options[] = {
 	.help = "Version the stream must be at before this event, 0 for a new "
 		"stream; else nothing is written",
 	.kind = CLI_NUMBER,
+    },
+    {
+	.name = "token",
+	.help = "Print the event's token in place of its position",
     },
     {.name = NULL},
 };

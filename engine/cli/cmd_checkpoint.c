@@ -71,8 +71,9 @@ const struct cli_command cmd_checkpoint = {
     .summary = "show, set or delete a projection's checkpoint",
     .description =
 	"show prints how far a projection has come.\n"
-	"set moves its checkpoint to POSITION and leaves the models as they "
-	"are: events in between are applied again or never. Only while the "
+	"set moves its checkpoint to POSITION, or to that of a token, and "
+	"leaves the models as they are: events in between are applied again or "
+	"never. Only while the "
 	"projection is paused or no engine runs it.\n"
 	"delete forgets the projection with its models and parked events.",
     .examples = "lunette checkpoint show account_summary\n"

@@ -14,8 +14,9 @@
 #define LIMIT 100
 #define PAGE  500 /* rows whose columns are aligned with each other */
 
-static const char *const columns[] = {
-    "position", "recorded_at", "stream", "version", "type", "data", "metadata"};
+/* The last one only with --tokens. */
+static const char *const columns[] = {"position", "recorded_at", "stream",
+    "version", "type", "data", "metadata", "token"};
 
 #define COLUMNS (sizeof columns / sizeof columns[0])
 
@@ -23,6 +24,7 @@ struct listing {
 	struct cli *cli;
 	struct cli_table *table;
 	struct cli_object object;
+	size_t columns;
 	size_t printed;
 	enum lun_code code;
 	struct lun_err *err;
@@ -53,7 +55,7 @@ list_event(void *arg, const char *json, size_t length)
 	listing->code = cli_view_object(text, &listing->object, listing->err);
 	if (listing->code != LUN_OK)
 		return false;
-	for (size_t i = 0; i < COLUMNS; i++)
+	for (size_t i = 0; i < listing->columns; i++)
 		cli_view_cell(
 		    listing->table, lun_json_find(listing->object.members,
 					listing->object.count, columns[i]));
@@ -70,14 +72,17 @@ list_events(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
 	    .type = cli_value(cli, "type"),
 	    .after = cli_value(cli, "after"),
 	    .limit = (uint64_t)cli_number(cli, "limit", LIMIT),
+	    .tokens = cli_value(cli, "tokens") != NULL,
 	};
-	struct listing listing = {
-	    .cli = cli, .table = cli_table_new(), .err = err};
+	struct listing listing = {.cli = cli,
+	    .table = cli_table_new(),
+	    .columns = filter.tokens ? COLUMNS : COLUMNS - 1,
+	    .err = err};
 	enum lun_code code;
 
 	if (listing.table == NULL)
 		return lun_fail(err, LUN_NOMEM, "out of memory");
-	for (size_t i = 0; i < COLUMNS; i++)
+	for (size_t i = 0; i < listing.columns; i++)
 		cli_table_column(listing.table, lun_text_of(columns[i]));
 	code = lun_engine_events(engine, &filter, list_event, &listing, err);
 	if (code == LUN_OK)
@@ -111,13 +116,17 @@ static const struct cli_option options[] = {
     {
 	.name = "after",
 	.argument = "POSITION",
-	.help = "Only events after this position",
+	.help = "Only events after this position or token",
     },
     {
 	.name = "limit",
 	.argument = "N",
 	.help = "At most so many events (default 100; 0: all)",
 	.kind = CLI_NUMBER,
+    },
+    {
+	.name = "tokens",
+	.help = "Print the token of each event too",
     },
     {.name = NULL},
 };

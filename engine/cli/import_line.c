@@ -118,6 +118,18 @@ take_expected_version(struct lun_append *append,
 	return LUN_OK;
 }
 
+/* Where the event stood in the store that it comes from. */
+static enum lun_code
+ignore_member(struct lun_append *append, const struct lun_json_member *member,
+    struct lun_text string, struct lun_err *err)
+{
+	(void)append;
+	(void)member;
+	(void)string;
+	(void)err;
+	return LUN_OK;
+}
+
 static const struct known_member known_members[] = {
     {"stream", true, take_stream},
     {"type", true, take_type},
@@ -126,6 +138,8 @@ static const struct known_member known_members[] = {
     {"id", false, take_id},
     {"at", false, take_at},
     {"version", false, take_expected_version},
+    {"position", false, ignore_member},
+    {"token", false, ignore_member},
 };
 
 #define KNOWN (sizeof known_members / sizeof known_members[0])

@@ -145,32 +145,45 @@ begin_append(lua_State *L, struct append *append, size_t count)
 }
 
 static void
+push_token(lua_State *L, const struct lun_appended *appended)
+{
+	if (appended->token[0] != '\0')
+		lua_pushstring(L, appended->token);
+	else
+		lua_pushnil(L);
+}
+
+static void
 push_appended(lua_State *L, const struct lun_appended *appended)
 {
-	lua_createtable(L, 0, 3);
+	lua_createtable(L, 0, 4);
 	lua_pushstring(L, appended->position);
 	lua_setfield(L, -2, "position");
 	lua_pushinteger(L, appended->version);
 	lua_setfield(L, -2, "version");
 	lua_pushboolean(L, appended->existed);
 	lua_setfield(L, -2, "existed");
+	push_token(L, appended);
+	lua_setfield(L, -2, "token");
 }
 
-/* position, and what became of each event. */
+/* The last position, what became of each event, and that position's token. */
 static int
 push_results(lua_State *L, const struct append *append, bool is_list)
 {
-	lua_pushstring(L, append->appended[append->count - 1].position);
-	if (!is_list) {
-		push_appended(L, &append->appended[0]);
-		return 2;
-	}
-	lua_createtable(L, (int)append->count, 0);
-	for (size_t i = 0; i < append->count; i++) {
+	const struct lun_appended *last = &append->appended[append->count - 1];
+
+	lua_pushstring(L, last->position);
+	if (is_list)
+		lua_createtable(L, (int)append->count, 0);
+	else
+		push_appended(L, last);
+	for (size_t i = 0; is_list && i < append->count; i++) {
 		push_appended(L, &append->appended[i]);
 		lua_rawseti(L, -2, (lua_Integer)i + 1);
 	}
-	return 2;
+	push_token(L, last);
+	return 3;
 }
 
 /* engine:append(event | list of events) */
@@ -220,7 +233,7 @@ add_json_event(void *arg, const char *json, size_t length)
 static struct lun_events_filter
 check_filter(lua_State *L, int arg)
 {
-	struct lun_events_filter filter = {.limit = 0};
+	struct lun_events_filter filter = {.tokens = true};
 
 	if (lua_isnoneornil(L, arg))
 		return filter;

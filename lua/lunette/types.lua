@@ -153,6 +153,7 @@ function query:terms() end
 ---@field position string
 ---@field version integer
 ---@field existed boolean its id was stored before; nothing was written
+---@field token string
 
 ---A stored event. Data that is not JSON as Lunette takes it (other writers may
 ---have stored a key twice, say) is its text, and data_error says what is wrong
@@ -168,6 +169,7 @@ function query:terms() end
 ---@field data_error? string
 ---@field metadata any lunette.null if there is none
 ---@field metadata_error? string
+---@field token string its position, bound to its event store
 
 ---A parked or skipped event.
 ---@class lunette.event_set_aside: lunette.stored_event
@@ -179,7 +181,7 @@ function query:terms() end
 ---@class lunette.events_filter
 ---@field stream? string
 ---@field type? string
----@field after? string a position
+---@field after? string a token or a position
 ---@field limit? integer
 
 ---@class lunette.progress
@@ -193,7 +195,7 @@ local engine = {}
 ---@param events lunette.new_event|lunette.new_event[]
 ---@return string? position of the last event
 ---@return lunette.appended|lunette.appended[]|string appended or message
----@return lunette.code? code
+---@return string|lunette.code|nil token that of the position; or the code
 function engine:append(events) end
 
 ---@param filter? lunette.events_filter
@@ -245,6 +247,7 @@ function engine:stop() end
 ---@return lunette.code? code
 function engine:watch() end
 
+---after: a token, a position, or "strong" (the head of this moment)
 ---@param what { projection: string, after?: string, timeout?: number }
 ---@return true?
 ---@return string? message
@@ -308,7 +311,7 @@ function engine:skipped(projection) end
 ---Positions without an event: those that reading waits for ("open"), and those
 ---that were passed over ("skipped"). Only some event stores have such.
 ---@param projection string
----@return table[]? gaps state, from, to, numbers, at, reason
+---@return table[]? gaps state, from, to, numbers, at, reason and two tokens
 ---@return string? message
 ---@return string? code
 function engine:gaps(projection) end
@@ -336,7 +339,7 @@ function engine:discard(projection, id, timeout) end
 function engine:checkpoint(projection) end
 
 ---@param projection string
----@param position string
+---@param position string or a token
 ---@param timeout? number
 ---@return true?
 ---@return string? message

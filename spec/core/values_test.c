@@ -12,6 +12,7 @@
 #include "data/event.h"
 #include "data/position.h"
 #include "data/row.h"
+#include "data/token.h"
 
 static struct lun_text
 check_text(lua_State *L, int index)
@@ -55,6 +56,45 @@ position_from_hex(lua_State *L)
 	lua_pushinteger(L, (lua_Integer)position.hi);
 	lua_pushinteger(L, (lua_Integer)position.lo);
 	return 2;
+}
+
+/* token_format(identity, hi, lo) */
+static int
+token_format(lua_State *L)
+{
+	struct lun_position position = {(uint64_t)luaL_checkinteger(L, 2),
+	    (uint64_t)luaL_checkinteger(L, 3)};
+	char token[LUN_TOKEN_SIZE];
+
+	lun_token_format(luaL_checkstring(L, 1), position, token);
+	lua_pushstring(L, token);
+	return 1;
+}
+
+/* token_parse(text, identity) -> hi, lo; or nil, message, code */
+static int
+token_parse(lua_State *L)
+{
+	struct lun_position position;
+	struct lun_err err;
+
+	if (lun_token_parse(check_text(L, 1), luaL_checkstring(L, 2), &position,
+		&err) != LUN_OK) {
+		lua_pushnil(L);
+		lua_pushstring(L, err.message);
+		lua_pushstring(L, lun_code_name(err.code));
+		return 3;
+	}
+	lua_pushinteger(L, (lua_Integer)position.hi);
+	lua_pushinteger(L, (lua_Integer)position.lo);
+	return 2;
+}
+
+static int
+token_is(lua_State *L)
+{
+	lua_pushboolean(L, lun_token_is(check_text(L, 1)));
+	return 1;
 }
 
 /* position_compare(hi, lo, hi, lo) -> -1, 0, 1 */
@@ -376,6 +416,9 @@ static const luaL_Reg functions[] = {
     {"filter_wants", filter_wants},
     {"position_compare", position_compare},
     {"position_from_hex", position_from_hex},
+    {"token_format", token_format},
+    {"token_is", token_is},
+    {"token_parse", token_parse},
     {"position_to_hex", position_to_hex},
     {"row_pack", row_pack},
     {"row_unpack", row_unpack},

@@ -20,7 +20,16 @@ describe("lunette append", function()
 
   it("prints an object for programs", function()
     local _, out = append("--data", "1", "--json")
-    assert.equal('{"position":"1","version":1,"existed":false}\n', out)
+    assert.matches('^{"position":"1","version":1,"existed":false,'
+      .. '"token":"1%x%x%x%x%x%x%x%x%-0+1"}\n$', out)
+  end)
+
+  it("prints the token alone where that is wanted", function()
+    local _, json = append("--data", "1", "--json")
+    local code, out, err = append("--data", "1", "--token")
+    assert.same({ 0, "" }, { code, err })
+    local store = json:match '"token":"(1%x+)%-'
+    assert.equal(store .. "-" .. ("0"):rep(31) .. "2\n", out)
   end)
 
   it("stores metadata and an id of one's own, once", function()

@@ -53,6 +53,19 @@ describe("lunette events", function()
     assert.equal("", positions("--stream", "none"))
   end)
 
+  it("prints tokens where they are wanted, and takes them", function()
+    local out = place:done { "events", "--limit", "1", "--tokens" }
+    assert.matches("^position +[^\n]* metadata +token *\n", out)
+    out = place:done { "events", "--limit", "1", "--json", "--tokens" }
+    local token = out:match ',"metadata":null,"token":"(1%x+%-%x+)"}\n$'
+    assert.equal(42, #token)
+    assert.equal("2 3", positions("--after", token))
+    local other = "100000000" .. token:sub(10)
+    local code, _, err = place:run { "events", "--after", other }
+    assert.equal(1, code)
+    assert.matches("is a token of another event store", err)
+  end)
+
   it("has nothing to print past the end", function()
     assert.equal("", positions("--after", "3"))
     assert.equal("", positions("--after", "999"))

@@ -106,6 +106,8 @@ describe("lunette gaps", function()
       end)
       assert.matches('"from":"2","to":"2","numbers":1', skipped)
       assert.matches("no transaction that could bring it", skipped)
+      assert.matches('","from_token":"1(%x+%-0+2)","to_token":"1%1"}$',
+        skipped)
       assert.is_nil(gaps():find('"open"', 1, true))
       running:kill "TERM"
       assert.equal(0, running:wait())

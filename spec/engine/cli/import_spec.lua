@@ -38,6 +38,13 @@ describe("lunette import", function()
     assert.equal("3", stored())
   end)
 
+  it("passes over where an event stood in another store", function()
+    place:write("a.jsonl", '{"position":"7","stream":"s","type":"T",'
+      .. '"data":1,"token":"1000000000-' .. ("0"):rep(31) .. '7"}\n')
+    place:done { "import", "a.jsonl" }
+    assert.equal("1", stored "position")
+  end)
+
   it("takes all that an event may have", function()
     place:write("a.jsonl", '{"stream":"caf\\u00e9 \\"x\\"","type":"T",'
       .. '"data":null,"metadata":{"by":"me"},"id":"e1","version":1,'

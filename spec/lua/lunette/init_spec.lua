@@ -208,10 +208,11 @@ describe("an engine", function()
   describe("appending", function()
     it("gives the position and what became of the event", function()
       local engine = open()
-      local position, appended = engine:append(counted("a", 1))
+      local position, appended, token = engine:append(counted("a", 1))
       assert.is_string(position)
-      assert.same({ position = position, version = 1, existed = false },
-        appended)
+      assert.equal(42, #token)
+      assert.same({ position = position, version = 1, existed = false,
+        token = token }, appended)
     end)
 
     it("takes a list, all of it or nothing", function()
