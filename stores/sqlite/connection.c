@@ -502,6 +502,30 @@ lun_sqlite_rollback(struct lun_sqlite *c)
 	end_transaction(c);
 }
 
+enum lun_code
+lun_sqlite_mark(struct lun_sqlite *c, struct lun_err *err)
+{
+	sqlite3_stmt *q;
+	enum lun_code code;
+	char sql[64];
+	bool unmarked;
+
+	code = lun_sqlite_prepare(c,
+	    "SELECT application_id = 0 AND NOT EXISTS"
+	    " (SELECT 1 FROM sqlite_schema) FROM pragma_application_id",
+	    &q, err);
+	if (code != LUN_OK)
+		return code;
+	code = lun_sqlite_step(c, q, err);
+	unmarked = code == LUN_OK && sqlite3_column_int(q, 0) != 0;
+	sqlite3_finalize(q);
+	if (!unmarked)
+		return code;
+	snprintf(sql, sizeof sql, "PRAGMA application_id = %d",
+	    LUN_SQLITE_APPLICATION_ID);
+	return lun_sqlite_exec(c, sql, err);
+}
+
 /* ---- statements -------------------------------------------------------- */
 
 enum lun_code

@@ -77,6 +77,14 @@ enum lun_code lun_sqlite_commit(
 /* Outside a transaction it does nothing. */
 void lun_sqlite_rollback(struct lun_sqlite *c);
 
+/*
+ * In a writing transaction that makes tables: a database that holds nothing yet
+ * is marked as Lunette's by its application_id, unless it has one.
+ */
+#define LUN_SQLITE_APPLICATION_ID 1282764389 /* "Lune" */
+enum lun_code lun_sqlite_mark(
+    struct lun_sqlite *c, struct lun_err *err) LUN_MUSTCHECK;
+
 /* Run statements that give no rows. */
 enum lun_code lun_sqlite_exec(
     struct lun_sqlite *c, const char *sql, struct lun_err *err) LUN_MUSTCHECK;

@@ -16,6 +16,7 @@
 #include <uuid/uuid.h>
 
 #include "base/error.h"
+#include "sql/format.h"
 
 #define LAG_ROWS 100000 /* counted one by one; estimated above */
 
@@ -61,7 +62,9 @@ static const char schema[] =
     "  UNIQUE (stream, version)\n"
     ");\n"
     "CREATE TABLE IF NOT EXISTS lunette_event_store (\n"
-    "  identity TEXT NOT NULL\n"
+    "  identity TEXT NOT NULL,\n"
+    "  format INTEGER NOT NULL, -- of both tables\n"
+    "  made_by TEXT NOT NULL -- version of Lunette\n"
     ");\n";
 
 enum lun_code
@@ -74,14 +77,28 @@ lun_sqlite_events_no_memory(struct lun_sqlite_events *s, struct lun_err *err)
 /* ---- opening and closing ----------------------------------------------- */
 
 static enum lun_code
+check_format(struct lun_sqlite_events *s, int64_t number,
+    struct lun_text made_by, struct lun_err *err)
+{
+	struct lun_sql_format format = {.number = number};
+
+	snprintf(format.made_by, sizeof format.made_by, "%.*s",
+	    LUN_TEXT_ARG(made_by));
+	return lun_sql_check_format(
+	    &lun_sql_events_form, lun_sqlite_path(&s->c), &format, err);
+}
+
+/* LUN_NOTFOUND: it has none yet; LUN_CONFIG: it is of another format. */
+static enum lun_code
 read_identity(struct lun_sqlite_events *s, struct lun_err *err)
 {
 	sqlite3_stmt *q;
 	struct lun_text identity;
 	enum lun_code code;
 
-	code = lun_sqlite_prepare(
-	    &s->c, "SELECT identity FROM lunette_event_store", &q, err);
+	code = lun_sqlite_prepare(&s->c,
+	    "SELECT identity, format, made_by FROM lunette_event_store", &q,
+	    err);
 	if (code != LUN_OK)
 		return code;
 	code = lun_sqlite_step(&s->c, q, err);
@@ -89,21 +106,44 @@ read_identity(struct lun_sqlite_events *s, struct lun_err *err)
 		identity = lun_sqlite_column_text(q, 0);
 		snprintf(s->identity, sizeof s->identity, "%.*s",
 		    LUN_TEXT_ARG(identity));
+		code = check_format(s, sqlite3_column_int64(q, 1),
+		    lun_sqlite_column_text(q, 2), err);
 	}
 	sqlite3_finalize(q);
 	return code;
 }
 
+/* The table that says so is there, and does not. */
+static enum lun_code
+check_says_format(struct lun_sqlite_events *s, struct lun_err *err)
+{
+	sqlite3_stmt *q;
+	enum lun_code code;
+	bool silent;
+
+	code = lun_sqlite_prepare(&s->c,
+	    "SELECT count(*) > 0 AND NOT max(name = 'format')"
+	    " FROM pragma_table_info('lunette_event_store')",
+	    &q, err);
+	if (code != LUN_OK)
+		return code;
+	code = lun_sqlite_step(&s->c, q, err);
+	silent = code == LUN_OK && sqlite3_column_int(q, 0) != 0;
+	sqlite3_finalize(q);
+	return silent ? check_format(s, 0, LUN_TEXT(""), err) : code;
+}
+
 static enum lun_code
 write_identity(struct lun_sqlite_events *s, struct lun_err *err)
 {
-	char sql[128], text[37];
+	char sql[160], text[37];
 	uuid_t uuid;
 
 	uuid_generate_random(uuid);
 	uuid_unparse_lower(uuid, text);
 	snprintf(sql, sizeof sql,
-	    "INSERT INTO lunette_event_store VALUES ('%s')", text);
+	    "INSERT INTO lunette_event_store VALUES ('%s', %d, '%s')", text,
+	    LUN_EVENTS_FORMAT, lun_version());
 	return lun_sqlite_exec(&s->c, sql, err);
 }
 
@@ -114,7 +154,9 @@ create_tables(struct lun_sqlite_events *s, struct lun_err *err)
 
 	if (code != LUN_OK)
 		return code;
-	code = lun_sqlite_exec(&s->c, schema, err);
+	code = lun_sqlite_mark(&s->c, err);
+	if (code == LUN_OK)
+		code = lun_sqlite_exec(&s->c, schema, err);
 	if (code == LUN_OK)
 		code = read_identity(s, err);
 	if (code == LUN_NOTFOUND)
@@ -177,6 +219,23 @@ check_table(struct lun_sqlite_events *s, struct lun_err *err)
 
 /* What is missing is made, if it can be. */
 static enum lun_code
+obtain_identity(struct lun_sqlite_events *s, struct lun_err *err)
+{
+	struct lun_err failure;
+	enum lun_code code = read_identity(s, &failure);
+
+	if (code != LUN_IO && code != LUN_NOTFOUND) {
+		if (code != LUN_OK && err != NULL)
+			*err = failure;
+		return code;
+	}
+	code = check_says_format(s, err);
+	if (code == LUN_OK && !s->c.read_only)
+		code = create_tables(s, err);
+	return code == LUN_OK ? read_identity(s, err) : code;
+}
+
+static enum lun_code
 prepare_store(struct lun_sqlite_events *s, struct lun_err *err)
 {
 	enum lun_code code = LUN_OK;
@@ -185,16 +244,8 @@ prepare_store(struct lun_sqlite_events *s, struct lun_err *err)
 		return prepare_layout(s, err);
 	if (s->c.must_exist)
 		code = check_table(s, err);
-	if (code != LUN_OK)
-		return code;
-	code = read_identity(s, NULL);
-	if (code != LUN_OK && code != LUN_UNAVAILABLE && !s->c.read_only) {
-		code = create_tables(s, err);
-		if (code == LUN_OK)
-			code = read_identity(s, err);
-	} else if (code != LUN_OK) {
-		code = read_identity(s, err);
-	}
+	if (code == LUN_OK)
+		code = obtain_identity(s, err);
 	if (code == LUN_OK)
 		code = prepare_all(s, err);
 	if (code == LUN_NOTFOUND ||

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "sql/format.h"
 
 /* ---- opening and closing ----------------------------------------------- */
 
@@ -82,6 +83,7 @@ sqlite_tend(struct lun_model_store *store)
 
 /* ---- ownership --------------------------------------------------------- */
 
+/* Nothing is raised where the format is another by now, which is then said. */
 static enum lun_code
 raise_fence(struct sqlite_models *m, struct lun_key key, const char *owner,
     int64_t *fence, struct lun_err *err)
@@ -90,7 +92,8 @@ raise_fence(struct sqlite_models *m, struct lun_key key, const char *owner,
 	enum lun_code code;
 
 	code = lun_sqlite_statement(m,
-	    "INSERT INTO lunette_owners VALUES (?1, ?2, ?3, 1, ?4, ?5)"
+	    "INSERT INTO lunette_owners SELECT ?1, ?2, ?3, 1, ?4, ?5"
+	    " FROM lunette_store WHERE format = ?6"
 	    " ON CONFLICT (projection, build, shard) DO UPDATE"
 	    " SET fence = fence + 1, owner = excluded.owner,"
 	    " acquired_at = excluded.acquired_at RETURNING fence",
@@ -100,11 +103,13 @@ raise_fence(struct sqlite_models *m, struct lun_key key, const char *owner,
 	lun_sqlite_bind_key(m, q, key);
 	lun_sqlite_bind_text(&m->c, q, 4, lun_text_of(owner));
 	lun_sqlite_bind_integer(&m->c, q, 5, lun_clock_wall_us());
+	lun_sqlite_bind_integer(&m->c, q, 6, LUN_MODEL_FORMAT);
 	code = lun_sqlite_step(&m->c, q, err);
 	if (code == LUN_OK)
 		*fence = sqlite3_column_int64(q, 0);
 	lun_sqlite_done(q);
-	return code;
+	return code == LUN_NOTFOUND ? lun_sqlite_check_format(m, true, err)
+				    : code;
 }
 
 static enum lun_code

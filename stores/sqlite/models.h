@@ -106,6 +106,11 @@ void lun_sqlite_copy_column(
 /* models_tables.c */
 enum lun_code lun_sqlite_make_tables(
     struct sqlite_models *m, struct lun_err *err) LUN_MUSTCHECK;
+
+/* models_format.c */
+/* What the store says of itself, if it does so at all. */
+enum lun_code lun_sqlite_check_format(
+    struct sqlite_models *m, bool says_one, struct lun_err *err) LUN_MUSTCHECK;
 /* LUN_CONFIG if somebody else's table, view or index has that name. */
 enum lun_code lun_sqlite_check_free(struct sqlite_models *m,
     const char *projection, const char *name, struct lun_err *err);

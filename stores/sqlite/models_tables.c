@@ -8,6 +8,7 @@
  * lunette_owners and lunette_projections stay.
  */
 
+#include "sql/format.h"
 #include "sqlite/models.h"
 
 #define SHARD_COLUMNS                                                          \
@@ -30,6 +31,11 @@
 	"  metadata TEXT"
 
 static const char own_tables[] =
+    "CREATE TABLE lunette_store (\n"
+    "  format INTEGER NOT NULL, -- of the tables lunette_*\n"
+    "  made_by TEXT NOT NULL -- version of Lunette\n"
+    ");"
+
     "CREATE TABLE lunette_projections (\n"
     "  name TEXT PRIMARY KEY NOT NULL,\n"
     "  live_build INTEGER, -- what the view of this name shows\n"
@@ -100,7 +106,6 @@ static const char own_tables[] =
     "CREATE INDEX lunette_requests_waiting ON lunette_requests"
     " (projection, build, shard, number) WHERE finished_at IS NULL;"
 
-    /* The last one made: where it is, all of them are. */
     "CREATE TABLE lunette_heartbeats (\n" SHARD_COLUMNS
     "  owner TEXT NOT NULL,\n"
     "  state TEXT NOT NULL,\n"
@@ -150,15 +155,79 @@ lun_sqlite_check_free(struct sqlite_models *m, const char *projection,
 	    projection, lun_sqlite_path(&m->c), kind, name);
 }
 
+/* ---- making ------------------------------------------------------------ */
+
+struct found {
+	bool store;  /* lunette_store: then all of them are there */
+	bool tables; /* of models, with or without it */
+};
+
+static enum lun_code
+look(struct sqlite_models *m, struct found *found, struct lun_err *err)
+{
+	sqlite3_stmt *q = NULL;
+	enum lun_code code;
+
+	code = lun_sqlite_statement(m,
+	    "SELECT max(name = 'lunette_store'), count(*) FROM sqlite_schema"
+	    " WHERE name IN ('lunette_store', 'lunette_heartbeats')",
+	    &q, err);
+	if (code != LUN_OK)
+		return code;
+	code = lun_sqlite_step(&m->c, q, err);
+	if (code == LUN_OK) {
+		found->store = sqlite3_column_int(q, 0) != 0;
+		found->tables = sqlite3_column_int(q, 1) != 0;
+	}
+	lun_sqlite_done(q);
+	return code;
+}
+
+static enum lun_code
+insert_format(struct sqlite_models *m, struct lun_err *err)
+{
+	sqlite3_stmt *q = NULL;
+	enum lun_code code;
+
+	code = lun_sqlite_statement(
+	    m, "INSERT INTO lunette_store VALUES (?1, ?2)", &q, err);
+	if (code != LUN_OK)
+		return code;
+	lun_sqlite_bind_integer(&m->c, q, 1, LUN_MODEL_FORMAT);
+	lun_sqlite_bind_text(&m->c, q, 2, lun_text_of(lun_version()));
+	code = lun_sqlite_run(&m->c, q, err);
+	lun_sqlite_done(q);
+	return code;
+}
+
+/* Somebody else may have been first. */
+static enum lun_code
+create(struct sqlite_models *m, struct lun_err *err)
+{
+	struct found found;
+	enum lun_code code = look(m, &found, err);
+
+	if (code == LUN_OK && found.tables)
+		return lun_sqlite_check_format(m, found.store, err);
+	if (code == LUN_OK)
+		code = lun_sqlite_mark(&m->c, err);
+	if (code == LUN_OK)
+		code = lun_sqlite_exec(&m->c, own_tables, err);
+	if (code == LUN_OK)
+		code = insert_format(m, err);
+	return code;
+}
+
 enum lun_code
 lun_sqlite_make_tables(struct sqlite_models *m, struct lun_err *err)
 {
-	char kind[16];
-	enum lun_code code;
+	struct found found;
+	enum lun_code code = look(m, &found, err);
 
-	code = find_object(m, "lunette_heartbeats", kind, err);
-	if (code != LUN_NOTFOUND)
+	if (code != LUN_OK)
 		return code;
+	if (found.tables)
+		return lun_sqlite_check_format(m, found.store, err);
 	if (m->c.must_exist)
 		return lun_fail(err, LUN_CONFIG,
 		    "no models yet: %s holds none: \"lunette run\" makes them",
@@ -166,6 +235,5 @@ lun_sqlite_make_tables(struct sqlite_models *m, struct lun_err *err)
 	code = lun_sqlite_begin(&m->c, err);
 	if (code != LUN_OK)
 		return code;
-	code = lun_sqlite_exec(&m->c, own_tables, err);
-	return lun_sqlite_end(m, code, err);
+	return lun_sqlite_end(m, create(m, err), err);
 }
