@@ -20,7 +20,7 @@ static const char *const columns[] = {"position", "recorded_at", "stream",
 
 #define COLUMNS (sizeof columns / sizeof columns[0])
 
-struct listing {
+struct event_table {
 	struct cli *cli;
 	struct cli_table *table;
 	struct cli_object object;
@@ -31,37 +31,38 @@ struct listing {
 };
 
 static void
-print_page(struct listing *listing)
+print_page(struct event_table *event_table)
 {
-	if (listing->code == LUN_OK)
-		listing->code = cli_table_print(listing->table, stdout,
-		    cli_screen_columns(STDOUT_FILENO, 0), listing->printed == 0,
-		    listing->err);
-	listing->printed += cli_table_rows(listing->table);
-	cli_table_clear(listing->table);
+	if (event_table->code == LUN_OK)
+		event_table->code = cli_table_print(event_table->table, stdout,
+		    cli_screen_columns(STDOUT_FILENO, 0),
+		    event_table->printed == 0, event_table->err);
+	event_table->printed += cli_table_rows(event_table->table);
+	cli_table_clear(event_table->table);
 }
 
 static bool
 list_event(void *arg, const char *json, size_t length)
 {
-	struct listing *listing = arg;
+	struct event_table *event_table = arg;
 	struct lun_text text = {json, length};
 
-	if (listing->cli->json) {
+	if (event_table->cli->json) {
 		fwrite(json, 1, length, stdout);
 		putchar('\n');
 		return !ferror(stdout);
 	}
-	listing->code = cli_view_object(text, &listing->object, listing->err);
-	if (listing->code != LUN_OK)
+	event_table->code =
+	    cli_view_object(text, &event_table->object, event_table->err);
+	if (event_table->code != LUN_OK)
 		return false;
-	for (size_t i = 0; i < listing->columns; i++)
-		cli_view_cell(
-		    listing->table, lun_json_find(listing->object.members,
-					listing->object.count, columns[i]));
-	if (cli_table_rows(listing->table) == PAGE)
-		print_page(listing);
-	return listing->code == LUN_OK && !ferror(stdout);
+	for (size_t i = 0; i < event_table->columns; i++)
+		cli_view_cell(event_table->table,
+		    lun_json_find(event_table->object.members,
+			event_table->object.count, columns[i]));
+	if (cli_table_rows(event_table->table) == PAGE)
+		print_page(event_table);
+	return event_table->code == LUN_OK && !ferror(stdout);
 }
 
 static enum lun_code
@@ -74,25 +75,26 @@ list_events(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
 	    .limit = (uint64_t)cli_number(cli, "limit", LIMIT),
 	    .tokens = cli_value(cli, "tokens") != NULL,
 	};
-	struct listing listing = {.cli = cli,
+	struct event_table event_table = {.cli = cli,
 	    .table = cli_table_new(),
 	    .columns = filter.tokens ? COLUMNS : COLUMNS - 1,
 	    .err = err};
 	enum lun_code code;
 
-	if (listing.table == NULL)
+	if (event_table.table == NULL)
 		return lun_fail(err, LUN_NOMEM, "out of memory");
-	for (size_t i = 0; i < listing.columns; i++)
-		cli_table_column(listing.table, lun_text_of(columns[i]));
-	code = lun_engine_events(engine, &filter, list_event, &listing, err);
+	for (size_t i = 0; i < event_table.columns; i++)
+		cli_table_column(event_table.table, lun_text_of(columns[i]));
+	code =
+	    lun_engine_events(engine, &filter, list_event, &event_table, err);
 	if (code == LUN_OK)
-		code = listing.code;
+		code = event_table.code;
 	if (code == LUN_OK && !cli->json) {
-		print_page(&listing);
-		code = listing.code;
+		print_page(&event_table);
+		code = event_table.code;
 	}
-	cli_view_object_free(&listing.object);
-	cli_table_free(listing.table);
+	cli_view_object_free(&event_table.object);
+	cli_table_free(event_table.table);
 	return code;
 }
 

@@ -12,26 +12,26 @@
 #include "cli/signals.h"
 #include "cli/view.h"
 
-#define LOOK_EVERY_MS 200
+#define STATUS_EVERY_MS 200
 
 /* What status says of the projection being rebuilt. */
-struct look {
+struct status {
 	char *state;
 	char *last_error;
 	double lag;
 };
 
 static void
-free_look(struct look *look)
+free_status(struct status *status)
 {
-	free(look->state);
-	free(look->last_error);
-	*look = (struct look){0};
+	free(status->state);
+	free(status->last_error);
+	*status = (struct status){0};
 }
 
 static enum lun_code
-take_look(struct lun_engine *engine, const char *projection, struct look *look,
-    struct lun_err *err)
+read_status(struct lun_engine *engine, const char *projection,
+    struct status *status, struct lun_err *err)
 {
 	struct cli_object object = {0};
 	struct lun_text rest, element;
@@ -42,48 +42,49 @@ take_look(struct lun_engine *engine, const char *projection, struct look *look,
 	if (code != LUN_OK)
 		return code;
 	rest = lun_text_of(json);
-	*look = (struct look){.lag = -1};
+	*status = (struct status){.lag = -1};
 	while (lun_json_next_element(&rest, &element, &kind)) {
 		if (!cli_view_is(element, "name", projection))
 			continue;
 		code = cli_view_object(element, &object, err);
 		if (code != LUN_OK)
 			break;
-		look->state = cli_view_text(&object, "state");
-		look->last_error = cli_view_text(&object, "last_error");
-		look->lag = cli_view_number(&object, "lag_events", -1);
+		status->state = cli_view_text(&object, "state");
+		status->last_error = cli_view_text(&object, "last_error");
+		status->lag = cli_view_number(&object, "lag_events", -1);
 	}
 	cli_view_object_free(&object);
 	lun_free(json);
-	if (code == LUN_OK && look->state == NULL)
+	if (code == LUN_OK && status->state == NULL)
 		code = lun_fail(err, LUN_NOTFOUND,
 		    "projection %s is gone from the model store", projection);
 	return code;
 }
 
 static void
-show_look(struct cli_progress *progress, const char *projection,
-    const struct look *look, double *most)
+show_status(struct cli_progress *progress, const char *projection,
+    const struct status *status, double *most)
 {
 	struct cli_part part = {.name = projection};
 
-	if (look->lag < 0)
+	if (status->lag < 0)
 		return;
-	if (look->lag > *most)
-		*most = look->lag;
+	if (status->lag > *most)
+		*most = status->lag;
 	part.total = (uint64_t)*most;
-	part.done = part.count = (uint64_t)(*most - look->lag);
+	part.done = part.count = (uint64_t)(*most - status->lag);
 	cli_progress_show(progress, &part, 1);
 }
 
 /* LUN_AGAIN while it is on its way. */
 static enum lun_code
-outcome_of(const char *projection, const struct look *look, struct lun_err *err)
+outcome_of(
+    const char *projection, const struct status *status, struct lun_err *err)
 {
-	if (strcmp(look->state, "failed") == 0)
+	if (strcmp(status->state, "failed") == 0)
 		return lun_fail(err, LUN_SCRIPT, "%s failed: %s", projection,
-		    look->last_error != NULL ? look->last_error : "");
-	if (look->lag == 0)
+		    status->last_error != NULL ? status->last_error : "");
+	if (status->lag == 0)
 		return LUN_OK;
 	return LUN_AGAIN;
 }
@@ -93,7 +94,7 @@ wait_a_little(int signals)
 {
 	struct pollfd ready = {.fd = signals, .events = POLLIN};
 
-	poll(&ready, 1, LOOK_EVERY_MS);
+	poll(&ready, 1, STATUS_EVERY_MS);
 	return !cli_signals_came(signals, NULL);
 }
 
@@ -110,14 +111,14 @@ follow_rebuild(struct cli *cli, struct lun_engine *engine,
 	if (progress == NULL)
 		return lun_fail(err, LUN_NOMEM, "out of memory");
 	while (code == LUN_AGAIN) {
-		struct look look = {0};
+		struct status status = {0};
 
-		code = take_look(engine, projection, &look, err);
+		code = read_status(engine, projection, &status, err);
 		if (code == LUN_OK) {
-			show_look(progress, projection, &look, &most);
-			code = outcome_of(projection, &look, err);
+			show_status(progress, projection, &status, &most);
+			code = outcome_of(projection, &status, err);
 		}
-		free_look(&look);
+		free_status(&status);
 		if (code == LUN_AGAIN && !wait_a_little(cli->signals))
 			code = lun_fail(err, LUN_TIMEOUT,
 			    "no longer watching %s: the engine that runs it "

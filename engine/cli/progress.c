@@ -26,7 +26,7 @@ struct part {
 	char name[PART_NAME_SIZE];
 	uint64_t done, total, count;
 	/* The rate is counted from `before`; `mark` is to become it. */
-	struct moment first, before, mark;
+	struct moment first, before, next_before;
 };
 
 struct cli_progress {
@@ -71,14 +71,14 @@ update_part(struct part *part, const struct cli_part *now_part, int64_t now)
 
 	if (part->first.at == 0 || strcmp(part->name, now_part->name) != 0) {
 		snprintf(part->name, sizeof part->name, "%s", now_part->name);
-		part->first = part->before = part->mark = moment;
+		part->first = part->before = part->next_before = moment;
 	}
 	part->done = now_part->done;
 	part->total = now_part->total;
 	part->count = now_part->count;
-	if (now - part->mark.at >= RATE_OVER_NS) {
-		part->before = part->mark;
-		part->mark = moment;
+	if (now - part->next_before.at >= RATE_OVER_NS) {
+		part->before = part->next_before;
+		part->next_before = moment;
 	}
 }
 

@@ -74,7 +74,7 @@ lun_batch_clear(struct lun_batch *batch)
 	batch->bytes = 0;
 	batch->reached = LUN_POSITION_START;
 	batch->at_head = false;
-	batch->held = false;
+	batch->at_gap = false;
 	lun_buffer_clear(&batch->source_state);
 	lun_documents_end(batch->documents);
 }

@@ -42,7 +42,7 @@ struct lun_batch {
 	struct lun_position reached;
 	struct lun_buffer source_state;
 	bool at_head; /* nothing more was there to read */
-	bool held;    /* more is there, behind one that may still appear */
+	bool at_gap;  /* more is there, behind one that may still appear */
 
 	/* What is known of the events' JSON: see documents.h. */
 	struct lun_documents *documents;

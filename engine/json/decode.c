@@ -8,7 +8,7 @@
 #include "json/token.h"
 
 /* So many members wait on the Lua stack for a table of the right size. */
-#define HELD         16
+#define ON_STACK     16
 #define ANSWER_DEPTH 2
 
 static const char null_address, array_address, raw_address;
@@ -118,7 +118,7 @@ push_number(struct decoder *decoder)
  */
 struct building {
 	int slot;
-	int held;
+	int on_stack;
 	lua_Integer count; /* of items that are in the table */
 	uint64_t seen;     /* a bit for every key so far */
 };
@@ -131,7 +131,7 @@ begin_building(struct decoder *decoder, int depth)
 	need_valid(decoder, depth < LUN_JSON_DEPTH_MAX ||
 				lun_json_fault(&decoder->in, decoder->in.at,
 				    "nested too deep"));
-	luaL_checkstack(L, 2 * HELD + LUA_MINSTACK, "JSON value");
+	luaL_checkstack(L, 2 * ON_STACK + LUA_MINSTACK, "JSON value");
 	lua_pushnil(L);
 	return (struct building){.slot = lua_gettop(L)};
 }
@@ -146,22 +146,22 @@ make_table(lua_State *L, const struct building *object, int array, int hash)
 }
 
 static void
-settle_members(lua_State *L, struct building *object, int size)
+move_members_to_table(lua_State *L, struct building *object, int size)
 {
 	make_table(L, object, 0, size);
-	object->count += object->held;
-	for (; object->held > 0; object->held--)
+	object->count += object->on_stack;
+	for (; object->on_stack > 0; object->on_stack--)
 		lua_rawset(L, object->slot);
 }
 
 static void
-settle_elements(lua_State *L, struct building *array, int size)
+move_elements_to_table(lua_State *L, struct building *array, int size)
 {
-	lua_Integer last = array->count + array->held;
+	lua_Integer last = array->count + array->on_stack;
 
 	make_table(L, array, size, 0);
-	for (; array->held > 0; array->held--)
-		lua_rawseti(L, array->slot, array->count + array->held);
+	for (; array->on_stack > 0; array->on_stack--)
+		lua_rawseti(L, array->slot, array->count + array->on_stack);
 	array->count = last;
 }
 
@@ -171,7 +171,7 @@ has_key(lua_State *L, const struct building *object)
 {
 	bool found;
 
-	for (int i = 0; i < object->held; i++)
+	for (int i = 0; i < object->on_stack; i++)
 		if (lua_rawequal(L, -1, object->slot + 1 + 2 * i))
 			return true;
 	if (object->count == 0)
@@ -213,17 +213,18 @@ push_object(struct decoder *decoder, int depth)
 	decoder->in.at++;
 	if (!lun_json_take(&decoder->in, '}')) {
 		do {
-			if (object.held == HELD)
-				settle_members(decoder->L, &object, 4 * HELD);
+			if (object.on_stack == ON_STACK)
+				move_members_to_table(
+				    decoder->L, &object, 4 * ON_STACK);
 			decode_key(decoder, &object);
 			decode_value(decoder, depth + 1);
-			object.held++;
+			object.on_stack++;
 		} while (lun_json_take(&decoder->in, ','));
 		if (!lun_json_take(&decoder->in, '}'))
 			need_valid(decoder, lun_json_unexpected(&decoder->in,
 						"expected , or }"));
 	}
-	settle_members(decoder->L, &object, object.held);
+	move_members_to_table(decoder->L, &object, object.on_stack);
 }
 
 static void
@@ -234,16 +235,17 @@ push_array(struct decoder *decoder, int depth)
 	decoder->in.at++;
 	if (!lun_json_take(&decoder->in, ']')) {
 		do {
-			if (array.held == 2 * HELD)
-				settle_elements(decoder->L, &array, 4 * HELD);
+			if (array.on_stack == 2 * ON_STACK)
+				move_elements_to_table(
+				    decoder->L, &array, 4 * ON_STACK);
 			decode_value(decoder, depth + 1);
-			array.held++;
+			array.on_stack++;
 		} while (lun_json_take(&decoder->in, ','));
 		if (!lun_json_take(&decoder->in, ']'))
 			need_valid(decoder, lun_json_unexpected(&decoder->in,
 						"expected , or ]"));
 	}
-	settle_elements(decoder->L, &array, array.held);
+	move_elements_to_table(decoder->L, &array, array.on_stack);
 	lun_json_mark_array(decoder->L, array.slot);
 }
 

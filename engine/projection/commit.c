@@ -171,7 +171,7 @@ lun_projection_flush(struct lun_projection *p, struct lun_err *err)
 
 	if (code != LUN_OK || !lun_projection_is_prepared(p) ||
 	    (lun_position_compare(p->cursor, p->committed) == 0 &&
-		!p->batch->held))
+		!p->batch->at_gap))
 		return code;
 	lun_uow_begin(p->uow);
 	return lun_projection_commit(

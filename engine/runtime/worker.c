@@ -199,7 +199,7 @@ is_at_the_end(const struct lun_worker *worker, enum lun_step_outcome outcome)
 {
 	const struct lun_projection *p = worker->p;
 
-	return (outcome == LUN_STEP_IDLE && !p->batch->held) ||
+	return (outcome == LUN_STEP_IDLE && !p->batch->at_gap) ||
 	       lun_position_compare(p->cursor, worker->until) >= 0;
 }
 

@@ -134,7 +134,7 @@ lun_rows_write_model(struct lun_buffer *out, const struct lun_schema *schema,
 
 /* ---- queries ----------------------------------------------------------- */
 
-struct listing {
+struct json_rows {
 	struct lun_buffer *out;
 	const struct lun_schema *schema;
 	const struct lun_query *query;
@@ -154,24 +154,24 @@ add_selected(struct lun_buffer *out, const struct lun_query *query,
 }
 
 static enum lun_code
-add_row(void *arg, const struct lun_value *values, size_t count,
+add_json_row(void *arg, const struct lun_value *values, size_t count,
     struct lun_err *err)
 {
-	struct listing *listing = arg;
-	const struct lun_query *query = listing->query;
+	struct json_rows *json_rows = arg;
+	const struct lun_query *query = json_rows->query;
 
-	if (listing->begun)
-		lun_buffer_add_byte(listing->out, ',');
-	listing->begun = true;
+	if (json_rows->begun)
+		lun_buffer_add_byte(json_rows->out, ',');
+	json_rows->begun = true;
 	if (query->select_count > 0) {
 		assert(count == query->select_count);
-		add_selected(listing->out, query, values);
+		add_selected(json_rows->out, query, values);
 	} else {
-		assert(count == listing->schema->field_count + 1);
-		add_every_field(listing->out, listing->schema, values);
+		assert(count == json_rows->schema->field_count + 1);
+		add_every_field(json_rows->out, json_rows->schema, values);
 	}
 	(void)count;
-	if (listing->out->failed)
+	if (json_rows->out->failed)
 		return lun_fail(
 		    err, LUN_NOMEM, "listing models: out of memory");
 	return LUN_OK;
@@ -182,12 +182,13 @@ lun_rows_write_query(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, const struct lun_query *query,
     struct lun_buffer *out, struct lun_err *err)
 {
-	struct listing listing = {.out = out, .schema = schema, .query = query};
+	struct json_rows json_rows = {
+	    .out = out, .schema = schema, .query = query};
 	enum lun_code code;
 
 	lun_buffer_add_byte(out, '[');
 	code = lun_model_store_query(
-	    store, key, schema, query, add_row, &listing, err);
+	    store, key, schema, query, add_json_row, &json_rows, err);
 	if (code != LUN_OK)
 		return code;
 	lun_buffer_add_byte(out, ']');

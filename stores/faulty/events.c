@@ -19,7 +19,7 @@ static const char *const kinds[] = {"open", "connect", "identity", "read",
     "head", "lag", "append", "begin", "commit", "find", NULL};
 
 static struct faulty_store *
-of(struct lun_event_store *store)
+faulty_events_of(struct lun_event_store *store)
 {
 	return (struct faulty_store *)store;
 }
@@ -29,14 +29,14 @@ of(struct lun_event_store *store)
 static void
 faulty_close(struct lun_event_store *store)
 {
-	lun_event_store_close(of(store)->inner);
-	lun_fault_free(of(store)->fault);
+	lun_event_store_close(faulty_events_of(store)->inner);
+	lun_fault_free(faulty_events_of(store)->fault);
 	free(store);
 }
 
 /* Takes the fault over, also when it fails. */
 static struct faulty_store *
-new_store(struct lun_fault *fault, struct lun_err *err)
+new_faulty_events(struct lun_fault *fault, struct lun_err *err)
 {
 	struct faulty_store *s = calloc(1, sizeof *s);
 
@@ -51,11 +51,11 @@ new_store(struct lun_fault *fault, struct lun_err *err)
 }
 
 static enum lun_code
-open_inner(struct lun_fault *fault, const char *url,
+open_inner_events(struct lun_fault *fault, const char *url,
     const struct lun_store_options *options, struct lun_event_store **out,
     struct lun_err *err)
 {
-	struct faulty_store *s = new_store(fault, err);
+	struct faulty_store *s = new_faulty_events(fault, err);
 	enum lun_code code;
 
 	if (s == NULL)
@@ -81,7 +81,7 @@ faulty_open(const char *rest, const struct lun_store_options *options,
 	code = lun_fault_new(rest, kinds, &fault, &url, err);
 	if (code != LUN_OK)
 		return code;
-	code = open_inner(fault, url, options, out, err);
+	code = open_inner_events(fault, url, options, out, err);
 	lun_free(url);
 	return code;
 }
@@ -90,13 +90,13 @@ static enum lun_code
 faulty_connect(struct lun_event_store *store, struct lun_event_store **out,
     struct lun_err *err)
 {
-	struct faulty_store *from = of(store);
+	struct faulty_store *from = faulty_events_of(store);
 	struct faulty_store *s;
 	enum lun_code code;
 
 	if (lun_fault_strikes(from->fault, "connect"))
 		return lun_fault_report(from->fault, "connect", err);
-	s = new_store(lun_fault_share(from->fault), err);
+	s = new_faulty_events(lun_fault_share(from->fault), err);
 	if (s == NULL)
 		return LUN_NOMEM;
 	code = lun_event_store_connect(from->inner, &s->inner, err);
@@ -113,27 +113,32 @@ static enum lun_code
 faulty_identity(struct lun_event_store *store, char identity[LUN_IDENTITY_SIZE],
     struct lun_err *err)
 {
-	if (lun_fault_strikes(of(store)->fault, "identity"))
-		return lun_fault_report(of(store)->fault, "identity", err);
-	return lun_event_store_identity(of(store)->inner, identity, err);
+	if (lun_fault_strikes(faulty_events_of(store)->fault, "identity"))
+		return lun_fault_report(
+		    faulty_events_of(store)->fault, "identity", err);
+	return lun_event_store_identity(
+	    faulty_events_of(store)->inner, identity, err);
 }
 
 static enum lun_code
 faulty_read(struct lun_event_store *store, const struct lun_read *request,
     struct lun_batch *batch, struct lun_err *err)
 {
-	if (lun_fault_strikes(of(store)->fault, "read"))
-		return lun_fault_report(of(store)->fault, "read", err);
-	return lun_event_store_read(of(store)->inner, request, batch, err);
+	if (lun_fault_strikes(faulty_events_of(store)->fault, "read"))
+		return lun_fault_report(
+		    faulty_events_of(store)->fault, "read", err);
+	return lun_event_store_read(
+	    faulty_events_of(store)->inner, request, batch, err);
 }
 
 static enum lun_code
 faulty_head(struct lun_event_store *store, struct lun_position *head,
     struct lun_err *err)
 {
-	if (lun_fault_strikes(of(store)->fault, "head"))
-		return lun_fault_report(of(store)->fault, "head", err);
-	return lun_event_store_head(of(store)->inner, head, err);
+	if (lun_fault_strikes(faulty_events_of(store)->fault, "head"))
+		return lun_fault_report(
+		    faulty_events_of(store)->fault, "head", err);
+	return lun_event_store_head(faulty_events_of(store)->inner, head, err);
 }
 
 static enum lun_code
@@ -141,18 +146,22 @@ faulty_lag(struct lun_event_store *store, struct lun_position after,
     const struct lun_event_filter *filter, struct lun_lag *lag,
     struct lun_err *err)
 {
-	if (lun_fault_strikes(of(store)->fault, "lag"))
-		return lun_fault_report(of(store)->fault, "lag", err);
-	return lun_event_store_lag(of(store)->inner, after, filter, lag, err);
+	if (lun_fault_strikes(faulty_events_of(store)->fault, "lag"))
+		return lun_fault_report(
+		    faulty_events_of(store)->fault, "lag", err);
+	return lun_event_store_lag(
+	    faulty_events_of(store)->inner, after, filter, lag, err);
 }
 
 static enum lun_code
 faulty_find(struct lun_event_store *store, struct lun_text id,
     struct lun_position *position, struct lun_err *err)
 {
-	if (lun_fault_strikes(of(store)->fault, "find"))
-		return lun_fault_report(of(store)->fault, "find", err);
-	return lun_event_store_find(of(store)->inner, id, position, err);
+	if (lun_fault_strikes(faulty_events_of(store)->fault, "find"))
+		return lun_fault_report(
+		    faulty_events_of(store)->fault, "find", err);
+	return lun_event_store_find(
+	    faulty_events_of(store)->inner, id, position, err);
 }
 
 /* ---- writing ----------------------------------------------------------- */
@@ -162,7 +171,7 @@ static enum lun_code
 faulty_append(struct lun_event_store *store, const struct lun_append *events,
     size_t count, struct lun_append_result *results, struct lun_err *err)
 {
-	struct faulty_store *s = of(store);
+	struct faulty_store *s = faulty_events_of(store);
 	enum lun_strike strike = lun_fault_strike(s->fault, "append");
 	enum lun_code code = LUN_OK;
 
@@ -178,15 +187,16 @@ faulty_append(struct lun_event_store *store, const struct lun_append *events,
 static enum lun_code
 faulty_begin(struct lun_event_store *store, struct lun_err *err)
 {
-	if (lun_fault_strikes(of(store)->fault, "begin"))
-		return lun_fault_report(of(store)->fault, "begin", err);
-	return lun_event_store_begin(of(store)->inner, err);
+	if (lun_fault_strikes(faulty_events_of(store)->fault, "begin"))
+		return lun_fault_report(
+		    faulty_events_of(store)->fault, "begin", err);
+	return lun_event_store_begin(faulty_events_of(store)->inner, err);
 }
 
 static enum lun_code
 faulty_commit(struct lun_event_store *store, struct lun_err *err)
 {
-	struct faulty_store *s = of(store);
+	struct faulty_store *s = faulty_events_of(store);
 	enum lun_strike strike = lun_fault_strike(s->fault, "commit");
 	enum lun_code code = LUN_OK;
 
@@ -202,7 +212,7 @@ faulty_commit(struct lun_event_store *store, struct lun_err *err)
 static void
 faulty_rollback(struct lun_event_store *store)
 {
-	lun_event_store_rollback(of(store)->inner);
+	lun_event_store_rollback(faulty_events_of(store)->inner);
 }
 
 /* ---- passed on --------------------------------------------------------- */
@@ -211,34 +221,36 @@ static enum lun_code
 faulty_gaps(struct lun_event_store *store, struct lun_text source_state,
     struct lun_buffer *json, struct lun_err *err)
 {
-	return lun_event_store_gaps(of(store)->inner, source_state, json, err);
+	return lun_event_store_gaps(
+	    faulty_events_of(store)->inner, source_state, json, err);
 }
 
 static int
 faulty_wake_fd(struct lun_event_store *store)
 {
-	return lun_event_store_wake_fd(of(store)->inner);
+	return lun_event_store_wake_fd(faulty_events_of(store)->inner);
 }
 
 static void
 faulty_drain(struct lun_event_store *store)
 {
-	lun_event_store_drain(of(store)->inner);
+	lun_event_store_drain(faulty_events_of(store)->inner);
 }
 
 static void
 faulty_format_position(struct lun_event_store *store,
     struct lun_position position, char text[LUN_POSITION_MAX])
 {
-	lun_event_store_format_position(of(store)->inner, position, text);
+	lun_event_store_format_position(
+	    faulty_events_of(store)->inner, position, text);
 }
 
 static bool
 faulty_parse_position(struct lun_event_store *store, struct lun_text text,
     struct lun_position *position)
 {
-	return lun_event_store_parse_position(
-		   of(store)->inner, text, position, NULL) == LUN_OK;
+	return lun_event_store_parse_position(faulty_events_of(store)->inner,
+		   text, position, NULL) == LUN_OK;
 }
 
 const struct lun_event_store_ops lun_faulty_events = {

@@ -25,7 +25,7 @@ struct lun_fault {
 /* ---- the query --------------------------------------------------------- */
 
 static bool
-parse_count(const char *digits, unsigned long *count)
+parse_call_number(const char *digits, unsigned long *count)
 {
 	char *end;
 
@@ -57,7 +57,7 @@ parse_fail(struct lun_fault *fault, const char *const *kinds, const char *value)
 	memcpy(fault->kind, value, length);
 	fault->kind[length] = '\0';
 	return is_known(kinds, fault->kind) &&
-	       parse_count(value + length + 1, &fault->first);
+	       parse_call_number(value + length + 1, &fault->first);
 }
 
 static bool
@@ -82,7 +82,7 @@ parse_term(struct lun_fault *fault, const char *const *kinds, const char *term)
 	if (strncmp(term, "code=", 5) == 0)
 		return parse_code(fault, term + 5);
 	if (strncmp(term, "times=", 6) == 0)
-		return parse_count(term + 6, &fault->times);
+		return parse_call_number(term + 6, &fault->times);
 	if (strcmp(term, "when=after") != 0)
 		return false;
 	fault->after = true;

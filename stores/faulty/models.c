@@ -20,7 +20,7 @@ static const char *const kinds[] = {"open", "connect", "acquire", "renew",
     "request_finish", "request_result", "publish", "heartbeat", NULL};
 
 static struct faulty_models *
-of(struct lun_model_store *store)
+faulty_models_of(struct lun_model_store *store)
 {
 	return (struct faulty_models *)store;
 }
@@ -28,19 +28,20 @@ of(struct lun_model_store *store)
 static struct lun_model_store *
 inner_of(struct lun_model_store *store)
 {
-	return of(store)->inner;
+	return faulty_models_of(store)->inner;
 }
 
 static bool
-strikes(struct lun_model_store *store, const char *kind)
+fault_strikes(struct lun_model_store *store, const char *kind)
 {
-	return lun_fault_strikes(of(store)->fault, kind);
+	return lun_fault_strikes(faulty_models_of(store)->fault, kind);
 }
 
 static enum lun_code
-report(struct lun_model_store *store, const char *kind, struct lun_err *err)
+report_fault(
+    struct lun_model_store *store, const char *kind, struct lun_err *err)
 {
-	return lun_fault_report(of(store)->fault, kind, err);
+	return lun_fault_report(faulty_models_of(store)->fault, kind, err);
 }
 
 /* ---- opening and closing ----------------------------------------------- */
@@ -49,13 +50,13 @@ static void
 faulty_close(struct lun_model_store *store)
 {
 	lun_model_store_close(inner_of(store));
-	lun_fault_free(of(store)->fault);
+	lun_fault_free(faulty_models_of(store)->fault);
 	free(store);
 }
 
 /* Takes the fault over, also when it fails. */
 static struct faulty_models *
-new_store(struct lun_fault *fault, struct lun_err *err)
+new_faulty_models(struct lun_fault *fault, struct lun_err *err)
 {
 	struct faulty_models *made = calloc(1, sizeof *made);
 
@@ -70,17 +71,17 @@ new_store(struct lun_fault *fault, struct lun_err *err)
 }
 
 static enum lun_code
-open_inner(struct lun_fault *fault, const char *url,
+open_inner_models(struct lun_fault *fault, const char *url,
     const struct lun_store_options *options, struct lun_model_store **out,
     struct lun_err *err)
 {
-	struct faulty_models *made = new_store(fault, err);
+	struct faulty_models *made = new_faulty_models(fault, err);
 	enum lun_code code;
 
 	if (made == NULL)
 		return LUN_NOMEM;
-	if (strikes(&made->base, "open"))
-		code = report(&made->base, "open", err);
+	if (fault_strikes(&made->base, "open"))
+		code = report_fault(&made->base, "open", err);
 	else
 		code = lun_model_store_open(url, options, &made->inner, err);
 	if (code == LUN_OK)
@@ -101,7 +102,7 @@ faulty_open(const char *rest, const struct lun_store_options *options,
 	code = lun_fault_new(rest, kinds, &fault, &url, err);
 	if (code != LUN_OK)
 		return code;
-	code = open_inner(fault, url, options, out, err);
+	code = open_inner_models(fault, url, options, out, err);
 	lun_free(url);
 	return code;
 }
@@ -116,9 +117,10 @@ connect_inner(struct lun_model_store *store, connect_fn *connect,
 	struct faulty_models *made;
 	enum lun_code code;
 
-	if (strikes(store, "connect"))
-		return report(store, "connect", err);
-	made = new_store(lun_fault_share(of(store)->fault), err);
+	if (fault_strikes(store, "connect"))
+		return report_fault(store, "connect", err);
+	made = new_faulty_models(
+	    lun_fault_share(faulty_models_of(store)->fault), err);
 	if (made == NULL)
 		return LUN_NOMEM;
 	code = connect(inner_of(store), &made->inner, err);
@@ -150,8 +152,8 @@ faulty_acquire(struct lun_model_store *store, struct lun_key key,
     const char *owner, int64_t time_to_live_ms, int64_t *fence,
     char holder[LUN_OWNER_SIZE], struct lun_err *err)
 {
-	if (strikes(store, "acquire"))
-		return report(store, "acquire", err);
+	if (fault_strikes(store, "acquire"))
+		return report_fault(store, "acquire", err);
 	return lun_model_store_acquire(
 	    inner_of(store), key, owner, time_to_live_ms, fence, holder, err);
 }
@@ -160,8 +162,8 @@ static enum lun_code
 faulty_renew(struct lun_model_store *store, struct lun_key key, int64_t fence,
     int64_t time_to_live_ms, struct lun_err *err)
 {
-	if (strikes(store, "renew"))
-		return report(store, "renew", err);
+	if (fault_strikes(store, "renew"))
+		return report_fault(store, "renew", err);
 	return lun_model_store_renew(
 	    inner_of(store), key, fence, time_to_live_ms, err);
 }
@@ -178,8 +180,8 @@ static enum lun_code
 faulty_define(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, int64_t fence, struct lun_err *err)
 {
-	if (strikes(store, "define"))
-		return report(store, "define", err);
+	if (fault_strikes(store, "define"))
+		return report_fault(store, "define", err);
 	return lun_model_store_define(inner_of(store), key, schema, fence, err);
 }
 
@@ -188,8 +190,8 @@ faulty_reset(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, struct lun_guard guard,
     struct lun_err *err)
 {
-	if (strikes(store, "reset"))
-		return report(store, "reset", err);
+	if (fault_strikes(store, "reset"))
+		return report_fault(store, "reset", err);
 	return lun_model_store_reset(inner_of(store), key, schema, guard, err);
 }
 
@@ -198,8 +200,8 @@ faulty_index(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, const atomic_bool *stop,
     struct lun_err *err)
 {
-	if (strikes(store, "index"))
-		return report(store, "index", err);
+	if (fault_strikes(store, "index"))
+		return report_fault(store, "index", err);
 	return lun_model_store_index(inner_of(store), key, schema, stop, err);
 }
 
@@ -207,8 +209,8 @@ static enum lun_code
 faulty_drop(struct lun_model_store *store, struct lun_key key,
     struct lun_guard guard, struct lun_err *err)
 {
-	if (strikes(store, "drop"))
-		return report(store, "drop", err);
+	if (fault_strikes(store, "drop"))
+		return report_fault(store, "drop", err);
 	return lun_model_store_drop(inner_of(store), key, guard, err);
 }
 
@@ -216,8 +218,8 @@ static enum lun_code
 faulty_checkpoint(struct lun_model_store *store, struct lun_key key,
     struct lun_checkpoint *checkpoint, struct lun_err *err)
 {
-	if (strikes(store, "checkpoint"))
-		return report(store, "checkpoint", err);
+	if (fault_strikes(store, "checkpoint"))
+		return report_fault(store, "checkpoint", err);
 	return lun_model_store_checkpoint(
 	    inner_of(store), key, checkpoint, err);
 }
@@ -227,8 +229,8 @@ faulty_set_position(struct lun_model_store *store, struct lun_key key,
     struct lun_position position, struct lun_text source_state,
     struct lun_guard guard, struct lun_err *err)
 {
-	if (strikes(store, "set_position"))
-		return report(store, "set_position", err);
+	if (fault_strikes(store, "set_position"))
+		return report_fault(store, "set_position", err);
 	return lun_model_store_set_position(
 	    inner_of(store), key, position, source_state, guard, err);
 }
@@ -237,8 +239,8 @@ static enum lun_code
 faulty_adopt(struct lun_model_store *store, struct lun_key key,
     const char *identity, struct lun_guard guard, struct lun_err *err)
 {
-	if (strikes(store, "adopt"))
-		return report(store, "adopt", err);
+	if (fault_strikes(store, "adopt"))
+		return report_fault(store, "adopt", err);
 	return lun_model_store_adopt(
 	    inner_of(store), key, identity, guard, err);
 }
@@ -247,8 +249,8 @@ static enum lun_code
 faulty_set_paused(struct lun_model_store *store, struct lun_key key,
     bool paused, struct lun_guard guard, struct lun_err *err)
 {
-	if (strikes(store, "set_paused"))
-		return report(store, "set_paused", err);
+	if (fault_strikes(store, "set_paused"))
+		return report_fault(store, "set_paused", err);
 	return lun_model_store_set_paused(
 	    inner_of(store), key, paused, guard, err);
 }
@@ -257,8 +259,8 @@ static enum lun_code
 faulty_list(struct lun_model_store *store, lun_name_fn *name, void *arg,
     struct lun_err *err)
 {
-	if (strikes(store, "list"))
-		return report(store, "list", err);
+	if (fault_strikes(store, "list"))
+		return report_fault(store, "list", err);
 	return lun_model_store_list(inner_of(store), name, arg, err);
 }
 
@@ -266,8 +268,8 @@ static enum lun_code
 faulty_projection(struct lun_model_store *store, const char *name,
     struct lun_projection_info *info, struct lun_err *err)
 {
-	if (strikes(store, "projection"))
-		return report(store, "projection", err);
+	if (fault_strikes(store, "projection"))
+		return report_fault(store, "projection", err);
 	return lun_model_store_projection(inner_of(store), name, info, err);
 }
 
@@ -275,8 +277,8 @@ static enum lun_code
 faulty_builds(struct lun_model_store *store, const char *name,
     lun_build_fn *build, void *arg, struct lun_err *err)
 {
-	if (strikes(store, "builds"))
-		return report(store, "builds", err);
+	if (fault_strikes(store, "builds"))
+		return report_fault(store, "builds", err);
 	return lun_model_store_builds(inner_of(store), name, build, arg, err);
 }
 
@@ -287,8 +289,8 @@ faulty_load(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, const struct lun_text *ids, size_t count,
     lun_model_fn *model, void *arg, struct lun_err *err)
 {
-	if (strikes(store, "load"))
-		return report(store, "load", err);
+	if (fault_strikes(store, "load"))
+		return report_fault(store, "load", err);
 	return lun_model_store_load(
 	    inner_of(store), key, schema, ids, count, model, arg, err);
 }
@@ -298,8 +300,8 @@ faulty_query(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, const struct lun_query *query,
     lun_result_fn *result, void *arg, struct lun_err *err)
 {
-	if (strikes(store, "query"))
-		return report(store, "query", err);
+	if (fault_strikes(store, "query"))
+		return report_fault(store, "query", err);
 	return lun_model_store_query(
 	    inner_of(store), key, schema, query, result, arg, err);
 }
@@ -309,14 +311,15 @@ static enum lun_code
 faulty_commit(struct lun_model_store *store, const struct lun_write_set *set,
     struct lun_err *err)
 {
-	enum lun_strike strike = lun_fault_strike(of(store)->fault, "commit");
+	enum lun_strike strike =
+	    lun_fault_strike(faulty_models_of(store)->fault, "commit");
 	enum lun_code code;
 
 	if (strike == LUN_STRIKE_BEFORE)
-		return report(store, "commit", err);
+		return report_fault(store, "commit", err);
 	code = lun_model_store_commit(inner_of(store), set, err);
 	if (code == LUN_OK && strike == LUN_STRIKE_AFTER)
-		code = report(store, "commit", err);
+		code = report_fault(store, "commit", err);
 	return code;
 }
 
@@ -325,8 +328,8 @@ faulty_parked(struct lun_model_store *store, struct lun_key key,
     struct lun_text model_id, int64_t after, size_t limit,
     lun_failed_event_fn *item, void *arg, struct lun_err *err)
 {
-	if (strikes(store, "parked"))
-		return report(store, "parked", err);
+	if (fault_strikes(store, "parked"))
+		return report_fault(store, "parked", err);
 	return lun_model_store_parked(
 	    inner_of(store), key, model_id, after, limit, item, arg, err);
 }
@@ -335,8 +338,8 @@ static enum lun_code
 faulty_parked_ids(struct lun_model_store *store, struct lun_key key,
     lun_text_fn *id, void *arg, struct lun_err *err)
 {
-	if (strikes(store, "parked_ids"))
-		return report(store, "parked_ids", err);
+	if (fault_strikes(store, "parked_ids"))
+		return report_fault(store, "parked_ids", err);
 	return lun_model_store_parked_ids(inner_of(store), key, id, arg, err);
 }
 
@@ -344,8 +347,8 @@ static enum lun_code
 faulty_skipped(struct lun_model_store *store, struct lun_key key, size_t limit,
     lun_failed_event_fn *item, void *arg, struct lun_err *err)
 {
-	if (strikes(store, "skipped"))
-		return report(store, "skipped", err);
+	if (fault_strikes(store, "skipped"))
+		return report_fault(store, "skipped", err);
 	return lun_model_store_skipped(
 	    inner_of(store), key, limit, item, arg, err);
 }
@@ -356,8 +359,8 @@ static enum lun_code
 faulty_request_post(struct lun_model_store *store,
     const struct lun_request *request, int64_t *number, struct lun_err *err)
 {
-	if (strikes(store, "request_post"))
-		return report(store, "request_post", err);
+	if (fault_strikes(store, "request_post"))
+		return report_fault(store, "request_post", err);
 	return lun_model_store_request_post(
 	    inner_of(store), request, number, err);
 }
@@ -366,8 +369,8 @@ static enum lun_code
 faulty_request_next(struct lun_model_store *store, struct lun_key key,
     struct lun_request *request, struct lun_err *err)
 {
-	if (strikes(store, "request_next"))
-		return report(store, "request_next", err);
+	if (fault_strikes(store, "request_next"))
+		return report_fault(store, "request_next", err);
 	return lun_model_store_request_next(inner_of(store), key, request, err);
 }
 
@@ -375,8 +378,8 @@ static enum lun_code
 faulty_request_finish(struct lun_model_store *store, int64_t number,
     enum lun_code outcome, const char *message, struct lun_err *err)
 {
-	if (strikes(store, "request_finish"))
-		return report(store, "request_finish", err);
+	if (fault_strikes(store, "request_finish"))
+		return report_fault(store, "request_finish", err);
 	return lun_model_store_request_finish(
 	    inner_of(store), number, outcome, message, err);
 }
@@ -385,8 +388,8 @@ static enum lun_code
 faulty_request_result(struct lun_model_store *store, int64_t number,
     bool withdraw, struct lun_err *err)
 {
-	if (strikes(store, "request_result"))
-		return report(store, "request_result", err);
+	if (fault_strikes(store, "request_result"))
+		return report_fault(store, "request_result", err);
 	return lun_model_store_request_result(
 	    inner_of(store), number, withdraw, err);
 }
@@ -395,8 +398,8 @@ static enum lun_code
 faulty_publish(struct lun_model_store *store,
     const struct lun_heartbeat *heartbeats, size_t count, struct lun_err *err)
 {
-	if (strikes(store, "publish"))
-		return report(store, "publish", err);
+	if (fault_strikes(store, "publish"))
+		return report_fault(store, "publish", err);
 	return lun_model_store_publish(inner_of(store), heartbeats, count, err);
 }
 
@@ -404,8 +407,8 @@ static enum lun_code
 faulty_heartbeat(struct lun_model_store *store, struct lun_key key,
     struct lun_heartbeat *heartbeat, struct lun_err *err)
 {
-	if (strikes(store, "heartbeat"))
-		return report(store, "heartbeat", err);
+	if (fault_strikes(store, "heartbeat"))
+		return report_fault(store, "heartbeat", err);
 	return lun_model_store_heartbeat(inner_of(store), key, heartbeat, err);
 }
 

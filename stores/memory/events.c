@@ -36,7 +36,7 @@ struct item {
 struct log {
 	pthread_mutex_t mutex; /* guards references and the events */
 	size_t references;
-	struct lun_fair_lock turn; /* of the writers */
+	struct lun_fair_lock writer_lock; /* of the writers */
 	int64_t busy_timeout_ms;
 	char identity[LUN_IDENTITY_SIZE];
 
@@ -54,7 +54,7 @@ struct memory_store {
 };
 
 static struct memory_store *
-of(struct lun_event_store *store)
+memory_events_of(struct lun_event_store *store)
 {
 	return (struct memory_store *)store;
 }
@@ -62,7 +62,7 @@ of(struct lun_event_store *store)
 /* ---- the log ----------------------------------------------------------- */
 
 static size_t
-bucket(const struct log *log, struct lun_text key)
+bucket_of(const struct log *log, struct lun_text key)
 {
 	return XXH3_64bits(key.bytes, key.length) & (log->capacity - 1);
 }
@@ -71,7 +71,7 @@ bucket(const struct log *log, struct lun_text key)
 static struct item **
 find_id(struct log *log, struct lun_text id)
 {
-	struct item **at = &log->by_id[bucket(log, id)];
+	struct item **at = &log->by_id[bucket_of(log, id)];
 
 	while (*at != NULL && !lun_text_equal((*at)->event.id, id))
 		at = &(*at)->next_by_id;
@@ -81,7 +81,7 @@ find_id(struct log *log, struct lun_text id)
 static struct item **
 find_stream(struct log *log, struct lun_text stream)
 {
-	struct item **at = &log->by_stream[bucket(log, stream)];
+	struct item **at = &log->by_stream[bucket_of(log, stream)];
 
 	while (*at != NULL && !lun_text_equal((*at)->event.stream, stream))
 		at = &(*at)->next_by_stream;
@@ -91,7 +91,7 @@ find_stream(struct log *log, struct lun_text stream)
 static void
 link_item(struct log *log, struct item *item)
 {
-	struct item **id = &log->by_id[bucket(log, item->event.id)];
+	struct item **id = &log->by_id[bucket_of(log, item->event.id)];
 	struct item **stream = find_stream(log, item->event.stream);
 
 	item->next_by_id = *id;
@@ -128,7 +128,7 @@ relink_all(struct log *log)
 }
 
 static bool
-grow(struct log *log)
+grow_log(struct log *log)
 {
 	size_t capacity =
 	    log->capacity > 0 ? log->capacity * 2 : SMALLEST_CAPACITY;
@@ -167,7 +167,7 @@ cut_to(struct log *log, size_t count)
 }
 
 static struct lun_text
-copy_text(char **at, struct lun_text text)
+copy_into_item(char **at, struct lun_text text)
 {
 	struct lun_text copy = {*at, text.length};
 
@@ -179,7 +179,7 @@ copy_text(char **at, struct lun_text text)
 }
 
 static struct item *
-new_item(const struct lun_event *event)
+new_log_item(const struct lun_event *event)
 {
 	size_t length = event->id.length + event->stream.length +
 			event->type.length + event->data.length +
@@ -191,11 +191,11 @@ new_item(const struct lun_event *event)
 		return NULL;
 	at = item->bytes;
 	item->event = *event;
-	item->event.id = copy_text(&at, event->id);
-	item->event.stream = copy_text(&at, event->stream);
-	item->event.type = copy_text(&at, event->type);
-	item->event.data = copy_text(&at, event->data);
-	item->event.metadata = copy_text(&at, event->metadata);
+	item->event.id = copy_into_item(&at, event->id);
+	item->event.stream = copy_into_item(&at, event->stream);
+	item->event.type = copy_into_item(&at, event->type);
+	item->event.data = copy_into_item(&at, event->data);
+	item->event.metadata = copy_into_item(&at, event->metadata);
 	return item;
 }
 
@@ -206,7 +206,7 @@ free_log(struct log *log)
 	free(log->items);
 	free(log->by_id);
 	free(log->by_stream);
-	lun_fair_lock_fini(&log->turn);
+	lun_fair_lock_fini(&log->writer_lock);
 	pthread_mutex_destroy(&log->mutex);
 	free(log);
 }
@@ -217,12 +217,12 @@ new_log(void)
 	struct log *log = calloc(1, sizeof *log);
 	uuid_t uuid;
 
-	if (log == NULL || !lun_fair_lock_init(&log->turn)) {
+	if (log == NULL || !lun_fair_lock_init(&log->writer_lock)) {
 		free(log);
 		return NULL;
 	}
-	if (pthread_mutex_init(&log->mutex, NULL) != 0 || !grow(log)) {
-		lun_fair_lock_fini(&log->turn);
+	if (pthread_mutex_init(&log->mutex, NULL) != 0 || !grow_log(log)) {
+		lun_fair_lock_fini(&log->writer_lock);
 		free(log);
 		return NULL;
 	}
@@ -235,7 +235,8 @@ new_log(void)
 /* ---- opening and closing ----------------------------------------------- */
 
 static enum lun_code
-new_store(struct log *log, struct lun_event_store **out, struct lun_err *err)
+new_memory_events(
+    struct log *log, struct lun_event_store **out, struct lun_err *err)
 {
 	struct memory_store *s = calloc(1, sizeof *s);
 
@@ -263,7 +264,7 @@ memory_open(const char *rest, const struct lun_store_options *options,
 		return lun_fail(err, LUN_NOMEM, "memory: out of memory");
 	log->busy_timeout_ms =
 	    options != NULL ? options->busy_timeout_ms : BUSY_TIMEOUT_MS;
-	code = new_store(log, out, err);
+	code = new_memory_events(log, out, err);
 	if (code != LUN_OK)
 		free_log(log);
 	return code;
@@ -273,8 +274,8 @@ static enum lun_code
 memory_connect(struct lun_event_store *store, struct lun_event_store **out,
     struct lun_err *err)
 {
-	struct log *log = of(store)->log;
-	enum lun_code code = new_store(log, out, err);
+	struct log *log = memory_events_of(store)->log;
+	enum lun_code code = new_memory_events(log, out, err);
 
 	if (code != LUN_OK)
 		return code;
@@ -287,7 +288,7 @@ memory_connect(struct lun_event_store *store, struct lun_event_store **out,
 static void
 memory_close(struct lun_event_store *store)
 {
-	struct log *log = of(store)->log;
+	struct log *log = memory_events_of(store)->log;
 	size_t left;
 
 	pthread_mutex_lock(&log->mutex);
@@ -303,7 +304,8 @@ memory_identity(struct lun_event_store *store, char identity[LUN_IDENTITY_SIZE],
     struct lun_err *err)
 {
 	(void)err;
-	memcpy(identity, of(store)->log->identity, LUN_IDENTITY_SIZE);
+	memcpy(identity, memory_events_of(store)->log->identity,
+	    LUN_IDENTITY_SIZE);
 	return LUN_OK;
 }
 
@@ -331,7 +333,7 @@ check_anchor(const struct log *log, struct lun_position after,
 }
 
 static bool
-is_full(const struct lun_batch *batch, const struct lun_read *request)
+is_batch_filled(const struct lun_batch *batch, const struct lun_read *request)
 {
 	return batch->count >= request->max_events ||
 	       (batch->count > 0 && batch->bytes >= request->max_bytes);
@@ -352,7 +354,7 @@ read_log(const struct log *log, const struct lun_read *request,
 		if (!lun_batch_add(batch, event))
 			return lun_fail(err, LUN_NOMEM,
 			    "read at position %zu: out of memory", last);
-		if (is_full(batch, request))
+		if (is_batch_filled(batch, request))
 			break;
 	}
 	batch->reached = (struct lun_position){0, last};
@@ -369,7 +371,7 @@ static enum lun_code
 memory_read(struct lun_event_store *store, const struct lun_read *request,
     struct lun_batch *batch, struct lun_err *err)
 {
-	struct log *log = of(store)->log;
+	struct log *log = memory_events_of(store)->log;
 	enum lun_code code;
 
 	pthread_mutex_lock(&log->mutex);
@@ -384,7 +386,7 @@ static enum lun_code
 memory_head(struct lun_event_store *store, struct lun_position *head,
     struct lun_err *err)
 {
-	struct log *log = of(store)->log;
+	struct log *log = memory_events_of(store)->log;
 
 	(void)err;
 	pthread_mutex_lock(&log->mutex);
@@ -398,7 +400,7 @@ memory_lag(struct lun_event_store *store, struct lun_position after,
     const struct lun_event_filter *filter, struct lun_lag *lag,
     struct lun_err *err)
 {
-	struct log *log = of(store)->log;
+	struct log *log = memory_events_of(store)->log;
 	struct lun_lag found = {.exact = true};
 	size_t at = (size_t)after.lo;
 
@@ -422,7 +424,7 @@ static enum lun_code
 memory_find(struct lun_event_store *store, struct lun_text id,
     struct lun_position *position, struct lun_err *err)
 {
-	struct log *log = of(store)->log;
+	struct log *log = memory_events_of(store)->log;
 	const struct item *item;
 	uint64_t found = 0;
 
@@ -443,10 +445,11 @@ memory_find(struct lun_event_store *store, struct lun_text id,
 static enum lun_code
 memory_begin(struct lun_event_store *store, struct lun_err *err)
 {
-	struct log *log = of(store)->log;
+	struct log *log = memory_events_of(store)->log;
 	int64_t wait_ns = log->busy_timeout_ms * 1000000;
 
-	if (lun_fair_lock_take(&log->turn, lun_clock_mono_ns() + wait_ns))
+	if (lun_fair_lock_take(
+		&log->writer_lock, lun_clock_mono_ns() + wait_ns))
 		return LUN_OK;
 	return lun_fail(err, LUN_UNAVAILABLE,
 	    "the memory event store is being written to by another "
@@ -456,29 +459,29 @@ memory_begin(struct lun_event_store *store, struct lun_err *err)
 static enum lun_code
 memory_commit(struct lun_event_store *store, struct lun_err *err)
 {
-	struct log *log = of(store)->log;
+	struct log *log = memory_events_of(store)->log;
 
 	(void)err;
 	pthread_mutex_lock(&log->mutex);
 	log->visible = log->count;
 	pthread_mutex_unlock(&log->mutex);
-	lun_fair_lock_pass(&log->turn);
+	lun_fair_lock_pass(&log->writer_lock);
 	return LUN_OK;
 }
 
 static void
 memory_rollback(struct lun_event_store *store)
 {
-	struct log *log = of(store)->log;
+	struct log *log = memory_events_of(store)->log;
 
 	pthread_mutex_lock(&log->mutex);
 	cut_to(log, log->visible);
 	pthread_mutex_unlock(&log->mutex);
-	lun_fair_lock_pass(&log->turn);
+	lun_fair_lock_pass(&log->writer_lock);
 }
 
 static enum lun_code
-check_version(
+check_expected_version(
     const struct lun_append *append, int64_t version, struct lun_err *err)
 {
 	if (append->expected_version == LUN_ANY_VERSION ||
@@ -491,7 +494,7 @@ check_version(
 }
 
 static enum lun_code
-add_event(struct log *log, const struct lun_append *append,
+append_event(struct log *log, const struct lun_append *append,
     struct lun_append_result *result, struct lun_err *err)
 {
 	struct lun_event event = append->event;
@@ -506,13 +509,13 @@ add_event(struct log *log, const struct lun_append *append,
 		return LUN_OK;
 	}
 	event.version = last != NULL ? last->event.version : 0;
-	code = check_version(append, event.version, err);
+	code = check_expected_version(append, event.version, err);
 	if (code != LUN_OK)
 		return code;
 	event.version++;
 	event.position = (struct lun_position){0, log->count + 1};
-	item = new_item(&event);
-	if (item == NULL || (log->count == log->capacity && !grow(log))) {
+	item = new_log_item(&event);
+	if (item == NULL || (log->count == log->capacity && !grow_log(log))) {
 		free(item);
 		return lun_fail(err, LUN_NOMEM, "append: out of memory");
 	}
@@ -525,7 +528,7 @@ add_event(struct log *log, const struct lun_append *append,
 
 /* Only the writer changes the log, but others look at it meanwhile. */
 static enum lun_code
-add_events(struct log *log, const struct lun_append *events, size_t count,
+append_events(struct log *log, const struct lun_append *events, size_t count,
     struct lun_append_result *results, struct lun_err *err)
 {
 	enum lun_code code = LUN_OK;
@@ -534,7 +537,7 @@ add_events(struct log *log, const struct lun_append *events, size_t count,
 	pthread_mutex_lock(&log->mutex);
 	before = log->count;
 	for (size_t i = 0; i < count && code == LUN_OK; i++)
-		code = add_event(log, &events[i], &results[i], err);
+		code = append_event(log, &events[i], &results[i], err);
 	if (code != LUN_OK)
 		cut_to(log, before);
 	pthread_mutex_unlock(&log->mutex);
@@ -545,11 +548,11 @@ static enum lun_code
 memory_append(struct lun_event_store *store, const struct lun_append *events,
     size_t count, struct lun_append_result *results, struct lun_err *err)
 {
-	struct log *log = of(store)->log;
+	struct log *log = memory_events_of(store)->log;
 	enum lun_code code;
 
 	if (store->in_transaction) {
-		code = add_events(log, events, count, results, err);
+		code = append_events(log, events, count, results, err);
 		if (code == LUN_NOMEM)
 			memory_rollback(store);
 		return code;
@@ -557,7 +560,7 @@ memory_append(struct lun_event_store *store, const struct lun_append *events,
 	code = memory_begin(store, err);
 	if (code != LUN_OK)
 		return code;
-	code = add_events(log, events, count, results, err);
+	code = append_events(log, events, count, results, err);
 	if (code == LUN_OK)
 		return memory_commit(store, err);
 	memory_rollback(store);

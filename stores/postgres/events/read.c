@@ -311,7 +311,7 @@ lun_pg_events_read(struct lun_event_store *store,
 	code = read_to_bound(&r, err);
 	if (s->source->mapping->safety == LUN_PG_WINDOW &&
 	    lun_position_compare(s->pending.last, s->state.ceiling) > 0)
-		batch->held = true;
+		batch->at_gap = true;
 	lun_buffer_free(&r.hole.stream);
 	lun_buffer_free(&r.hole.realm);
 	if (code != LUN_OK)

@@ -477,7 +477,7 @@ finish_reading(struct lun_pg_reading *r)
 		    lun_buffer_text(&s->safe_head.bound_anchor));
 	}
 	r->batch->at_head = s->safe_head.at_head && (ended || r->at_gap);
-	r->batch->held = r->at_gap;
+	r->batch->at_gap = r->at_gap;
 	s->versions_at = r->batch->reached;
 	s->versions_known = true;
 }

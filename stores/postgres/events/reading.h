@@ -29,7 +29,7 @@ struct lun_pg_reading {
 	struct lun_pg_hole hole;
 	size_t taken; /* rows of the statement under way */
 	bool at_gap;  /* reading stopped there */
-	int64_t now;  /* by the server's clock, where marks are needed */
+	int64_t now;  /* by the server's clock, where writers are pending */
 };
 
 /* An event, borrowed from a row and from the texts here. */
