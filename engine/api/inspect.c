@@ -4,6 +4,7 @@
 #include "api/positions.h"
 #include "base/error.h"
 #include "runtime/engine.h"
+#include "store/rows_as_json.h"
 #include "json/scan.h"
 
 #define EVENTS_AT_ONCE 1000
@@ -140,10 +141,23 @@ lun_engine_gaps(struct lun_engine *engine, const char *projection, char **json,
 
 struct item_list {
 	struct lun_event_store *events;
+	struct lun_schema *schema; /* whose ids they are; owned */
 	struct lun_buffer *out;
 	bool any;
 	char identity[LUN_IDENTITY_SIZE];
 };
+
+/* null where extract_model_id failed. */
+static void
+write_model_id(const struct item_list *list, struct lun_text id)
+{
+	struct lun_value value = {.kind = LUN_VALUE_NULL};
+
+	if (id.bytes != NULL)
+		value = lun_model_id_value(list->schema, id);
+	lun_answer_key(list->out, "model_id");
+	lun_rows_write_value(list->out, &value);
+}
 
 static enum lun_code
 write_item(void *arg, const struct lun_failed_event *item, struct lun_err *err)
@@ -157,7 +171,7 @@ write_item(void *arg, const struct lun_failed_event *item, struct lun_err *err)
 	list->any = true;
 	lun_buffer_add_byte(out, '{');
 	lun_answer_integer(out, "number", item->number);
-	lun_answer_text(out, "model_id", item->model_id);
+	write_model_id(list, item->model_id);
 	lun_answer_text(out, "error", item->error);
 	lun_answer_time(out, "at", item->at);
 	lun_answer_event(out, list->events, &item->event);
@@ -194,9 +208,14 @@ give_items(struct lun_engine *engine, const char *projection, bool parked,
 		return code;
 	lun_position_identity(engine, &checkpoint, list.identity);
 	lun_buffer_add_byte(&out, '[');
-	code = list_items(reader, projection, parked, model_id, &list, err);
+	code = lun_schema_parse(projection, checkpoint.version,
+	    lun_buffer_text(&checkpoint.schema), &list.schema, err);
+	if (code == LUN_OK)
+		code = list_items(
+		    reader, projection, parked, model_id, &list, err);
 	lun_buffer_add_byte(&out, ']');
 	lun_reader_give_back(engine, reader);
+	lun_schema_free(list.schema);
 	lun_checkpoint_free(&checkpoint);
 	if (code == LUN_OK)
 		return lun_answer_give(&out, json, projection, err);

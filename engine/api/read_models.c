@@ -36,7 +36,8 @@ describes(const struct lun_schema *schema, const struct lun_checkpoint *stored)
 
 /*
  * What the script in force says of models that it built or, if there are none,
- * is to build. No schema: they are not its own.
+ * is to build. Its schema stands for the latter alone: what is built keeps the
+ * order of columns that it was built with.
  */
 static enum lun_code
 look_at_script(struct models *models, const struct lun_checkpoint *stored,
@@ -54,9 +55,10 @@ look_at_script(struct models *models, const struct lun_checkpoint *stored,
 		models->has_query = lun_script_has_query(script);
 		memcpy(
 		    models->hash, lun_script_hash(script), sizeof models->hash);
+	}
+	if (models->empty)
 		code = lun_schema_copy(
 		    lun_script_schema(script), &models->schema, err);
-	}
 	pthread_mutex_unlock(lock);
 	return code;
 }

@@ -200,8 +200,7 @@ lun_model_store_release(
 
 /* Its names become part of SQL. */
 static enum lun_code
-check_schema_names(const struct lun_model_store *store,
-    const struct lun_schema *schema, struct lun_err *err)
+check_schema_names(const struct lun_schema *schema, struct lun_err *err)
 {
 	enum lun_code code;
 
@@ -209,12 +208,6 @@ check_schema_names(const struct lun_model_store *store,
 	    lun_text_of(schema->projection), err);
 	if (code == LUN_OK)
 		code = lun_schema_check(schema, err);
-	if (code == LUN_OK &&
-	    (schema->key_type != LUN_FIELD_TEXT || schema->field_count == 0) &&
-	    strcmp(store->ops->scheme, "memory") != 0)
-		code = lun_fail(err, LUN_CONFIG,
-		    "an id that is an integer, or alone, can be kept in "
-		    "memory only");
 	if (code != LUN_OK)
 		return lun_wrap(err, code, "define \"%s\"", schema->projection);
 	return LUN_OK;
@@ -224,7 +217,7 @@ enum lun_code
 lun_model_store_define(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, int64_t fence, struct lun_err *err)
 {
-	enum lun_code code = check_schema_names(store, schema, err);
+	enum lun_code code = check_schema_names(schema, err);
 
 	if (code != LUN_OK)
 		return code;
@@ -236,7 +229,7 @@ lun_model_store_reset(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, struct lun_guard guard,
     struct lun_err *err)
 {
-	enum lun_code code = check_schema_names(store, schema, err);
+	enum lun_code code = check_schema_names(schema, err);
 
 	if (code != LUN_OK)
 		return code;

@@ -269,7 +269,7 @@ end
 ---@param projection string|{ source: string, name?: string }
 ---@param events table[] each with a type at least
 ---@param options? { batch?: integer|"all", settings?: table }
----@return table<string, table> models
+---@return table<string|integer, table> models
 ---@return table[] parked
 function testing.replay(projection, events, options)
   projection = find(projection)

@@ -33,14 +33,16 @@
 ---| "timestamp" integer microseconds since 1970 UTC inside scripts
 ---| "json"
 
+-- "id" may be among them, of type text or integer.
 ---@alias lunette.field { [1]: string, [2]: lunette.field_type }
 ---@alias lunette.fields table<string, lunette.field_type>|lunette.field[]
 
--- An integer is the id of its decimal text.
----@alias lunette.ids string|integer|(string|integer)[]|nil
+-- Where the key is text, an integer is the id of its decimal text.
+---@alias lunette.id string|integer
+---@alias lunette.ids lunette.id|lunette.id[]|nil
 
 -- The model is nil at first; returning nil deletes it.
----@alias lunette.apply fun(m: table?, e: lunette.event, id: string): table?
+---@alias lunette.apply fun(m: table?, e: lunette.event, id: lunette.id): table?
 
 ---@class lunette.projection
 ---@field name string a-z, 0-9 and _, at most 40 characters
@@ -63,7 +65,7 @@ local store = {}
 ---@return table[]
 function store:query(query) end
 
----@param id string|integer
+---@param id lunette.id
 ---@return table?
 function store:get(id) end
 
@@ -174,7 +176,7 @@ function query:terms() end
 ---A parked or skipped event.
 ---@class lunette.event_set_aside: lunette.stored_event
 ---@field number integer
----@field model_id string|lunette.null null: extract_model_id failed
+---@field model_id lunette.id|lunette.null null: extract_model_id failed
 ---@field error string
 ---@field at string when, RFC 3339
 

@@ -6,6 +6,7 @@ local busted = require "busted"
 local kit = require "spec.stores.model_kit"
 local administration = require "spec.stores.model_admin_contract"
 local builds = require "spec.stores.model_builds_contract"
+local keys = require "spec.stores.model_keys_contract"
 local queries = require "spec.stores.model_query_contract"
 
 -- busted gives its words to spec files only.
@@ -458,5 +459,6 @@ return function(open)
   commits(open)
   administration(open)
   builds(open)
+  keys(open)
   queries(open)
 end

@@ -116,12 +116,40 @@ end
 
 local compare = { "eq", "neq", "gt", "gte", "lt", "lte" }
 
+-- The ids of the models that are asked for, and how a query writes one.
+local ids_of = {
+  text = {},
+  integer = { "-9223372036854775808", "-9223372036854775807", "-1000", "-10",
+    "-9", "-1", "0", "1", "2", "9", "10", "11", "99", "100", "1000",
+    "4294967296", "9007199254740991", "9007199254740992", "9007199254740993",
+    "9223372036854775806", "9223372036854775807" },
+}
+for _, text in ipairs(texts) do
+  if text ~= "" then
+    table.insert(ids_of.text, text)
+    table.insert(ids_of.text, text .. "2")
+  end
+end
+for i = 1, 25 do
+  table.insert(ids_of.integer, tostring(12345 + i * 7919))
+end
+
+local write_id = {
+  text = function()
+    return quoted(pick(texts))
+  end,
+  integer = function()
+    return pick(ids_of.integer)
+  end,
+}
+local key -- "text" or "integer"
+
 local fields = {
   function()
     return "owner", quoted(pick(texts))
   end,
   function()
-    return "id", quoted(pick(texts))
+    return "id", write_id[key]()
   end,
   function()
     return "balance", lunette.encode(pick(integers))
@@ -228,59 +256,61 @@ describe("model stores, seed " .. seed, function()
     pending("of PostgreSQL among them: " .. reason)
   end
 
-  local owners = {}
+  for _, key_type in ipairs { "text", "integer" } do
+    describe("with ids of type " .. key_type, function()
+      local owners = {}
 
-  setup(function()
-    r = helper.random(seed)
-    local models = {}
-    for _, id in ipairs(texts) do
-      if id ~= "" then
-        models[id] = row()
-        models[id .. "2"] = row()
-      end
-    end
-    for kind, new_url in pairs(places) do
-      local store = assert(kit.open(new_url()))
-      owners[kind] = kit.own(store, kit.account_schema())
-      owners[kind]:commit(models)
-    end
-  end)
-
-  teardown(function()
-    for _, owner in pairs(owners) do
-      owner.store:close()
-    end
-  end)
-
-  it("hold the same models, to the letter", function()
-    local ids = {}
-    for _, values in ipairs(owners.memory:query "limit=1000") do
-      ids[#ids + 1] = values[1]
-    end
-    local expected = owners.memory:load(table.unpack(ids))
-    assert.is_true(#ids > 40)
-    for kind, owner in pairs(owners) do
-      assert.same(expected, owner:load(table.unpack(ids)), kind)
-    end
-  end)
-
-  it("answer every query alike", function()
-    local found = 0
-    for _ = 1, QUERIES do
-      local terms = query()
-      local rows, message = owners.memory.store:query(
-        owners.memory.schema, table.unpack(terms))
-      for kind, owner in pairs(owners) do
-        local others, why = owner.store:query(
-          owner.schema, table.unpack(terms))
-        local context = kind .. ": " .. table.concat(terms, " & ")
-        assert.equal(message, why, context)
-        if rows then
-          assert.same(shown(rows), shown(others), context)
+      setup(function()
+        r = helper.random(seed)
+        key = key_type
+        local models = {}
+        for _, id in ipairs(ids_of[key]) do
+          models[id] = row()
         end
-      end
-      found = found + (rows and #rows or 0)
-    end
-    assert.is_true(found > QUERIES)
-  end)
+        for kind, new_url in pairs(places) do
+          local store = assert(kit.open(new_url()))
+          owners[kind] = kit.own(store, kit.account_schema { key = key })
+          owners[kind]:commit(models)
+        end
+      end)
+
+      teardown(function()
+        for _, owner in pairs(owners) do
+          owner.store:close()
+        end
+      end)
+
+      it("hold the same models, to the letter", function()
+        local ids = {}
+        for _, values in ipairs(owners.memory:query "limit=1000") do
+          ids[#ids + 1] = tostring(values[1])
+        end
+        local expected = owners.memory:load(table.unpack(ids))
+        assert.is_true(#ids > 40)
+        for kind, owner in pairs(owners) do
+          assert.same(expected, owner:load(table.unpack(ids)), kind)
+        end
+      end)
+
+      it("answer every query alike", function()
+        local found = 0
+        for _ = 1, QUERIES do
+          local terms = query()
+          local rows, message = owners.memory.store:query(
+            owners.memory.schema, table.unpack(terms))
+          for kind, owner in pairs(owners) do
+            local others, why = owner.store:query(
+              owner.schema, table.unpack(terms))
+            local context = kind .. ": " .. table.concat(terms, " & ")
+            assert.equal(message, why, context)
+            if rows then
+              assert.same(shown(rows), shown(others), context)
+            end
+          end
+          found = found + (rows and #rows or 0)
+        end
+        assert.is_true(found > QUERIES)
+      end)
+    end)
+  end
 end)

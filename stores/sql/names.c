@@ -25,8 +25,22 @@ lun_sql_add_columns(struct lun_buffer *sql, const struct lun_schema *schema)
 }
 
 void
-lun_sql_add_assignments(struct lun_buffer *sql, const struct lun_schema *schema)
+lun_sql_add_view_columns(
+    struct lun_buffer *sql, const struct lun_schema *schema)
 {
+	lun_sql_quote(sql, "id");
+	for (size_t i = 0; i < schema->field_count; i++) {
+		lun_buffer_add_text(sql, LUN_TEXT(", "));
+		lun_sql_quote(
+		    sql, schema->fields[lun_schema_column(schema, i)].name);
+	}
+}
+
+void
+lun_sql_add_conflict(struct lun_buffer *sql, const struct lun_schema *schema)
+{
+	lun_buffer_printf(sql, " ON CONFLICT (\"id\") DO %s",
+	    schema->field_count > 0 ? "UPDATE SET " : "NOTHING");
 	for (size_t i = 0; i < schema->field_count; i++) {
 		if (i > 0)
 			lun_buffer_add_text(sql, LUN_TEXT(", "));

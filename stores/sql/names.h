@@ -11,12 +11,15 @@
 /* The name as a quoted identifier. */
 void lun_sql_quote(struct lun_buffer *sql, const char *name);
 
-/* "id", "a", "b": the columns of the models, in the order of the schema. */
+/* "id", "a", "b": the columns of the models, as rows are packed. */
 void lun_sql_add_columns(
     struct lun_buffer *sql, const struct lun_schema *schema);
+/* The same in the order of the author, as a view has them. */
+void lun_sql_add_view_columns(
+    struct lun_buffer *sql, const struct lun_schema *schema);
 
-/* "a" = excluded."a", "b" = excluded."b": what an upsert sets. */
-void lun_sql_add_assignments(
+/* The end of an INSERT: every field of a model that is there is replaced. */
+void lun_sql_add_conflict(
     struct lun_buffer *sql, const struct lun_schema *schema);
 
 #endif

@@ -44,24 +44,34 @@ has_json(const struct lun_schema *schema)
 }
 
 /*
- * Small rows are written a tenth to a third faster without a rowid; large
- * ones, which json makes likely, would make the tree too deep.
+ * An id that is an integer is the rowid. With one that is a text, small rows
+ * are written a tenth to a third faster without a rowid; large ones, which
+ * json makes likely, would make the tree too deep.
  */
+static bool
+has_rowid(const struct lun_schema *schema)
+{
+	return schema->key_type == LUN_FIELD_INTEGER || has_json(schema);
+}
+
 static void
 add_table_sql(
     struct lun_buffer *sql, struct lun_key key, const struct lun_schema *schema)
 {
 	lun_buffer_printf(sql, "CREATE TABLE ");
 	lun_sqlite_add_table(sql, key);
-	lun_buffer_printf(sql, " (\"id\" TEXT PRIMARY KEY NOT NULL");
+	lun_buffer_printf(sql, " (\"id\" %s PRIMARY KEY NOT NULL",
+	    column_type(schema->key_type));
 	for (size_t i = 0; i < schema->field_count; i++) {
+		const struct lun_field *field =
+		    &schema->fields[lun_schema_column(schema, i)];
+
 		lun_buffer_printf(sql, ", ");
-		lun_sql_quote(sql, schema->fields[i].name);
-		lun_buffer_printf(
-		    sql, " %s", column_type(schema->fields[i].type));
+		lun_sql_quote(sql, field->name);
+		lun_buffer_printf(sql, " %s", column_type(field->type));
 	}
 	lun_buffer_printf(
-	    sql, has_json(schema) ? ");\n" : ") WITHOUT ROWID;\n");
+	    sql, has_rowid(schema) ? ");\n" : ") WITHOUT ROWID;\n");
 }
 
 /* <table>__<field>__<field> */
@@ -171,7 +181,7 @@ add_view_sql(struct lun_buffer *sql, struct lun_key key,
 	lun_buffer_printf(sql, "CREATE VIEW ");
 	lun_sql_quote(sql, name);
 	lun_buffer_printf(sql, " AS SELECT ");
-	lun_sql_add_columns(sql, schema);
+	lun_sql_add_view_columns(sql, schema);
 	lun_buffer_printf(sql, " FROM ");
 	lun_sqlite_add_table(sql, key);
 	lun_buffer_printf(sql, ";\n");

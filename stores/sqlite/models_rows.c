@@ -99,7 +99,7 @@ lun_sqlite_read_value(sqlite3_stmt *q, int column, struct lun_key key,
 {
 	bool is_id = field == LUN_COLUMN_ID;
 	enum lun_field_type type =
-	    is_id ? LUN_FIELD_TEXT : schema->fields[field].type;
+	    is_id ? schema->key_type : schema->fields[field].type;
 	struct lun_text id;
 
 	if (read_column(q, column, type, value))
@@ -155,10 +155,22 @@ pack_row(sqlite3_stmt *q, struct lun_key key, const struct lun_schema *schema,
 }
 
 static int
-compare_texts(const void *a, const void *b)
+compare_ids(const void *a, const void *b, void *schema)
 {
-	return lun_text_compare(
-	    *(const struct lun_text *)a, *(const struct lun_text *)b);
+	return lun_model_id_compare(
+	    schema, *(const struct lun_text *)a, *(const struct lun_text *)b);
+}
+
+static void
+bind_id(struct sqlite_models *m, sqlite3_stmt *q,
+    const struct lun_schema *schema, struct lun_text id)
+{
+	struct lun_value value = lun_model_id_value(schema, id);
+
+	if (value.kind == LUN_VALUE_INTEGER)
+		lun_sqlite_bind_integer(&m->c, q, 1, value.integer);
+	else
+		lun_sqlite_bind_text(&m->c, q, 1, id);
 }
 
 struct load {
@@ -178,12 +190,12 @@ load_each(const struct load *load, sqlite3_stmt *q, struct lun_err *err)
 	enum lun_code code = LUN_OK;
 
 	for (size_t i = 0; code == LUN_OK && i < load->count; i++) {
-		lun_sqlite_bind_text(&load->m->c, q, 1, load->ids[i]);
+		bind_id(load->m, q, load->schema, load->ids[i]);
 		if (lun_sqlite_next(load->m, q, &code, err)) {
 			code = pack_row(q, load->key, load->schema, &row, err);
 			if (code == LUN_OK)
 				code = load->model(load->arg, load->ids[i],
-				    lun_buffer_text(&row), err);
+				    lun_row_text(&row), err);
 		}
 		sqlite3_reset(q);
 	}
@@ -219,7 +231,8 @@ lun_sqlite_load(struct lun_model_store *store, struct lun_key key,
 	if (sorted == NULL)
 		return no_memory(m, err);
 	memcpy(sorted, ids, count * sizeof *sorted);
-	qsort(sorted, count, sizeof *sorted, compare_texts);
+	qsort_r(sorted, count, sizeof *sorted, compare_ids,
+	    (void *)(uintptr_t)schema);
 	code = prepare_load(m, key, schema, &q, err);
 	if (code == LUN_OK)
 		code = load_in_snapshot(&load, q, err);
@@ -244,8 +257,8 @@ prepare_upsert(struct sqlite_models *m, struct lun_key key,
 	lun_buffer_printf(&sql, ") VALUES (?");
 	for (size_t i = 0; i < schema->field_count; i++)
 		lun_buffer_printf(&sql, ", ?");
-	lun_buffer_printf(&sql, ") ON CONFLICT (\"id\") DO UPDATE SET ");
-	lun_sql_add_assignments(&sql, schema);
+	lun_buffer_printf(&sql, ")");
+	lun_sql_add_conflict(&sql, schema);
 	lun_buffer_add_byte(&sql, '\0');
 	code = sql.failed ? no_memory(m, err)
 			  : lun_sqlite_statement(m, sql.bytes, q, err);
@@ -318,10 +331,10 @@ write_model(
 	size_t field = 0;
 
 	if (write->row.bytes == NULL) {
-		lun_sqlite_bind_text(&w->m->c, w->deletion, 1, write->id);
+		bind_id(w->m, w->deletion, w->schema, write->id);
 		return lun_sqlite_run(&w->m->c, w->deletion, err);
 	}
-	lun_sqlite_bind_text(&w->m->c, w->upsert, 1, write->id);
+	bind_id(w->m, w->upsert, w->schema, write->id);
 	while (field < w->schema->field_count && lun_row_next(&rest, &value))
 		bind_value(w, field++, &value);
 	if (field < w->schema->field_count || rest.length > 0)
@@ -332,11 +345,11 @@ write_model(
 }
 
 static int
-compare_writes(const void *a, const void *b)
+compare_writes(const void *a, const void *b, void *schema)
 {
 	const struct lun_model_write *x = a, *y = b;
 
-	return lun_text_compare(x->id, y->id);
+	return lun_model_id_compare(schema, x->id, y->id);
 }
 
 /* In the order of ids: a fifth to a third faster in large batches. */
@@ -351,7 +364,8 @@ write_sorted(
 	if (sorted == NULL)
 		return no_memory(w->m, err);
 	memcpy(sorted, set->models, size);
-	qsort(sorted, set->model_count, sizeof *sorted, compare_writes);
+	qsort_r(sorted, set->model_count, sizeof *sorted, compare_writes,
+	    (void *)(uintptr_t)set->schema);
 	for (size_t i = 0; code == LUN_OK && i < set->model_count; i++)
 		code = write_model(w, &sorted[i], err);
 	free(sorted);

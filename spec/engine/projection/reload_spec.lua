@@ -116,6 +116,19 @@ for _, kind in ipairs(kit.kinds) do
       assert.equal(2, kit.status(engine, "diary").scripts)
     end)
 
+    it("is taken anew with its fields in another order", function()
+      write()
+      edit(script { tag = "new",
+        fields = '{ "log", "text" }, { "count", "integer" }' })
+      write_until "new"
+      assert_complete()
+      edit(script { tag = "newer",
+        fields = '{ "id", "text" }, { "log", "text" }, { "count", "integer" }'
+      })
+      write_until "newer"
+      assert_complete()
+    end)
+
     it("is taken anew when another is renamed over it", function()
       write()
       edit(script { tag = "new" }, true)

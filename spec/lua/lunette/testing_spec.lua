@@ -93,6 +93,21 @@ describe("lunette.testing", function()
       assert.matches("three", parked[1].error)
     end)
 
+    it("has integers as ids where the key is one", function()
+      local by_number = projection([[
+        if event.data.n == 3 then error "three" end
+        return { id = id, n = event.data.n }]],
+        'on_error = "park", fields = { id = "integer", n = "integer" },')
+      local models, parked = replay(by_number,
+        { event(42, 1), event("-7", 2), event(42.0, 3) })
+      assert.same({ [42] = { n = 1 }, [-7] = { n = 2 } }, models)
+      assert.equal(42, parked[1].model_id)
+      assert.equal("integer", math.type(parked[1].model_id))
+      assert.same({ { id = 42, n = 1 } },
+        testing.query(by_number, { event(9, 5), event(42, 1) },
+          { "id=gt.9" }))
+    end)
+
     it("shows what differs when models depend on where batches end",
       function()
         -- ids are extracted for a whole batch before it is applied

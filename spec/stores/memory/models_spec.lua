@@ -1,13 +1,8 @@
-local keys = require "spec.stores.model_keys_contract"
 local contract = require "spec.stores.model_store_contract"
 local kit = require "spec.stores.model_kit"
 
 describe("the memory model store", function()
   contract(function()
-    return assert(kit.open "memory:")
-  end)
-
-  keys(function()
     return assert(kit.open "memory:")
   end)
 

@@ -181,6 +181,22 @@ describe("the sqlite model store", function()
           .. " WHERE type <> 'index' AND name GLOB 'account*' ORDER BY 1;"))
     end)
 
+    it("shows keys that are integers, and columns in their order", function()
+      local owner = kit.own(store, kit.schema { key = "integer",
+        fields = { a = "text", b = "integer", c = "json" },
+        order = { "c", "b", "a" } })
+      owner:commit { ["10"] = { a = "ten" }, ["9"] = { a = "nine", b = 10 } }
+      assert.equal("9||10|nine\n10|||ten",
+        shell(path, "SELECT * FROM account_summary ORDER BY id;"))
+      assert.equal("id INTEGER,c TEXT,b INTEGER,a TEXT", shell(path,
+        "SELECT group_concat(name || ' ' || type) FROM "
+          .. "pragma_table_info('account_summary');"))
+      assert.equal("nine", shell(path, "SELECT m.a FROM account_summary m "
+        .. "JOIN account_summary n ON m.b = n.id;"))
+      assert.matches("USING INTEGER PRIMARY KEY %(rowid>%?%)", shell(path,
+        "EXPLAIN QUERY PLAN SELECT * FROM account_summary WHERE id > 5;"))
+    end)
+
     it("shows models without fields as json", function()
       local owner = kit.own(store, kit.schema())
       owner:commit { a = { model = { json = '{"n":1}' } } }

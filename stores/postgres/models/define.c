@@ -75,21 +75,30 @@ name_version(const struct lun_schema *schema, char name[LUN_PG_TABLE_NAME_SIZE])
 }
 
 static void
+add_column(struct pg_models *m, const char *name, enum lun_field_type type)
+{
+	lun_sql_quote(&m->sql, name);
+	lun_pg_add_sql(m, " ");
+	lun_pg_add_sql(m, lun_pg_column_type(type));
+	if (type == LUN_FIELD_TEXT)
+		lun_pg_add_sql(m, " COLLATE \"C\"");
+}
+
+static void
 add_table_sql(
     struct pg_models *m, struct lun_key key, const struct lun_schema *schema)
 {
 	lun_pg_add_sql(m, "CREATE TABLE ");
 	lun_pg_add_table(m, key);
-	lun_pg_add_sql(m, " (\"id\" text COLLATE \"C\" PRIMARY KEY");
+	lun_pg_add_sql(m, " (");
+	add_column(m, "id", schema->key_type);
+	lun_pg_add_sql(m, " PRIMARY KEY");
 	for (size_t i = 0; i < schema->field_count; i++) {
-		const struct lun_field *field = &schema->fields[i];
+		const struct lun_field *field =
+		    &schema->fields[lun_schema_column(schema, i)];
 
 		lun_pg_add_sql(m, ", ");
-		lun_sql_quote(&m->sql, field->name);
-		lun_pg_add_sql(m, " ");
-		lun_pg_add_sql(m, lun_pg_column_type(field->type));
-		if (field->type == LUN_FIELD_TEXT)
-			lun_pg_add_sql(m, " COLLATE \"C\"");
+		add_column(m, field->name, field->type);
 	}
 	lun_pg_add_sql(m, ");\n");
 }
@@ -101,7 +110,7 @@ add_view_sql(struct pg_models *m, struct lun_key key,
 	lun_pg_add_sql(m, "CREATE VIEW @");
 	lun_sql_quote(&m->sql, name);
 	lun_pg_add_sql(m, " AS SELECT ");
-	lun_sql_add_columns(&m->sql, schema);
+	lun_sql_add_view_columns(&m->sql, schema);
 	lun_pg_add_sql(m, " FROM ");
 	lun_pg_add_table(m, key);
 	lun_pg_add_sql(m, ";\n");

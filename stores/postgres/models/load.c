@@ -86,15 +86,24 @@ lun_pg_read_value(const PGresult *r, int row, int column,
 	return read_json(r, row, column, scratch, value);
 }
 
+/* The id of a row is its first column. */
+static struct lun_text
+read_id(const PGresult *r, int row, char digits[LUN_MODEL_ID_DIGITS + 1])
+{
+	if (PQftype(r, 0) == LUN_PG_INT8)
+		return lun_model_id_of_integer(lun_pg_int8(r, row, 0), digits);
+	return lun_pg_bytes(r, row, 0);
+}
+
 enum lun_code
 lun_pg_wrong_value(struct lun_key key, const struct lun_schema *schema,
     const PGresult *result, int row, int field, struct lun_err *err)
 {
-	struct lun_text id = lun_pg_bytes(result, row, 0);
-	char table[LUN_PG_TABLE_NAME_SIZE];
+	char table[LUN_PG_TABLE_NAME_SIZE], digits[LUN_MODEL_ID_DIGITS + 1];
+	struct lun_text id = read_id(result, row, digits);
 	bool is_id = field == LUN_COLUMN_ID;
 	enum lun_field_type type =
-	    is_id ? LUN_FIELD_TEXT : schema->fields[field].type;
+	    is_id ? schema->key_type : schema->fields[field].type;
 
 	lun_pg_name_table(key, table);
 	return lun_fail(err, LUN_IO,
@@ -139,14 +148,15 @@ pack_row(
 static enum lun_code
 give_rows(struct load *load, const PGresult *result, struct lun_err *err)
 {
+	char digits[LUN_MODEL_ID_DIGITS + 1];
 	enum lun_code code = LUN_OK;
 
 	for (int row = 0; code == LUN_OK && row < PQntuples(result); row++) {
 		code = pack_row(load, result, row, err);
 		if (code == LUN_OK)
 			code =
-			    load->model(load->arg, lun_pg_bytes(result, row, 0),
-				lun_buffer_text(&load->row), err);
+			    load->model(load->arg, read_id(result, row, digits),
+				lun_row_text(&load->row), err);
 	}
 	return code;
 }
@@ -159,9 +169,10 @@ load_some(struct load *load, const struct lun_text *ids, size_t count,
 	PGresult *result = NULL;
 	enum lun_code code;
 
-	lun_pg_begin_array(&m->params, LUN_PG_TEXT_ARRAY, count);
+	lun_pg_begin_array(
+	    &m->params, lun_pg_array_type(load->schema->key_type), count);
 	for (size_t i = 0; i < count; i++)
-		lun_pg_element_text(&m->params, ids[i]);
+		lun_pg_element_id(&m->params, load->schema, ids[i]);
 	lun_pg_end_array(&m->params);
 	lun_pg_begin_sql(m, "SELECT ");
 	lun_sql_add_columns(&m->sql, load->schema);
@@ -176,22 +187,24 @@ load_some(struct load *load, const struct lun_text *ids, size_t count,
 }
 
 static int
-compare_texts(const void *a, const void *b)
+compare_ids(const void *a, const void *b, void *schema)
 {
-	return lun_text_compare(
-	    *(const struct lun_text *)a, *(const struct lun_text *)b);
+	return lun_model_id_compare(
+	    schema, *(const struct lun_text *)a, *(const struct lun_text *)b);
 }
 
 /* What is no UTF-8 is nobody's id, and the server would refuse to look. */
 static size_t
-keep_possible(const struct lun_text *ids, size_t count, struct lun_text *kept)
+keep_possible(const struct lun_schema *schema, const struct lun_text *ids,
+    size_t count, struct lun_text *kept)
 {
 	size_t found = 0;
 
 	for (size_t i = 0; i < count; i++)
 		if (lun_utf8_valid(ids[i]))
 			kept[found++] = ids[i];
-	qsort(kept, found, sizeof *kept, compare_texts);
+	qsort_r(
+	    kept, found, sizeof *kept, compare_ids, (void *)(uintptr_t)schema);
 	return found;
 }
 
@@ -204,7 +217,7 @@ load_all(struct load *load, const struct lun_text *ids, size_t count,
 
 	if (sorted == NULL)
 		return lun_fail(err, LUN_NOMEM, "load: out of memory");
-	count = keep_possible(ids, count, sorted);
+	count = keep_possible(load->schema, ids, count, sorted);
 	for (size_t at = 0; code == LUN_OK && at < count; at += LOAD_ROWS)
 		code = load_some(load, sorted + at,
 		    count - at < LOAD_ROWS ? count - at : LOAD_ROWS, err);

@@ -231,6 +231,10 @@ enum lun_code lun_pg_load(struct lun_model_store *store, struct lun_key key,
 /* ---- write.c ------------------------------------------------------------- */
 
 const char *lun_pg_column_type(enum lun_field_type type);
+enum lun_pg_type lun_pg_array_type(enum lun_field_type type);
+/* The id as an element of an array, or of a row for COPY. */
+void lun_pg_element_id(struct lun_pg_params *params,
+    const struct lun_schema *schema, struct lun_text id);
 
 /* The models of a write set, in the order in which they are written. */
 struct pg_writes {

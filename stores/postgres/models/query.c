@@ -215,7 +215,7 @@ read_value(struct run *run, const PGresult *row, size_t i, struct lun_err *err)
 	struct lun_buffer *json = &run->json[2 * i];
 	int column, field = find_field(run, i, &column);
 	enum lun_field_type type = field == LUN_COLUMN_ID
-				       ? LUN_FIELD_TEXT
+				       ? run->schema->key_type
 				       : run->schema->fields[field].type;
 
 	if (!lun_pg_read_value(row, 0, column, type, json, value))

@@ -29,8 +29,8 @@ lun_pg_column_type(enum lun_field_type type)
 	return types[type];
 }
 
-static enum lun_pg_type
-array_type(enum lun_field_type type)
+enum lun_pg_type
+lun_pg_array_type(enum lun_field_type type)
 {
 	static const enum lun_pg_type arrays[] = {
 	    [LUN_FIELD_TEXT] = LUN_PG_TEXT_ARRAY,
@@ -42,6 +42,18 @@ array_type(enum lun_field_type type)
 	};
 
 	return arrays[type];
+}
+
+void
+lun_pg_element_id(struct lun_pg_params *params, const struct lun_schema *schema,
+    struct lun_text id)
+{
+	struct lun_value value = lun_model_id_value(schema, id);
+
+	if (value.kind == LUN_VALUE_INTEGER)
+		lun_pg_element_int8(params, value.integer);
+	else
+		lun_pg_element_text(params, id);
 }
 
 static void
@@ -96,12 +108,12 @@ rank(const struct lun_model_write *write)
 
 /* Neighbours in the index are written one after the other. */
 static int
-compare_writes(const void *a, const void *b)
+compare_writes(const void *a, const void *b, void *schema)
 {
 	const struct lun_model_write *x = a, *y = b;
 	int order = rank(x) - rank(y);
 
-	return order != 0 ? order : lun_text_compare(x->id, y->id);
+	return order != 0 ? order : lun_model_id_compare(schema, x->id, y->id);
 }
 
 enum lun_code
@@ -124,7 +136,8 @@ lun_pg_sort_writes(struct pg_models *m, const struct lun_write_set *set,
 	trust = trust && fresh >= COPY_ROWS;
 	for (size_t i = 0; i < w->count; i++)
 		w->sorted[i].is_new = trust && rank(&w->sorted[i]) == 1;
-	qsort(w->sorted, w->count, sizeof *w->sorted, compare_writes);
+	qsort_r(w->sorted, w->count, sizeof *w->sorted, compare_writes,
+	    (void *)(uintptr_t)set->schema);
 	w->fresh_count = trust ? fresh : 0;
 	while (w->fresh_at < w->count && rank(&w->sorted[w->fresh_at]) < 1)
 		w->fresh_at++;
@@ -158,7 +171,7 @@ add_row(struct pg_writes *w, const struct lun_model_write *write,
 	struct lun_value value;
 
 	add_count(&w->m->params.kept, fields + 1);
-	lun_pg_element_text(&w->m->params, write->id);
+	lun_pg_element_id(&w->m->params, w->schema, write->id);
 	for (; given < fields && lun_row_next(&rest, &value); given++)
 		add_element(w, &value);
 	return given == fields && rest.length == 0 ? LUN_OK : misfit(w, err);
@@ -231,15 +244,16 @@ add_arrays(struct pg_writes *w, const struct lun_model_write *writes,
 	struct lun_pg_params *params = &w->m->params;
 	struct lun_value value;
 
-	lun_pg_begin_array(params, LUN_PG_TEXT_ARRAY, count);
+	lun_pg_begin_array(
+	    params, lun_pg_array_type(w->schema->key_type), count);
 	for (size_t i = 0; i < count; i++) {
-		lun_pg_element_text(params, writes[i].id);
+		lun_pg_element_id(params, w->schema, writes[i].id);
 		w->rows[i] = writes[i].row;
 	}
 	lun_pg_end_array(params);
 	for (size_t f = 0; f < w->schema->field_count; f++) {
-		lun_pg_begin_array(
-		    params, array_type(w->schema->fields[f].type), count);
+		lun_pg_begin_array(params,
+		    lun_pg_array_type(w->schema->fields[f].type), count);
 		for (size_t i = 0; i < count; i++) {
 			if (!lun_row_next(&w->rows[i], &value))
 				return misfit(w, err);
@@ -261,12 +275,13 @@ write_upsert(
 	lun_pg_add_table(m, key);
 	lun_pg_add_sql(m, " (");
 	lun_sql_add_columns(&m->sql, schema);
-	lun_pg_add_sql(m, ") SELECT * FROM unnest($1::text[]");
+	lun_buffer_printf(&m->sql, ") SELECT * FROM unnest($1::%s[]",
+	    lun_pg_column_type(schema->key_type));
 	for (size_t i = 0; i < schema->field_count; i++)
 		lun_buffer_printf(&m->sql, ", $%zu::%s[]", i + 2,
 		    lun_pg_column_type(schema->fields[i].type));
-	lun_pg_add_sql(m, ") ON CONFLICT (\"id\") DO UPDATE SET ");
-	lun_sql_add_assignments(&m->sql, schema);
+	lun_pg_add_sql(m, ")");
+	lun_sql_add_conflict(&m->sql, schema);
 }
 
 static enum lun_code
@@ -289,9 +304,10 @@ delete_models(struct pg_writes *w, const struct lun_model_write *writes,
 {
 	struct lun_pg_params *params = &w->m->params;
 
-	lun_pg_begin_array(params, LUN_PG_TEXT_ARRAY, count);
+	lun_pg_begin_array(
+	    params, lun_pg_array_type(w->schema->key_type), count);
 	for (size_t i = 0; i < count; i++)
-		lun_pg_element_text(params, writes[i].id);
+		lun_pg_element_id(params, w->schema, writes[i].id);
 	lun_pg_end_array(params);
 	lun_pg_begin_sql(w->m, "DELETE FROM ");
 	lun_pg_add_table(w->m, w->key);

@@ -107,6 +107,24 @@ describe("the postgres model store #postgres", function()
         ]]):format(schema)))
     end)
 
+    it("shows keys that are integers, and columns in their order", function()
+      local owner = kit.own(store, kit.schema { key = "integer",
+        fields = { a = "text", b = "integer", c = "json" },
+        order = { "c", "b", "a" } })
+      owner:commit { ["10"] = { a = "ten" }, ["9"] = { a = "nine", b = 10 } }
+      assert.equal("9||10|nine\n10|||ten",
+        psql "SELECT * FROM account_summary ORDER BY id;")
+      assert.equal("id bigint|c jsonb|b bigint|a text", psql(([[
+        SELECT string_agg(column_name || ' ' || data_type, '|'
+          ORDER BY ordinal_position)
+        FROM information_schema.columns
+        WHERE table_schema = '%s' AND table_name = 'account_summary';
+      ]]):format(schema)))
+      assert.equal("nine", psql [[
+        SELECT m.a FROM account_summary m
+        JOIN account_summary n ON m.b = n.id;]])
+    end)
+
     it("shows models without fields as jsonb", function()
       local owner = kit.own(store, kit.schema())
       owner:commit { a = { model = { json = '{"n":1}' } } }
