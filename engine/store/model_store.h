@@ -60,6 +60,7 @@ struct lun_checkpoint {
 	int version; /* of the projection that the models belong to */
 	struct lun_position position;
 	int64_t revision;
+	int64_t rows_revision; /* of the last commit that touched models */
 	int64_t projection_revision;
 	int64_t fence;
 	bool paused;

@@ -261,6 +261,7 @@ push_checkpoint(lua_State *L, const struct lun_checkpoint *c)
 	push_position(L, c->position);
 	lua_setfield(L, -2, "position");
 	set_integer(L, "revision", c->revision);
+	set_integer(L, "rows_revision", c->rows_revision);
 	set_integer(L, "projection_revision", c->projection_revision);
 	set_integer(L, "fence", c->fence);
 	lua_pushboolean(L, c->paused);

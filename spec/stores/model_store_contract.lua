@@ -304,6 +304,24 @@ local function commits(open)
       assert.is_true(c.committed_at > 1700000000000000)
     end)
 
+    it("know the last revision that touched models", function()
+      local owner = kit.own(open(), kit.account_schema())
+      local key = owner.key
+      assert.equal(0, owner:checkpoint().rows_revision)
+      owner:commit()
+      assert.equal(0, owner:checkpoint().rows_revision)
+      owner:commit { a = { balance = 1 } }
+      assert.equal(3, owner:checkpoint().rows_revision)
+      owner:commit({}, { parked = { kit.aside(1, "b") } })
+      assert(owner.store:set_position(key, 1, "", owner.revision, owner.fence))
+      assert.equal(3, owner:checkpoint().rows_revision)
+      owner.revision = owner.revision + 1
+      owner:commit { a = false }
+      assert.equal(6, owner:checkpoint().rows_revision)
+      assert(owner.store:reset(owner.schema, owner.revision, owner.fence))
+      assert.equal(7, owner:checkpoint().rows_revision)
+    end)
+
     it("counts the scripts that built the models", function()
       local owner = kit.own(open(), kit.account_schema())
       for i, hash in ipairs { "aa", "aa", "bb", "bb", "aa" } do

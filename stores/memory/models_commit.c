@@ -426,6 +426,8 @@ move_checkpoint(struct memory_shard *shard, const struct lun_write_set *set)
 	c->committed_at = lun_clock_wall_us();
 	c->skipped_count += set->skipped_count;
 	c->revision++;
+	if (set->model_count > 0)
+		c->rows_revision = c->revision;
 }
 
 /* Both cannot fail. */

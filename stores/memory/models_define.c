@@ -98,7 +98,7 @@ start_build(struct memory_place *place, struct lun_key key,
 	return *out != NULL ? LUN_OK : no_memory(err);
 }
 
-/* The fence goes on counting. */
+/* The fence goes on counting. Models that it had are touched. */
 static void
 start_shard(
     struct memory_shard *shard, struct memory_build *build, int64_t revision)
@@ -106,8 +106,11 @@ start_shard(
 	int64_t fence = shard->checkpoint.fence;
 
 	lun_memory_clear_shard(shard);
-	shard->checkpoint =
-	    (struct lun_checkpoint){.fence = fence, .revision = revision};
+	shard->checkpoint = (struct lun_checkpoint){
+	    .fence = fence,
+	    .revision = revision,
+	    .rows_revision = shard->build != NULL ? revision : 0,
+	};
 	shard->build = build;
 }
 

@@ -215,6 +215,7 @@ read_checkpoint(struct sqlite_models *m, sqlite3_stmt *q,
 	    .parked_count = (uint64_t)sqlite3_column_int64(q, 9),
 	    .skipped_count = (uint64_t)sqlite3_column_int64(q, 10),
 	    .projection_revision = sqlite3_column_int64(q, 13),
+	    .rows_revision = sqlite3_column_int64(q, 14),
 	};
 	if (!lun_position_from_hex(lun_sqlite_column_text(q, 1), &c->position))
 		return lun_fail(err, LUN_IO,
@@ -247,7 +248,8 @@ sqlite_checkpoint(struct lun_model_store *store, struct lun_key key,
 	    " (SELECT count(*) FROM lunette_scripts"
 	    "  WHERE projection = ?1 AND build = ?2), committed_at,"
 	    " (SELECT count(*) FROM lunette_parked WHERE " LUN_SQLITE_IS_KEY
-	    "), skipped_count, schema, source_state, p.revision"
+	    "), skipped_count, schema, source_state, p.revision,"
+	    " rows_revision"
 	    " FROM lunette_checkpoints c"
 	    " JOIN lunette_builds USING (projection, build)"
 	    " JOIN lunette_projections p ON name = projection"
@@ -355,7 +357,8 @@ move_checkpoint(struct sqlite_models *m, const struct lun_write_set *set,
 	code = lun_sqlite_statement(m,
 	    "UPDATE lunette_checkpoints SET position = ?4, source_state = ?5,"
 	    " identity = ?6, bundle_hash = ?7, committed_at = ?8,"
-	    " skipped_count = skipped_count + ?9, revision = revision + 1"
+	    " skipped_count = skipped_count + ?9, revision = revision + 1,"
+	    " rows_revision = iif(?10, revision + 1, rows_revision)"
 	    " WHERE " LUN_SQLITE_IS_KEY,
 	    &q, err);
 	if (code != LUN_OK)
@@ -368,6 +371,7 @@ move_checkpoint(struct sqlite_models *m, const struct lun_write_set *set,
 	lun_sqlite_bind_text(&m->c, q, 7, lun_text_of(set->bundle_hash));
 	lun_sqlite_bind_integer(&m->c, q, 8, lun_clock_wall_us());
 	lun_sqlite_bind_integer(&m->c, q, 9, (int64_t)set->skipped_count);
+	lun_sqlite_bind_integer(&m->c, q, 10, set->model_count > 0);
 	code = lun_sqlite_run(&m->c, q, err);
 	lun_sqlite_done(q);
 	return code;

@@ -432,7 +432,8 @@ empty_build(struct sqlite_models *m, struct lun_key key, struct lun_err *err)
 	    "DELETE FROM lunette_scripts WHERE projection = ?1 AND build = ?2",
 	    "DELETE FROM lunette_builds WHERE projection = ?1 AND build = ?2",
 	    "UPDATE lunette_checkpoints SET position = " POSITION_START ","
-	    " revision = revision + 1, identity = '', bundle_hash = '',"
+	    " revision = revision + 1, rows_revision = revision + 1,"
+	    " identity = '', bundle_hash = '',"
 	    " committed_at = 0, skipped_count = 0, source_state = NULL"
 	    " WHERE projection = ?1 AND build = ?2",
 	    "UPDATE lunette_owners SET fence = fence + 1"

@@ -66,6 +66,7 @@ static const char own_tables[] =
     "  committed_at INTEGER NOT NULL DEFAULT 0,\n"
     "  skipped_count INTEGER NOT NULL DEFAULT 0,\n"
     "  source_state BLOB,\n"
+    "  rows_revision INTEGER NOT NULL DEFAULT 0, -- last to touch models\n"
     "  PRIMARY KEY (projection, build, shard)\n"
     ") WITHOUT ROWID;"
 

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 static enum lun_code
-open_file(
-    const char *database, struct lun_key key, int *fd, struct lun_err *err)
+open_file(const char *database, struct lun_key key, int flags, int *fd,
+    struct lun_err *err)
 {
 	struct lun_buffer path = {0};
 	enum lun_code code = LUN_OK;
@@ -22,8 +22,10 @@ open_file(
 		lun_buffer_free(&path);
 		return lun_fail(err, LUN_NOMEM, "%s: out of memory", database);
 	}
-	*fd = open(path.bytes, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-	if (*fd < 0)
+	*fd = open(path.bytes, O_RDWR | O_CLOEXEC | flags, 0666);
+	if (*fd < 0 && flags == 0 && errno == ENOENT)
+		code = LUN_NOTFOUND;
+	else if (*fd < 0)
 		code = lun_fail(err, LUN_IO,
 		    "own projection \"%s\": open %s: %s; the engine needs to "
 		    "write beside the database",
@@ -86,7 +88,7 @@ lun_ownership_lock(const char *database, struct lun_key key, const char *owner,
 	    made->projection, sizeof made->projection, "%s", key.projection);
 	made->key = key;
 	made->key.projection = made->projection;
-	code = open_file(database, key, &made->fd, err);
+	code = open_file(database, key, O_CREAT, &made->fd, err);
 	if (code != LUN_OK) {
 		free(made);
 		return code;
@@ -100,6 +102,29 @@ lun_ownership_lock(const char *database, struct lun_key key, const char *owner,
 	write_holder(made->fd, owner);
 	*out = made;
 	return LUN_OK;
+}
+
+enum lun_code
+lun_ownership_look(const char *database, struct lun_key key, bool *held,
+    char holder[LUN_OWNER_SIZE], struct lun_err *err)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	enum lun_code code;
+	int fd;
+
+	*held = false;
+	code = open_file(database, key, 0, &fd, err);
+	if (code != LUN_OK)
+		return code == LUN_NOTFOUND ? LUN_OK : code;
+	if (fcntl(fd, F_OFD_GETLK, &lock) != 0)
+		code = lun_fail(err, LUN_IO,
+		    "own projection \"%s\": look at its lock: %s",
+		    key.projection, strerror(errno));
+	*held = code == LUN_OK && lock.l_type != F_UNLCK;
+	if (*held)
+		read_holder(fd, holder);
+	close(fd);
+	return code;
 }
 
 void

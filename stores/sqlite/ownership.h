@@ -30,6 +30,9 @@ struct lun_ownership {
 enum lun_code lun_ownership_lock(const char *database, struct lun_key key,
     const char *owner, struct lun_ownership **out, char holder[LUN_OWNER_SIZE],
     struct lun_err *err) LUN_MUSTCHECK;
+/* Whether somebody has it, without taking it; holder as above. */
+enum lun_code lun_ownership_look(const char *database, struct lun_key key,
+    bool *held, char holder[LUN_OWNER_SIZE], struct lun_err *err) LUN_MUSTCHECK;
 /* Unlock and free. NULL is allowed. */
 void lun_ownership_unlock(struct lun_ownership *ownership);
 

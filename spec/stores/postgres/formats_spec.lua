@@ -32,6 +32,33 @@ describe("the format of a postgres store #postgres", function()
   end)
 
   describe("of models", function()
+    local present = 2
+    local schema = kit.schema { projection = "counter",
+      fields = { note = "text", total = "integer" },
+      indexes = { { "total" } } }
+
+    local function format()
+      return tonumber(database:sql "SELECT format FROM lunette.lunette_store")
+    end
+
+    local function numbers()
+      return database:sql [[
+        SELECT (SELECT fence FROM lunette.lunette_owners),
+          (SELECT fence FROM lunette.lunette_checkpoints),
+          (SELECT revision FROM lunette.lunette_checkpoints),
+          (SELECT revision FROM lunette.lunette_projections)]]
+    end
+
+    -- Tables, columns and indexes of the engine, as the server has them.
+    local function tables()
+      return database:sql [[
+        SELECT table_name, column_name, data_type, is_nullable, column_default
+        FROM information_schema.columns WHERE table_schema = 'lunette'
+        AND table_name LIKE 'lunette%' ORDER BY 1, 2;
+        SELECT indexdef FROM pg_indexes WHERE schemaname = 'lunette'
+        AND tablename LIKE 'lunette%' ORDER BY 1;]]
+    end
+
     it("is refused where it is none", function()
       restore "models-0"
       for _, options in ipairs { {}, { must_exist = 1 } } do
@@ -44,33 +71,132 @@ describe("the format of a postgres store #postgres", function()
     end)
 
     it("is refused where it is a later one", function()
-      restore "models-1"
+      restore("models-" .. present)
       database:sql [[
         UPDATE lunette.lunette_store SET format = 99, made_by = '9.8.7']]
       for _, options in ipairs { {}, { must_exist = 1 } } do
         fails("config", "is of format 99, made by Lunette 9%.8%.7; this is "
-          .. "Lunette %S+, which reads format 1",
+          .. "Lunette %S+, which reads format " .. present,
           kit.open(database.url, options))
       end
     end)
 
-    it("1 is read and goes on", function()
-      restore "models-1"
+    it("is what a store is made with", function()
+      database = server:new_database()
+      assert(kit.open(database.url)):close()
+      local made = tables()
+      restore("models-" .. present)
+      assert.equal(made, tables())
+      assert.equal(present, format())
+      assert.equal("1|1|2|1", numbers())
+      assert(kit.open(database.url)):close()
+      assert.equal("1|1|2|1", numbers())
+    end)
+
+    for number = 1, present do
+      it(number .. " is read and goes on", function()
+        restore("models-" .. number)
+        local store = assert(kit.open(database.url))
+        local c = assert(store:checkpoint "counter")
+        assert.equal("00000000000002d80000000000000003", c.position)
+        assert.equal(number < present and 3 or 2, c.revision)
+        assert.equal(2, c.rows_revision)
+        assert.equal(1, c.script_count)
+        assert.equal(1, c.parked_count)
+        assert.matches("event 727:2 .Counted on s.: ",
+          store:parked("counter")[1].error)
+        local owner = kit.own(store, schema, "counter")
+        assert.same({ a = { note = "two", total = 3 } }, owner:load "a")
+        owner:commit { a = { total = 4 } }
+        assert.equal("4", database:sql "SELECT total FROM lunette.counter")
+        store:close()
+      end)
+    end
+
+    for number = 1, present - 1 do
+      describe(number .. ", upgraded,", function()
+        before_each(function()
+          restore("models-" .. number)
+        end)
+
+        it("has the tables of the present one", function()
+          assert(kit.open(database.url)):close()
+          assert.equal(present, format())
+          local upgraded = tables()
+          restore("models-" .. present)
+          assert.equal(tables(), upgraded)
+        end)
+
+        it("is out of reach of what opened it before", function()
+          assert.equal("1|1|2|1", numbers())
+          assert(kit.open(database.url)):close()
+          assert.equal("2|2|3|2", numbers())
+        end)
+
+        it("is left as it is by who only looks", function()
+          fails("config", "is of format " .. number .. ", this Lunette reads "
+            .. present .. ': "lunette run" upgrades it',
+            kit.open(database.url, { must_exist = 1 }))
+          assert.equal(number, format())
+        end)
+
+        it("is so once, however many do it", function()
+          local children = {}
+          for i = 1, 4 do
+            children[i] = helper.spawn { "lua5.4", "-e", ([[
+              package.path = "./?.lua;" .. package.path
+              require "spec.helper"
+              assert(require("spec.stores.model_kit").open(%q))]]):format(
+              database.url) }
+          end
+          for _, child in ipairs(children) do
+            assert.equal(0, child:wait(), child:stderr())
+          end
+          assert.equal("2|2|3|2", numbers())
+        end)
+
+        it("waits for an engine that lives", function()
+          local lease = [[UPDATE lunette.lunette_owners
+            SET owner = 'ada', expires_at = now() + interval '%s']]
+          local beat = [[UPDATE lunette.lunette_heartbeats
+            SET owner = 'bob', at = now() - interval '%s']]
+          for owner, sql in pairs { ada = lease, bob = beat } do
+            database:sql(sql:format "1 second")
+            fails("held", 'while projection "counter" is run by ' .. owner,
+              kit.open(database.url))
+            assert.equal(number, format())
+            database:sql(sql:format(owner == "ada" and "-1 day" or "1 day"))
+          end
+          assert(kit.open(database.url)):close()
+          assert.equal(present, format())
+        end)
+
+        it("needs the role that owns them", function()
+          database:sql [[
+            DO $$ BEGIN
+              IF to_regrole('formats_worker') IS NULL THEN
+                CREATE ROLE formats_worker LOGIN;
+              END IF;
+            END $$;
+            GRANT USAGE ON SCHEMA lunette TO formats_worker;
+            GRANT SELECT, INSERT, UPDATE, DELETE
+              ON ALL TABLES IN SCHEMA lunette TO formats_worker;]]
+          fails("config", "earlier format and this role may not upgrade them: "
+            .. '"lunette run" once as the role that owns them',
+            kit.open(database:with(nil, "formats_worker")))
+          assert.equal(number, format())
+        end)
+      end)
+    end
+
+    it("is compared by who acquires something", function()
+      restore("models-" .. present)
       local store = assert(kit.open(database.url))
-      local schema = kit.schema { projection = "counter",
-        fields = { note = "text", total = "integer" },
-        indexes = { { "total" } } }
-      local c = assert(store:checkpoint "counter")
-      assert.equal("00000000000002d80000000000000003", c.position)
-      assert.equal(2, c.revision)
-      assert.equal(1, c.script_count)
-      assert.equal(1, c.parked_count)
-      assert.matches("event 727:2 .Counted on s.: ",
-        store:parked("counter")[1].error)
-      local owner = kit.own(store, schema, "counter")
-      assert.same({ a = { note = "two", total = 3 } }, owner:load "a")
-      owner:commit { a = { total = 4 } }
-      assert.equal("4", database:sql "SELECT total FROM lunette.counter")
+      database:sql [[
+        UPDATE lunette.lunette_store SET format = 99, made_by = '9.8.7']]
+      fails("config", "is of format 99", store:acquire("counter", "me"))
+      fails("config", "is of format 99", store:acquire("other", "me"))
+      assert.equal("1|1|2|1", numbers())
       store:close()
     end)
   end)

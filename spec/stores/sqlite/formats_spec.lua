@@ -37,19 +37,35 @@ describe("the format of a sqlite store", function()
   end
 
   describe("of models", function()
-    local present = 1
+    local present = 2
     local schema = kit.schema { projection = "counter",
       fields = { note = "text", total = "integer" },
       indexes = { { "total" } } }
 
-    -- The engine's tables and indexes, as a reader sees them.
+    -- The engine's columns and indexes.
     local function tables()
-      return sql [[SELECT sql FROM sqlite_schema
-        WHERE tbl_name GLOB 'lunette_*' AND sql IS NOT NULL ORDER BY name;]]
+      return sql [[
+        SELECT t.name, c.name, c.type, c."notnull", c.dflt_value, c.pk
+        FROM sqlite_schema t, pragma_table_info(t.name) c
+        WHERE t.type = 'table' AND t.name GLOB 'lunette_*' ORDER BY 1, 2;
+        SELECT sql FROM sqlite_schema WHERE type = 'index'
+        AND tbl_name GLOB 'lunette_*' AND sql IS NOT NULL ORDER BY name;]]
     end
 
     local function format()
       return tonumber(sql "SELECT format FROM lunette_store;")
+    end
+
+    local function numbers()
+      return sql [[SELECT (SELECT fence FROM lunette_owners),
+        (SELECT revision FROM lunette_checkpoints),
+        (SELECT revision FROM lunette_projections);]]
+    end
+
+    -- A store of the format before, which an open one has under its feet.
+    local function set_back()
+      sql [[ALTER TABLE lunette_checkpoints DROP COLUMN rows_revision;
+        UPDATE lunette_store SET format = 1;]]
     end
 
     it("is refused where it is none", function()
@@ -87,6 +103,7 @@ describe("the format of a sqlite store", function()
         local c = assert(store:checkpoint "counter")
         assert.equal(3, c.position)
         assert.equal(number < present and 3 or 2, c.revision)
+        assert.equal(2, c.rows_revision)
         assert.equal(1, c.script_count)
         assert.equal(1, c.parked_count)
         assert.matches("event 2 .Counted on s.: ",
@@ -98,6 +115,75 @@ describe("the format of a sqlite store", function()
         store:close()
       end)
     end
+
+    for number = 1, present - 1 do
+      describe(number .. ", upgraded,", function()
+        before_each(function()
+          restore("models-" .. number)
+        end)
+
+        it("has the tables of the present one", function()
+          assert(open()):close()
+          assert.equal(present, format())
+          local upgraded = tables()
+          path = helper.tmpdir() .. "/other.db"
+          restore("models-" .. present)
+          assert.equal(tables(), upgraded)
+        end)
+
+        it("is left as it is by who only looks", function()
+          fails("config", "is of format " .. number .. ", this Lunette reads "
+            .. present .. ': "lunette run" upgrades it',
+            open { must_exist = 1 })
+          assert.equal(number, format())
+        end)
+
+        it("is so once, however many do it", function()
+          assert.equal("1|2|1", numbers())
+          local children = {}
+          for i = 1, 4 do
+            children[i] = helper.spawn { "lua5.4", "-e", ([[
+              package.path = "./?.lua;" .. package.path
+              assert(require("spec.stores.model_kit").open(%q))]]):format(
+              "sqlite:" .. path) }
+          end
+          for _, child in ipairs(children) do
+            assert.equal(0, child:wait(), child:stderr())
+          end
+          assert.equal("2|3|2", numbers())
+        end)
+      end)
+    end
+
+    it("is upgraded once no engine has a lock", function()
+      local store = assert(open())
+      local shard = { "counter", build = 1, shard = 2 }
+      local first = kit.own(store, schema, "counter")
+      local second = kit.own(store, schema, shard)
+      set_back()
+      for _, owner in ipairs { first, second } do
+        fails("held", "is of format 1, and cannot be upgraded to 2 while "
+          .. 'projection "counter" is run by the spec: stop that engine first',
+          open())
+        assert.equal(1, format())
+        store:release(owner.key, owner.fence)
+      end
+      assert(open()):close()
+      assert.equal(present, format())
+      store:close()
+    end)
+
+    it("when upgraded is out of reach of what opened it before", function()
+      local store = assert(open())
+      local owner = kit.own(store, schema, "counter")
+      owner:commit { a = { total = 1 } }
+      set_back()
+      assert(os.remove(path .. ".counter.b1.s0.lock"))
+      assert(open()):close()
+      fails("conflict", "ownership", owner:try_commit { a = { total = 2 } })
+      assert.equal("1", sql "SELECT total FROM counter;")
+      store:close()
+    end)
 
     it("is compared by who acquires something", function()
       restore("models-" .. present)

@@ -34,6 +34,7 @@ read_checkpoint(struct pg_models *m, const PGresult *r,
 	    .script_count = lun_pg_int8(r, 0, 8),
 	    .parked_count = (uint64_t)lun_pg_int8(r, 0, 10),
 	    .skipped_count = (uint64_t)lun_pg_int8(r, 0, 11),
+	    .rows_revision = lun_pg_int8(r, 0, 14),
 	};
 	if (!lun_pg_is_null(r, 0, 9))
 		c->committed_at = lun_pg_time(r, 0, 9);
@@ -58,7 +59,7 @@ static const char checkpoint_sql[] =
     " (SELECT count(*) FROM @lunette_scripts"
     "  WHERE projection = $1 AND build = $2), c.committed_at,"
     " (SELECT count(*) FROM @lunette_parked WHERE " LUN_PG_KEY "),"
-    " c.skipped_count, b.schema, c.source_state"
+    " c.skipped_count, b.schema, c.source_state, c.rows_revision"
     " FROM @lunette_checkpoints c JOIN @lunette_builds b"
     "  ON b.projection = c.projection AND b.build = c.build"
     " JOIN @lunette_projections p ON p.name = c.projection"

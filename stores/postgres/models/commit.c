@@ -82,7 +82,10 @@ move_checkpoint(
 	    "WITH moved AS (UPDATE @lunette_checkpoints SET position = $4,"
 	    " source_state = $5, identity = $6, bundle_hash = $7,"
 	    " committed_at = clock_timestamp(),"
-	    " skipped_count = skipped_count + $8, revision = revision + 1"
+	    " skipped_count = skipped_count + $8, revision = revision + 1");
+	if (set->model_count > 0)
+		lun_pg_add_sql(m, ", rows_revision = revision + 1");
+	lun_pg_add_sql(m,
 	    " WHERE " LUN_PG_KEY " AND revision = $9 AND fence = $10"
 	    " RETURNING 1) SELECT 1 / count(*) FROM moved");
 	return lun_pg_send_sql(m, err);

@@ -440,7 +440,8 @@ empty_build(struct pg_models *m, struct lun_key key, struct lun_err *err)
 	static const char *const statements[] = {
 	    "DELETE FROM @lunette_builds",
 	    "UPDATE @lunette_checkpoints c SET revision = revision + 1,"
-	    " position = repeat('0', 32), source_state = NULL, identity = '',"
+	    " rows_revision = revision + 1, position = repeat('0', 32), "
+	    "source_state = NULL, identity = '',"
 	    " bundle_hash = '', committed_at = NULL, skipped_count = 0,"
 	    " fence = (SELECT o.fence FROM @lunette_owners o"
 	    "  WHERE (o.projection, o.build, o.shard) ="

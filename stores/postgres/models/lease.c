@@ -11,6 +11,26 @@
 
 #include "postgres/models/models.h"
 
+/* Why nothing was taken: columns as below. */
+static enum lun_code
+describe_holder(struct pg_models *m, struct lun_key key, const PGresult *r,
+    char holder[LUN_OWNER_SIZE], struct lun_err *err)
+{
+	struct lun_sql_format format;
+	enum lun_code code;
+
+	lun_pg_read_format(r, &format);
+	code = lun_sql_check_format(
+	    &lun_sql_model_form, lun_pg_name(m->c), &format, err);
+	if (code != LUN_OK)
+		return code;
+	snprintf(holder, LUN_OWNER_SIZE, "another engine");
+	if (!lun_pg_is_null(r, 0, 2))
+		lun_pg_copy_text(r, 0, 2, holder, LUN_OWNER_SIZE);
+	return lun_fail(err, LUN_HELD, "projection \"%s\" is run by %s",
+	    key.projection, holder);
+}
+
 static enum lun_code
 read_holder(struct pg_models *m, struct lun_key key,
     char holder[LUN_OWNER_SIZE], struct lun_err *err)
@@ -19,20 +39,18 @@ read_holder(struct pg_models *m, struct lun_key key,
 	enum lun_code code;
 
 	lun_pg_add_key(m, key);
-	code =
-	    lun_pg_run(m, "SELECT owner FROM @lunette_owners WHERE " LUN_PG_KEY,
-		&result, err);
-	if (code != LUN_OK)
-		return code;
-	snprintf(holder, LUN_OWNER_SIZE, "another engine");
-	if (PQntuples(result) > 0)
-		lun_pg_copy_text(result, 0, 0, holder, LUN_OWNER_SIZE);
+	code = lun_pg_run(m,
+	    "SELECT format, made_by,"
+	    " (SELECT owner FROM @lunette_owners WHERE " LUN_PG_KEY ")"
+	    " FROM @lunette_store",
+	    &result, err);
+	if (code == LUN_OK)
+		code = describe_holder(m, key, result, holder, err);
 	PQclear(result);
-	return lun_fail(err, LUN_HELD, "projection \"%s\" is run by %s",
-	    key.projection, holder);
+	return code;
 }
 
-/* The fence is 0 if somebody else holds it. */
+/* The fence is 0 if somebody else holds it, or the format is another now. */
 static enum lun_code
 raise_fence(struct pg_models *m, struct lun_key key, const char *owner,
     int64_t time_to_live_ms, int64_t *fence, struct lun_err *err)
@@ -44,11 +62,13 @@ raise_fence(struct pg_models *m, struct lun_key key, const char *owner,
 	lun_pg_add_words(m, lun_text_of(owner));
 	lun_pg_add_name(m, m->session);
 	lun_pg_add_int8(&m->params, time_to_live_ms);
+	lun_pg_add_int8(&m->params, LUN_MODEL_FORMAT);
 	code = lun_pg_run(m,
 	    "INSERT INTO @lunette_owners AS o (projection, build, shard,"
 	    " fence, owner, session, acquired_at, expires_at)"
-	    " VALUES ($1, $2, $3, 1, $4, $5, clock_timestamp(),"
-	    "  clock_timestamp() + $6 * interval '1 millisecond')"
+	    " SELECT $1, $2, $3, 1, $4, $5, clock_timestamp(),"
+	    "  clock_timestamp() + $6 * interval '1 millisecond'"
+	    " FROM @lunette_store s WHERE s.format = $7"
 	    " ON CONFLICT (projection, build, shard) DO UPDATE SET fence = "
 	    "o.fence + 1,"
 	    "  owner = excluded.owner, session = excluded.session,"
@@ -82,7 +102,7 @@ static enum lun_code
 take(struct pg_models *m, struct lun_key key, const char *owner,
     int64_t time_to_live_ms, int64_t *fence, struct lun_err *err)
 {
-	enum lun_code code = lun_pg_begin(m->c, NULL, err);
+	enum lun_code code = lun_pg_begin(m->c, LUN_PG_SHARE_TABLES, err);
 
 	if (code != LUN_OK)
 		return code;

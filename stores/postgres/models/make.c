@@ -10,10 +10,6 @@
  */
 
 #include "postgres/models/models.h"
-#include "sql/format.h"
-
-/* Serialises the making: CREATE IF NOT EXISTS is not safe in parallel. */
-#define LOCK "SELECT pg_catalog.pg_advisory_xact_lock(7235431960103)"
 
 #define KEY_COLUMNS                                                            \
 	"  projection text COLLATE \"C\" NOT NULL,\n"                          \
@@ -69,7 +65,9 @@ static const char own_tables[] =
     "  bundle_hash text NOT NULL DEFAULT '',\n"
     "  committed_at timestamptz,\n"
     "  skipped_count bigint NOT NULL DEFAULT 0,\n"
-    "  source_state bytea,\n" KEY
+    "  source_state bytea,\n"
+    "  rows_revision bigint NOT NULL DEFAULT 0,\n" /* the last to touch rows */
+    KEY
 
     "CREATE TABLE IF NOT EXISTS @lunette_scripts (\n"
     "  projection text COLLATE \"C\" NOT NULL,\n"
@@ -149,38 +147,6 @@ look(struct pg_models *m, struct found *found, struct lun_err *err)
 	return LUN_OK;
 }
 
-static enum lun_code
-read_format(
-    struct pg_models *m, struct lun_sql_format *format, struct lun_err *err)
-{
-	PGresult *result = NULL;
-	enum lun_code code = lun_pg_run(
-	    m, "SELECT format, made_by FROM @lunette_store", &result, err);
-
-	if (code == LUN_OK && PQntuples(result) > 0) {
-		format->number = lun_pg_int8(result, 0, 0);
-		lun_pg_copy_text(
-		    result, 0, 1, format->made_by, sizeof format->made_by);
-	}
-	PQclear(result);
-	return code;
-}
-
-static enum lun_code
-check_format(
-    struct pg_models *m, const struct found *found, struct lun_err *err)
-{
-	struct lun_sql_format format = {0};
-	enum lun_code code = LUN_OK;
-
-	if (found->store)
-		code = read_format(m, &format, err);
-	if (code != LUN_OK)
-		return code;
-	return lun_sql_check_format(
-	    &lun_sql_model_form, lun_pg_name(m->c), &format, err);
-}
-
 /* ---- making ------------------------------------------------------------ */
 
 static enum lun_code
@@ -203,7 +169,7 @@ create(struct pg_models *m, struct lun_err *err)
 	if (code != LUN_OK)
 		return code;
 	if (found.tables)
-		return check_format(m, &found, err);
+		return lun_pg_check_format(m, found.store, err);
 	lun_buffer_clear(&m->sql);
 	if (!found.schema) {
 		lun_buffer_add_text(&m->sql, LUN_TEXT("CREATE SCHEMA "));
@@ -220,7 +186,7 @@ create(struct pg_models *m, struct lun_err *err)
 static enum lun_code
 make_tables(struct pg_models *m, struct lun_err *err)
 {
-	enum lun_code code = lun_pg_begin(m->c, LOCK, err);
+	enum lun_code code = lun_pg_begin(m->c, LUN_PG_LOCK_TABLES, err);
 
 	if (code != LUN_OK)
 		return code;
@@ -246,7 +212,7 @@ lun_pg_make_tables(struct pg_models *m, struct lun_err *err)
 	if (code != LUN_OK)
 		return code;
 	if (found.tables)
-		return check_format(m, &found, err);
+		return lun_pg_check_format(m, found.store, err);
 	if (m->c->url->options.must_exist)
 		return lun_fail(err, LUN_CONFIG,
 		    "no models yet: %s holds none in schema \"%s\": "

@@ -17,6 +17,7 @@
 
 #include "base/error.h"
 #include "postgres/client/connection.h"
+#include "sql/format.h"
 #include "sql/names.h"
 #include "store/model_store.h"
 
@@ -177,6 +178,14 @@ void lun_pg_write_decimal(struct lun_buffer *out, double number);
 
 /* ---- make.c, define.c ---------------------------------------------------- */
 
+/*
+ * Whoever makes or changes the engine's own tables is alone: CREATE IF NOT
+ * EXISTS is not safe in parallel. Who acquires something shares the lock.
+ */
+#define LUN_PG_LOCK_TABLES                                                     \
+	"SELECT pg_catalog.pg_advisory_xact_lock(7235431960103)"
+#define LUN_PG_SHARE_TABLES                                                    \
+	"SELECT pg_catalog.pg_advisory_xact_lock_shared(7235431960103)"
 enum lun_code lun_pg_make_tables(
     struct pg_models *m, struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_pg_define(struct lun_model_store *store, struct lun_key key,
@@ -186,6 +195,14 @@ enum lun_code lun_pg_reset(struct lun_model_store *store, struct lun_key key,
     struct lun_err *err);
 enum lun_code lun_pg_drop(struct lun_model_store *store, struct lun_key key,
     struct lun_guard guard, struct lun_err *err);
+
+/* ---- format.c ---------------------------------------------------------- */
+
+/* LUN_OK or a failure in words; upgrades them where that may be. */
+enum lun_code lun_pg_check_format(
+    struct pg_models *m, bool says_one, struct lun_err *err) LUN_MUSTCHECK;
+/* The first two columns of row 0, if there is one. */
+void lun_pg_read_format(const PGresult *result, struct lun_sql_format *format);
 
 /* ---- indexes.c ----------------------------------------------------------- */
 
