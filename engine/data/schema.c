@@ -510,44 +510,59 @@ parse_key(struct lun_schema *schema, struct lun_text line)
 	       lun_field_type_parse(line, &schema->key_type);
 }
 
-static bool
+static enum lun_code
 parse_columns(struct lun_schema *schema, struct lun_text line)
 {
 	size_t count = 0;
 
 	if (schema->columns != NULL)
-		return false;
+		return LUN_INVALID;
 	schema->columns =
 	    calloc(schema->field_count + 1, sizeof *schema->columns);
-	while (schema->columns != NULL && line.length > 0) {
+	if (schema->columns == NULL)
+		return LUN_NOMEM;
+	while (line.length > 0) {
 		int place = lun_schema_find(schema, take_until(&line, ' '));
 
 		if (place < 0 || count == schema->field_count)
-			return false;
+			return LUN_INVALID;
 		schema->columns[count++] = (size_t)place;
 	}
-	return schema->columns != NULL && count == schema->field_count;
+	return count == schema->field_count ? LUN_OK : LUN_INVALID;
 }
 
 /* line is a JSON string. */
-static bool
+static enum lun_code
 parse_type(struct lun_schema *schema, struct lun_text line)
 {
 	struct lun_buffer type = {0};
+	bool added;
 
 	if (lun_json_check(line, NULL) != LUN_OK || line.bytes[0] != '"')
-		return false;
+		return LUN_INVALID;
 	lun_json_unescape(line, &type);
-	if (!type.failed &&
-	    lun_schema_add_type(schema, lun_buffer_text(&type))) {
-		lun_buffer_free(&type);
-		return true;
-	}
+	added =
+	    !type.failed && lun_schema_add_type(schema, lun_buffer_text(&type));
 	lun_buffer_free(&type);
-	return false;
+	return added ? LUN_OK : LUN_NOMEM;
 }
 
+/* The lines whose parsing takes no memory. */
 static bool
+parse_plain_line(
+    struct lun_schema *schema, struct lun_text word, struct lun_text line)
+{
+	if (lun_text_equal(word, LUN_TEXT("key")))
+		return parse_key(schema, line);
+	if (lun_text_equal(word, LUN_TEXT("field")))
+		return parse_field(schema, line);
+	if (lun_text_equal(word, LUN_TEXT("index")))
+		return parse_index(schema, line);
+	return lun_text_equal(word, LUN_TEXT("whole_json")) &&
+	       parse_whole_json(schema, line);
+}
+
+static enum lun_code
 parse_line(struct lun_schema *schema, struct lun_text line)
 {
 	struct lun_text word = take_until(&line, ' ');
@@ -555,17 +570,10 @@ parse_line(struct lun_schema *schema, struct lun_text line)
 	if (lun_text_equal(word, LUN_TEXT("handles")))
 		return parse_type(schema, line);
 	if (schema->whole_json)
-		return false;
-	if (lun_text_equal(word, LUN_TEXT("key")))
-		return parse_key(schema, line);
+		return LUN_INVALID;
 	if (lun_text_equal(word, LUN_TEXT("order")))
 		return parse_columns(schema, line);
-	if (lun_text_equal(word, LUN_TEXT("field")))
-		return parse_field(schema, line);
-	if (lun_text_equal(word, LUN_TEXT("index")))
-		return parse_index(schema, line);
-	return lun_text_equal(word, LUN_TEXT("whole_json")) &&
-	       parse_whole_json(schema, line);
+	return parse_plain_line(schema, word, line) ? LUN_OK : LUN_INVALID;
 }
 
 static struct lun_schema *
@@ -600,8 +608,12 @@ lun_schema_parse(const char *projection, int version, struct lun_text text,
 	for (int number = 1; text.length > 0 && code == LUN_OK; number++) {
 		struct lun_text line = take_until(&text, '\n');
 
-		if (!parse_line(schema, line))
-			code = lun_fail(err, LUN_INVALID,
+		code = parse_line(schema, line);
+		if (code == LUN_NOMEM)
+			(void)lun_fail(err, code, "schema of %s: out of memory",
+			    projection);
+		else if (code != LUN_OK)
+			(void)lun_fail(err, code,
 			    "schema of %s: line %d, \"%.*s\", makes no sense",
 			    projection, number,
 			    (int)(line.length < 60 ? line.length : 60),
