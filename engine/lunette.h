@@ -156,7 +156,15 @@ enum lun_code lun_engine_append(struct lun_engine *engine,
 enum lun_code lun_engine_register(struct lun_engine *engine, const char *path,
     char *name, struct lun_err *err) LUN_MUSTCHECK;
 
-/* The same from memory; chunk is what errors call the source. */
+/*
+ * Register it if it is the script of this projection; LUN_NOTFOUND if it is
+ * another one's, which is then not registered.
+ */
+enum lun_code lun_engine_register_as(struct lun_engine *engine,
+    const char *path, const char *projection,
+    struct lun_err *err) LUN_MUSTCHECK;
+
+/* Register one from memory; chunk is what errors call the source. */
 enum lun_code lun_engine_register_source(struct lun_engine *engine,
     const char *chunk, const char *source, size_t length, char *name,
     struct lun_err *err) LUN_MUSTCHECK;

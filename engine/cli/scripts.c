@@ -11,7 +11,6 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
-#include "cli/view.h"
 
 static bool
 ends_in(const char *text, const char *end)
@@ -118,23 +117,17 @@ consider_script(void *arg, const char *path, struct lun_err *err)
 	struct search *search = arg;
 	struct lun_err failure;
 	enum lun_code code;
-	char *json;
 
 	if (search->found)
 		return LUN_OK;
-	code = lun_script_check(path, &json, &failure);
-	if (code != LUN_OK) {
-		if (!is_named(path, search->projection))
-			return LUN_OK;
-		*err = failure;
-		return code;
-	}
-	search->found =
-	    cli_view_is(lun_text_of(json), "name", search->projection);
-	lun_free(json);
-	if (!search->found)
+	code = lun_engine_register_as(
+	    search->engine, path, search->projection, &failure);
+	search->found = code == LUN_OK;
+	if (code == LUN_OK || code == LUN_NOTFOUND ||
+	    !is_named(path, search->projection))
 		return LUN_OK;
-	return lun_engine_register(search->engine, path, NULL, err);
+	*err = failure;
+	return code;
 }
 
 enum lun_code

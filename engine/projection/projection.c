@@ -12,30 +12,12 @@
 
 /* ---- life -------------------------------------------------------------- */
 
-static enum lun_code
-connect_stores(struct lun_projection *p, struct lun_err *err)
-{
-	const struct lun_surroundings *around = p->around;
-	enum lun_code code;
-
-	pthread_mutex_lock(around->stores_lock);
-	code = lun_event_store_connect(around->events, &p->events, err);
-	if (code == LUN_OK)
-		code = lun_model_store_connect(around->models, &p->models, err);
-	if (code == LUN_OK)
-		code =
-		    lun_model_store_connect_beside(p->models, &p->writer, err);
-	pthread_mutex_unlock(around->stores_lock);
-	return code;
-}
-
 enum lun_code
 lun_projection_new(const char *name, struct lun_script *script,
     const struct lun_surroundings *around, struct lun_projection **out,
     struct lun_err *err)
 {
 	struct lun_projection *p = calloc(1, sizeof *p);
-	enum lun_code code;
 
 	if (p == NULL) {
 		lun_script_free(script);
@@ -47,19 +29,6 @@ lun_projection_new(const char *name, struct lun_script *script,
 	p->script = script;
 	if (script != NULL)
 		p->report.version = lun_script_schema(script)->version;
-	p->batch = lun_batch_new();
-	p->ahead = lun_batch_new();
-	p->uow = lun_uow_new((size_t)around->settings->cache_bytes);
-	if (p->batch == NULL || p->ahead == NULL || p->uow == NULL)
-		code = lun_fail(err, LUN_NOMEM, "%s: out of memory", name);
-	else
-		code = connect_stores(p, err);
-	if (code != LUN_OK) {
-		lun_projection_free(p);
-		return code;
-	}
-	if (script != NULL)
-		lun_script_use_positions_of(script, p->events);
 	*out = p;
 	return LUN_OK;
 }
@@ -98,6 +67,78 @@ lun_projection_overlap(struct lun_projection *p)
 		p->fetcher = lun_background_new("lunette-fetch");
 	if (p->committer == NULL)
 		p->committer = lun_background_new("lunette-commit");
+}
+
+/* ---- what it needs, once it needs it ----------------------------------- */
+
+enum lun_code
+lun_projection_connect_events(struct lun_projection *p, struct lun_err *err)
+{
+	const struct lun_surroundings *around = p->around;
+	enum lun_code code;
+
+	if (p->events != NULL)
+		return LUN_OK;
+	pthread_mutex_lock(around->stores_lock);
+	code = lun_event_store_connect(around->events, &p->events, err);
+	pthread_mutex_unlock(around->stores_lock);
+	if (code == LUN_OK && p->script != NULL)
+		lun_script_use_positions_of(p->script, p->events);
+	return code;
+}
+
+static enum lun_code
+connect_models(struct lun_projection *p, struct lun_err *err)
+{
+	const struct lun_surroundings *around = p->around;
+	enum lun_code code;
+
+	if (p->models != NULL)
+		return LUN_OK;
+	pthread_mutex_lock(around->stores_lock);
+	code = lun_model_store_connect(around->models, &p->models, err);
+	pthread_mutex_unlock(around->stores_lock);
+	return code;
+}
+
+static enum lun_code
+connect_writer(struct lun_projection *p, struct lun_err *err)
+{
+	enum lun_code code;
+
+	if (p->writer != NULL)
+		return LUN_OK;
+	pthread_mutex_lock(p->around->stores_lock);
+	code = lun_model_store_connect_beside(p->models, &p->writer, err);
+	pthread_mutex_unlock(p->around->stores_lock);
+	return code;
+}
+
+/* What reading and applying take; the unit of work is made last. */
+static enum lun_code
+make_batches(struct lun_projection *p, struct lun_err *err)
+{
+	if (p->batch == NULL)
+		p->batch = lun_batch_new();
+	if (p->ahead == NULL)
+		p->ahead = lun_batch_new();
+	if (p->uow == NULL && p->batch != NULL && p->ahead != NULL)
+		p->uow = lun_uow_new((size_t)p->around->settings->cache_bytes);
+	return p->uow != NULL
+		   ? LUN_OK
+		   : lun_fail(err, LUN_NOMEM, "%s: out of memory", p->name);
+}
+
+static enum lun_code
+make_all(struct lun_projection *p, struct lun_err *err)
+{
+	enum lun_code code = lun_projection_connect_events(p, err);
+
+	if (code == LUN_OK)
+		code = connect_writer(p, err);
+	if (code == LUN_OK)
+		code = make_batches(p, err);
+	return code;
 }
 
 /* ---- ownership and checkpoint ------------------------------------------ */
@@ -196,6 +237,9 @@ lun_projection_own(struct lun_projection *p, struct lun_err *err)
 		let_go(p);
 	if (lun_projection_is_owned(p))
 		return renew_lease(p, err);
+	code = connect_models(p, err);
+	if (code != LUN_OK)
+		return code;
 	code = lun_model_store_acquire(p->models, p->key, p->around->owner,
 	    p->around->settings->lease_ms, &p->fence, holder, err);
 	if (code == LUN_HELD)
@@ -218,6 +262,9 @@ lun_projection_prepare(struct lun_projection *p, struct lun_err *err)
 	if (code != LUN_OK || lun_projection_is_prepared(p))
 		return code;
 	lun_projection_abandon_batch(p);
+	code = make_all(p, err);
+	if (code != LUN_OK)
+		return code;
 	code = lun_model_store_define(
 	    p->models, p->key, lun_script_schema(p->script), p->fence, err);
 	p->schema_is_stored = code == LUN_OK;

@@ -3,7 +3,9 @@
  *
  * A projection is used by one thread at a time, its worker or whoever steps
  * it, except for the report, which is guarded by the lock it is created with.
- * It owns its connections, its script and its unit of work.
+ * It owns its connections, its script and its unit of work. Connections and
+ * memory are made when they are needed first: the models' to own or administer
+ * it, the rest to run it.
  */
 
 #ifndef LUN_PROJECTION_PROJECTION_H
@@ -160,7 +162,7 @@ struct lun_projection {
 	char name[LUN_NAME_MAX + 1];
 	struct lun_key key;
 	const struct lun_surroundings *around;
-	struct lun_event_store *events;
+	struct lun_event_store *events; /* NULL: not needed yet; so the next */
 	struct lun_model_store *models; /* loads, owns, administers */
 	struct lun_model_store *writer; /* commits */
 	struct lun_script *script;      /* changes under around->board->lock */
@@ -238,6 +240,9 @@ void lun_projection_doubt_checkpoint(struct lun_projection *p);
 bool lun_projection_has_lost(struct lun_projection *p);
 /* From any thread: the ownership with this fence has passed on. */
 void lun_projection_note_loss(struct lun_projection *p, int64_t fence);
+/* For those who need the event store without running the projection. */
+enum lun_code lun_projection_connect_events(
+    struct lun_projection *p, struct lun_err *err) LUN_MUSTCHECK;
 /* Own it, make its tables exist and read the checkpoint, if need be. */
 enum lun_code lun_projection_prepare(
     struct lun_projection *p, struct lun_err *err) LUN_MUSTCHECK;

@@ -131,9 +131,11 @@ set_checkpoint(
 {
 	struct lun_position position;
 	struct lun_guard guard;
-	enum lun_code code = lun_event_store_parse_position(
-	    p->events, lun_text_of(argument), &position, err);
+	enum lun_code code = lun_projection_connect_events(p, err);
 
+	if (code == LUN_OK)
+		code = lun_event_store_parse_position(
+		    p->events, lun_text_of(argument), &position, err);
 	if (code == LUN_OK)
 		code = check_not_beyond(p, position, err);
 	if (code == LUN_OK)

@@ -120,6 +120,8 @@ start_fetching(struct lun_projection *p)
 void
 lun_projection_abandon_batch(struct lun_projection *p)
 {
+	if (p->uow == NULL)
+		return; /* it has never run */
 	if (p->fetch_under_way) {
 		p->fetch_under_way = false;
 		(void)!lun_background_wait(p->fetcher, NULL);

@@ -265,21 +265,44 @@ lun_engine_script_limits(const struct lun_engine *engine)
 	};
 }
 
-enum lun_code
-lun_engine_register(struct lun_engine *engine, const char *path, char *name,
-    struct lun_err *err)
+static enum lun_code
+load_file(struct lun_engine *engine, const char *path,
+    struct lun_script **script, struct lun_err *err)
 {
 	struct lun_script_limits limits = lun_engine_script_limits(engine);
-	struct lun_script *script;
-	enum lun_code code;
 
 	if (strlen(path) >= LUN_PATH_MAX)
 		return lun_fail(
 		    err, LUN_CONFIG, "%.60s...: path too long", path);
-	code = lun_script_load_file(path, &limits, &script, err);
+	return lun_script_load_file(path, &limits, script, err);
+}
+
+enum lun_code
+lun_engine_register(struct lun_engine *engine, const char *path, char *name,
+    struct lun_err *err)
+{
+	struct lun_script *script;
+	enum lun_code code = load_file(engine, path, &script, err);
+
 	if (code != LUN_OK)
 		return code;
 	return register_script(engine, script, path, name, err);
+}
+
+enum lun_code
+lun_engine_register_as(struct lun_engine *engine, const char *path,
+    const char *projection, struct lun_err *err)
+{
+	struct lun_script *script;
+	enum lun_code code = load_file(engine, path, &script, err);
+
+	if (code != LUN_OK)
+		return code;
+	if (strcmp(lun_script_schema(script)->projection, projection) == 0)
+		return register_script(engine, script, path, NULL, err);
+	lun_script_free(script);
+	return lun_fail(err, LUN_NOTFOUND,
+	    "%s is not the script of projection %s", path, projection);
 }
 
 enum lun_code

@@ -153,7 +153,8 @@ static void
 wait_for_news(struct lun_worker *worker, int timeout_ms, bool listen)
 {
 	struct lun_event_store *events = worker->p->events;
-	int hint = listen ? lun_event_store_wake_fd(events) : -1;
+	int hint =
+	    listen && events != NULL ? lun_event_store_wake_fd(events) : -1;
 	struct pollfd sources[2] = {
 	    {.fd = worker->bell, .events = POLLIN},
 	    {.fd = hint, .events = POLLIN},
