@@ -8,5 +8,5 @@ const struct lun_driver lun_drivers[] = {
     {"postgres", "postgresql", &lun_postgres_events, &lun_postgres_models},
     {"memory", NULL, &lun_memory_events, &lun_memory_models},
     {"faulty", NULL, &lun_faulty_events, &lun_faulty_models},
-    {NULL},
+    {.scheme = NULL},
 };
