@@ -34,7 +34,7 @@ enum lun_code {
 	LUN_AGAIN,       /* nothing to do now */
 	LUN_NOTFOUND,    /* the thing asked for does not exist */
 	LUN_CONFLICT,    /* somebody else was first: do not retry blindly */
-	LUN_HELD,        /* another engine runs this projection */
+	LUN_OWNED,       /* another engine runs this projection */
 	LUN_UNAVAILABLE, /* a store is away or busy: worth retrying */
 	LUN_TIMEOUT,     /* the time limit of a wait has passed */
 	LUN_IO,          /* a store refused: retrying will not help */

@@ -88,7 +88,7 @@ ask_owner(struct lun_engine *engine, const char *projection,
 	return code;
 }
 
-/* Execute it here, as nobody runs the projection. LUN_HELD: somebody does. */
+/* Execute it here, as nobody runs the projection. LUN_OWNED: somebody does. */
 static enum lun_code
 execute(struct lun_projection *p, enum lun_request_kind kind,
     const char *argument, struct lun_err *err)
@@ -143,7 +143,7 @@ execute_unregistered(struct lun_engine *engine, const char *projection,
 	return code;
 }
 
-/* LUN_HELD if a worker or another engine has it. */
+/* LUN_OWNED if a worker or another engine has it. */
 static enum lun_code
 execute_registered(struct lun_engine *engine, struct lun_entry *entry,
     enum lun_request_kind kind, const char *argument, struct lun_err *err)
@@ -151,7 +151,7 @@ execute_registered(struct lun_engine *engine, struct lun_entry *entry,
 	enum lun_code code = lun_entry_take(engine, entry, err);
 
 	if (code != LUN_OK)
-		return code == LUN_CONFIG ? LUN_HELD : code;
+		return code == LUN_CONFIG ? LUN_OWNED : code;
 	code = execute(entry->p, kind, argument, err);
 	lun_entry_give_back(entry);
 	return code;
@@ -207,7 +207,7 @@ lun_engine_request(struct lun_engine *engine, const char *projection,
 		    engine, projection, kind, argument, deadline_ns, err);
 	else
 		code = execute_registered(engine, entry, kind, argument, err);
-	if (code == LUN_HELD)
+	if (code == LUN_OWNED)
 		code = ask_owner(
 		    engine, projection, kind, argument, deadline_ns, err);
 	if (code != LUN_AGAIN)

@@ -73,7 +73,8 @@ static bool
 is_ours(const struct known *known)
 {
 	return known->report.owned ||
-	       (known->running_here && known->report.state != LUN_STATE_HELD);
+	       (known->running_here &&
+		   known->report.state != LUN_STATE_STANDBY);
 }
 
 static const char *
@@ -142,7 +143,7 @@ add_activity(struct lun_engine *engine, const struct known *known,
     struct lun_buffer *out)
 {
 	bool here =
-	    known->running_here && known->report.state != LUN_STATE_HELD;
+	    known->running_here && known->report.state != LUN_STATE_STANDBY;
 	bool fresh = is_fresh(engine, &known->heartbeat);
 	double rate = here    ? known->report.events_per_second
 		      : fresh ? known->heartbeat.events_per_second

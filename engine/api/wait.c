@@ -89,8 +89,8 @@ follow_worker(struct wait *wait, struct lun_err *err)
 		else if (report->state == LUN_STATE_FAILED)
 			code = lun_fail(err, LUN_SCRIPT, "%s has failed: %s",
 			    wait->projection, report->last_error);
-		else if (report->state == LUN_STATE_HELD)
-			code = LUN_HELD;
+		else if (report->state == LUN_STATE_STANDBY)
+			code = LUN_OWNED;
 		else if (is_over(wait))
 			break;
 		else
@@ -226,10 +226,10 @@ lun_engine_wait(struct lun_engine *engine, const char *projection,
 
 	if (code != LUN_OK)
 		return code;
-	code = LUN_HELD;
+	code = LUN_OWNED;
 	if (wait.entry != NULL)
 		code = follow_here(&wait, err);
-	if (code == LUN_HELD)
+	if (code == LUN_OWNED)
 		code = follow_checkpoint(&wait, err);
 	return code == LUN_AGAIN ? say_timeout(&wait, timeout_ms, err) : code;
 }

@@ -145,8 +145,8 @@ rebuild_projection(
 	if (cli_layers_value(&cli->layers, "log_level") == NULL)
 		cli->screen.level = LUN_LOG_ERROR;
 	code = cli_catch_up(cli, engine, err);
-	return code == LUN_HELD ? follow_rebuild(cli, engine, projection, err)
-				: code;
+	return code == LUN_OWNED ? follow_rebuild(cli, engine, projection, err)
+				 : code;
 }
 
 static enum lun_code

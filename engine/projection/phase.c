@@ -35,7 +35,7 @@ static const struct phase {
     [LUN_PHASE_STANDBY] =
 	{
 	    .word = "standby",
-	    .state = LUN_STATE_HELD,
+	    .state = LUN_STATE_STANDBY,
 	    .next = MAY(FAILED_UNOWNED) | MAY(OWNED) | MAY(DETACHED),
 	},
     [LUN_PHASE_FAILED_UNOWNED] =
@@ -111,7 +111,7 @@ static const char *const state_names[] = {
     [LUN_STATE_CATCHING_UP] = "catching_up",
     [LUN_STATE_LIVE] = "live",
     [LUN_STATE_PAUSED] = "paused",
-    [LUN_STATE_HELD] = "held",
+    [LUN_STATE_STANDBY] = "standby",
     [LUN_STATE_FAILED] = "failed",
     [LUN_STATE_DETACHED] = "detached",
 };
@@ -160,7 +160,7 @@ static enum lun_state
 find_state(enum lun_state now, enum lun_phase next)
 {
 	bool keeps_from_running = now == LUN_STATE_FAILED ||
-				  now == LUN_STATE_HELD ||
+				  now == LUN_STATE_STANDBY ||
 				  now == LUN_STATE_DETACHED;
 
 	/* A failure is over only once a step went well. */
@@ -178,7 +178,7 @@ report_state(
 				   : find_state(report->state, next);
 
 	/* That another engine ran it is no error of this one's time. */
-	if (report->state == LUN_STATE_HELD && state != LUN_STATE_HELD)
+	if (report->state == LUN_STATE_STANDBY && state != LUN_STATE_STANDBY)
 		report->last_error[0] = '\0';
 	report->state = state;
 	if (error != NULL)
@@ -220,7 +220,7 @@ level_of(enum lun_state state)
 {
 	if (state == LUN_STATE_FAILED)
 		return LUN_LOG_ERROR;
-	return state == LUN_STATE_HELD ? LUN_LOG_WARNING : LUN_LOG_INFO;
+	return state == LUN_STATE_STANDBY ? LUN_LOG_WARNING : LUN_LOG_INFO;
 }
 
 static void

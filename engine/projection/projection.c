@@ -242,7 +242,7 @@ lun_projection_own(struct lun_projection *p, struct lun_err *err)
 		return code;
 	code = lun_model_store_acquire(p->models, p->key, p->around->owner,
 	    p->around->settings->lease_ms, &p->fence, holder, err);
-	if (code == LUN_HELD)
+	if (code == LUN_OWNED)
 		p->schema_is_stored = false; /* its owner may rebuild it */
 	if (code != LUN_OK)
 		return code;

@@ -28,7 +28,7 @@ enum lun_state {
 	LUN_STATE_CATCHING_UP,
 	LUN_STATE_LIVE,
 	LUN_STATE_PAUSED,
-	LUN_STATE_HELD, /* another engine runs it */
+	LUN_STATE_STANDBY, /* another engine runs it */
 	LUN_STATE_FAILED,
 	LUN_STATE_DETACHED, /* its script file is gone */
 };
@@ -226,7 +226,7 @@ void lun_projection_free(struct lun_projection *p);
 /* Fetch and commit beside the applying thread from now on. */
 void lun_projection_overlap(struct lun_projection *p);
 
-/* Become the owner, if that has not been done. LUN_HELD names who is. */
+/* Become the owner, if that has not been done. LUN_OWNED names who is. */
 enum lun_code lun_projection_own(
     struct lun_projection *p, struct lun_err *err) LUN_MUSTCHECK;
 /*

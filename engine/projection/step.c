@@ -296,11 +296,11 @@ take_failure(struct lun_projection *p, struct lun_err *failure)
 		return failure->code;
 	lun_projection_abandon_batch(p);
 	if (failure->code == LUN_CONFLICT && lun_projection_has_lost(p))
-		failure->code = LUN_HELD;
+		failure->code = LUN_OWNED;
 	if (failure->code == LUN_UNAVAILABLE) {
 		lun_projection_doubt_checkpoint(p);
 		lun_projection_wait_for_store(p, failure->message);
-	} else if (failure->code == LUN_HELD) {
+	} else if (failure->code == LUN_OWNED) {
 		lun_projection_enter(p, LUN_PHASE_STANDBY, failure);
 	} else if (lun_projection_is_owned(p)) {
 		lun_projection_enter(p, LUN_PHASE_FAILED, failure);

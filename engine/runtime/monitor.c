@@ -54,7 +54,7 @@ is_ours(struct lun_entry *entry)
 {
 	struct lun_report report = lun_projection_report(entry->p);
 
-	return !report.lost && report.state != LUN_STATE_HELD &&
+	return !report.lost && report.state != LUN_STATE_STANDBY &&
 	       report.state != LUN_STATE_NEW;
 }
 

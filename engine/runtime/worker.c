@@ -15,11 +15,11 @@
 #include "base/thread.h"
 #include "runtime/stuck.h"
 
-#define NS_PER_MS       1000000LL
-#define SLICE_NS        (20 * NS_PER_MS) /* between looks at a late script */
-#define FIRST_PAUSE_MS  1
-#define HELD_PAUSE_MS   500
-#define FAILED_PAUSE_MS 100
+#define NS_PER_MS        1000000LL
+#define SLICE_NS         (20 * NS_PER_MS) /* between looks at a late script */
+#define FIRST_PAUSE_MS   1
+#define UNOWNED_PAUSE_MS 500
+#define FAILED_PAUSE_MS  100
 
 struct lun_worker {
 	struct lun_projection *p;
@@ -263,7 +263,7 @@ work_once(struct lun_worker *worker)
 	else if (code == LUN_OK || code == LUN_UNAVAILABLE)
 		wait_idle(worker);
 	else
-		wait_for_news(worker, HELD_PAUSE_MS, false);
+		wait_for_news(worker, UNOWNED_PAUSE_MS, false);
 }
 
 static void *

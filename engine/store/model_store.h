@@ -215,7 +215,7 @@ struct lun_model_store_ops {
 	void (*close)(struct lun_model_store *store);
 
 	/*
-	 * Become the owner. LUN_HELD if another connection is; holder then has
+	 * Become the owner. LUN_OWNED if another connection is; holder then has
 	 * its words. The fence is higher than any before. The projection need
 	 * not exist yet. time_to_live_ms matters to stores with leases only.
 	 */

@@ -132,7 +132,7 @@ function query:terms() end
 ---@alias lunette.code
 ---| "not_found"
 ---| "conflict"
----| "held"
+---| "owned"
 ---| "unavailable"
 ---| "timeout"
 ---| "io"

@@ -261,8 +261,9 @@ memory_acquire(struct lun_model_store *store, struct lun_key key,
 		code = lun_fail(err, LUN_NOMEM, "memory: out of memory");
 	} else if (p->owner != NULL && p->owner != models_of(store)) {
 		snprintf(holder, LUN_OWNER_SIZE, "%s", p->holder);
-		code = lun_fail(err, LUN_HELD, "projection \"%s\" is run by %s",
-		    key.projection, p->holder);
+		code =
+		    lun_fail(err, LUN_OWNED, "projection \"%s\" is run by %s",
+			key.projection, p->holder);
 	} else {
 		p->owner = models_of(store);
 		snprintf(p->holder, sizeof p->holder, "%s", owner);

@@ -45,7 +45,7 @@ lun_sql_refuse_upgrade(const struct lun_sql_form *form, const char *store,
     const struct lun_sql_format *stored, const char *projection,
     const char *owner, struct lun_err *err)
 {
-	return lun_fail(err, LUN_HELD,
+	return lun_fail(err, LUN_OWNED,
 	    "%s: is of format %" PRId64 ", and cannot be upgraded to %" PRId64
 	    " while projection \"%s\" is run by %s: stop that engine first",
 	    store, stored->number, form->number, projection, owner);

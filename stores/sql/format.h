@@ -40,7 +40,7 @@ bool lun_sql_is_older(
 enum lun_code lun_sql_check_format(const struct lun_sql_form *form,
     const char *store, const struct lun_sql_format *stored,
     struct lun_err *err) LUN_MUSTCHECK;
-/* LUN_HELD: an engine would not notice that the tables are others now. */
+/* LUN_OWNED: an engine would not notice that the tables are others now. */
 enum lun_code lun_sql_refuse_upgrade(const struct lun_sql_form *form,
     const char *store, const struct lun_sql_format *stored,
     const char *projection, const char *owner, struct lun_err *err);

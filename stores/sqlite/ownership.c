@@ -70,7 +70,7 @@ lock_file(int fd, const char *projection, char holder[LUN_OWNER_SIZE],
 		    "own projection \"%s\": lock its file: %s", projection,
 		    strerror(errno));
 	read_holder(fd, holder);
-	return lun_fail(err, LUN_HELD, "projection \"%s\" is run by %s",
+	return lun_fail(err, LUN_OWNED, "projection \"%s\" is run by %s",
 	    projection, holder);
 }
 

@@ -24,7 +24,7 @@ struct lun_ownership {
 };
 
 /*
- * LUN_HELD if somebody else has the lock; holder then has its words. LUN_IO
+ * LUN_OWNED if somebody else has the lock; holder then has its words. LUN_IO
  * if the file cannot be made or opened.
  */
 enum lun_code lun_ownership_lock(const char *database, struct lun_key key,

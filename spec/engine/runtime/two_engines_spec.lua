@@ -105,8 +105,8 @@ describe("two engines on one models file, seed " .. seed, function()
         wait_for(first, "ledger: live")
         local second = run("ledger", "parking")
         wait_for(second, "parking: live")
-        wait_for(second, "ledger: held")
-        assert.matches('ledger: held: projection "ledger" is run by process '
+        wait_for(second, "ledger: standby")
+        assert.matches('ledger: standby: projection "ledger" is run by process '
           .. first:pid() .. " on ", second:stderr(), 1, true)
 
         local engine = open()
@@ -122,7 +122,7 @@ describe("two engines on one models file, seed " .. seed, function()
       local first = run "ledger"
       wait_for(first, "ledger: live")
       append(engine, 300)
-      assert.equal("held", (select(2, step_all(engine, "ledger"))))
+      assert.equal("owned", (select(2, step_all(engine, "ledger"))))
       first:kill "KILL"
       first:wait()
       assert.is_nil(step_all(engine, "ledger"))
@@ -134,7 +134,7 @@ describe("two engines on one models file, seed " .. seed, function()
       local first = run "ledger"
       wait_for(first, "ledger: live")
       local second = run "ledger"
-      wait_for(second, "ledger: held")
+      wait_for(second, "ledger: standby")
       append(engine, 3000)
       first:kill "KILL"
       append(engine, 300)
@@ -147,7 +147,7 @@ describe("two engines on one models file, seed " .. seed, function()
         local first = run "ledger"
         wait_for(first, "ledger: live")
         local second = run "ledger"
-        wait_for(second, "ledger: held")
+        wait_for(second, "ledger: standby")
         first:kill "KILL"
         wait_for(second, "ledger: live")
         local engine, known = open(), nil
@@ -166,7 +166,7 @@ describe("two engines on one models file, seed " .. seed, function()
       append(engine, 3000)
       first:kill "STOP"
       local message, code = step_all(engine, "ledger")
-      assert.equal("held", code)
+      assert.equal("owned", code)
       assert.matches("process " .. first:pid(), message, 1, true)
       first:kill "CONT"
       assert_exact(engine, "ledger")
@@ -179,7 +179,7 @@ describe("two engines on one models file, seed " .. seed, function()
       append(first, 200)
       assert.equal(50, first:step "ledger")
       local message, code = step_all(second, "ledger")
-      assert.equal("held", code)
+      assert.equal("owned", code)
       assert.matches("is run by process %d+ on ", message)
       first:close()
       assert.is_nil(step_all(second, "ledger"))
@@ -281,7 +281,7 @@ describe("two engines on one models file, seed " .. seed, function()
     it("takes a projection up again whose fence was only raised", function()
       sql "UPDATE lunette_owners SET fence = fence + 1"
       local _, message, code = engine:step "ledger"
-      assert.equal("held", code)
+      assert.equal("owned", code)
       assert.matches("its ownership has passed on", message)
       assert.equal(position, check())
       assert_exact(engine, "ledger")
@@ -293,7 +293,7 @@ describe("two engines on one models file, seed " .. seed, function()
       assert.equal(50, other:step "ledger")
       for _ = 1, 3 do
         local message, code = step_all(engine, "ledger")
-        assert.equal("held", code, message)
+        assert.equal("owned", code, message)
       end
       assert.is_nil(step_all(other, "ledger"))
       assert_exact(other, "ledger")

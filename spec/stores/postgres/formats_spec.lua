@@ -162,7 +162,7 @@ describe("the format of a postgres store #postgres", function()
             SET owner = 'bob', at = now() - interval '%s']]
           for owner, sql in pairs { ada = lease, bob = beat } do
             database:sql(sql:format "1 second")
-            fails("held", 'while projection "counter" is run by ' .. owner,
+            fails("owned", 'while projection "counter" is run by ' .. owner,
               kit.open(database.url))
             assert.equal(number, format())
             database:sql(sql:format(owner == "ada" and "-1 day" or "1 day"))

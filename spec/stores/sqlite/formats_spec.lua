@@ -162,7 +162,7 @@ describe("the format of a sqlite store", function()
       local second = kit.own(store, schema, shard)
       set_back()
       for _, owner in ipairs { first, second } do
-        fails("held", "is of format 1, and cannot be upgraded to 2 while "
+        fails("owned", "is of format 1, and cannot be upgraded to 2 while "
           .. 'projection "counter" is run by the spec: stop that engine first',
           open())
         assert.equal(1, format())

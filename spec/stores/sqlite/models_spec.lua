@@ -276,7 +276,7 @@ describe("the sqlite model store", function()
       local second = assert(open(path))
       local owner = kit.own(store, kit.account_schema())
       local ok, message, code, holder = second:acquire("account_summary", "you")
-      fails("held", "run by the spec", ok, message, code)
+      fails("owned", "run by the spec", ok, message, code)
       assert.equal("the spec", holder)
       assert(second:acquire("other", "you"))
       store:release("account_summary", owner.fence)
@@ -329,7 +329,8 @@ describe("the sqlite model store", function()
 
     it("names it, and takes over when it is killed", function()
       local child = start_owner()
-      fails("held", "run by process 77", store:acquire("account_summary", "me"))
+      fails("owned", "run by process 77",
+        store:acquire("account_summary", "me"))
       child:kill "KILL"
       child:wait()
       assert(store:acquire("account_summary", "me"))

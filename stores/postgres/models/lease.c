@@ -27,7 +27,7 @@ describe_holder(struct pg_models *m, struct lun_key key, const PGresult *r,
 	snprintf(holder, LUN_OWNER_SIZE, "another engine");
 	if (!lun_pg_is_null(r, 0, 2))
 		lun_pg_copy_text(r, 0, 2, holder, LUN_OWNER_SIZE);
-	return lun_fail(err, LUN_HELD, "projection \"%s\" is run by %s",
+	return lun_fail(err, LUN_OWNED, "projection \"%s\" is run by %s",
 	    key.projection, holder);
 }
 

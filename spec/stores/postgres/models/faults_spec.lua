@@ -176,14 +176,14 @@ describe("the postgres model store #postgres", function()
       for _ = 1, 4 do
         helper.sleep_ms(600)
         assert(store:renew("a", fence, 2000))
-        fails("held", "run by ada", other:acquire("a", "bob", 2000))
+        fails("owned", "run by ada", other:acquire("a", "bob", 2000))
       end
       local newer = helper.wait(function()
         return other:acquire("a", "bob", 2000)
       end)
       assert.equal(fence + 1, newer)
       fails("conflict", "passed on", store:renew("a", fence))
-      fails("held", "run by bob", store:acquire("a", "ada"))
+      fails("owned", "run by bob", store:acquire("a", "ada"))
     end)
 
     it("stays as long as nobody else takes it", function()
@@ -193,7 +193,7 @@ describe("the postgres model store #postgres", function()
       owner.fence = fence
       owner:commit { a = { balance = 1 } }
       assert(store:renew("account_summary", fence))
-      fails("held", "run by me",
+      fails("owned", "run by me",
         assert(store:connect()):acquire("account_summary", "you"))
     end)
 
@@ -233,7 +233,7 @@ describe("the postgres model store #postgres", function()
       helper.wait(function()
         return io.open(ready)
       end)
-      fails("held", "run by the child", store:acquire("a", "me"))
+      fails("owned", "run by the child", store:acquire("a", "me"))
       child:kill "KILL"
       child:wait()
       helper.wait(function()
