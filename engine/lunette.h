@@ -180,9 +180,12 @@ enum lun_code lun_script_check(
     const char *path, char **json, struct lun_err *err) LUN_MUSTCHECK;
 
 /*
- * One batch of one projection on the calling thread: read, apply, commit.
- * LUN_AGAIN when there is nothing to read. applied (may be NULL) gets the
- * number of events read.
+ * One batch of a projection on the calling thread: read, apply, commit.
+ * LUN_AGAIN, and why, when there is nothing to do. applied (may be NULL) gets
+ * the number of events read.
+ * projection NULL: one of each that is registered, and the sum of them.
+ * LUN_AGAIN if there was nothing to do for any. After a failure the others
+ * still have their turn, then the first failure is told.
  */
 enum lun_code lun_projection_step(struct lun_engine *engine,
     const char *projection, size_t *applied, struct lun_err *err) LUN_MUSTCHECK;
@@ -255,6 +258,14 @@ enum lun_code lun_engine_wait(struct lun_engine *engine, const char *projection,
 
 /* Every projection known to the engine or the model store: a JSON array. */
 enum lun_code lun_engine_status(
+    struct lun_engine *engine, char **json, struct lun_err *err) LUN_MUSTCHECK;
+
+/* The same of one, a JSON object. LUN_NOTFOUND. */
+enum lun_code lun_projection_status(struct lun_engine *engine,
+    const char *projection, char **json, struct lun_err *err) LUN_MUSTCHECK;
+
+/* The names alone, a JSON array; that costs no counting of events. */
+enum lun_code lun_engine_projections(
     struct lun_engine *engine, char **json, struct lun_err *err) LUN_MUSTCHECK;
 
 /*

@@ -57,6 +57,8 @@ lun_engine_checkpoint(struct lun_engine *engine, const char *projection,
 	lun_answer_integer(&out, "scripts", checkpoint.script_count);
 	lun_answer_time(&out, "committed_at", checkpoint.committed_at);
 	lun_answer_token(&out, "token", identity, checkpoint.position);
+	lun_answer_integer(&out, "parked", (int64_t)checkpoint.parked_count);
+	lun_answer_integer(&out, "skipped", (int64_t)checkpoint.skipped_count);
 	lun_buffer_add_byte(&out, '}');
 	lun_checkpoint_free(&checkpoint);
 	return lun_answer_give(&out, json, projection, err);

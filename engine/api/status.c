@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "runtime/engine.h"
+#include "json/scan.h"
 
 #define US_PER_S 1000000
 
@@ -28,7 +29,8 @@ add_name(void *arg, const char *name, struct lun_err *err)
 			return LUN_OK;
 	grown = realloc(names->names, (names->count + 1) * sizeof *grown);
 	if (grown == NULL)
-		return lun_fail(err, LUN_NOMEM, "status: out of memory");
+		return lun_fail(
+		    err, LUN_NOMEM, "listing projections: out of memory");
 	names->names = grown;
 	snprintf(grown[names->count++], LUN_NAME_MAX + 1, "%s", name);
 	return LUN_OK;
@@ -214,46 +216,107 @@ learn(struct lun_engine *engine, struct lun_reader *reader, const char *name,
 	return code == LUN_NOTFOUND ? LUN_OK : code;
 }
 
+/* LUN_NOTFOUND: it is neither stored nor registered, or not any more. */
+static enum lun_code
+write_known(struct lun_engine *engine, struct lun_reader *reader,
+    const char *name, struct lun_buffer *out, struct lun_err *err)
+{
+	struct known known;
+	enum lun_code code = learn(engine, reader, name, &known, err);
+
+	if (code == LUN_OK && !known.stored && known.entry == NULL)
+		code = lun_fail(
+		    err, LUN_NOTFOUND, "there is no projection %s", name);
+	if (code == LUN_OK) {
+		if (out->length > 0 && out->bytes[out->length - 1] == '}')
+			lun_buffer_add_byte(out, ',');
+		write_status(engine, reader, &known, out);
+	}
+	lun_checkpoint_free(&known.checkpoint);
+	return code;
+}
+
 static enum lun_code
 write_statuses(struct lun_engine *engine, struct lun_reader *reader,
-    const struct names *names, struct lun_buffer *out, struct lun_err *err)
+    struct lun_buffer *out, struct lun_err *err)
 {
-	enum lun_code code = LUN_OK;
+	struct names names = {0};
+	enum lun_code code = list_names(engine, reader, &names, err);
 
 	lun_buffer_add_byte(out, '[');
-	for (size_t i = 0; code == LUN_OK && i < names->count; i++) {
-		struct known known;
-
-		if (i > 0)
-			lun_buffer_add_byte(out, ',');
-		code = learn(engine, reader, names->names[i], &known, err);
-		if (code == LUN_OK && (known.stored || known.entry != NULL))
-			write_status(engine, reader, &known, out);
-		lun_checkpoint_free(&known.checkpoint);
+	for (size_t i = 0; code == LUN_OK && i < names.count; i++) {
+		code = write_known(engine, reader, names.names[i], out, err);
+		if (code == LUN_NOTFOUND)
+			code = LUN_OK;
 	}
 	lun_buffer_add_byte(out, ']');
+	free(names.names);
+	return code;
+}
+
+static enum lun_code
+write_names(struct lun_engine *engine, struct lun_reader *reader,
+    struct lun_buffer *out, struct lun_err *err)
+{
+	struct names names = {0};
+	enum lun_code code = list_names(engine, reader, &names, err);
+
+	lun_buffer_add_byte(out, '[');
+	for (size_t i = 0; i < names.count; i++) {
+		if (i > 0)
+			lun_buffer_add_byte(out, ',');
+		lun_json_write_string(out, lun_text_of(names.names[i]));
+	}
+	lun_buffer_add_byte(out, ']');
+	free(names.names);
+	return code;
+}
+
+/* What write puts out, with a reader; projection NULL: of every one. */
+static enum lun_code
+give_status(struct lun_engine *engine, const char *projection, bool names,
+    char **json, struct lun_err *err)
+{
+	const struct lun_reading reading = {
+	    .what = names ? "projections" : "status",
+	    .projection = projection,
+	    .stores =
+		names ? LUN_READS_MODELS : LUN_READS_EVENTS | LUN_READS_MODELS};
+	struct lun_buffer out = {0};
+	struct lun_reader *reader;
+	enum lun_code code = lun_reader_take(engine, &reading, &reader, err);
+
+	if (code != LUN_OK)
+		return code;
+	if (names)
+		code = write_names(engine, reader, &out, err);
+	else if (projection != NULL)
+		code = write_known(engine, reader, projection, &out, err);
+	else
+		code = write_statuses(engine, reader, &out, err);
+	lun_reader_give_back(engine, reader);
+	if (code == LUN_OK)
+		return lun_answer_give(&out, json, reading.what, err);
+	lun_buffer_free(&out);
 	return code;
 }
 
 enum lun_code
 lun_engine_status(struct lun_engine *engine, char **json, struct lun_err *err)
 {
-	const struct lun_reading reading = {
-	    .what = "status", .stores = LUN_READS_EVENTS | LUN_READS_MODELS};
-	struct lun_buffer out = {0};
-	struct names names = {0};
-	struct lun_reader *reader;
-	enum lun_code code = lun_reader_take(engine, &reading, &reader, err);
+	return give_status(engine, NULL, false, json, err);
+}
 
-	if (code != LUN_OK)
-		return code;
-	code = list_names(engine, reader, &names, err);
-	if (code == LUN_OK)
-		code = write_statuses(engine, reader, &names, &out, err);
-	lun_reader_give_back(engine, reader);
-	free(names.names);
-	if (code == LUN_OK)
-		return lun_answer_give(&out, json, "status", err);
-	lun_buffer_free(&out);
-	return code;
+enum lun_code
+lun_projection_status(struct lun_engine *engine, const char *projection,
+    char **json, struct lun_err *err)
+{
+	return give_status(engine, projection, false, json, err);
+}
+
+enum lun_code
+lun_engine_projections(
+    struct lun_engine *engine, char **json, struct lun_err *err)
+{
+	return give_status(engine, NULL, true, json, err);
 }

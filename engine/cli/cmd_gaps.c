@@ -41,35 +41,26 @@ list_gaps(struct lun_engine *engine, const char *projection,
 	return LUN_OK;
 }
 
+struct all_gaps {
+	struct lun_engine *engine;
+	struct lun_buffer *out;
+};
+
+static enum lun_code
+list_one_of_all(void *arg, const char *projection, struct lun_err *err)
+{
+	const struct all_gaps *all = arg;
+	enum lun_code code = list_gaps(all->engine, projection, all->out, err);
+
+	return code == LUN_NOTFOUND ? LUN_OK : code; /* it has not begun */
+}
+
 static enum lun_code
 list_all(struct lun_engine *engine, struct lun_buffer *out, struct lun_err *err)
 {
-	struct cli_object object = {0};
-	struct lun_text rest, element;
-	enum lun_json_kind kind;
-	char *json;
-	enum lun_code code = lun_engine_status(engine, &json, err);
+	struct all_gaps all = {engine, out};
 
-	if (code != LUN_OK)
-		return code;
-	rest = lun_text_of(json);
-	while (
-	    code == LUN_OK && lun_json_next_element(&rest, &element, &kind)) {
-		char *name;
-
-		code = cli_view_object(element, &object, err);
-		if (code != LUN_OK)
-			break;
-		name = cli_view_text(&object, "name");
-		if (name != NULL)
-			code = list_gaps(engine, name, out, err);
-		if (code == LUN_NOTFOUND)
-			code = LUN_OK; /* it has not begun */
-		free(name);
-	}
-	cli_view_object_free(&object);
-	lun_free(json);
-	return code;
+	return cli_each_projection(engine, list_one_of_all, &all, err);
 }
 
 static enum lun_code

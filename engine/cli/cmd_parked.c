@@ -70,67 +70,86 @@ discard_parked(struct cli *cli, struct lun_engine *engine,
 	    cli_argument(cli, 2), err);
 }
 
-/* Every projection of the model store that has parked events, or any. */
+/* How many events are parked; 0 of a projection that has not begun. */
+static enum lun_code
+count_parked(struct lun_engine *engine, const char *projection, double *count,
+    struct lun_err *err)
+{
+	struct cli_object object = {0};
+	char *json;
+	enum lun_code code =
+	    lun_engine_checkpoint(engine, projection, &json, err);
+
+	*count = 0;
+	if (code != LUN_OK)
+		return code == LUN_NOTFOUND ? LUN_OK : code;
+	code = cli_view_object(lun_text_of(json), &object, err);
+	if (code == LUN_OK)
+		*count = cli_view_number(&object, "parked", 0);
+	cli_view_object_free(&object);
+	lun_free(json);
+	return code;
+}
+
+/* What is done with every projection, or counted of it. */
+struct all_parked {
+	struct cli *cli;
+	struct lun_engine *engine;
+	projection_fn *call;
+	struct lun_buffer *out;
+	double count;
+};
+
+static enum lun_code
+count_one_of_all(void *arg, const char *projection, struct lun_err *err)
+{
+	struct all_parked *all = arg;
+	double count;
+	enum lun_code code = count_parked(all->engine, projection, &count, err);
+
+	all->count += count;
+	return code;
+}
+
+/* Only those that have parked events, except to list them. */
+static enum lun_code
+call_one_of_all(void *arg, const char *projection, struct lun_err *err)
+{
+	struct all_parked *all = arg;
+	double count = 0;
+	enum lun_code code = LUN_OK;
+
+	if (all->call != list_parked)
+		code = count_parked(all->engine, projection, &count, err);
+	if (code == LUN_OK && (all->call == list_parked || count > 0))
+		code =
+		    all->call(all->cli, all->engine, projection, all->out, err);
+	/* One that has not begun has nothing to list. */
+	return code == LUN_NOTFOUND && all->call == list_parked ? LUN_OK : code;
+}
+
 static enum lun_code
 for_all(struct cli *cli, struct lun_engine *engine, projection_fn *call,
     struct lun_buffer *out, struct lun_err *err)
 {
-	struct cli_object object = {0};
-	struct lun_text rest, element;
-	enum lun_json_kind kind;
-	char *json;
-	enum lun_code code = lun_engine_status(engine, &json, err);
+	struct all_parked all = {
+	    .cli = cli, .engine = engine, .call = call, .out = out};
 
-	if (code != LUN_OK)
-		return code;
-	rest = lun_text_of(json);
-	while (lun_json_next_element(&rest, &element, &kind)) {
-		struct lun_err failure = {0};
-		enum lun_code outcome;
-		char *name;
-
-		outcome = cli_view_object(element, &object, &failure);
-		name =
-		    outcome == LUN_OK ? cli_view_text(&object, "name") : NULL;
-		if (name != NULL &&
-		    (call == list_parked ||
-			cli_view_number(&object, "parked", 0) > 0))
-			outcome = call(cli, engine, name, out, &failure);
-		free(name);
-		/* The others still have their turn; the first is told. */
-		if (outcome != LUN_OK && code == LUN_OK) {
-			code = outcome;
-			*err = failure;
-		}
-	}
-	cli_view_object_free(&object);
-	lun_free(json);
-	return code;
+	return cli_each_projection(engine, call_one_of_all, &all, err);
 }
 
 /* True if neither the projection nor, for NULL, any has parked events. */
 static bool
 nothing_parked(struct lun_engine *engine, const char *projection)
 {
-	struct cli_object object = {0};
-	struct lun_text rest, element;
-	enum lun_json_kind kind;
-	char *json;
-	bool nothing = true;
+	struct all_parked all = {.engine = engine};
+	struct lun_err err;
+	enum lun_code code =
+	    projection != NULL
+		? count_one_of_all(&all, projection, &err)
+		: cli_each_projection(engine, count_one_of_all, &all, &err);
 
-	if (lun_engine_status(engine, &json, NULL) != LUN_OK)
-		return false;
-	rest = lun_text_of(json);
-	while (nothing && lun_json_next_element(&rest, &element, &kind)) {
-		if (projection != NULL &&
-		    !cli_view_is(element, "name", projection))
-			continue;
-		nothing = cli_view_object(element, &object, NULL) == LUN_OK &&
-			  cli_view_number(&object, "parked", 0) == 0;
-	}
-	cli_view_object_free(&object);
-	lun_free(json);
-	return nothing;
+	return code == LUN_OK && all.count == 0;
 }
 
 static projection_fn *

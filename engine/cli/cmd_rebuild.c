@@ -34,30 +34,22 @@ read_status(struct lun_engine *engine, const char *projection,
     struct status *status, struct lun_err *err)
 {
 	struct cli_object object = {0};
-	struct lun_text rest, element;
-	enum lun_json_kind kind;
 	char *json;
-	enum lun_code code = lun_engine_status(engine, &json, err);
+	enum lun_code code =
+	    lun_projection_status(engine, projection, &json, err);
 
 	if (code != LUN_OK)
 		return code;
-	rest = lun_text_of(json);
-	*status = (struct status){.lag = -1};
-	while (lun_json_next_element(&rest, &element, &kind)) {
-		if (!cli_view_is(element, "name", projection))
-			continue;
-		code = cli_view_object(element, &object, err);
-		if (code != LUN_OK)
-			break;
-		status->state = cli_view_text(&object, "state");
-		status->last_error = cli_view_text(&object, "last_error");
-		status->lag = cli_view_number(&object, "lag_events", -1);
-	}
+	code = cli_view_object(lun_text_of(json), &object, err);
+	if (code == LUN_OK)
+		*status =
+		    (struct status){.state = cli_view_text(&object, "state"),
+			.last_error = cli_view_text(&object, "last_error"),
+			.lag = cli_view_number(&object, "lag_events", -1)};
 	cli_view_object_free(&object);
 	lun_free(json);
 	if (code == LUN_OK && status->state == NULL)
-		code = lun_fail(err, LUN_NOTFOUND,
-		    "projection %s is gone from the model store", projection);
+		code = lun_fail(err, LUN_NOMEM, "out of memory");
 	return code;
 }
 

@@ -22,6 +22,16 @@ enum lun_code cli_request(struct cli *cli, struct lun_engine *engine,
     const char *projection, enum lun_request_kind kind, const char *argument,
     struct lun_err *err) LUN_MUSTCHECK;
 
+typedef enum lun_code cli_projection_fn(
+    void *arg, const char *projection, struct lun_err *err);
+
+/*
+ * Call back for every projection. After a failure the others still have their
+ * turn; the first is told.
+ */
+enum lun_code cli_each_projection(struct lun_engine *engine,
+    cli_projection_fn *call, void *arg, struct lun_err *err) LUN_MUSTCHECK;
+
 /* The option --timeout of commands that send requests. */
 #define CLI_TIMEOUT_OPTION                                                     \
 	{                                                                      \

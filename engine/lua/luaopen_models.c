@@ -102,14 +102,30 @@ engine_query(lua_State *L)
 	return give_json(L, json, code, &err);
 }
 
-/* engine:status() */
+/* engine:status([projection]) */
 static int
 engine_status(lua_State *L)
 {
 	struct lun_engine *engine = lun_host_check_engine(L);
+	const char *projection = lun_host_opt_text(L, 2);
 	char **json = lun_host_push_owner(L);
 	struct lun_err err;
-	enum lun_code code = lun_engine_status(engine, json, &err);
+	enum lun_code code =
+	    projection != NULL
+		? lun_projection_status(engine, projection, json, &err)
+		: lun_engine_status(engine, json, &err);
+
+	return give_json(L, json, code, &err);
+}
+
+/* engine:projections() */
+static int
+engine_projections(lua_State *L)
+{
+	struct lun_engine *engine = lun_host_check_engine(L);
+	char **json = lun_host_push_owner(L);
+	struct lun_err err;
+	enum lun_code code = lun_engine_projections(engine, json, &err);
 
 	return give_json(L, json, code, &err);
 }
@@ -237,6 +253,7 @@ const luaL_Reg lun_host_model_methods[] = {
     {"get", engine_get},
     {"query", engine_query},
     {"status", engine_status},
+    {"projections", engine_projections},
     {"parked", engine_parked},
     {"skipped", engine_skipped},
     {"gaps", engine_gaps},

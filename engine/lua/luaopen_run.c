@@ -57,44 +57,6 @@ engine_register_folder(lua_State *L)
 	return lun_host_done(L, code, &err);
 }
 
-/*
- * One step of each projection that is registered here. Like run_once, it goes
- * on after a failure and then tells the first.
- */
-static int
-step_all(lua_State *L, struct lun_engine *engine)
-{
-	char **json = lun_host_push_owner(L);
-	struct lun_err err, first = {0};
-	enum lun_code code = lun_engine_status(engine, json, &err);
-	lua_Integer total = 0;
-	bool stepped = false;
-
-	if (code != LUN_OK)
-		return lun_host_fail(L, code, &err);
-	lun_host_push_owned_json(L, json);
-	for (lua_Integer i = 1; lua_rawgeti(L, -1, i) == LUA_TTABLE; i++) {
-		size_t applied = 0;
-
-		lua_getfield(L, -1, "name");
-		code = lun_projection_step(
-		    engine, lua_tostring(L, -1), &applied, &err);
-		lua_pop(L, 2);
-		total += (lua_Integer)applied;
-		stepped = stepped || code == LUN_OK;
-		if (code != LUN_OK && code != LUN_AGAIN &&
-		    code != LUN_NOTFOUND && first.code == LUN_OK)
-			first = err;
-	}
-	if (first.code != LUN_OK)
-		return lun_host_fail(L, first.code, &first);
-	if (stepped)
-		lua_pushinteger(L, total);
-	else
-		lua_pushboolean(L, 0);
-	return 1;
-}
-
 /* engine:step([name]): events read, or false when there were none. */
 static int
 engine_step(lua_State *L)
@@ -105,8 +67,6 @@ engine_step(lua_State *L)
 	struct lun_err err;
 	enum lun_code code;
 
-	if (name == NULL)
-		return step_all(L, engine);
 	code = lun_projection_step(engine, name, &applied, &err);
 	if (code == LUN_AGAIN) {
 		lua_pushboolean(L, 0);

@@ -374,18 +374,13 @@ say_outcome(
 	return lun_fail(err, LUN_AGAIN, "%s %s", projection, why[outcome]);
 }
 
-enum lun_code
-lun_projection_step(struct lun_engine *engine, const char *projection,
-    size_t *applied, struct lun_err *err)
+static enum lun_code
+step_entry(struct lun_engine *engine, struct lun_entry *entry, size_t *applied,
+    struct lun_err *err)
 {
-	struct lun_entry *entry = lun_engine_find(engine, projection);
-	enum lun_code code;
+	enum lun_code code = lun_entry_take(engine, entry, err);
 	struct lun_step step;
 
-	if (entry == NULL)
-		return lun_fail(err, LUN_NOTFOUND,
-		    "no projection %s is registered", projection);
-	code = lun_entry_take(engine, entry, err);
 	if (code != LUN_OK)
 		return code;
 	lun_projection_serve_requests(entry->p);
@@ -393,7 +388,56 @@ lun_projection_step(struct lun_engine *engine, const char *projection,
 	lun_entry_give_back(entry);
 	if (code != LUN_OK)
 		return code;
-	if (applied != NULL)
-		*applied = step.applied;
-	return say_outcome(projection, step.outcome, err);
+	*applied = step.applied;
+	return say_outcome(entry->name, step.outcome, err);
+}
+
+/* After a failure the others still have their turn; the first is told. */
+static enum lun_code
+step_all(struct lun_engine *engine, size_t *applied, struct lun_err *err)
+{
+	struct lun_err first = {0};
+	bool stepped = false;
+	struct lun_entry *entry;
+
+	*applied = 0;
+	for (size_t i = 0; (entry = lun_engine_at(engine, i)) != NULL; i++) {
+		struct lun_err failure;
+		size_t count = 0;
+		enum lun_code code =
+		    step_entry(engine, entry, &count, &failure);
+
+		*applied += count;
+		stepped = stepped || code == LUN_OK;
+		if (code != LUN_OK && code != LUN_AGAIN && first.code == LUN_OK)
+			first = failure;
+	}
+	if (first.code != LUN_OK && err != NULL)
+		*err = first;
+	if (first.code != LUN_OK)
+		return first.code;
+	return stepped ? LUN_OK
+		       : lun_fail(err, LUN_AGAIN, "there is nothing to do");
+}
+
+enum lun_code
+lun_projection_step(struct lun_engine *engine, const char *projection,
+    size_t *applied, struct lun_err *err)
+{
+	struct lun_entry *entry;
+	enum lun_code code;
+	size_t count;
+
+	if (projection == NULL) {
+		code = step_all(engine, &count, err);
+	} else {
+		entry = lun_engine_find(engine, projection);
+		if (entry == NULL)
+			return lun_fail(err, LUN_NOTFOUND,
+			    "no projection %s is registered", projection);
+		code = step_entry(engine, entry, &count, err);
+	}
+	if (applied != NULL && (code == LUN_OK || code == LUN_AGAIN))
+		*applied = count;
+	return code;
 }

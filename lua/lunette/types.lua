@@ -271,10 +271,17 @@ function engine:get(projection, id) end
 ---@return string? detail
 function engine:query(projection, terms) end
 
----@return table[]? projections
+---@param projection? string absent: a list of all of them
+---@return table? status
 ---@return string? message
 ---@return lunette.code? code
-function engine:status() end
+function engine:status(projection) end
+
+---Registered here or in the model store; costs no counting of events.
+---@return string[]? names
+---@return string? message
+---@return lunette.code? code
+function engine:projections() end
 
 ---@param projection string
 ---@param timeout? number
