@@ -280,6 +280,7 @@ enum lun_request_kind {
 	LUN_REQUEST_DISCARD,           /* parked events; argument: model id */
 	LUN_REQUEST_SET_CHECKPOINT,    /* argument: token or position */
 	LUN_REQUEST_DELETE_CHECKPOINT, /* forget projection and models */
+	LUN_REQUEST_ADOPT_CHECKPOINT,  /* its event store is the one here */
 };
 
 /*

@@ -37,6 +37,37 @@ delete_checkpoint(
 }
 
 static enum lun_code
+adopt_checkpoint(
+    struct cli *cli, struct lun_engine *engine, struct lun_err *err)
+{
+	return cli_request(cli, engine, cli_argument(cli, 1),
+	    LUN_REQUEST_ADOPT_CHECKPOINT, NULL, err);
+}
+
+typedef enum lun_code action_fn(
+    struct cli *cli, struct lun_engine *engine, struct lun_err *err);
+
+static action_fn *
+find_action(const char *name)
+{
+	static const struct {
+		const char *name;
+		action_fn *action;
+	} actions[] = {
+	    {"show", show_checkpoint},
+	    {"set", set_checkpoint},
+	    {"delete", delete_checkpoint},
+	    {"adopt", adopt_checkpoint},
+	};
+	size_t last = sizeof actions / sizeof actions[0] - 1, i = 0;
+
+	while (i < last && strcmp(actions[i].name, name) != 0)
+		i++;
+	return actions[i].action;
+}
+
+/* The first argument is one of the names, see below. */
+static enum lun_code
 run_checkpoint(struct cli *cli, struct lun_err *err)
 {
 	const char *action = cli_argument(cli, 0);
@@ -47,15 +78,11 @@ run_checkpoint(struct cli *cli, struct lun_err *err)
 	if (!setting && cli_argument(cli, 2) != NULL)
 		cli_misuse(cli, "\"%s\" is one argument too many",
 		    cli_argument(cli, 2));
-	return cli_with_engine(cli, CLI_NEED_BOTH,
-	    setting                       ? set_checkpoint
-	    : strcmp(action, "show") == 0 ? show_checkpoint
-					  : delete_checkpoint,
-	    err);
+	return cli_with_engine(cli, CLI_NEED_BOTH, find_action(action), err);
 }
 
 static const struct cli_argument arguments[] = {
-    {.name = "show|set|delete", .kind = CLI_CHOICE},
+    {.name = "show|set|delete|adopt", .kind = CLI_CHOICE},
     {.name = "NAME", .kind = CLI_PROJECTION},
     {.name = "POSITION", .optional = true},
     {.name = NULL},
@@ -68,16 +95,20 @@ static const struct cli_option options[] = {
 
 const struct cli_command cmd_checkpoint = {
     .name = "checkpoint",
-    .summary = "show, set or delete a projection's checkpoint",
+    .summary = "show, set, delete or adopt a projection's checkpoint",
     .description =
 	"show prints how far a projection has come.\n"
 	"set moves its checkpoint to POSITION, or to that of a token, and "
 	"leaves the models as they are: events in between are applied again or "
 	"never. Only while the "
 	"projection is paused or no engine runs it.\n"
-	"delete forgets the projection with its models and parked events.",
+	"delete forgets the projection with its models and parked events.\n"
+	"adopt takes it over to the event store given, which has to be the "
+	"one it was built from, under another identity (a server after "
+	"pg_upgrade, a file that was moved): it goes on from where it is.",
     .examples = "lunette checkpoint show account_summary\n"
-		"lunette checkpoint set account_summary 1200\n",
+		"lunette checkpoint set account_summary 1200\n"
+		"lunette checkpoint adopt account_summary\n",
     .arguments = arguments,
     .options = options,
     .looks = "show",

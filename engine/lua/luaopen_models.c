@@ -249,6 +249,13 @@ engine_delete_checkpoint(lua_State *L)
 	return send_request(L, LUN_REQUEST_DELETE_CHECKPOINT, NULL, 3);
 }
 
+/* engine:adopt_checkpoint(projection, [timeout]) */
+static int
+engine_adopt_checkpoint(lua_State *L)
+{
+	return send_request(L, LUN_REQUEST_ADOPT_CHECKPOINT, NULL, 3);
+}
+
 const luaL_Reg lun_host_model_methods[] = {
     {"get", engine_get},
     {"query", engine_query},
@@ -265,5 +272,6 @@ const luaL_Reg lun_host_model_methods[] = {
     {"discard", engine_discard},
     {"set_checkpoint", engine_set_checkpoint},
     {"delete_checkpoint", engine_delete_checkpoint},
+    {"adopt_checkpoint", engine_adopt_checkpoint},
     {NULL, NULL},
 };

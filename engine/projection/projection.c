@@ -177,8 +177,9 @@ check_identity(struct lun_projection *p,
 	return lun_fail(err, LUN_CONFLICT,
 	    "%s: its models were built from event store %s, but the one "
 	    "given is %s; give it the right event store, or run \"lunette "
-	    "rebuild %s\" to build them from this one%s",
-	    p->name, checkpoint->identity, p->identity, p->name,
+	    "rebuild %s\" to build them from this one, or, if it is the same "
+	    "one under another identity, \"lunette checkpoint adopt %s\"%s",
+	    p->name, checkpoint->identity, p->identity, p->name, p->name,
 	    explain_identities(checkpoint->identity, p->identity));
 }
 

@@ -161,6 +161,68 @@ delete_checkpoint(
 	return code;
 }
 
+/* What was read last has to be there, and nothing else in its place. */
+static enum lun_code
+check_goes_on(struct lun_projection *p, const struct lun_checkpoint *checkpoint,
+    struct lun_err *err)
+{
+	struct lun_read request = {.after = checkpoint->position,
+	    .source_state = lun_buffer_text(&checkpoint->source_state),
+	    .max_events = 1,
+	    .max_bytes = 1};
+	struct lun_batch *batch = lun_batch_new();
+	enum lun_code code;
+
+	if (batch == NULL)
+		return lun_fail(err, LUN_NOMEM, "%s: out of memory", p->name);
+	code = lun_event_store_read(p->events, &request, batch, err);
+	lun_batch_free(batch);
+	return code;
+}
+
+static enum lun_code
+adopt(struct lun_projection *p, const struct lun_checkpoint *checkpoint,
+    struct lun_err *err)
+{
+	struct lun_guard guard = {checkpoint->revision, p->fence};
+	char identity[LUN_IDENTITY_SIZE];
+	enum lun_code code = lun_projection_connect_events(p, err);
+
+	if (code == LUN_OK)
+		code = lun_event_store_identity(p->events, identity, err);
+	if (code == LUN_OK && strcmp(identity, checkpoint->identity) == 0) {
+		lun_log(p->around->log, LUN_LOG_INFO,
+		    "%s: belongs to event store %s already", p->name, identity);
+		return LUN_OK;
+	}
+	if (code == LUN_OK)
+		code = check_goes_on(p, checkpoint, err);
+	if (code == LUN_OK)
+		code = lun_model_store_adopt(
+		    p->models, p->key, identity, guard, err);
+	if (code == LUN_OK)
+		lun_log(p->around->log, LUN_LOG_INFO,
+		    "%s: was built from event store %s, which is now %s",
+		    p->name, checkpoint->identity, identity);
+	return code;
+}
+
+/* What has another identity cannot be running, so nobody has to pause it. */
+static enum lun_code
+adopt_checkpoint(
+    struct lun_projection *p, const char *argument, struct lun_err *err)
+{
+	struct lun_checkpoint checkpoint = {0};
+	enum lun_code code =
+	    lun_model_store_checkpoint(p->models, p->key, &checkpoint, err);
+
+	(void)argument;
+	if (code == LUN_OK)
+		code = adopt(p, &checkpoint, err);
+	lun_checkpoint_free(&checkpoint);
+	return code;
+}
+
 typedef enum lun_code request_fn(
     struct lun_projection *p, const char *argument, struct lun_err *err);
 
@@ -219,6 +281,12 @@ static const struct {
 	    .execute = delete_checkpoint,
 	    .starts_anew = true,
 	    .moves = true,
+	},
+    [LUN_REQUEST_ADOPT_CHECKPOINT] =
+	{
+	    .words = "adopt the checkpoint",
+	    .execute = adopt_checkpoint,
+	    .starts_anew = true,
 	},
 };
 

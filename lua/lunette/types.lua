@@ -362,6 +362,13 @@ function engine:set_checkpoint(projection, position, timeout) end
 ---@return lunette.code? code
 function engine:delete_checkpoint(projection, timeout) end
 
+---@param projection string
+---@param timeout? number
+---@return true?
+---@return string? message
+---@return lunette.code? code
+function engine:adopt_checkpoint(projection, timeout) end
+
 function engine:close() end
 
 -- The module; scripts have null, array, query and the last three functions as

@@ -28,7 +28,7 @@ copy_string(char *copy, size_t size, const char *string)
 }
 
 static const char *const kinds[] = {"pause", "resume", "rebuild", "retry",
-    "discard", "set_checkpoint", "delete_checkpoint", NULL};
+    "discard", "set_checkpoint", "delete_checkpoint", "adopt_checkpoint", NULL};
 
 /* request_post(projection, kind, argument) -> number */
 static int

@@ -81,7 +81,8 @@ local function administration(open)
     it("carry every kind", function()
       local store = open()
       for _, kind in ipairs { "pause", "resume", "rebuild", "retry",
-        "discard", "set_checkpoint", "delete_checkpoint" } do
+        "discard", "set_checkpoint", "delete_checkpoint",
+        "adopt_checkpoint" } do
         local number = assert(store:request_post("a", kind, ("x"):rep(1000)))
         local request = store:request_next "a"
         assert.equal(kind, request.kind)

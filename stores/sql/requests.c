@@ -10,6 +10,7 @@ static const char *const kind_names[] = {
     [LUN_REQUEST_DISCARD] = "discard",
     [LUN_REQUEST_SET_CHECKPOINT] = "set_checkpoint",
     [LUN_REQUEST_DELETE_CHECKPOINT] = "delete_checkpoint",
+    [LUN_REQUEST_ADOPT_CHECKPOINT] = "adopt_checkpoint",
 };
 #define KIND_COUNT (sizeof kind_names / sizeof kind_names[0])
 

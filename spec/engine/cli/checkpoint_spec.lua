@@ -1,3 +1,4 @@
+local helper = require "spec.helper"
 local workplace = require "spec.engine.cli.workplace"
 
 describe("lunette checkpoint", function()
@@ -67,6 +68,74 @@ describe("lunette checkpoint", function()
     place:count("a", 4)
     place:done { "run", "--once" }
     assert.equal("7", total())
+  end)
+
+  describe("of another identity of the event store", function()
+    local function refuse_to_run()
+      local code, _, err = place:run { "run", "--once" }
+      assert.equal(1, code)
+      assert.matches('under another identity, "lunette checkpoint adopt '
+        .. 'counter"', err, 1, true)
+    end
+
+    before_each(function()
+      place:count("a", 4)
+      place:sql("bank.db", "UPDATE lunette_event_store SET identity = 'new'")
+    end)
+
+    it("is adopted and goes on from where it was", function()
+      refuse_to_run()
+      place:done { "checkpoint", "adopt", "counter" }
+      assert.matches("\nposition +2\n",
+        place:done { "checkpoint", "show", "counter" })
+      place:sql("bank.db", "UPDATE counter__b1 SET total = 100")
+      place:done { "run", "--once" }
+      assert.equal("104", total())
+    end)
+
+    it("is adopted by the engine that cannot run it", function()
+      engine = place:spawn { "run" }
+      helper.wait(function()
+        return engine:stderr():find "lunette checkpoint adopt counter"
+      end)
+      place:done { "checkpoint", "adopt", "counter" }
+      assert.matches("counter: was built from event store %S+, which is now "
+        .. "new\n", engine:stderr())
+      helper.wait(function()
+        return total() == "7"
+      end)
+    end)
+
+    it("is not adopted where what it has read is not there", function()
+      place:sql("bank.db", "UPDATE events SET id = 'x' WHERE position = 2")
+      local code, _, err = place:run { "checkpoint", "adopt", "counter" }
+      assert.equal(1, code)
+      assert.matches("rebuild", err)
+      refuse_to_run()
+      place:sql("bank.db", "DELETE FROM events WHERE position > 1")
+      assert.equal(1, (place:run { "checkpoint", "adopt", "counter" }))
+      refuse_to_run()
+    end)
+
+    it("is left as it is where it has it already", function()
+      place:done { "checkpoint", "adopt", "counter" }
+      local function revision()
+        return place:done({ "checkpoint", "show", "counter" })
+          :match "\nrevision +(%d+)"
+      end
+      local before = revision()
+      local code, _, err = place:run({ "checkpoint", "adopt", "counter" },
+        { env = { LUNETTE_LOG_LEVEL = "info" } })
+      assert.equal(0, code, err)
+      assert.matches("counter: belongs to event store new already", err)
+      assert.equal(before, revision())
+    end)
+
+    it("is nothing that was never built", function()
+      local code, _, err = place:run { "checkpoint", "adopt", "nobody" }
+      assert.equal(1, code)
+      assert.matches('"nobody" is not in the model store', err, 1, true)
+    end)
   end)
 
   it("takes missing and surplus arguments as misuse", function()

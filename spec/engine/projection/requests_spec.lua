@@ -156,7 +156,7 @@ for _, case in ipairs(circumstances) do
           local asker = case.begin(kit.stores(kind))
           for _, method in ipairs {
             "pause", "resume", "rebuild", "retry", "discard",
-            "delete_checkpoint",
+            "delete_checkpoint", "adopt_checkpoint",
           } do
             local ok, message, code = asker[method](asker, "nobody")
             assert.is_nil(ok)
