@@ -83,6 +83,29 @@ describe("lint", function()
       "engine/script/script.c", "int a = lua_pcall(L, 1, 0, 0);\n",
       "lua_pcall belongs into engine/script/vm.c alone",
     },
+    ["a table of folders without one that is there"] = {
+      "engine/base/clock.h", header("clock.h", "int a;"),
+      "does not list engine/base",
+      "docs/architecture.md", "| folder | what | libraries |\n",
+    },
+    ["a table of folders in another order"] = {
+      "docs/architecture.md",
+      "| `engine/data/` | x | `xxhash.h` |\n| `engine/base/` | x | |\n",
+      "engine/base stands below a folder that may include it",
+    },
+    ["a table of folders with another library"] = {
+      "docs/architecture.md", "| `stores/sqlite/` | x | `sqlite3.h` |\n",
+      "stores/sqlite may include sqlite3.h uuid/uuid.h",
+    },
+    ["a table of functions with one that is elsewhere"] = {
+      "docs/architecture.md", "| a wait | `engine/wait.c` | `f()` |\n",
+      "there is no engine/wait.c",
+    },
+    ["a table of functions with one that is gone"] = {
+      "engine/api/wait.c", "int\ng(void)\n{\n\treturn 1;\n}\n",
+      "engine/api/wait.c has no function f",
+      "docs/architecture.md", "| a wait | `engine/api/wait.c` | `f()` |\n",
+    },
     ["a spec with chance of its own"] = {
       "spec/x_spec.lua", "local n = math.random(6)\n",
       "random numbers come from helper.random",
@@ -141,7 +164,7 @@ describe("lint", function()
   }
   for what, sample in pairs(samples) do
     it("complains about " .. what, function()
-      local files = { [sample[1]] = sample[2] }
+      local files = { [sample[1]] = sample[2], [sample[4] or 0] = sample[5] }
       if what:find "layout" or what:find "laid out" then
         files[".clang-format"] =
           helper.read_file(helper.root .. "/.clang-format")
