@@ -1,4 +1,19 @@
-/* apply.c - a batch through the script, and what becomes of failures. */
+/*
+ * apply.c - a batch through the script, and what becomes of failures.
+ *
+ * Why no event is lost or applied twice here. Every event that reaches a
+ * model ends in exactly one way: its row is put, it is parked, it is skipped,
+ * or the pass ends before the batch is committed. The first three wait in the
+ * unit of work and in two lists, which one commit writes with the position.
+ * A pass that ends early throws all of that away (cut_batch() here, the step
+ * after a failure) and moves no position, so the same events are read again.
+ * An event is blamed only when nothing else can be: it is alone in its batch
+ * if it spent a budget, and the first of it if it stops the projection or is
+ * tried again, so what came before it is committed and what follows has not
+ * begun. Later events of a model with a parked one are parked too, which keeps
+ * their order. Parked events that are tried again take the same way; they stay
+ * stored until the commit that has their models.
+ */
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -40,7 +55,7 @@ count_retries(const struct pass *pass)
 
 /* Whether the failed event is to be tried again later, and when. */
 static bool
-retry_later(const struct pass *pass, const struct lun_event *event,
+schedule_retry(const struct pass *pass, const struct lun_event *event,
     const struct lun_err *err)
 {
 	struct lun_projection *p = pass->p;
@@ -70,7 +85,7 @@ retry_later(const struct pass *pass, const struct lun_event *event,
 }
 
 static enum lun_code
-set_aside(struct lun_projection *p, struct lun_failed_events *list,
+add_failure(struct lun_projection *p, struct lun_failed_events *list,
     const struct lun_event *event, struct lun_text model_id,
     const char *message, struct lun_err *err)
 {
@@ -101,7 +116,7 @@ park_event(struct pass *pass, size_t at, struct lun_model *model,
 	lun_uow_park(p->uow, model);
 	if (pass->retrial != NULL)
 		return keep_parked(pass, at, message, err);
-	return set_aside(
+	return add_failure(
 	    p, &p->parked, &pass->batch->events[at], model->id, message, err);
 }
 
@@ -161,7 +176,7 @@ settle_event(struct pass *pass, size_t at, struct lun_model *model,
 	}
 	if (policy == LUN_ON_ERROR_PARK)
 		return park_event(pass, at, model, err->message, err);
-	return set_aside(p, &p->skipped, &pass->batch->events[at],
+	return add_failure(p, &p->skipped, &pass->batch->events[at],
 	    model != NULL ? model->id : LUN_TEXT_NONE, err->message, err);
 }
 
@@ -184,7 +199,7 @@ judge_event(
 		return err->code;
 	if (must_cut(pass, at, policy, unnamed.code))
 		return cut_batch(pass, at, LUN_STEP_REPEAT, err);
-	if (retry_later(pass, event, err))
+	if (schedule_retry(pass, event, err))
 		return cut_batch(pass, 1, LUN_STEP_WAITING, err);
 	if (pass->retrial != NULL && pass->retrial->first.code == LUN_OK)
 		pass->retrial->first = unnamed;
@@ -277,7 +292,7 @@ find_touch(const struct pass *pass, size_t at, struct lun_model **model)
 
 /* A touch the script host stopped at: its model has parked events. */
 static enum lun_code
-queue_behind(struct pass *pass, size_t at, struct lun_err *err)
+queue_touch(struct pass *pass, size_t at, struct lun_err *err)
 {
 	struct lun_model *model;
 	struct lun_touch touch = find_touch(pass, at, &model);
@@ -309,7 +324,7 @@ apply_touches(struct pass *pass, size_t at, struct lun_err *err)
 		if (lun_projection_is(p, LUN_PHASE_ABANDONED))
 			return code;
 		if (code == LUN_AGAIN)
-			code = queue_behind(pass, at, err);
+			code = queue_touch(pass, at, err);
 		else if (is_script_failure(code))
 			code = judge_touch(pass, at, err);
 		else

@@ -1,4 +1,19 @@
-/* commit.c - what a projection hands to its model store, and when. */
+/*
+ * commit.c - what a projection hands to its model store, and when.
+ *
+ * Why it is exactly once. A commit is one transaction with the models, the
+ * parked and skipped events and the position, on condition that the stored
+ * revision is the expected one and the fence is that of the owner. Commits of
+ * a projection follow one another: the next is handed over only after the last
+ * one is known to be durable, so a failure leaves no hole behind it. Killed
+ * between any two lines, the stored position says what is in the models. When
+ * an answer is lost (LUN_TIMEOUT) the ownership is given up in memory: the next
+ * one comes under a higher fence, after which the lost commit can no longer
+ * land, and only then is the checkpoint read. A late writer of an earlier
+ * owner fails by its fence, and one of another engine by the revision. Only a
+ * prepared projection commits: after any failure it is none until it has read
+ * the checkpoint anew.
+ */
 
 #include <time.h>
 
@@ -9,7 +24,7 @@
 #define PAUSE_NS 20000000L /* between tries at a store that is away */
 
 static void
-pause_briefly(void)
+wait_briefly(void)
 {
 	struct timespec pause = {0, PAUSE_NS};
 
@@ -36,7 +51,7 @@ write_commit(void *arg, struct lun_err *err)
 			break;
 		waited = true;
 		lun_projection_wait_for_store(p, failure.message);
-		pause_briefly();
+		wait_briefly();
 	}
 	if (waited)
 		lun_projection_wait_for(p, "");
@@ -84,7 +99,7 @@ lun_projection_settle(struct lun_projection *p, struct lun_err *err)
 
 /* The lists change places: one is filled while the other is committed. */
 static void
-hand_over(struct lun_failed_events *from, struct lun_failed_events *to)
+swap_lists(struct lun_failed_events *from, struct lun_failed_events *to)
 {
 	struct lun_failed_events emptied = *to;
 
@@ -99,8 +114,8 @@ fill_commit(struct lun_projection *p, struct lun_position position,
 {
 	struct lun_pending_commit *commit = &p->commit;
 
-	hand_over(&p->parked, &commit->parked);
-	hand_over(&p->skipped, &commit->skipped);
+	swap_lists(&p->parked, &commit->parked);
+	swap_lists(&p->skipped, &commit->skipped);
 	lun_buffer_clear(&commit->source_state);
 	lun_buffer_add_text(&commit->source_state, source_state);
 	if (!lun_uow_collect(p->uow, &commit->collected) ||

@@ -27,7 +27,7 @@ make_indexes(void *arg, struct lun_err *err)
 }
 
 static void
-take_outcome(
+note_outcome(
     struct lun_projection *p, enum lun_code code, const struct lun_err *err)
 {
 	p->indexing.under_way = false;
@@ -41,12 +41,12 @@ take_outcome(
 }
 
 static void
-wait_for_lane(struct lun_projection *p)
+finish_job(struct lun_projection *p)
 {
 	struct lun_err err = {0};
 	enum lun_code code = lun_background_wait(p->indexing.beside, &err);
 
-	take_outcome(p, code, &err);
+	note_outcome(p, code, &err);
 }
 
 void
@@ -56,7 +56,7 @@ lun_projection_index(struct lun_projection *p)
 	enum lun_code code;
 
 	if (p->indexing.under_way && lun_background_done(p->indexing.beside))
-		wait_for_lane(p);
+		finish_job(p);
 	if (p->indexing.done || p->indexing.under_way ||
 	    lun_clock_mono_ns() < p->indexing.retry_ns)
 		return;
@@ -74,7 +74,7 @@ lun_projection_index(struct lun_projection *p)
 		}
 		code = make_indexes(p, &err);
 	}
-	take_outcome(p, code, &err);
+	note_outcome(p, code, &err);
 }
 
 void
@@ -83,7 +83,7 @@ lun_projection_finish_indexing(struct lun_projection *p, bool give_up)
 	if (give_up)
 		atomic_store(&p->indexing.stop, true);
 	if (p->indexing.under_way)
-		wait_for_lane(p);
+		finish_job(p);
 }
 
 void

@@ -216,7 +216,7 @@ log_detail(const struct lun_projection *p, const char *detail)
 }
 
 static enum lun_log_level
-level_of(enum lun_state state)
+choose_level(enum lun_state state)
 {
 	if (state == LUN_STATE_FAILED)
 		return LUN_LOG_ERROR;
@@ -227,7 +227,7 @@ static void
 log_state(const struct lun_projection *p, enum lun_state state,
     const struct lun_err *error)
 {
-	lun_log(p->around->log, level_of(state), "%s: %s%s%s", p->name,
+	lun_log(p->around->log, choose_level(state), "%s: %s%s%s", p->name,
 	    state_names[state], error != NULL ? ": " : "",
 	    error != NULL ? error->message : "");
 	if (error != NULL)

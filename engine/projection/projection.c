@@ -130,7 +130,7 @@ make_batches(struct lun_projection *p, struct lun_err *err)
 }
 
 static enum lun_code
-make_all(struct lun_projection *p, struct lun_err *err)
+make_what_runs(struct lun_projection *p, struct lun_err *err)
 {
 	enum lun_code code = lun_projection_connect_events(p, err);
 
@@ -222,7 +222,7 @@ lun_projection_doubt_ownership(struct lun_projection *p)
 
 /* The old lock goes too, so that a new one counts the next time. */
 static void
-let_go(struct lun_projection *p)
+release_ownership(struct lun_projection *p)
 {
 	lun_model_store_release(p->models, p->key, p->fence);
 	lun_projection_release_phase(p);
@@ -235,7 +235,7 @@ lun_projection_own(struct lun_projection *p, struct lun_err *err)
 	enum lun_code code;
 
 	if (lun_projection_is_owned(p) && lun_projection_report(p).lost)
-		let_go(p);
+		release_ownership(p);
 	if (lun_projection_is_owned(p))
 		return renew_lease(p, err);
 	code = connect_models(p, err);
@@ -263,7 +263,7 @@ lun_projection_prepare(struct lun_projection *p, struct lun_err *err)
 	if (code != LUN_OK || lun_projection_is_prepared(p))
 		return code;
 	lun_projection_abandon_batch(p);
-	code = make_all(p, err);
+	code = make_what_runs(p, err);
 	if (code != LUN_OK)
 		return code;
 	code = lun_model_store_define(
@@ -296,7 +296,7 @@ lun_projection_disown(struct lun_projection *p)
 		(void)!lun_projection_flush(p, NULL);
 	lun_projection_abandon_batch(p);
 	lun_projection_finish_indexing(p, atomic_load(&p->stop_asked));
-	let_go(p);
+	release_ownership(p);
 }
 
 /*
@@ -310,6 +310,6 @@ lun_projection_has_lost(struct lun_projection *p)
 	    lun_model_store_renew(p->models, p->key, p->fence,
 		p->around->settings->lease_ms, NULL) != LUN_CONFLICT)
 		return false;
-	let_go(p);
+	release_ownership(p);
 	return true;
 }

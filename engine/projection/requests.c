@@ -291,7 +291,7 @@ static const struct {
 };
 
 static enum lun_code
-make_ready(
+prepare_request(
     struct lun_projection *p, enum lun_request_kind kind, struct lun_err *err)
 {
 	if (requests[kind].needs_script && p->script == NULL)
@@ -316,7 +316,7 @@ lun_projection_execute(struct lun_projection *p, enum lun_request_kind kind,
 	enum lun_code code;
 
 	lun_projection_abandon_batch(p);
-	code = make_ready(p, kind, &failure);
+	code = prepare_request(p, kind, &failure);
 	if (requests[kind].moves)
 		lun_projection_index_anew(p);
 	if (code == LUN_OK)
@@ -345,7 +345,7 @@ lun_projection_execute(struct lun_projection *p, enum lun_request_kind kind,
 
 /* Whoever asked may look at the status next. */
 static void
-publish(struct lun_projection *p)
+publish_status(struct lun_projection *p)
 {
 	struct lun_heartbeat heartbeat;
 
@@ -369,7 +369,7 @@ serve_requests(struct lun_projection *p, struct lun_err *err)
 		    p, request.kind, request.argument, &outcome);
 		if (lun_projection_is(p, LUN_PHASE_ABANDONED))
 			return LUN_NOTFOUND;
-		publish(p);
+		publish_status(p);
 		code = lun_model_store_request_finish(p->models, request.number,
 		    outcome.code, outcome.message, err);
 		if (code != LUN_OK)

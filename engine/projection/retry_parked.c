@@ -162,7 +162,7 @@ handle_chunks(struct round *round, chunk_fn *handle, struct lun_err *err)
 }
 
 static enum lun_code
-go_round(struct round *round, chunk_fn *handle, struct lun_err *err)
+handle_parked(struct round *round, chunk_fn *handle, struct lun_err *err)
 {
 	struct lun_projection *p = round->p;
 	enum lun_code code;
@@ -188,7 +188,7 @@ go_round(struct round *round, chunk_fn *handle, struct lun_err *err)
 }
 
 static struct lun_text
-model_of(const char *argument)
+parse_model_id(const char *argument)
 {
 	return argument != NULL && argument[0] != '\0' ? lun_text_of(argument)
 						       : LUN_TEXT_NONE;
@@ -198,8 +198,8 @@ enum lun_code
 lun_projection_retry_parked(
     struct lun_projection *p, const char *argument, struct lun_err *err)
 {
-	struct round round = {.p = p, .model_id = model_of(argument)};
-	enum lun_code code = go_round(&round, retry_chunk, err);
+	struct round round = {.p = p, .model_id = parse_model_id(argument)};
+	enum lun_code code = handle_parked(&round, retry_chunk, err);
 
 	if (code != LUN_OK || round.still_failing == 0)
 		return code;
@@ -212,7 +212,7 @@ enum lun_code
 lun_projection_discard_parked(
     struct lun_projection *p, const char *argument, struct lun_err *err)
 {
-	struct round round = {.p = p, .model_id = model_of(argument)};
+	struct round round = {.p = p, .model_id = parse_model_id(argument)};
 
-	return go_round(&round, discard_chunk, err);
+	return handle_parked(&round, discard_chunk, err);
 }

@@ -1,4 +1,17 @@
-/* step.c - one step of a projection: read a batch, apply it, commit it. */
+/*
+ * step.c - one step of a projection: read a batch, apply it, commit it.
+ *
+ * Why nothing is passed over. `cursor` is what is applied, `committed` what is
+ * durable; the first runs ahead of the second by one commit at most. A batch
+ * is read after the cursor, or was fetched ahead after the end of the batch
+ * before it, which is where the cursor then stands: whatever breaks that order
+ * (a cut, a failure, a request) ends the fetching and drops what it brought.
+ * The cursor moves to where the store says that the batch reached, together
+ * with the store's own state, and only once the batch is with a commit; events
+ * that nobody wants move it alone. After a failure the batch, the rows and the
+ * cursor count no more and the step begins with the checkpoint. A step that is
+ * killed leaves only what was committed.
+ */
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -158,7 +171,7 @@ note_cursor(struct lun_projection *p, struct lun_err *err)
 
 /* Nothing in the batch was wanted: only the position moves, now and then. */
 static enum lun_code
-pass_over(struct lun_projection *p, struct lun_err *err)
+move_over_batch(struct lun_projection *p, struct lun_err *err)
 {
 	enum lun_code code = lun_projection_settle(p, err);
 
@@ -175,7 +188,7 @@ pass_over(struct lun_projection *p, struct lun_err *err)
 
 /* Apply it; see whether the script wants the data of most events. */
 static enum lun_code
-watch_apply(
+apply_watched(
     struct lun_projection *p, struct lun_step *step, struct lun_err *err)
 {
 	const struct lun_documents *documents = p->batch->documents;
@@ -226,7 +239,7 @@ apply_batch(
 	enum lun_code code;
 
 	start_fetching(p);
-	code = watch_apply(p, step, err);
+	code = apply_watched(p, step, err);
 	if (code != LUN_OK)
 		return code;
 	if (step->outcome == LUN_STEP_APPLIED)
@@ -236,13 +249,14 @@ apply_batch(
 }
 
 static enum lun_code
-take_batch(struct lun_projection *p, struct lun_step *step, struct lun_err *err)
+handle_batch(
+    struct lun_projection *p, struct lun_step *step, struct lun_err *err)
 {
 	adapt_batch_size(p);
 	if (p->batch->count > 0)
 		return apply_batch(p, step, err);
 	step->outcome = p->batch->at_head ? LUN_STEP_IDLE : LUN_STEP_APPLIED;
-	return pass_over(p, err);
+	return move_over_batch(p, err);
 }
 
 /* What keeps a prepared projection from reading now, if anything. */
@@ -277,7 +291,7 @@ try_step(struct lun_projection *p, struct lun_step *step, struct lun_err *err)
 		return LUN_OK;
 	code = obtain_batch(p, err);
 	if (code == LUN_OK)
-		code = take_batch(p, step, err);
+		code = handle_batch(p, step, err);
 	if (code == LUN_OK && (step->outcome == LUN_STEP_APPLIED ||
 				  step->outcome == LUN_STEP_IDLE))
 		note_progress(p);
@@ -286,7 +300,7 @@ try_step(struct lun_projection *p, struct lun_step *step, struct lun_err *err)
 
 /* The phase after a failure, and what the caller is told. */
 static enum lun_code
-take_failure(struct lun_projection *p, struct lun_err *failure)
+note_failure(struct lun_projection *p, struct lun_err *failure)
 {
 	if (failure->code == LUN_TIMEOUT) {
 		lun_projection_doubt_ownership(p);
@@ -323,7 +337,7 @@ lun_projection_one_step(
 	if (code == LUN_OK)
 		return LUN_OK;
 	failure.code = code;
-	code = take_failure(p, &failure);
+	code = note_failure(p, &failure);
 	if (err != NULL)
 		*err = failure;
 	return code;

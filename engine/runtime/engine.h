@@ -76,8 +76,8 @@ struct lun_engine {
 
 /* The entry of that name, or NULL. */
 struct lun_entry *lun_engine_find(struct lun_engine *engine, const char *name);
-/* The entry at a place, or NULL past the end. */
-struct lun_entry *lun_engine_at(struct lun_engine *engine, size_t place);
+/* The entry with this index, or NULL past the end. */
+struct lun_entry *lun_engine_at(struct lun_engine *engine, size_t index);
 bool lun_engine_is_running(struct lun_engine *engine);
 /* There may be news for the workers. */
 void lun_engine_wake(struct lun_engine *engine);

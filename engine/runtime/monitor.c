@@ -39,7 +39,7 @@ struct lun_monitor {
 
 /* What is said of a projection when its engine ends. */
 static void
-say_stopped(struct lun_heartbeat *heartbeat)
+mark_stopped(struct lun_heartbeat *heartbeat)
 {
 	if (strcmp(heartbeat->state, lun_state_name(LUN_STATE_FAILED)) != 0)
 		snprintf(heartbeat->state, sizeof heartbeat->state, "stopped");
@@ -50,7 +50,7 @@ say_stopped(struct lun_heartbeat *heartbeat)
 
 /* Only what this engine runs; what another one holds is its to publish. */
 static bool
-is_ours(struct lun_entry *entry)
+runs_here(struct lun_entry *entry)
 {
 	struct lun_report report = lun_projection_report(entry->p);
 
@@ -59,7 +59,7 @@ is_ours(struct lun_entry *entry)
 }
 
 static size_t
-collect(struct lun_engine *engine, bool ending,
+collect_heartbeats(struct lun_engine *engine, bool ending,
     struct lun_heartbeat *heartbeats, size_t room)
 {
 	struct lun_entry *entry;
@@ -67,18 +67,18 @@ collect(struct lun_engine *engine, bool ending,
 
 	for (size_t i = 0;
 	     i < room && (entry = lun_engine_at(engine, i)) != NULL; i++) {
-		if (!is_ours(entry))
+		if (!runs_here(entry))
 			continue;
 		lun_projection_fill_heartbeat(entry->p, &heartbeats[count]);
 		if (ending)
-			say_stopped(&heartbeats[count]);
+			mark_stopped(&heartbeats[count]);
 		count++;
 	}
 	return count;
 }
 
 static void
-publish(struct lun_monitor *monitor, bool ending)
+publish_status(struct lun_monitor *monitor, bool ending)
 {
 	struct lun_engine *engine = monitor->engine;
 	struct lun_heartbeat *heartbeats;
@@ -91,7 +91,7 @@ publish(struct lun_monitor *monitor, bool ending)
 	heartbeats = calloc(room + 1, sizeof *heartbeats);
 	if (heartbeats == NULL)
 		return;
-	count = collect(engine, ending, heartbeats, room);
+	count = collect_heartbeats(engine, ending, heartbeats, room);
 	if (count > 0 && lun_model_store_publish(
 			     monitor->store, heartbeats, count, &err) != LUN_OK)
 		lun_log(&engine->log, LUN_LOG_DEBUG,
@@ -281,7 +281,7 @@ handle_changes(struct lun_monitor *monitor, int64_t now)
 /* ---- the loop ---------------------------------------------------------- */
 
 static struct lun_watch *
-watch_of(struct lun_engine *engine)
+find_watch(struct lun_engine *engine)
 {
 	struct lun_watch *watch;
 
@@ -321,7 +321,7 @@ run_monitor(void *arg)
 	while (!atomic_load(&monitor->stop)) {
 		int64_t now;
 
-		wait_for_tick(monitor, watch_of(engine));
+		wait_for_tick(monitor, find_watch(engine));
 		now = lun_clock_mono_ns();
 		watch_scripts(engine);
 		renew_leases(monitor, now);
@@ -332,7 +332,7 @@ run_monitor(void *arg)
 		if (now - monitor->published_ns < heartbeat_ns &&
 		    !has_news(engine))
 			continue;
-		publish(monitor, false);
+		publish_status(monitor, false);
 		monitor->published_ns = now;
 	}
 	return NULL;
@@ -341,7 +341,7 @@ run_monitor(void *arg)
 /* ---- life -------------------------------------------------------------- */
 
 static void
-destroy(struct lun_monitor *monitor)
+free_monitor(struct lun_monitor *monitor)
 {
 	for (size_t i = 0; i < monitor->changed_count; i++)
 		free(monitor->changed[i]);
@@ -373,7 +373,7 @@ lun_monitor_start(
 		code = lun_thread_start(&monitor->thread, "lunette-monitor",
 		    run_monitor, monitor, err);
 	if (code != LUN_OK) {
-		destroy(monitor);
+		free_monitor(monitor);
 		return code;
 	}
 	*out = monitor;
@@ -397,6 +397,6 @@ lun_monitor_free(struct lun_monitor *monitor)
 {
 	if (monitor == NULL)
 		return;
-	publish(monitor, true);
-	destroy(monitor);
+	publish_status(monitor, true);
+	free_monitor(monitor);
 }

@@ -13,13 +13,13 @@
 /* ---- entries ----------------------------------------------------------- */
 
 struct lun_entry *
-lun_engine_at(struct lun_engine *engine, size_t place)
+lun_engine_at(struct lun_engine *engine, size_t index)
 {
 	struct lun_entry *entry = NULL;
 
 	pthread_mutex_lock(&engine->lock);
-	if (place < engine->entry_count)
-		entry = engine->entries[place];
+	if (index < engine->entry_count)
+		entry = engine->entries[index];
 	pthread_mutex_unlock(&engine->lock);
 	return entry;
 }

@@ -144,7 +144,7 @@ is_over(struct run *run, struct lun_entry *entry)
 }
 
 static bool
-look_around(struct run *run)
+check_runners(struct run *run)
 {
 	bool over = true;
 
@@ -191,7 +191,7 @@ follow(struct run *run, lun_progress_fn *progress, void *arg)
 	uint64_t endings = count_endings(board);
 	int64_t told = 0;
 
-	for (; !look_around(run); endings = count_endings(board)) {
+	for (; !check_runners(run); endings = count_endings(board)) {
 		int64_t now = lun_clock_mono_ns();
 
 		if (atomic_load(&run->engine->stopping))

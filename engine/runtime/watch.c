@@ -17,7 +17,7 @@
 #define PATH_SIZE   4096
 
 /* Something watched: a whole folder, or one file of it. */
-struct place {
+struct target {
 	int descriptor;
 	char *folder;
 	char *path;       /* of the file, as it was given; NULL: every script */
@@ -26,7 +26,7 @@ struct place {
 
 struct lun_watch {
 	int fd;
-	struct place *places;
+	struct target *targets;
 	size_t count;
 };
 
@@ -55,10 +55,10 @@ lun_watch_free(struct lun_watch *watch)
 	if (watch == NULL)
 		return;
 	for (size_t i = 0; i < watch->count; i++) {
-		free(watch->places[i].folder);
-		free(watch->places[i].path);
+		free(watch->targets[i].folder);
+		free(watch->targets[i].path);
 	}
-	free(watch->places);
+	free(watch->targets);
 	close(watch->fd);
 	free(watch);
 }
@@ -73,19 +73,19 @@ static bool
 is_watched(const struct lun_watch *watch, const char *folder, const char *file)
 {
 	for (size_t i = 0; i < watch->count; i++) {
-		const struct place *place = &watch->places[i];
+		const struct target *target = &watch->targets[i];
 
-		if (strcmp(place->folder, folder) != 0)
+		if (strcmp(target->folder, folder) != 0)
 			continue;
-		if (place->path == NULL ||
-		    (file != NULL && strcmp(place->file, file) == 0))
+		if (target->path == NULL ||
+		    (file != NULL && strcmp(target->file, file) == 0))
 			return true;
 	}
 	return false;
 }
 
 static const char *
-file_of(const char *path)
+find_file_name(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 
@@ -93,34 +93,34 @@ file_of(const char *path)
 }
 
 static enum lun_code
-add_place(struct lun_watch *watch, const char *folder, const char *path,
+add_target(struct lun_watch *watch, const char *folder, const char *path,
     struct lun_err *err)
 {
-	struct place place = {.folder = strdup(folder)};
-	struct place *grown =
-	    realloc(watch->places, (watch->count + 1) * sizeof *grown);
+	struct target target = {.folder = strdup(folder)};
+	struct target *grown =
+	    realloc(watch->targets, (watch->count + 1) * sizeof *grown);
 
 	if (path != NULL)
-		place.path = strdup(path);
+		target.path = strdup(path);
 	if (grown != NULL)
-		watch->places = grown;
-	if (grown == NULL || place.folder == NULL ||
-	    (path != NULL && place.path == NULL)) {
-		free(place.folder);
-		free(place.path);
+		watch->targets = grown;
+	if (grown == NULL || target.folder == NULL ||
+	    (path != NULL && target.path == NULL)) {
+		free(target.folder);
+		free(target.path);
 		return lun_fail(
 		    err, LUN_NOMEM, "watching %s: no memory", folder);
 	}
 	if (path != NULL)
-		place.file = file_of(place.path);
-	place.descriptor = inotify_add_watch(watch->fd, folder, CHANGES);
-	if (place.descriptor < 0) {
-		free(place.folder);
-		free(place.path);
+		target.file = find_file_name(target.path);
+	target.descriptor = inotify_add_watch(watch->fd, folder, CHANGES);
+	if (target.descriptor < 0) {
+		free(target.folder);
+		free(target.path);
 		return lun_fail(
 		    err, LUN_IO, "watching %s: %s", folder, strerror(errno));
 	}
-	watch->places[watch->count++] = place;
+	watch->targets[watch->count++] = target;
 	return LUN_OK;
 }
 
@@ -130,7 +130,7 @@ lun_watch_folder(
 {
 	if (is_watched(watch, folder, NULL))
 		return LUN_OK;
-	return add_place(watch, folder, NULL, err);
+	return add_target(watch, folder, NULL, err);
 }
 
 enum lun_code
@@ -146,9 +146,9 @@ lun_watch_file(struct lun_watch *watch, const char *path, struct lun_err *err)
 	else
 		snprintf(
 		    folder, sizeof folder, "%.*s", (int)(slash - path), path);
-	if (is_watched(watch, folder, file_of(path)))
+	if (is_watched(watch, folder, find_file_name(path)))
 		return LUN_OK;
-	return add_place(watch, folder, path, err);
+	return add_target(watch, folder, path, err);
 }
 
 bool
@@ -169,16 +169,17 @@ report_change(const struct lun_watch *watch, const struct inotify_event *event,
 	char path[PATH_SIZE + NAME_MAX + 2];
 
 	for (size_t i = 0; i < watch->count; i++) {
-		const struct place *place = &watch->places[i];
+		const struct target *target = &watch->targets[i];
 
-		if (place->descriptor != event->wd)
+		if (target->descriptor != event->wd)
 			continue;
-		if (place->path != NULL ? strcmp(place->file, event->name) != 0
-					: !lun_watch_is_script(event->name))
+		if (target->path != NULL
+			? strcmp(target->file, event->name) != 0
+			: !lun_watch_is_script(event->name))
 			continue;
 		snprintf(
-		    path, sizeof path, "%s/%s", place->folder, event->name);
-		changed(arg, place->path != NULL ? place->path : path);
+		    path, sizeof path, "%s/%s", target->folder, event->name);
+		changed(arg, target->path != NULL ? target->path : path);
 		return;
 	}
 }

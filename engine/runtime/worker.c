@@ -1,4 +1,17 @@
-/* worker.c - a projection on a thread of its own. */
+/*
+ * worker.c - a projection on a thread of its own.
+ *
+ * Why it loses nothing. The thread alone touches the projection, from
+ * lun_worker_start() until it has ended; others leave notes in the mailbox,
+ * which it reads between two steps, so a reload, a detachment and a request
+ * always find whole batches. However it ends it first hands the ownership
+ * back, which waits for the commit under way and commits a position that moved
+ * alone. A run to a position ends only when the step says that there is no
+ * more, or the cursor is there, and that is committed; what is still behind a
+ * gap keeps it going. A script that is stuck in a library call cannot be ended:
+ * the thread is left behind in the phase that nothing follows, in which it may
+ * neither apply nor commit if it ever wakes up, and its lease runs out.
+ */
 
 #include "runtime/worker.h"
 
@@ -184,7 +197,7 @@ wait_idle(struct lun_worker *worker)
 /* ---- the loop ---------------------------------------------------------- */
 
 static void
-end_with(
+end_run(
     struct lun_worker *worker, enum lun_code code, const struct lun_err *err)
 {
 	pthread_mutex_lock(&worker->lock);
@@ -224,7 +237,7 @@ end_if_arrived(struct lun_worker *worker, enum lun_step_outcome outcome)
 		return false;
 	if (at_the_end)
 		lun_projection_index(worker->p);
-	end_with(worker, code, &err);
+	end_run(worker, code, &err);
 	return true;
 }
 
@@ -237,12 +250,12 @@ end_if_bounded(struct lun_worker *worker, enum lun_code code,
 		return false;
 	if (code == LUN_OK)
 		return end_if_arrived(worker, outcome);
-	end_with(worker, code, err);
+	end_run(worker, code, err);
 	return true;
 }
 
 static void
-work_once(struct lun_worker *worker)
+do_step(struct lun_worker *worker)
 {
 	struct lun_projection *p = worker->p;
 	struct lun_err err = {0};
@@ -277,7 +290,7 @@ run_worker(void *arg)
 		take_script(worker);
 		take_detachment(worker);
 		lun_projection_serve_requests(p);
-		work_once(worker);
+		do_step(worker);
 	}
 	if (!lun_projection_is(p, LUN_PHASE_ABANDONED))
 		lun_projection_disown(p);
@@ -293,7 +306,7 @@ run_worker(void *arg)
 /* ---- life -------------------------------------------------------------- */
 
 static void
-destroy(struct lun_worker *worker)
+free_worker(struct lun_worker *worker)
 {
 	if (worker->bell >= 0)
 		close(worker->bell);
@@ -304,7 +317,7 @@ destroy(struct lun_worker *worker)
 }
 
 static void
-set_limits(struct lun_worker *worker, const struct lun_position *until)
+begin_run(struct lun_worker *worker, const struct lun_position *until)
 {
 	worker->pause_ms = FIRST_PAUSE_MS;
 	worker->bounded = until != NULL;
@@ -331,16 +344,16 @@ lun_worker_start(struct lun_projection *p, const struct lun_position *until,
 	if (worker->bell < 0) {
 		code = lun_fail(err, LUN_IO, "%s: no event descriptor: %s",
 		    p->name, strerror(errno));
-		destroy(worker);
+		free_worker(worker);
 		return code;
 	}
-	set_limits(worker, until);
+	begin_run(worker, until);
 	lun_projection_overlap(p);
 	code =
 	    lun_thread_start(&worker->thread, p->name, run_worker, worker, err);
 	if (code != LUN_OK) {
 		p->has_worker = false;
-		destroy(worker);
+		free_worker(worker);
 		return code;
 	}
 	if (pthread_getcpuclockid(worker->thread, &worker->stuck.cpu_clock) !=
@@ -394,7 +407,7 @@ wait_for_end(struct lun_worker *worker, int64_t until_ns)
 
 /* Ask the script to stop; how far it has come. */
 static uint64_t
-interrupt(struct lun_projection *p)
+interrupt_script(struct lun_projection *p)
 {
 	uint64_t progress;
 
@@ -410,16 +423,16 @@ interrupt(struct lun_projection *p)
  * only a call that nothing reaches is given up.
  */
 static bool
-is_left_at(struct lun_projection *p, uint64_t *progress)
+is_out_of_reach(struct lun_projection *p, uint64_t *progress)
 {
 	uint64_t before = *progress;
 
-	*progress = interrupt(p);
+	*progress = interrupt_script(p);
 	return *progress % 2 != 0 && *progress == before;
 }
 
 static void
-abandon(struct lun_projection *p)
+abandon_projection(struct lun_projection *p)
 {
 	struct lun_err err;
 
@@ -437,10 +450,10 @@ lun_worker_free(struct lun_worker *worker, int64_t deadline_ns)
 
 	lun_worker_stop(worker);
 	if (!wait_for_end(worker, deadline_ns - (deadline_ns - now) / 5)) {
-		progress = interrupt(p);
+		progress = interrupt_script(p);
 		while (!wait_for_end(worker, deadline_ns)) {
-			if (is_left_at(p, &progress)) {
-				abandon(p);
+			if (is_out_of_reach(p, &progress)) {
+				abandon_projection(p);
 				pthread_detach(worker->thread);
 				return false;
 			}
@@ -450,6 +463,6 @@ lun_worker_free(struct lun_worker *worker, int64_t deadline_ns)
 	pthread_join(worker->thread, NULL);
 	take_script(worker); /* that came too late for the thread */
 	p->has_worker = false;
-	destroy(worker);
+	free_worker(worker);
 	return true;
 }
