@@ -166,7 +166,13 @@ is_detached(struct lun_entry *entry)
 	return report.state == LUN_STATE_DETACHED && !report.owned;
 }
 
-/* Whoever executes it takes the event store's own text. */
+/* What a request carries to whoever executes it. */
+union carried {
+	char position[LUN_POSITION_MAX];
+	char identity[LUN_IDENTITY_SIZE];
+};
+
+/* The event store's own text. */
 static enum lun_code
 write_position(struct lun_engine *engine, const char *projection,
     const char *argument, int64_t deadline_ns, char text[LUN_POSITION_MAX],
@@ -185,6 +191,28 @@ write_position(struct lun_engine *engine, const char *projection,
 	return code;
 }
 
+static enum lun_code
+write_argument(struct lun_engine *engine, const char *projection,
+    enum lun_request_kind kind, int64_t deadline_ns, union carried *carried,
+    const char **argument, struct lun_err *err)
+{
+	enum lun_code code;
+
+	if (kind == LUN_REQUEST_SET_CHECKPOINT) {
+		code = write_position(engine, projection, *argument,
+		    deadline_ns, carried->position, err);
+		*argument = carried->position;
+		return code;
+	}
+	if (kind == LUN_REQUEST_ADOPT_CHECKPOINT) {
+		code = lun_event_store_identity(
+		    engine->events, carried->identity, err);
+		*argument = carried->identity;
+		return code;
+	}
+	return LUN_OK;
+}
+
 enum lun_code
 lun_engine_request(struct lun_engine *engine, const char *projection,
     enum lun_request_kind kind, const char *argument, int64_t timeout_ms,
@@ -192,16 +220,13 @@ lun_engine_request(struct lun_engine *engine, const char *projection,
 {
 	int64_t deadline_ns = lun_clock_mono_ns() + timeout_ms * NS_PER_MS;
 	struct lun_entry *entry = lun_engine_find(engine, projection);
-	char position[LUN_POSITION_MAX];
+	union carried carried;
 	enum lun_code code;
 
-	if (kind == LUN_REQUEST_SET_CHECKPOINT) {
-		code = write_position(
-		    engine, projection, argument, deadline_ns, position, err);
-		if (code != LUN_OK)
-			return code;
-		argument = position;
-	}
+	code = write_argument(
+	    engine, projection, kind, deadline_ns, &carried, &argument, err);
+	if (code != LUN_OK)
+		return code;
 	if (entry == NULL || is_detached(entry))
 		code = execute_unregistered(
 		    engine, projection, kind, argument, deadline_ns, err);

@@ -1,8 +1,10 @@
 /* cmd_checkpoint.c - how far a projection has come. */
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "cli/command.h"
 #include "cli/engine_call.h"
 #include "cli/view.h"
@@ -36,12 +38,59 @@ delete_checkpoint(
 	    LUN_REQUEST_DELETE_CHECKPOINT, NULL, err);
 }
 
+/* The identity of its event store, to be freed. */
+static enum lun_code
+read_event_store(struct lun_engine *engine, const char *projection,
+    char **identity, struct lun_err *err)
+{
+	struct cli_object checkpoint = {0};
+	char *json;
+	enum lun_code code =
+	    lun_engine_checkpoint(engine, projection, &json, err);
+
+	if (code != LUN_OK)
+		return code;
+	code = cli_view_object(lun_text_of(json), &checkpoint, err);
+	if (code == LUN_OK)
+		*identity = cli_view_text(&checkpoint, "event_store");
+	cli_view_object_free(&checkpoint);
+	lun_free(json);
+	if (code == LUN_OK && *identity == NULL)
+		code =
+		    lun_fail(err, LUN_NOMEM, "%s: out of memory", projection);
+	return code;
+}
+
+static void
+say_adopted(const char *projection, const char *old, const char *new_one)
+{
+	if (strcmp(old, new_one) == 0)
+		printf("%s belongs to event store %s already\n", projection,
+		    new_one);
+	else
+		printf("%s was built from event store %s and goes on with %s; "
+		       "tokens of the old one are refused now\n",
+		    projection, old, new_one);
+}
+
 static enum lun_code
 adopt_checkpoint(
     struct cli *cli, struct lun_engine *engine, struct lun_err *err)
 {
-	return cli_request(cli, engine, cli_argument(cli, 1),
-	    LUN_REQUEST_ADOPT_CHECKPOINT, NULL, err);
+	const char *projection = cli_argument(cli, 1);
+	char *old = NULL, *new_one = NULL;
+	enum lun_code code = read_event_store(engine, projection, &old, err);
+
+	if (code == LUN_OK)
+		code = cli_request(cli, engine, projection,
+		    LUN_REQUEST_ADOPT_CHECKPOINT, NULL, err);
+	if (code == LUN_OK)
+		code = read_event_store(engine, projection, &new_one, err);
+	if (code == LUN_OK)
+		say_adopted(projection, old, new_one);
+	free(old);
+	free(new_one);
+	return code;
 }
 
 typedef enum lun_code action_fn(

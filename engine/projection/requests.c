@@ -180,21 +180,33 @@ check_goes_on(struct lun_projection *p, const struct lun_checkpoint *checkpoint,
 	return code;
 }
 
+/* Whoever asked may have another event store than the engine here. */
 static enum lun_code
-adopt(struct lun_projection *p, const struct lun_checkpoint *checkpoint,
-    struct lun_err *err)
+check_same_store(
+    struct lun_projection *p, const char *identity, struct lun_err *err)
 {
-	struct lun_guard guard = {checkpoint->revision, p->fence};
-	char identity[LUN_IDENTITY_SIZE];
+	char own[LUN_IDENTITY_SIZE];
 	enum lun_code code = lun_projection_connect_events(p, err);
 
 	if (code == LUN_OK)
-		code = lun_event_store_identity(p->events, identity, err);
-	if (code == LUN_OK && strcmp(identity, checkpoint->identity) == 0) {
-		lun_log(p->around->log, LUN_LOG_INFO,
-		    "%s: belongs to event store %s already", p->name, identity);
+		code = lun_event_store_identity(p->events, own, err);
+	if (code != LUN_OK || strcmp(own, identity) == 0)
+		return code;
+	return lun_fail(err, LUN_CONFIG,
+	    "%s: the engine that runs it has event store %s, and is asked to "
+	    "take it over to %s: stop it, and start it with that one",
+	    p->name, own, identity);
+}
+
+static enum lun_code
+adopt(struct lun_projection *p, const struct lun_checkpoint *checkpoint,
+    const char *identity, struct lun_err *err)
+{
+	struct lun_guard guard = {checkpoint->revision, p->fence};
+	enum lun_code code = check_same_store(p, identity, err);
+
+	if (code == LUN_OK && strcmp(identity, checkpoint->identity) == 0)
 		return LUN_OK;
-	}
 	if (code == LUN_OK)
 		code = check_goes_on(p, checkpoint, err);
 	if (code == LUN_OK)
@@ -216,9 +228,8 @@ adopt_checkpoint(
 	enum lun_code code =
 	    lun_model_store_checkpoint(p->models, p->key, &checkpoint, err);
 
-	(void)argument;
 	if (code == LUN_OK)
-		code = adopt(p, &checkpoint, err);
+		code = adopt(p, &checkpoint, argument, err);
 	lun_checkpoint_free(&checkpoint);
 	return code;
 }

@@ -85,7 +85,9 @@ describe("lunette checkpoint", function()
 
     it("is adopted and goes on from where it was", function()
       refuse_to_run()
-      place:done { "checkpoint", "adopt", "counter" }
+      assert.matches("^counter was built from event store %S+ and goes on with "
+        .. "new; tokens of the old one are refused now\n$",
+        place:done { "checkpoint", "adopt", "counter" })
       assert.matches("\nposition +2\n",
         place:done { "checkpoint", "show", "counter" })
       place:sql("bank.db", "UPDATE counter__b1 SET total = 100")
@@ -124,11 +126,45 @@ describe("lunette checkpoint", function()
           :match "\nrevision +(%d+)"
       end
       local before = revision()
-      local code, _, err = place:run({ "checkpoint", "adopt", "counter" },
-        { env = { LUNETTE_LOG_LEVEL = "info" } })
-      assert.equal(0, code, err)
-      assert.matches("counter: belongs to event store new already", err)
+      assert.equal("counter belongs to event store new already\n",
+        place:done { "checkpoint", "adopt", "counter" })
       assert.equal(before, revision())
+    end)
+
+    it("is not adopted for whoever has another event store", function()
+      place:done { "checkpoint", "adopt", "counter" }
+      engine = place:spawn { "run" }
+      helper.wait(function()
+        return total() == "7"
+      end)
+      place:sql("bank.db", "VACUUM INTO '" .. place:path "copy.db" .. "'")
+      place:sql("copy.db", "UPDATE lunette_event_store SET identity = 'copy'")
+      local code, _, err = place:run({ "checkpoint", "adopt", "counter",
+        "--events", "sqlite:copy.db" })
+      assert.equal(1, code)
+      assert.matches("counter: the engine that runs it has event store new, "
+        .. "and is asked to take it over to copy: stop it", err)
+    end)
+
+    it("is adopted from one file by its copy", function()
+      place:sql("bank.db", "UPDATE lunette_event_store SET identity = 'a'")
+      local token = place:done({ "events", "--limit", "1", "--json",
+        "--tokens" }):match '"token":"(.-)"'
+      place:done { "checkpoint", "adopt", "counter" }
+      place:sql("bank.db", "VACUUM INTO '" .. place:path "copy.db" .. "'")
+      place:sql("copy.db", "UPDATE lunette_event_store SET identity = 'b'")
+      place.env.LUNETTE_EVENTS = "sqlite:copy.db"
+      refuse_to_run()
+      assert.equal("counter was built from event store a and goes on with b; "
+        .. "tokens of the old one are refused now\n",
+        place:done { "checkpoint", "adopt", "counter" })
+      place:done { "run", "--once" }
+      assert.equal("7", total())
+      local code, _, err = place:run { "checkpoint", "set", "counter", token }
+      assert.equal(1, code)
+      assert.matches("another event store", err, 1, true)
+      place.env.LUNETTE_EVENTS = "sqlite:bank.db"
+      refuse_to_run()
     end)
 
     it("is nothing that was never built", function()
