@@ -88,6 +88,7 @@ store_query(lua_State *L)
 	struct lun_query_run *run = check_run(L);
 	const struct lun_text *terms;
 	struct lun_err err;
+	enum lun_code code;
 	size_t count;
 
 	if (!lun_query_object_is(L, 2))
@@ -95,7 +96,10 @@ store_query(lua_State *L)
 		    luaL_typename(L, 2));
 	terms = push_terms(L, 2, &count);
 	lun_buffer_clear(&script->json);
-	if (ask(run, script, terms, count, &script->json, &err) != LUN_OK)
+	lun_vm_pause(script->vm);
+	code = ask(run, script, terms, count, &script->json, &err);
+	lun_vm_resume(script->vm);
+	if (code != LUN_OK)
 		raise_on(L, run, &err);
 	lun_json_push_answer(L, lun_buffer_text(&script->json));
 	return 1;
@@ -128,11 +132,15 @@ store_get(lua_State *L)
 	struct found found = {.script = script};
 	struct lun_text id;
 	struct lun_err err;
+	enum lun_code code;
 
 	id = lun_script_read_id(L, script, 2);
 	lun_buffer_clear(&script->json);
-	if (lun_model_store_load(run->models, run->key, script->about.schema,
-		&id, 1, take_model, &found, &err) != LUN_OK)
+	lun_vm_pause(script->vm);
+	code = lun_model_store_load(run->models, run->key, script->about.schema,
+	    &id, 1, take_model, &found, &err);
+	lun_vm_resume(script->vm);
+	if (code != LUN_OK)
 		raise_on(L, run, &err);
 	if (script->json.failed)
 		lun_vm_raise_no_memory(L);

@@ -349,6 +349,18 @@ lun_vm_leave(struct lun_vm *vm)
 	add_progress(vm, 1);
 }
 
+void
+lun_vm_pause(struct lun_vm *vm)
+{
+	add_progress(vm, 1);
+}
+
+void
+lun_vm_resume(struct lun_vm *vm)
+{
+	add_progress(vm, 1);
+}
+
 bool
 lun_vm_spent(const struct lun_vm *vm)
 {

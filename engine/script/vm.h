@@ -54,6 +54,12 @@ enum lun_code lun_vm_protect(struct lun_vm *vm, lua_CFunction body, void *arg,
 /* Around each call of a handler. An error in between leaves by itself. */
 void lun_vm_enter(struct lun_vm *vm);
 void lun_vm_leave(struct lun_vm *vm);
+/*
+ * Around what the engine does for a handler, in which nothing is raised: a
+ * watchdog takes a store that computes for no script that is stuck.
+ */
+void lun_vm_pause(struct lun_vm *vm);
+void lun_vm_resume(struct lun_vm *vm);
 
 /*
  * For C functions that scripts call: what is about to be done takes as long as

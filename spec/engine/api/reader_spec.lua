@@ -211,6 +211,28 @@ local cases = {
     os.exit(0, false) -- the query is not to be waited for
   ]] },
 
+  { "take no store that computes for a script that is stuck", [[
+    local source = slow [=[
+      local all = lunette.query "slow":order_by "log":limit(1)
+      for i = 1, 30 do
+        all:filter("log", "not.ilike", "*x*y*z" .. i)
+      end
+      return store:query(all)]=]
+    open(source, { readers = "2", stuck_ms = "10",
+      script_cpu_ms = "3600000" })
+    local events = {}
+    for i = 1, 50000 do
+      events[i] = kit.event { ids = "a" .. i }
+    end
+    local other = kit.open(stores)
+    assert(other:append(events))
+    other:close()
+    assert(engine:step "slow")
+    local query = engine:beside("query", "slow")
+    assert(query:join())
+    assert.is_true(query:took()[1] > 40)
+  ]] },
+
   { "interrupt a handle_query that takes too long by waiting", [[
     open(slow "while true do store:query(query) end", { readers = "2",
       call_timeout_ms = "200", script_instructions = "1000000000000",
