@@ -14,7 +14,8 @@ struct models {
 	const char *name;
 	struct lun_entry *entry; /* NULL: not registered here */
 	struct lun_reader *reader;
-	struct lun_schema *schema;
+	const struct lun_schema *schema;
+	struct lun_schema *declared;     /* owned; of those not there yet */
 	bool empty;                      /* never run: there are none yet */
 	bool has_query;                  /* and they are the script's */
 	char hash[LUN_BUNDLE_HASH_SIZE]; /* of that script */
@@ -34,48 +35,56 @@ describes(const struct lun_schema *schema, const struct lun_checkpoint *stored)
 	return same;
 }
 
-/*
- * What the script in force says of models that it built or, if there are none,
- * is to build. Its schema stands for the latter alone: what is built keeps the
- * order of columns that it was built with.
- */
+/* What the script in force is to build, as nothing is there yet. */
 static enum lun_code
-look_at_script(struct models *models, const struct lun_checkpoint *stored,
-    struct lun_err *err)
+copy_declared(struct models *models, struct lun_err *err)
 {
 	pthread_mutex_t *lock = &models->engine->board.lock;
-	const struct lun_script *script;
-	enum lun_code code = LUN_OK;
+	enum lun_code code;
 
-	if (models->entry == NULL)
-		return LUN_OK;
 	pthread_mutex_lock(lock);
-	script = models->entry->p->script;
-	if (models->empty || describes(lun_script_schema(script), stored)) {
-		models->has_query = lun_script_has_query(script);
-		memcpy(
-		    models->hash, lun_script_hash(script), sizeof models->hash);
-	}
-	if (models->empty)
-		code = lun_schema_copy(
-		    lun_script_schema(script), &models->schema, err);
+	code = lun_schema_copy(lun_script_schema(models->entry->p->script),
+	    &models->declared, err);
 	pthread_mutex_unlock(lock);
+	models->schema = models->declared;
 	return code;
 }
 
+/* Whether the script in force built them and answers queries. */
+static void
+look_at_script(struct models *models, const struct lun_checkpoint *stored)
+{
+	pthread_mutex_t *lock = &models->engine->board.lock;
+	const struct lun_script *script;
+
+	if (models->entry == NULL)
+		return;
+	pthread_mutex_lock(lock);
+	script = models->entry->p->script;
+	models->has_query = lun_script_has_query(script) &&
+			    describes(lun_script_schema(script), stored);
+	if (models->has_query)
+		memcpy(
+		    models->hash, lun_script_hash(script), sizeof models->hash);
+	pthread_mutex_unlock(lock);
+}
+
+/* What is built keeps the order of columns that it was built with. */
 static enum lun_code
-learn_models(struct models *models, struct lun_err *err)
+learn_models(struct models *models, bool answers, struct lun_err *err)
 {
 	struct lun_checkpoint stored = {0};
 	enum lun_code code = lun_model_store_checkpoint(
 	    models->reader->models, lun_only_key(models->name), &stored, err);
 
 	models->empty = code == LUN_NOTFOUND && models->entry != NULL;
-	if (code == LUN_OK || models->empty)
-		code = look_at_script(models, &stored, err);
-	if (code == LUN_OK && models->schema == NULL)
-		code = lun_schema_parse(models->name, stored.version,
-		    lun_buffer_text(&stored.schema), &models->schema, err);
+	if (code == LUN_OK && answers)
+		look_at_script(models, &stored);
+	if (code == LUN_OK)
+		code = lun_reader_schema(models->reader, models->name, &stored,
+		    &models->schema, err);
+	else if (models->empty)
+		code = copy_declared(models, err);
 	lun_checkpoint_free(&stored);
 	return code;
 }
@@ -110,12 +119,12 @@ use_models(struct models *models, const struct lun_reading *reading,
 
 	if (code != LUN_OK)
 		return code;
-	code = learn_models(models, err);
+	code = learn_models(models, reading->answers, err);
 	if (code == LUN_OK)
 		code = use(models, arg, &out, err);
 	if (models->reader != NULL)
 		lun_reader_give_back(engine, models->reader);
-	lun_schema_free(models->schema);
+	lun_schema_free(models->declared);
 	if (code == LUN_OK)
 		return lun_answer_give(&out, json, models->name, err);
 	lun_buffer_free(&out);
@@ -209,7 +218,7 @@ query_models(struct models *models, void *arg, struct lun_buffer *out,
 {
 	const struct terms *terms = arg;
 
-	if (models->empty || !models->has_query)
+	if (!models->has_query)
 		return ask_store(models, terms, out, err);
 	return lun_handle_query(models->engine, models->entry, models->hash,
 	    &models->reader, terms->list, terms->count, out, err);

@@ -30,6 +30,10 @@ lun_reader_free(struct lun_reader *reader)
 	lun_background_free(reader->thread);
 	for (size_t i = 0; i < LUN_READER_STATES; i++)
 		lun_script_free(reader->states[i]);
+	for (size_t i = 0; i < LUN_READER_STATES; i++) {
+		lun_schema_free(reader->schemas[i].schema);
+		lun_buffer_free(&reader->schemas[i].text);
+	}
 	lun_model_store_close(reader->models);
 	lun_event_store_close(reader->events);
 	free(reader);
@@ -235,6 +239,47 @@ lun_reader_lose(struct lun_engine *engine, struct lun_reader *reader)
 	readers->count--;
 	end_use(readers, reader);
 	pthread_mutex_unlock(&readers->lock);
+}
+
+/* ---- schemas ----------------------------------------------------------- */
+
+static bool
+is_schema_of(const struct lun_reader_schema *known, const char *projection,
+    const struct lun_checkpoint *stored)
+{
+	return known->schema != NULL &&
+	       known->schema->version == stored->version &&
+	       strcmp(known->schema->projection, projection) == 0 &&
+	       lun_text_equal(lun_buffer_text(&known->text),
+		   lun_buffer_text(&stored->schema));
+}
+
+enum lun_code
+lun_reader_schema(struct lun_reader *reader, const char *projection,
+    const struct lun_checkpoint *stored, const struct lun_schema **out,
+    struct lun_err *err)
+{
+	struct lun_reader_schema *known = reader->schemas;
+	struct lun_schema *schema;
+	enum lun_code code;
+
+	for (size_t i = 0; i < LUN_READER_STATES; i++, known++)
+		if (is_schema_of(known, projection, stored)) {
+			*out = known->schema;
+			return LUN_OK;
+		}
+	code = lun_schema_parse(projection, stored->version,
+	    lun_buffer_text(&stored->schema), &schema, err);
+	if (code != LUN_OK)
+		return code;
+	known = &reader->schemas[reader->oldest_schema];
+	reader->oldest_schema = (reader->oldest_schema + 1) % LUN_READER_STATES;
+	lun_schema_free(known->schema);
+	lun_buffer_free(&known->text);
+	known->schema = schema;
+	lun_buffer_add_text(&known->text, lun_buffer_text(&stored->schema));
+	*out = schema;
+	return LUN_OK;
 }
 
 /* ---- Lua states -------------------------------------------------------- */

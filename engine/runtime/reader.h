@@ -1,8 +1,9 @@
 /*
  * reader.h - a bounded pool of readers, which serve everything that only looks.
  *
- * A reader is a connection to each store, made when it is first needed, with
- * the Lua states that answer handle_query and a thread for them. Whoever takes
+ * A reader is a connection to each store, made when it is first needed, what
+ * the stored models look like, the Lua states that answer handle_query and a
+ * thread for them. Whoever takes
  * one has it alone and gives it back; nobody holds a lock meanwhile. The
  * setting `readers` says how many there are. All but one of them may be busy
  * with handle_query, so that a plain look never waits for scripts alone.
@@ -27,11 +28,19 @@
 
 struct lun_engine;
 
+/* What stored models look like, with the text that it was read from. */
+struct lun_reader_schema {
+	struct lun_schema *schema;
+	struct lun_buffer text;
+};
+
 struct lun_reader {
 	struct lun_event_store *events; /* NULL: not needed so far */
 	struct lun_model_store *models;
 	struct lun_background *thread;                /* runs handle_query */
 	struct lun_script *states[LUN_READER_STATES]; /* the last used first */
+	struct lun_reader_schema schemas[LUN_READER_STATES];
+	size_t oldest_schema;
 
 	/* The pool's, under its lock. */
 	struct lun_reader *next;
@@ -77,6 +86,11 @@ void lun_reader_give_back(struct lun_engine *engine, struct lun_reader *reader);
 void lun_reader_lose(struct lun_engine *engine, struct lun_reader *reader);
 /* One that was lost, or was never in the pool. */
 void lun_reader_free(struct lun_reader *reader);
+
+/* The schema in a checkpoint, borrowed until the reader is given back. */
+enum lun_code lun_reader_schema(struct lun_reader *reader,
+    const char *projection, const struct lun_checkpoint *stored,
+    const struct lun_schema **out, struct lun_err *err) LUN_MUSTCHECK;
 
 /* The state of this text of the projection's script; NULL: there is none. */
 struct lun_script *lun_reader_find_state(
