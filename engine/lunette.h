@@ -233,7 +233,10 @@ enum lun_code lun_engine_watch(
  * LUN_TIMEOUT and says who has them.
  */
 
-/* One model as a JSON object. LUN_NOTFOUND. */
+/*
+ * One model as a JSON object; an id that is an integer is asked for by its
+ * decimal text. LUN_NOTFOUND.
+ */
 enum lun_code lun_engine_get(struct lun_engine *engine, const char *projection,
     const char *id, char **json, struct lun_err *err) LUN_MUSTCHECK;
 

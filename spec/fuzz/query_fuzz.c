@@ -23,6 +23,10 @@ static const char typed[] = "field balance integer\n"
 			    "field rate number\n"
 			    "field since timestamp\n";
 static const char whole[] = "whole_json\n";
+static const char keyed[] = "key integer\n"
+			    "field data json\n"
+			    "field owner text\n"
+			    "order owner data\n";
 
 static void
 check_column(const struct lun_schema *schema, const struct lun_column *column)
@@ -71,11 +75,11 @@ static void
 check_value(const struct lun_schema *schema, const struct lun_column *column,
     const struct lun_value *value)
 {
-	enum lun_field_type type = LUN_FIELD_TEXT;
+	bool is_id = column->field == LUN_COLUMN_ID;
 
-	if (column->field != LUN_COLUMN_ID)
-		type = schema->fields[column->field].type;
-	assert(fits(type, value));
+	assert(
+	    fits(is_id ? schema->key_type : schema->fields[column->field].type,
+		value));
 	if (value->kind != LUN_VALUE_TEXT)
 		return;
 	assert(lun_utf8_valid(value->text));
@@ -184,6 +188,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	parse(typed, terms, count);
 	parse(whole, terms, count);
+	parse(keyed, terms, count);
 	if (count >= 2) {
 		(void)lun_query_like(terms[0], terms[1], false);
 		(void)lun_query_like(terms[0], terms[1], true);

@@ -60,6 +60,8 @@ local function models(open)
       batch[tostring(i * 7919)] = { n = i, t = "t" .. i }
     end
     owner:commit(batch, { all_new = true })
+    batch["1"] = { n = 0 }
+    owner:commit(batch, { all_new = true }) -- and but for one they are not
     for id, row in pairs(batch) do
       batch[id] = row.n % 3 ~= 0 and { n = row.n + 1 }
     end
