@@ -11,7 +11,8 @@
 #include "store/driver.h"
 #include "json/scan.h"
 
-#define UUID_SIZE 37 /* with its NUL */
+#define UUID_SIZE           37 /* with its NUL */
+#define SOURCE_STATE_FORMAT 'A'
 
 /* ---- opening and closing ----------------------------------------------- */
 
@@ -57,14 +58,56 @@ lun_event_store_identity(struct lun_event_store *store,
 	return store->ops->identity(store, identity, err);
 }
 
+/*
+ * What is kept with a checkpoint begins with a letter for its format, here and
+ * nowhere else. An empty state stays one: its position was set by hand.
+ */
+static enum lun_code
+check_state_format(
+    struct lun_text kept, struct lun_text *state, struct lun_err *err)
+{
+	*state = kept;
+	if (kept.length == 0)
+		return LUN_OK;
+	if (kept.bytes[0] != SOURCE_STATE_FORMAT)
+		return lun_fail(err, LUN_CONFIG,
+		    "the source state kept with the checkpoint is not of the "
+		    "format \"%c\" that this Lunette reads: go on with the "
+		    "one that wrote it, or run \"lunette rebuild NAME\"",
+		    SOURCE_STATE_FORMAT);
+	state->bytes++;
+	state->length--;
+	return LUN_OK;
+}
+
+static enum lun_code
+add_state_format(struct lun_buffer *state, struct lun_err *err)
+{
+	if (state->length == 0)
+		return LUN_OK;
+	lun_buffer_add_byte(state, SOURCE_STATE_FORMAT);
+	if (state->failed)
+		return lun_fail(err, LUN_NOMEM, "read: out of memory");
+	memmove(state->bytes + 1, state->bytes, state->length - 1);
+	state->bytes[0] = SOURCE_STATE_FORMAT;
+	return LUN_OK;
+}
+
 enum lun_code
 lun_event_store_read(struct lun_event_store *store,
     const struct lun_read *request, struct lun_batch *batch,
     struct lun_err *err)
 {
+	struct lun_read inner = *request;
+	enum lun_code code =
+	    check_state_format(request->source_state, &inner.source_state, err);
+
 	assert(request->max_events > 0);
 	lun_batch_clear(batch);
-	return store->ops->read(store, request, batch, err);
+	if (code == LUN_OK)
+		code = store->ops->read(store, &inner, batch, err);
+	return code == LUN_OK ? add_state_format(&batch->source_state, err)
+			      : code;
 }
 
 enum lun_code
@@ -131,8 +174,13 @@ enum lun_code
 lun_event_store_gaps(struct lun_event_store *store,
     struct lun_text source_state, struct lun_buffer *json, struct lun_err *err)
 {
+	struct lun_text state;
+	enum lun_code code = check_state_format(source_state, &state, err);
+
+	if (code != LUN_OK)
+		return code;
 	if (store->ops->gaps != NULL)
-		return store->ops->gaps(store, source_state, json, err);
+		return store->ops->gaps(store, state, json, err);
 	lun_buffer_add_text(json, LUN_TEXT("[]"));
 	return LUN_OK;
 }

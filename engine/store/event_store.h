@@ -90,7 +90,8 @@ struct lun_event_store_ops {
 	 * Add the wanted events after request->after to the (cleared) batch,
 	 * in order, never past the safe head, and set reached, source_state
 	 * and at_head. LUN_CONFIG if the store was replaced or cut back behind
-	 * request->after; the message says what to do.
+	 * request->after; the message says what to do. The engine keeps a
+	 * source state behind a letter for its format, which methods never see.
 	 */
 	enum lun_code (*read)(struct lun_event_store *store,
 	    const struct lun_read *request, struct lun_batch *batch,

@@ -240,11 +240,26 @@ return function(driver)
     it("refuses another event in the place of the one read last", function()
       local second = assert(store:append(events_of("a", 3)))[2].position
       local page, message, code =
-        store:read { after = second, state = "other" }
+        store:read { after = second, state = "Aother" }
       assert.is_nil(page)
       assert.equal("config", code)
       assert.matches("position " .. plain(second), message)
       assert.matches("rebuild", message)
+    end)
+
+    it("refuses a state of a format that it does not read", function()
+      local second = assert(store:append(events_of("a", 3)))[2].position
+      local page, message, code =
+        store:read { after = second, state = "other" }
+      assert.is_nil(page)
+      assert.equal("config", code)
+      assert.matches("format", message)
+    end)
+
+    it("is kept behind the letter of its format", function()
+      assert(store:append(events_of("a", 3)))
+      assert.equal("A", store:read({ max = 2 }).state:sub(1, 1))
+      assert.equal("A", store:read({ max = 3 }).state:sub(1, 1))
     end)
 
     it("takes a position that was set without one", function()

@@ -120,15 +120,17 @@ faulty_identity(struct lun_event_store *store, char identity[LUN_IDENTITY_SIZE],
 	    faulty_events_of(store)->inner, identity, err);
 }
 
+/* Its caller has dealt with the format of the source state already. */
 static enum lun_code
 faulty_read(struct lun_event_store *store, const struct lun_read *request,
     struct lun_batch *batch, struct lun_err *err)
 {
+	struct lun_event_store *inner = faulty_events_of(store)->inner;
+
 	if (lun_fault_strikes(faulty_events_of(store)->fault, "read"))
 		return lun_fault_report(
 		    faulty_events_of(store)->fault, "read", err);
-	return lun_event_store_read(
-	    faulty_events_of(store)->inner, request, batch, err);
+	return inner->ops->read(inner, request, batch, err);
 }
 
 static enum lun_code
@@ -221,8 +223,12 @@ static enum lun_code
 faulty_gaps(struct lun_event_store *store, struct lun_text source_state,
     struct lun_buffer *json, struct lun_err *err)
 {
-	return lun_event_store_gaps(
-	    faulty_events_of(store)->inner, source_state, json, err);
+	struct lun_event_store *inner = faulty_events_of(store)->inner;
+
+	if (inner->ops->gaps != NULL)
+		return inner->ops->gaps(inner, source_state, json, err);
+	lun_buffer_add_text(json, LUN_TEXT("[]"));
+	return LUN_OK;
 }
 
 static int

@@ -156,7 +156,7 @@ INSERT INTO lunette.lunette_builds VALUES ('counter', 1, 1, 'live', '', '2026-11
 field total integer
 index total
 ');
-INSERT INTO lunette.lunette_checkpoints VALUES ('counter', 1, 0, '00000000000002d80000000000000003', 2, 1, 'e8cb18fb-8b38-4332-8b02-4271f3340514/7713574880280806466', '10619b73c7527223b74c06af399130ec', '2026-11-29 12:50:05.327851+00', 0, '\x35636436363434312d653631352d343430362d396432342d386434653232376364613763', 2);
+INSERT INTO lunette.lunette_checkpoints VALUES ('counter', 1, 0, '00000000000002d80000000000000003', 2, 1, 'e8cb18fb-8b38-4332-8b02-4271f3340514/7713574880280806466', '10619b73c7527223b74c06af399130ec', '2026-11-29 12:50:05.327851+00', 0, '\x4135636436363434312d653631352d343430362d396432342d386434653232376364613763', 2);
 INSERT INTO lunette.lunette_heartbeats VALUES ('counter', 1, 0, '', 'stopped', '', 'counter: event 727:2 (Counted on s): projections/counter.lua:11: attempt to perform arithmetic on a string value (field ''n'')', 0, '2026-11-29 12:50:05.368638+00');
 INSERT INTO lunette.lunette_owners VALUES ('counter', 1, 0, 1, 'process 9647 on host', '04ae81ec-002e-421e-a238-dded36fb978b', '2026-11-29 12:50:05.289792+00', '-infinity');
 INSERT INTO lunette.lunette_parked VALUES (1, 'counter', 1, 0, 'b', 'counter: event 727:2 (Counted on s): projections/counter.lua:11: attempt to perform arithmetic on a string value (field ''n'')', '2026-11-29 12:50:05.325273+00', '00000000000002d70000000000000002', '78c8067a-c213-4e56-a3d5-582967765114', 's', 2, 'Counted', 1795956605135639, '{"id":"b","n":"much"}', NULL);
