@@ -7,7 +7,7 @@
 #include "json/scan.h"
 
 static void
-add_fields(struct lun_buffer *out, const struct lun_schema *schema)
+add_declared_fields(struct lun_buffer *out, const struct lun_schema *schema)
 {
 	lun_answer_key(out, "fields");
 	if (schema->whole_json) {
@@ -54,7 +54,7 @@ add_handles(struct lun_buffer *out, const struct lun_event_filter *filter)
 }
 
 static void
-describe(struct lun_buffer *out, const struct lun_script *script)
+describe_script(struct lun_buffer *out, const struct lun_script *script)
 {
 	static const char *const on_error[] = {
 	    [LUN_ON_ERROR_STOP] = "stop",
@@ -66,7 +66,7 @@ describe(struct lun_buffer *out, const struct lun_script *script)
 	lun_buffer_add_byte(out, '{');
 	lun_answer_words(out, "name", schema->projection);
 	lun_answer_integer(out, "version", schema->version);
-	add_fields(out, schema);
+	add_declared_fields(out, schema);
 	add_handles(out, lun_script_filter(script));
 	lun_answer_words(
 	    out, "on_error", on_error[lun_script_on_error(script)]);
@@ -97,7 +97,7 @@ lun_script_check(const char *path, char **json, struct lun_err *err)
 	code = lun_script_load_file(path, &limits, &script, err);
 	if (code != LUN_OK)
 		return code;
-	describe(&out, script);
+	describe_script(&out, script);
 	lun_script_free(script);
 	return lun_answer_give(&out, json, path, err);
 }

@@ -315,7 +315,7 @@ read_events(struct event_list *list, struct lun_read *request,
 	return code;
 }
 
-/* A store refuses to read on from a place that is past its end. */
+/* A store refuses to read on from a position that is past its end. */
 static enum lun_code
 is_past_end(struct lun_engine *engine, struct lun_position after, bool *past,
     struct lun_err *err)

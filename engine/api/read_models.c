@@ -22,7 +22,8 @@ struct models {
 };
 
 static bool
-describes(const struct lun_schema *schema, const struct lun_checkpoint *stored)
+has_same_schema(
+    const struct lun_schema *schema, const struct lun_checkpoint *stored)
 {
 	struct lun_buffer text = {0};
 	bool same;
@@ -62,7 +63,7 @@ look_at_script(struct models *models, const struct lun_checkpoint *stored)
 	pthread_mutex_lock(lock);
 	script = models->entry->p->script;
 	models->has_query = lun_script_has_query(script) &&
-			    describes(lun_script_schema(script), stored);
+			    has_same_schema(lun_script_schema(script), stored);
 	if (models->has_query)
 		memcpy(
 		    models->hash, lun_script_hash(script), sizeof models->hash);

@@ -90,7 +90,7 @@ ask_owner(struct lun_engine *engine, const char *projection,
 
 /* Execute it here, as nobody runs the projection. LUN_OWNED: somebody does. */
 static enum lun_code
-execute(struct lun_projection *p, enum lun_request_kind kind,
+execute_here(struct lun_projection *p, enum lun_request_kind kind,
     const char *argument, struct lun_err *err)
 {
 	bool owned = lun_projection_is_owned(p);
@@ -138,7 +138,7 @@ execute_unregistered(struct lun_engine *engine, const char *projection,
 		    projection, NULL, &engine->around, &p, err);
 	if (code != LUN_OK)
 		return code;
-	code = execute(p, kind, argument, err);
+	code = execute_here(p, kind, argument, err);
 	lun_projection_free(p);
 	return code;
 }
@@ -152,7 +152,7 @@ execute_registered(struct lun_engine *engine, struct lun_entry *entry,
 
 	if (code != LUN_OK)
 		return code == LUN_CONFIG ? LUN_OWNED : code;
-	code = execute(entry->p, kind, argument, err);
+	code = execute_here(entry->p, kind, argument, err);
 	lun_entry_give_back(entry);
 	return code;
 }

@@ -80,7 +80,7 @@ is_ours(const struct known *known)
 }
 
 static const char *
-state_of(const struct lun_engine *engine, const struct known *known)
+state_of_known(const struct lun_engine *engine, const struct known *known)
 {
 	enum lun_state here = known->report.state;
 
@@ -177,7 +177,7 @@ write_status(struct lun_engine *engine, struct lun_reader *reader,
 	lun_position_identity(engine, checkpoint, identity);
 	lun_buffer_add_byte(out, '{');
 	lun_answer_words(out, "name", known->name);
-	lun_answer_words(out, "state", state_of(engine, known));
+	lun_answer_words(out, "state", state_of_known(engine, known));
 	lun_answer_integer(out, "version",
 	    known->stored ? checkpoint->version : known->report.version);
 	lun_answer_position(
@@ -193,8 +193,8 @@ write_status(struct lun_engine *engine, struct lun_reader *reader,
 }
 
 static enum lun_code
-learn(struct lun_engine *engine, struct lun_reader *reader, const char *name,
-    struct known *known, struct lun_err *err)
+read_known(struct lun_engine *engine, struct lun_reader *reader,
+    const char *name, struct known *known, struct lun_err *err)
 {
 	enum lun_code code;
 
@@ -222,7 +222,7 @@ write_known(struct lun_engine *engine, struct lun_reader *reader,
     const char *name, struct lun_buffer *out, struct lun_err *err)
 {
 	struct known known;
-	enum lun_code code = learn(engine, reader, name, &known, err);
+	enum lun_code code = read_known(engine, reader, name, &known, err);
 
 	if (code == LUN_OK && !known.stored && known.entry == NULL)
 		code = lun_fail(

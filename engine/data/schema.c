@@ -248,13 +248,13 @@ check_columns(const struct lun_schema *schema, struct lun_err *err)
 
 	for (size_t i = 0; schema->columns != NULL && i < schema->field_count;
 	     i++) {
-		size_t place = schema->columns[i];
+		size_t field = schema->columns[i];
 
-		if (place >= schema->field_count || taken[place])
+		if (field >= schema->field_count || taken[field])
 			return lun_fail(err, LUN_INVALID,
 			    "the order of the fields does not name each of "
 			    "them once");
-		taken[place] = true;
+		taken[field] = true;
 	}
 	return LUN_OK;
 }
@@ -326,9 +326,9 @@ lun_schema_check(const struct lun_schema *schema, struct lun_err *err)
 bool
 lun_schema_add_type(struct lun_schema *schema, struct lun_text type)
 {
-	size_t place = schema->type_count;
+	size_t field = schema->type_count;
 	struct lun_text *grown =
-	    realloc(schema->types, (place + 1) * sizeof *grown);
+	    realloc(schema->types, (field + 1) * sizeof *grown);
 	char *copy = malloc(type.length + 1);
 
 	if (grown != NULL)
@@ -338,10 +338,10 @@ lun_schema_add_type(struct lun_schema *schema, struct lun_text type)
 		return false;
 	}
 	memcpy(copy, type.bytes, type.length);
-	for (; place > 0 && lun_text_compare(grown[place - 1], type) > 0;
-	     place--)
-		grown[place] = grown[place - 1];
-	grown[place] = (struct lun_text){copy, type.length};
+	for (; field > 0 && lun_text_compare(grown[field - 1], type) > 0;
+	     field--)
+		grown[field] = grown[field - 1];
+	grown[field] = (struct lun_text){copy, type.length};
 	schema->type_count++;
 	return true;
 }
@@ -481,11 +481,11 @@ parse_index(struct lun_schema *schema, struct lun_text line)
 	if (schema->index_count == LUN_INDEXES_MAX)
 		return false;
 	while (line.length > 0) {
-		int place = lun_schema_find(schema, take_until(&line, ' '));
+		int field = lun_schema_find(schema, take_until(&line, ' '));
 
-		if (place < 0 || index->count == LUN_INDEX_FIELDS_MAX)
+		if (field < 0 || index->count == LUN_INDEX_FIELDS_MAX)
 			return false;
-		index->fields[index->count++] = (size_t)place;
+		index->fields[index->count++] = (size_t)field;
 	}
 	schema->index_count++;
 	return true;
@@ -522,11 +522,11 @@ parse_columns(struct lun_schema *schema, struct lun_text line)
 	if (schema->columns == NULL)
 		return LUN_NOMEM;
 	while (line.length > 0) {
-		int place = lun_schema_find(schema, take_until(&line, ' '));
+		int field = lun_schema_find(schema, take_until(&line, ' '));
 
-		if (place < 0 || count == schema->field_count)
+		if (field < 0 || count == schema->field_count)
 			return LUN_INVALID;
-		schema->columns[count++] = (size_t)place;
+		schema->columns[count++] = (size_t)field;
 	}
 	return count == schema->field_count ? LUN_OK : LUN_INVALID;
 }

@@ -39,7 +39,8 @@ struct lun_field {
 
 struct lun_index {
 	size_t count;
-	size_t fields[LUN_INDEX_FIELDS_MAX]; /* places in the schema's fields */
+	size_t
+	    fields[LUN_INDEX_FIELDS_MAX]; /* indexes into the schema's fields */
 };
 
 struct lun_schema {
@@ -49,7 +50,8 @@ struct lun_schema {
 	enum lun_field_type key_type; /* of the id: text or integer */
 	size_t field_count;           /* none: a model is no more than its id */
 	struct lun_field *fields;     /* in the order of their names */
-	size_t *columns; /* their places, as the author ordered them, or NULL */
+	size_t *
+	    columns; /* fields by column, as the author ordered them, or NULL */
 	size_t index_count;
 	struct lun_index *indexes;
 	size_t type_count; /* event types that build the models; 0: every */
@@ -63,11 +65,11 @@ void lun_schema_free(struct lun_schema *schema);
 bool lun_schema_add_type(
     struct lun_schema *schema, struct lun_text type) LUN_MUSTCHECK;
 
-/* Place of a field, or -1. */
+/* Index of a field, or -1. */
 int lun_schema_find(const struct lun_schema *schema, struct lun_text field);
 
 /*
- * The place of the field that stands in this column, from 0 behind the id.
+ * The index of the field that stands in this column, from 0 behind the id.
  * Rows are packed in the order of the names; tables, views and results have
  * the author's.
  */

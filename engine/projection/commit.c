@@ -97,7 +97,7 @@ lun_projection_settle(struct lun_projection *p, struct lun_err *err)
 	return LUN_OK;
 }
 
-/* The lists change places: one is filled while the other is committed. */
+/* The lists are swapped: one is filled while the other is committed. */
 static void
 swap_lists(struct lun_failed_events *from, struct lun_failed_events *to)
 {

@@ -230,12 +230,12 @@ void
 lun_reader_lose(struct lun_engine *engine, struct lun_reader *reader)
 {
 	struct lun_readers *readers = &engine->readers;
-	struct lun_reader **place = &readers->first;
+	struct lun_reader **link = &readers->first;
 
 	pthread_mutex_lock(&readers->lock);
-	while (*place != reader)
-		place = &(*place)->next;
-	*place = reader->next;
+	while (*link != reader)
+		link = &(*link)->next;
+	*link = reader->next;
 	readers->count--;
 	end_use(readers, reader);
 	pthread_mutex_unlock(&readers->lock);
@@ -285,12 +285,12 @@ lun_reader_schema(struct lun_reader *reader, const char *projection,
 /* ---- Lua states -------------------------------------------------------- */
 
 static void
-move_to_front(struct lun_reader *reader, size_t place)
+move_to_front(struct lun_reader *reader, size_t index)
 {
-	struct lun_script *script = reader->states[place];
+	struct lun_script *script = reader->states[index];
 
-	for (; place > 0; place--)
-		reader->states[place] = reader->states[place - 1];
+	for (; index > 0; index--)
+		reader->states[index] = reader->states[index - 1];
 	reader->states[0] = script;
 }
 

@@ -47,7 +47,7 @@ raise_on(lua_State *L, struct lun_query_run *run, const struct lun_err *err)
 
 /* The terms of the builder at index, which keeps their bytes (+1). */
 static struct lun_text *
-push_terms(lua_State *L, int index, size_t *count)
+push_builder_terms(lua_State *L, int index, size_t *count)
 {
 	struct lun_text *terms;
 
@@ -63,7 +63,7 @@ push_terms(lua_State *L, int index, size_t *count)
 }
 
 static enum lun_code
-ask(const struct lun_query_run *run, struct lun_script *script,
+run_script_query(const struct lun_query_run *run, struct lun_script *script,
     const struct lun_text *terms, size_t count, struct lun_buffer *out,
     struct lun_err *err)
 {
@@ -94,10 +94,10 @@ store_query(lua_State *L)
 	if (!lun_query_object_is(L, 2))
 		luaL_error(L, "store:query expects a query, got %s",
 		    luaL_typename(L, 2));
-	terms = push_terms(L, 2, &count);
+	terms = push_builder_terms(L, 2, &count);
 	lun_buffer_clear(&script->json);
 	lun_vm_pause(script->vm);
-	code = ask(run, script, terms, count, &script->json, &err);
+	code = run_script_query(run, script, terms, count, &script->json, &err);
 	lun_vm_resume(script->vm);
 	if (code != LUN_OK)
 		raise_on(L, run, &err);
@@ -254,7 +254,7 @@ query_protected(lua_State *L)
 }
 
 static enum lun_code
-judge(const struct answer *answer, const struct lun_query_run *run,
+outcome_of_query(const struct answer *answer, const struct lun_query_run *run,
     enum lun_code code, struct lun_err *err)
 {
 	const struct lun_script *script = answer->script;
@@ -288,7 +288,7 @@ call_handle_query(struct lun_script *script, struct lun_query_run *run,
 	script->query = run;
 	code = lun_vm_protect(script->vm, query_protected, &answer, err);
 	script->query = NULL;
-	code = judge(&answer, run, code, err);
+	code = outcome_of_query(&answer, run, code, err);
 	if (code != LUN_OK)
 		out->length = start;
 	return code;
@@ -311,7 +311,7 @@ lun_script_query(struct lun_script *script, struct lun_model_store *models,
 	if (script->about.has_query)
 		code = call_handle_query(script, &run, out, err);
 	else
-		code = ask(&run, script, terms, count, out, err);
+		code = run_script_query(&run, script, terms, count, out, err);
 	if (code == LUN_OK && out->failed)
 		return lun_fail(err, LUN_NOMEM, "answering: out of memory");
 	return code;

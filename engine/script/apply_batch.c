@@ -120,7 +120,7 @@ finish_run(
 /* ---- extract ----------------------------------------------------------- */
 
 static bool
-touch(struct run *run, struct lun_text id)
+touch_model(struct run *run, struct lun_text id)
 {
 	if (lun_uow_touch(run->uow, (uint32_t)run->at, id))
 		return true;
@@ -129,14 +129,14 @@ touch(struct run *run, struct lun_text id)
 }
 
 static bool
-reserve_listed(struct lun_script *script, size_t place)
+reserve_listed(struct lun_script *script, size_t index)
 {
 	size_t capacity = script->listed_capacity;
 	uint32_t *listed;
 
-	if (place < capacity)
+	if (index < capacity)
 		return true;
-	while (capacity <= place)
+	while (capacity <= index)
 		capacity = capacity > 0 ? capacity * 2 : 256;
 	listed = realloc(script->listed, capacity * sizeof *listed);
 	if (listed == NULL)
@@ -153,23 +153,23 @@ static bool
 touch_listed(struct run *run, struct lun_text id)
 {
 	struct lun_script *script = run->script;
-	size_t count, place;
+	size_t count, index;
 
-	if (!touch(run, id))
+	if (!touch_model(run, id))
 		return false;
-	place = lun_uow_touches(run->uow, &count)[count - 1].model;
+	index = lun_uow_touches(run->uow, &count)[count - 1].model;
 	count--;
-	if (!reserve_listed(script, place)) {
+	if (!reserve_listed(script, index)) {
 		run->code = LUN_NOMEM;
 		return false;
 	}
-	if (script->listed[place] == script->list_number)
+	if (script->listed[index] == script->list_number)
 		lun_uow_cut(run->uow, count);
-	script->listed[place] = script->list_number;
+	script->listed[index] = script->list_number;
 	return true;
 }
 
-/* Numbers of lists start again at 1 only together with the marks. */
+/* Numbers of lists start again at 1 only together with the lists. */
 static void
 next_list(struct lun_script *script)
 {
@@ -210,7 +210,7 @@ note_models(lua_State *L, struct run *run)
 		return touch_list(L, run);
 	case LUA_TSTRING:
 	case LUA_TNUMBER:
-		return touch(run, lun_script_read_id(L, run->script, -1));
+		return touch_model(run, lun_script_read_id(L, run->script, -1));
 	default:
 		luaL_error(L,
 		    "expected a model id, a list of model ids or nil, got %s",
@@ -223,10 +223,10 @@ note_models(lua_State *L, struct run *run)
 static void
 keep_event(lua_State *L, struct run *run)
 {
-	uint32_t place = (uint32_t)run->at;
+	uint32_t index = (uint32_t)run->at;
 
-	if (lun_event_object_is_clean(L, -1, place))
-		lua_rawseti(L, run->objects, place % LUN_SCRIPT_SLICE + 1);
+	if (lun_event_object_is_clean(L, -1, index))
+		lua_rawseti(L, run->objects, index % LUN_SCRIPT_SLICE + 1);
 	else
 		lua_pop(L, 1);
 }
@@ -284,12 +284,12 @@ lun_script_extract(struct lun_script *script, const struct lun_batch *batch,
 static const struct lun_handler *
 find_handler(const struct lun_script *script, struct lun_text type)
 {
-	int place;
+	int index;
 
 	if (!script->about.by_type)
 		return &script->functions.apply;
-	place = find_type(script, type);
-	return place >= 0 ? &script->functions.on[place] : NULL;
+	index = find_type(script, type);
+	return index >= 0 ? &script->functions.on[index] : NULL;
 }
 
 /* Push (+1) the model's table or nil. */
@@ -309,13 +309,13 @@ push_model(lua_State *L, const struct run *run, const struct lun_model *model)
  * may have changed what hangs on it.
  */
 static void
-push_event(lua_State *L, struct run *run, uint32_t place)
+push_event(lua_State *L, struct run *run, uint32_t index)
 {
-	lua_rawgeti(L, run->objects, place % LUN_SCRIPT_SLICE + 1);
-	if (lun_event_object_is_clean(L, -1, place))
+	lua_rawgeti(L, run->objects, index % LUN_SCRIPT_SLICE + 1);
+	if (lun_event_object_is_clean(L, -1, index))
 		return;
 	lua_pop(L, 1);
-	lun_event_object_push(L, place);
+	lun_event_object_push(L, index);
 }
 
 static bool
@@ -369,10 +369,10 @@ keep_result(lua_State *L, struct run *run, struct lun_model *model)
 }
 
 static bool
-apply_touch(lua_State *L, struct run *run, struct lun_touch touch)
+apply_touch(lua_State *L, struct run *run, struct lun_touch touch_model)
 {
-	const struct lun_event *event = &run->batch->events[touch.event];
-	struct lun_model *model = lun_uow_model(run->uow, touch.model);
+	const struct lun_event *event = &run->batch->events[touch_model.event];
+	struct lun_model *model = lun_uow_model(run->uow, touch_model.model);
 	const struct lun_handler *handler;
 
 	if (model->parked) {
@@ -386,7 +386,7 @@ apply_touch(lua_State *L, struct run *run, struct lun_touch touch)
 	lua_rawgeti(L, LUA_REGISTRYINDEX, handler->reference);
 	push_model(L, run, model);
 	if (handler->arguments >= 2)
-		push_event(L, run, touch.event);
+		push_event(L, run, touch_model.event);
 	if (handler->arguments >= 3)
 		lun_script_push_id(L, run->script, model->id);
 	call_handler(L, run, handler->arguments);

@@ -62,7 +62,7 @@ complain_memory(struct reader *r)
 
 /* "got a number", "got text", "got nothing" */
 static const char *
-got(lua_State *L, int index)
+describe_got(lua_State *L, int index)
 {
 	switch (lua_type(L, index)) {
 	case LUA_TNIL:
@@ -78,7 +78,7 @@ got(lua_State *L, int index)
 
 /* The value of a key of the description, raw (+1). */
 static int
-push_key(struct reader *r, const char *key)
+push_described(struct reader *r, const char *key)
 {
 	lua_pushstring(r->L, key);
 	return lua_rawget(r->L, r->table);
@@ -111,14 +111,15 @@ list_length(lua_State *L, int index)
 /* ---- name, version, policy; the value is on top ------------------------ */
 
 static bool
-read_name(struct reader *r)
+read_projection_name(struct reader *r)
 {
 	struct lun_schema *schema = r->out->schema;
 	struct lun_err why;
 	struct lun_text name;
 
 	if (lua_type(r->L, -1) != LUA_TSTRING)
-		return complain(r, "name: expected text, %s", got(r->L, -1));
+		return complain(
+		    r, "name: expected text, %s", describe_got(r->L, -1));
 	name = text_at(r->L, -1);
 	if (lun_schema_check_projection_name(name, &why) != LUN_OK)
 		return complain(r, "name: %s", why.message);
@@ -128,14 +129,15 @@ read_name(struct reader *r)
 
 /* A whole number within limits. */
 static bool
-read_number(struct reader *r, const char *key, int least, int most, int *out)
+read_whole_number(
+    struct reader *r, const char *key, int least, int most, int *out)
 {
 	int whole;
 	lua_Integer number = lua_tointegerx(r->L, -1, &whole);
 
 	if (lua_type(r->L, -1) != LUA_TNUMBER)
-		return complain(
-		    r, "%s: expected a whole number, %s", key, got(r->L, -1));
+		return complain(r, "%s: expected a whole number, %s", key,
+		    describe_got(r->L, -1));
 	if (!whole || number < least || number > most)
 		return complain(r,
 		    "%s: expected a whole number from %d to %d, got %s", key,
@@ -147,14 +149,15 @@ read_number(struct reader *r, const char *key, int least, int most, int *out)
 static bool
 read_version(struct reader *r)
 {
-	return read_number(r, "version", 1, INT_MAX, &r->out->schema->version);
+	return read_whole_number(
+	    r, "version", 1, INT_MAX, &r->out->schema->version);
 }
 
 static bool
 read_retries(struct reader *r)
 {
-	return lua_isnil(r->L, -1) ||
-	       read_number(r, "retries", 0, RETRIES_MAX, &r->out->retries);
+	return lua_isnil(r->L, -1) || read_whole_number(r, "retries", 0,
+					  RETRIES_MAX, &r->out->retries);
 }
 
 static bool
@@ -170,7 +173,8 @@ read_on_error(struct reader *r)
 	if (lua_isnil(r->L, -1))
 		return true;
 	if (lua_type(r->L, -1) != LUA_TSTRING)
-		return complain(r, "on_error: %s, %s", expected, got(r->L, -1));
+		return complain(
+		    r, "on_error: %s, %s", expected, describe_got(r->L, -1));
 	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
 		if (!lun_text_equal(text_at(r->L, -1), lun_text_of(words[i])))
 			continue;
@@ -190,7 +194,8 @@ read_function(struct reader *r, const char *key, bool required)
 
 	if (type == LUA_TFUNCTION || (type == LUA_TNIL && !required))
 		return true;
-	return complain(r, "%s: expected a function, %s", key, got(r->L, -1));
+	return complain(
+	    r, "%s: expected a function, %s", key, describe_got(r->L, -1));
 }
 
 static bool
@@ -202,7 +207,7 @@ read_extract(struct reader *r)
 static bool
 read_apply(struct reader *r)
 {
-	bool by_type = push_key(r, "on") != LUA_TNIL;
+	bool by_type = push_described(r, "on") != LUA_TNIL;
 
 	lua_pop(r->L, 1);
 	if (by_type && !lua_isnil(r->L, -1))
@@ -255,8 +260,8 @@ read_handled(struct reader *r, int i)
 
 	lua_rawgeti(r->L, -1, i);
 	if (lua_type(r->L, -1) != LUA_TSTRING)
-		return complain(
-		    r, "handles[%d]: expected text, %s", i, got(r->L, -1));
+		return complain(r, "handles[%d]: expected text, %s", i,
+		    describe_got(r->L, -1));
 	type = text_at(r->L, -1);
 	if (type.length == 0)
 		return complain(r, "handles[%d]: is empty", i);
@@ -276,7 +281,7 @@ read_handles(struct reader *r)
 
 	if (lua_isnil(r->L, -1))
 		return true;
-	if (push_key(r, "on") != LUA_TNIL)
+	if (push_described(r, "on") != LUA_TNIL)
 		return complain(r,
 		    "handles: leave it out: the keys of \"on\" say which "
 		    "types are handled");
@@ -285,7 +290,7 @@ read_handles(struct reader *r)
 		return complain(r,
 		    "handles: expected a list of event types%s%s",
 		    lua_istable(r->L, -1) ? "" : ", ",
-		    lua_istable(r->L, -1) ? "" : got(r->L, -1));
+		    lua_istable(r->L, -1) ? "" : describe_got(r->L, -1));
 	if (count == 0)
 		return complain(
 		    r, "handles: is empty; leave it out to handle every type");
@@ -305,19 +310,19 @@ read_on_entry(struct reader *r)
 	struct lun_text type;
 
 	if (lua_type(r->L, -2) != LUA_TSTRING)
-		return complain(
-		    r, "on: expected event types as keys, %s", got(r->L, -2));
+		return complain(r, "on: expected event types as keys, %s",
+		    describe_got(r->L, -2));
 	type = text_at(r->L, -2);
 	if (type.length == 0)
 		return complain(r, "on: has an empty event type");
 	if (!lua_isfunction(r->L, -1))
 		return complain(r, "on.%.*s: expected a function, %s",
-		    LUN_TEXT_ARG(type), got(r->L, -1));
+		    LUN_TEXT_ARG(type), describe_got(r->L, -1));
 	return add_type(r, type);
 }
 
 static bool
-read_on(struct reader *r)
+read_handlers_by_type(struct reader *r)
 {
 	int on = lua_gettop(r->L);
 	lua_Integer count = 0;
@@ -328,7 +333,7 @@ read_on(struct reader *r)
 	if (!lua_istable(r->L, on))
 		return complain(r,
 		    "on: expected a table of functions by event type, %s",
-		    got(r->L, on));
+		    describe_got(r->L, on));
 	for (lua_pushnil(r->L); lua_next(r->L, on) != 0; lua_pop(r->L, 1))
 		count++;
 	if (count == 0)
@@ -401,7 +406,7 @@ read_field(struct reader *r)
 		    r, "fields: \"%.*s\" is there twice", LUN_TEXT_ARG(name));
 	if (lua_type(r->L, -1) != LUA_TSTRING)
 		return complain(r, "fields.%.*s: expected a type, %s",
-		    LUN_TEXT_ARG(name), got(r->L, -1));
+		    LUN_TEXT_ARG(name), describe_got(r->L, -1));
 	if (is_id)
 		return read_key(r);
 	if (!lun_field_type_parse(text_at(r->L, -1), &field->type))
@@ -436,12 +441,12 @@ read_pair(struct reader *r, int number)
 		return complain(r,
 		    "fields[%d]: expected a name and a type, such as "
 		    "{ \"balance\", \"integer\" }, %s",
-		    number, got(r->L, -1));
+		    number, describe_got(r->L, -1));
 	lua_rawgeti(r->L, -1, 1);
 	lua_rawgeti(r->L, -2, 2);
 	if (lua_type(r->L, -2) != LUA_TSTRING)
 		return complain(r, "fields[%d]: expected a field name, %s",
-		    number, got(r->L, -2));
+		    number, describe_got(r->L, -2));
 	return read_field(r);
 }
 
@@ -475,15 +480,15 @@ note_order(struct reader *r, int fields)
 	if (columns == NULL)
 		return complain_memory(r);
 	for (lua_Integer i = 1; lua_rawgeti(r->L, fields, i) != LUA_TNIL; i++) {
-		int place;
+		int field;
 
 		lua_rawgeti(r->L, -1, 1);
-		place = lun_schema_find(schema, text_at(r->L, -1));
+		field = lun_schema_find(schema, text_at(r->L, -1));
 		lua_settop(r->L, fields);
-		if (place < 0)
+		if (field < 0)
 			continue; /* the id */
-		chosen = chosen || (size_t)place != count;
-		columns[count++] = (size_t)place;
+		chosen = chosen || (size_t)field != count;
+		columns[count++] = (size_t)field;
 	}
 	if (chosen)
 		schema->columns = columns;
@@ -511,8 +516,8 @@ read_fields(struct reader *r)
 	if (lua_isnil(r->L, fields))
 		return set_whole_json(r);
 	if (!lua_istable(r->L, fields))
-		return complain(
-		    r, "fields: expected a table, %s", got(r->L, fields));
+		return complain(r, "fields: expected a table, %s",
+		    describe_got(r->L, fields));
 	for (lua_pushnil(r->L); lua_next(r->L, fields) != 0; lua_pop(r->L, 1))
 		count++;
 	if (count == 0)
@@ -559,17 +564,17 @@ read_index_field(struct reader *r, struct lun_index *index, int number)
 {
 	const struct lun_schema *schema = r->out->schema;
 	struct lun_text name;
-	int place;
+	int field;
 
 	if (lua_type(r->L, -1) != LUA_TSTRING)
 		return complain(r,
 		    "indexes[%d]: expected a field name or a list of them, %s",
-		    number, got(r->L, -1));
+		    number, describe_got(r->L, -1));
 	name = text_at(r->L, -1);
-	place = lun_schema_find(schema, name);
-	if (place < 0)
+	field = lun_schema_find(schema, name);
+	if (field < 0)
 		return complain_unknown_field(r, number, name);
-	if (schema->fields[place].type == LUN_FIELD_JSON)
+	if (schema->fields[field].type == LUN_FIELD_JSON)
 		return complain(r,
 		    "indexes[%d]: field \"%.*s\" is of type json and cannot "
 		    "be indexed",
@@ -577,7 +582,7 @@ read_index_field(struct reader *r, struct lun_index *index, int number)
 	if (index->count == LUN_INDEX_FIELDS_MAX)
 		return complain(r, "indexes[%d]: has more than %d fields",
 		    number, LUN_INDEX_FIELDS_MAX);
-	index->fields[index->count++] = (size_t)place;
+	index->fields[index->count++] = (size_t)field;
 	return true;
 }
 
@@ -641,9 +646,9 @@ static const struct {
 	const char *key;
 	bool (*read)(struct reader *r);
 } keys[] = {
-    {"name", read_name},
+    {"name", read_projection_name},
     {"version", read_version},
-    {"on", read_on},
+    {"on", read_handlers_by_type},
     {"handles", read_handles},
     {"fields", read_fields},
     {"indexes", read_indexes},
@@ -697,7 +702,7 @@ read_table(struct reader *r)
 		if (!check_key(r))
 			return false;
 	for (size_t i = 0; i < KEY_COUNT; i++) {
-		push_key(r, keys[i].key);
+		push_described(r, keys[i].key);
 		if (!keys[i].read(r))
 			return false;
 		lua_settop(r->L, top);
@@ -726,7 +731,7 @@ lun_declaration_read(lua_State *L, int index, const char *chunk,
 		well = complain(&r,
 		    "the script must return a table that describes the "
 		    "projection, %s",
-		    got(L, r.table));
+		    describe_got(L, r.table));
 	else
 		well = read_table(&r);
 	lua_settop(L, top);

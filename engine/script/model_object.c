@@ -42,7 +42,7 @@ lun_model_object_push_names(lua_State *L, struct lun_script *script)
 /* ---- from a row -------------------------------------------------------- */
 
 static void
-push_value(lua_State *L, const struct lun_value *value)
+push_model_value(lua_State *L, const struct lun_value *value)
 {
 	switch (value->kind) {
 	case LUN_VALUE_NULL:
@@ -79,7 +79,7 @@ lun_model_object_unpack(lua_State *L, const struct lun_script *script,
 
 	if (schema->whole_json) {
 		if (lun_row_next(&row, &value))
-			push_value(L, &value);
+			push_model_value(L, &value);
 		else
 			lua_pushnil(L);
 		return;
@@ -89,7 +89,7 @@ lun_model_object_unpack(lua_State *L, const struct lun_script *script,
 		if (value.kind == LUN_VALUE_NULL)
 			continue;
 		lua_pushvalue(L, names + field);
-		push_value(L, &value);
+		push_model_value(L, &value);
 		lua_rawset(L, -3);
 	}
 }
@@ -97,7 +97,7 @@ lun_model_object_unpack(lua_State *L, const struct lun_script *script,
 /* ---- what is wrong with a model ---------------------------------------- */
 
 static void
-refuse(struct packing *p, const char *what)
+refuse_field(struct packing *p, const char *what)
 {
 	luaL_error(p->L, "field \"%s\": %s", p->field->name, what);
 }
@@ -119,7 +119,7 @@ describe_value(lua_State *L, int index)
 
 /* The value is on top; a copy is described, as lua_tostring changes it. */
 static void
-refuse_type(struct packing *p)
+refuse_field_type(struct packing *p)
 {
 	lua_pushvalue(p->L, -1);
 	luaL_error(p->L, "field \"%s\": expected %s, got %s", p->field->name,
@@ -193,13 +193,13 @@ static void
 take_text(struct packing *p, struct lun_value *value)
 {
 	if (p->type != LUA_TSTRING)
-		refuse_type(p);
+		refuse_field_type(p);
 	value->kind = LUN_VALUE_TEXT;
 	value->text.bytes = lua_tolstring(p->L, -1, &value->text.length);
 	if (memchr(value->text.bytes, '\0', value->text.length) != NULL)
-		refuse(p, "a text must not hold a NUL byte");
+		refuse_field(p, "a text must not hold a NUL byte");
 	if (!lun_utf8_valid(value->text))
-		refuse(p, "a text must be UTF-8");
+		refuse_field(p, "a text must be UTF-8");
 }
 
 /* An integer, or a float that is a whole number; else it is refused. */
@@ -209,7 +209,7 @@ take_integer(struct packing *p, struct lun_value *value)
 	int whole;
 
 	if (p->type != LUA_TNUMBER)
-		refuse_type(p);
+		refuse_field_type(p);
 	value->kind = LUN_VALUE_INTEGER;
 	value->integer = lua_tointegerx(p->L, -1, &whole);
 	if (!whole)
@@ -221,7 +221,7 @@ static void
 take_number(struct packing *p, struct lun_value *value)
 {
 	if (p->type != LUA_TNUMBER)
-		refuse_type(p);
+		refuse_field_type(p);
 	value->kind = LUN_VALUE_NUMBER;
 	value->number = lua_tonumber(p->L, -1);
 	if (!lua_isinteger(p->L, -1)) {
@@ -245,7 +245,7 @@ static void
 take_boolean(struct packing *p, struct lun_value *value)
 {
 	if (p->type != LUA_TBOOLEAN)
-		refuse_type(p);
+		refuse_field_type(p);
 	value->kind = LUN_VALUE_BOOLEAN;
 	value->integer = lua_toboolean(p->L, -1);
 }
@@ -267,11 +267,12 @@ take_timestamp(struct packing *p, struct lun_value *value)
 	value->kind = LUN_VALUE_TIMESTAMP;
 	if (value->integer < LUN_TIMESTAMP_MIN ||
 	    value->integer > LUN_TIMESTAMP_MAX)
-		refuse(p, "a time in microseconds outside the years 1 to 9999");
+		refuse_field(
+		    p, "a time in microseconds outside the years 1 to 9999");
 }
 
 static void
-take_value(struct packing *p, struct lun_value *value)
+take_field_value(struct packing *p, struct lun_value *value)
 {
 	p->type = lua_type(p->L, -1);
 	if (p->type == LUA_TLIGHTUSERDATA && is_null(p->L))
@@ -306,7 +307,7 @@ take_value(struct packing *p, struct lun_value *value)
  * same one: the search starts behind the last hit.
  */
 static size_t
-find_field(struct packing *p, const void *key, size_t start)
+find_field_of_key(struct packing *p, const void *key, size_t start)
 {
 	const void *const *names = p->script->functions.name_addresses;
 	size_t count = p->schema->field_count;
@@ -327,15 +328,15 @@ take_fields(struct packing *p)
 	size_t next = 0;
 
 	for (lua_pushnil(L); lua_next(L, p->table) != 0; lua_pop(L, 1)) {
-		size_t place = find_field(p, lua_topointer(L, -2), next);
+		size_t index = find_field_of_key(p, lua_topointer(L, -2), next);
 
-		if (place == p->schema->field_count) {
+		if (index == p->schema->field_count) {
 			take_other_key(p);
 			continue;
 		}
-		p->field = &p->schema->fields[place];
-		take_value(p, &p->values[place]);
-		next = place + 1;
+		p->field = &p->schema->fields[index];
+		take_field_value(p, &p->values[index]);
+		next = index + 1;
 	}
 }
 
@@ -361,7 +362,7 @@ holds_nul(struct lun_text json)
 
 /* The value on top as JSON. */
 static void
-add_json(struct packing *p)
+pack_json(struct packing *p)
 {
 	struct lun_buffer *json = &p->script->json;
 	struct lun_value value = {.kind = LUN_VALUE_JSON};
@@ -376,7 +377,7 @@ add_json(struct packing *p)
 	if (holds_nul(value.text) && p->field == NULL)
 		luaL_error(p->L, "a text must not hold a NUL byte");
 	if (holds_nul(value.text))
-		refuse(p, "a text in json must not hold a NUL byte");
+		refuse_field(p, "a text in json must not hold a NUL byte");
 	lun_row_add(&p->script->row, &value);
 }
 
@@ -393,7 +394,7 @@ add_values(struct packing *p)
 		p->field = &p->schema->fields[i];
 		lua_pushvalue(p->L, p->names + (int)i);
 		lua_rawget(p->L, p->table);
-		add_json(p);
+		pack_json(p);
 		lua_pop(p->L, 1);
 	}
 }
@@ -419,7 +420,7 @@ lun_model_object_pack(lua_State *L, struct lun_script *script, int names,
 		lua_rawget(L, p.table);
 		check_own_id(&p);
 		lua_pushvalue(L, p.table);
-		add_json(&p);
+		pack_json(&p);
 		lua_pop(L, 2);
 	} else {
 		take_fields(&p);

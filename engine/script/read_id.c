@@ -19,7 +19,7 @@ refuse_text(lua_State *L, struct lun_text id)
 }
 
 static struct lun_text
-read_text(lua_State *L, int index)
+read_text_id(lua_State *L, int index)
 {
 	struct lun_text id = LUN_TEXT_NONE;
 
@@ -34,7 +34,7 @@ read_text(lua_State *L, int index)
 	return id;
 }
 
-/* Put the integer in the place of the float at index. */
+/* Replace the float at index by the integer. */
 static void
 make_integer(lua_State *L, int index)
 {
@@ -49,7 +49,7 @@ make_integer(lua_State *L, int index)
 }
 
 static struct lun_text
-read_integer(lua_State *L, int index)
+read_integer_id(lua_State *L, int index)
 {
 	struct lun_text id;
 	int64_t integer;
@@ -71,8 +71,8 @@ lun_script_read_id(lua_State *L, const struct lun_script *script, int index)
 {
 	index = lua_absindex(L, index);
 	return script->about.schema->key_type == LUN_FIELD_INTEGER
-		   ? read_integer(L, index)
-		   : read_text(L, index);
+		   ? read_integer_id(L, index)
+		   : read_text_id(L, index);
 }
 
 void

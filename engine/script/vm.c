@@ -249,7 +249,7 @@ spend_instructions(lua_State *L, int64_t instructions)
 
 /*
  * Lua turns hooks off while a hook runs and while a finalizer runs. Anything a
- * script could smuggle into either place is beyond the budget, which is why
+ * script could smuggle into either is beyond the budget, which is why
  * the sandbox has neither xpcall nor __gc.
  */
 static void

@@ -1,7 +1,7 @@
 /*
  * vm.h - one Lua state: its life, its limits and the one door into it.
  *
- * lun_vm_protect() is the only place that calls lua_pcall. Everything that may
+ * lun_vm_protect() is the only function that calls lua_pcall. Everything that may
  * raise runs in the function handed to it; such a function owns no C memory.
  *
  * A handler is a call into the script between lun_vm_enter() and
