@@ -250,7 +250,7 @@ next_line(struct import *import, struct lun_err *err)
 }
 
 static enum lun_code
-interrupted(struct import *import, struct lun_err *err)
+was_interrupted(struct import *import, struct lun_err *err)
 {
 	const char *signal = NULL;
 
@@ -275,15 +275,16 @@ import_lines(struct import *import, struct lun_err *err)
 		code = append_batch(import, err);
 		show_progress(import);
 		if (code == LUN_OK)
-			code = interrupted(import, err);
+			code = was_interrupted(import, err);
 	}
 	if (code == LUN_TIMEOUT)
-		return interrupted(import, err) != LUN_OK ? LUN_TIMEOUT : code;
+		return was_interrupted(import, err) != LUN_OK ? LUN_TIMEOUT
+							      : code;
 	if (code != LUN_NOTFOUND)
 		return code;
 	code = append_batch(import, err);
 	show_progress(import);
-	return code == LUN_OK ? interrupted(import, err) : code;
+	return code == LUN_OK ? was_interrupted(import, err) : code;
 }
 
 /* ---- a file ------------------------------------------------------------ */

@@ -185,7 +185,7 @@ wait_for_news(struct lun_board *board, uint64_t endings)
 
 /* False if the caller wanted to stop early. */
 static bool
-follow(struct run *run, lun_progress_fn *progress, void *arg)
+follow_run(struct run *run, lun_progress_fn *progress, void *arg)
 {
 	struct lun_board *board = &run->engine->board;
 	uint64_t endings = count_endings(board);
@@ -219,7 +219,7 @@ run_to(struct run *run, struct lun_position head, lun_progress_fn *progress,
 		code = lun_engine_start_all(run->engine, &head, err);
 	if (code == LUN_OK)
 		count_totals(run);
-	if (code == LUN_OK && !follow(run, progress, arg))
+	if (code == LUN_OK && !follow_run(run, progress, arg))
 		code = lun_fail(err, LUN_TIMEOUT,
 		    "stopped before the head was reached; what is applied is "
 		    "kept");

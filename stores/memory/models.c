@@ -8,25 +8,25 @@
 #include "base/error.h"
 
 static struct memory_models *
-models_of(struct lun_model_store *store)
+memory_models_of(struct lun_model_store *store)
 {
 	return (struct memory_models *)store;
 }
 
-struct memory_place *
+struct memory_data *
 lun_memory_lock(struct lun_model_store *store)
 {
-	struct memory_place *place = models_of(store)->place;
+	struct memory_data *data = memory_models_of(store)->data;
 
-	while (!lun_fair_lock_take(&place->turn, INT64_MAX))
+	while (!lun_fair_lock_take(&data->lock, INT64_MAX))
 		continue;
-	return place;
+	return data;
 }
 
 void
-lun_memory_unlock(struct memory_place *place)
+lun_memory_unlock(struct memory_data *data)
 {
-	lun_fair_lock_pass(&place->turn);
+	lun_fair_lock_pass(&data->lock);
 }
 
 /* ---- opening and closing ----------------------------------------------- */
@@ -40,9 +40,9 @@ memory_connect(struct lun_model_store *store, struct lun_model_store **out,
 	if (models == NULL)
 		return lun_fail(err, LUN_NOMEM, "memory: out of memory");
 	models->base = *store;
-	models->place = lun_memory_lock(store);
-	models->place->connections++;
-	lun_memory_unlock(models->place);
+	models->data = lun_memory_lock(store);
+	models->data->connections++;
+	lun_memory_unlock(models->data);
 	*out = &models->base;
 	return LUN_OK;
 }
@@ -60,15 +60,15 @@ memory_open(const char *rest, const struct lun_store_options *options,
 		    "open models \"memory:%s\": memory has no path; say "
 		    "memory:",
 		    rest);
-	first.place = calloc(1, sizeof *first.place);
-	if (first.place == NULL || !lun_fair_lock_init(&first.place->turn)) {
-		free(first.place);
+	first.data = calloc(1, sizeof *first.data);
+	if (first.data == NULL || !lun_fair_lock_init(&first.data->lock)) {
+		free(first.data);
 		return lun_fail(err, LUN_NOMEM, "memory: out of memory");
 	}
 	code = memory_connect(&first.base, out, err);
 	if (code != LUN_OK) {
-		lun_fair_lock_fini(&first.place->turn);
-		free(first.place);
+		lun_fair_lock_fini(&first.data->lock);
+		free(first.data);
 	}
 	return code;
 }
@@ -92,43 +92,43 @@ free_projections(struct memory_projection *p)
 }
 
 static void
-free_place(struct memory_place *place)
+free_data(struct memory_data *data)
 {
-	free_projections(place->projections);
-	while (place->shards != NULL) {
-		struct memory_shard *next = place->shards->next;
+	free_projections(data->projections);
+	while (data->shards != NULL) {
+		struct memory_shard *next = data->shards->next;
 
-		lun_memory_clear_shard(place->shards);
-		free(place->shards);
-		place->shards = next;
+		lun_memory_clear_shard(data->shards);
+		free(data->shards);
+		data->shards = next;
 	}
-	while (place->requests != NULL) {
-		struct memory_request *next = place->requests->next;
+	while (data->requests != NULL) {
+		struct memory_request *next = data->requests->next;
 
-		free(place->requests);
-		place->requests = next;
+		free(data->requests);
+		data->requests = next;
 	}
-	lun_fair_lock_fini(&place->turn);
-	free(place);
+	lun_fair_lock_fini(&data->lock);
+	free(data);
 }
 
 static void
 memory_close(struct lun_model_store *store)
 {
-	struct memory_place *place = lun_memory_lock(store);
+	struct memory_data *data = lun_memory_lock(store);
 	struct memory_shard *shard;
-	size_t left = --place->connections;
+	size_t left = --data->connections;
 
-	for (shard = place->shards; shard != NULL; shard = shard->next)
-		if (shard->owner == models_of(store))
+	for (shard = data->shards; shard != NULL; shard = shard->next)
+		if (shard->owner == memory_models_of(store))
 			shard->owner = NULL;
-	lun_memory_unlock(place);
+	lun_memory_unlock(data);
 	free(store);
 	if (left == 0)
-		free_place(place);
+		free_data(data);
 }
 
-/* ---- finding ------------------------------------------------------------ */
+/* ---- finding ----------------------------------------------------------- */
 
 static int
 compare_keys(struct lun_key a, struct lun_key b)
@@ -142,9 +142,9 @@ compare_keys(struct lun_key a, struct lun_key b)
 
 /* Where the shard is linked in, or would be. */
 static struct memory_shard **
-find_link(struct memory_place *place, struct lun_key key)
+find_link(struct memory_data *data, struct lun_key key)
 {
-	struct memory_shard **link = &place->shards;
+	struct memory_shard **link = &data->shards;
 
 	while (*link != NULL && compare_keys((*link)->key, key) < 0)
 		link = &(*link)->next;
@@ -152,19 +152,19 @@ find_link(struct memory_place *place, struct lun_key key)
 }
 
 struct memory_shard *
-lun_memory_shard(struct memory_place *place, struct lun_key key)
+lun_memory_shard(struct memory_data *data, struct lun_key key)
 {
-	struct memory_shard *found = *find_link(place, key);
+	struct memory_shard *found = *find_link(data, key);
 
 	return found != NULL && compare_keys(found->key, key) == 0 ? found
 								   : NULL;
 }
 
 struct memory_shard *
-lun_memory_add(struct memory_place *place, struct lun_key key)
+lun_memory_add(struct memory_data *data, struct lun_key key)
 {
-	struct memory_shard **link = find_link(place, key);
-	struct memory_shard *added = lun_memory_shard(place, key);
+	struct memory_shard **link = find_link(data, key);
+	struct memory_shard *added = lun_memory_shard(data, key);
 
 	if (added != NULL)
 		return added;
@@ -181,9 +181,9 @@ lun_memory_add(struct memory_place *place, struct lun_key key)
 }
 
 struct memory_projection *
-lun_memory_projection(struct memory_place *place, const char *name)
+lun_memory_projection(struct memory_data *data, const char *name)
 {
-	struct memory_projection *p = place->projections;
+	struct memory_projection *p = data->projections;
 
 	while (p != NULL && strcmp(p->name, name) != 0)
 		p = p->next;
@@ -191,10 +191,10 @@ lun_memory_projection(struct memory_place *place, const char *name)
 }
 
 struct memory_build *
-lun_memory_build(struct memory_place *place, struct lun_key key)
+lun_memory_build(struct memory_data *data, struct lun_key key)
 {
 	struct memory_projection *p =
-	    lun_memory_projection(place, key.projection);
+	    lun_memory_projection(data, key.projection);
 	struct memory_build *build = p != NULL ? p->builds : NULL;
 
 	while (build != NULL && build->number != key.build)
@@ -210,10 +210,10 @@ not_defined(struct lun_key key, struct lun_err *err)
 }
 
 enum lun_code
-lun_memory_find(struct memory_place *place, struct lun_key key,
+lun_memory_find(struct memory_data *data, struct lun_key key,
     struct memory_shard **out, struct lun_err *err)
 {
-	struct memory_shard *found = lun_memory_shard(place, key);
+	struct memory_shard *found = lun_memory_shard(data, key);
 
 	if (found == NULL || found->build == NULL)
 		return not_defined(key, err);
@@ -222,11 +222,11 @@ lun_memory_find(struct memory_place *place, struct lun_key key,
 }
 
 enum lun_code
-lun_memory_find_models(struct memory_place *place, struct lun_key key,
+lun_memory_find_models(struct memory_data *data, struct lun_key key,
     const struct lun_schema *schema, struct memory_build **out,
     struct lun_err *err)
 {
-	*out = lun_memory_build(place, key);
+	*out = lun_memory_build(data, key);
 	if (*out == NULL)
 		return not_defined(key, err);
 	return lun_model_store_check_schema(
@@ -234,10 +234,10 @@ lun_memory_find_models(struct memory_place *place, struct lun_key key,
 }
 
 enum lun_code
-lun_memory_guard(struct memory_place *place, struct lun_key key,
+lun_memory_guard(struct memory_data *data, struct lun_key key,
     struct lun_guard guard, struct memory_shard **out, struct lun_err *err)
 {
-	enum lun_code code = lun_memory_find(place, key, out, err);
+	enum lun_code code = lun_memory_find(data, key, out, err);
 
 	if (code != LUN_OK)
 		return code;
@@ -252,33 +252,33 @@ memory_acquire(struct lun_model_store *store, struct lun_key key,
     const char *owner, int64_t time_to_live_ms, int64_t *fence,
     char holder[LUN_OWNER_SIZE], struct lun_err *err)
 {
-	struct memory_place *place = lun_memory_lock(store);
-	struct memory_shard *p = lun_memory_add(place, key);
+	struct memory_data *data = lun_memory_lock(store);
+	struct memory_shard *p = lun_memory_add(data, key);
 	enum lun_code code = LUN_OK;
 
 	(void)time_to_live_ms;
 	if (p == NULL) {
 		code = lun_fail(err, LUN_NOMEM, "memory: out of memory");
-	} else if (p->owner != NULL && p->owner != models_of(store)) {
+	} else if (p->owner != NULL && p->owner != memory_models_of(store)) {
 		snprintf(holder, LUN_OWNER_SIZE, "%s", p->holder);
 		code =
 		    lun_fail(err, LUN_OWNED, "projection \"%s\" is run by %s",
 			key.projection, p->holder);
 	} else {
-		p->owner = models_of(store);
+		p->owner = memory_models_of(store);
 		snprintf(p->holder, sizeof p->holder, "%s", owner);
 		*fence = ++p->checkpoint.fence;
 	}
-	lun_memory_unlock(place);
+	lun_memory_unlock(data);
 	return code;
 }
 
 static bool
-owns(struct memory_place *place, struct lun_model_store *store,
+is_owner(struct memory_data *data, struct lun_model_store *store,
     struct lun_key key, int64_t fence, struct memory_shard **out)
 {
-	*out = lun_memory_shard(place, key);
-	return *out != NULL && (*out)->owner == models_of(store) &&
+	*out = lun_memory_shard(data, key);
+	return *out != NULL && (*out)->owner == memory_models_of(store) &&
 	       (*out)->checkpoint.fence == fence;
 }
 
@@ -286,12 +286,12 @@ static enum lun_code
 memory_renew(struct lun_model_store *store, struct lun_key key, int64_t fence,
     int64_t time_to_live_ms, struct lun_err *err)
 {
-	struct memory_place *place = lun_memory_lock(store);
-	struct memory_shard *p = lun_memory_shard(place, key);
+	struct memory_data *data = lun_memory_lock(store);
+	struct memory_shard *p = lun_memory_shard(data, key);
 	bool current = p != NULL && p->checkpoint.fence == fence;
 
 	(void)time_to_live_ms;
-	lun_memory_unlock(place);
+	lun_memory_unlock(data);
 	if (current)
 		return LUN_OK;
 	return lun_fail(err, LUN_CONFLICT,
@@ -301,12 +301,12 @@ memory_renew(struct lun_model_store *store, struct lun_key key, int64_t fence,
 static void
 memory_release(struct lun_model_store *store, struct lun_key key, int64_t fence)
 {
-	struct memory_place *place = lun_memory_lock(store);
+	struct memory_data *data = lun_memory_lock(store);
 	struct memory_shard *p;
 
-	if (owns(place, store, key, fence, &p))
+	if (is_owner(data, store, key, fence, &p))
 		p->owner = NULL;
-	lun_memory_unlock(place);
+	lun_memory_unlock(data);
 }
 
 /* ---- the checkpoint ---------------------------------------------------- */
@@ -342,13 +342,13 @@ static enum lun_code
 memory_checkpoint(struct lun_model_store *store, struct lun_key key,
     struct lun_checkpoint *checkpoint, struct lun_err *err)
 {
-	struct memory_place *place = lun_memory_lock(store);
+	struct memory_data *data = lun_memory_lock(store);
 	struct memory_shard *shard;
-	enum lun_code code = lun_memory_find(place, key, &shard, err);
+	enum lun_code code = lun_memory_find(data, key, &shard, err);
 
 	if (code == LUN_OK)
 		code = copy_checkpoint(shard, checkpoint, err);
-	lun_memory_unlock(place);
+	lun_memory_unlock(data);
 	return code;
 }
 
@@ -357,12 +357,12 @@ memory_set_position(struct lun_model_store *store, struct lun_key key,
     struct lun_position position, struct lun_text source_state,
     struct lun_guard guard, struct lun_err *err)
 {
-	struct memory_place *place = lun_memory_lock(store);
+	struct memory_data *data = lun_memory_lock(store);
 	struct lun_buffer state = {0};
 	struct memory_shard *p;
 	enum lun_code code;
 
-	code = lun_memory_guard(place, key, guard, &p, err);
+	code = lun_memory_guard(data, key, guard, &p, err);
 	lun_buffer_add_text(&state, source_state);
 	if (code == LUN_OK && state.failed)
 		code = lun_fail(err, LUN_NOMEM, "memory: out of memory");
@@ -374,7 +374,7 @@ memory_set_position(struct lun_model_store *store, struct lun_key key,
 	} else {
 		lun_buffer_free(&state);
 	}
-	lun_memory_unlock(place);
+	lun_memory_unlock(data);
 	return code;
 }
 
@@ -382,16 +382,16 @@ static enum lun_code
 memory_adopt(struct lun_model_store *store, struct lun_key key,
     const char *identity, struct lun_guard guard, struct lun_err *err)
 {
-	struct memory_place *place = lun_memory_lock(store);
+	struct memory_data *data = lun_memory_lock(store);
 	struct memory_shard *p;
-	enum lun_code code = lun_memory_guard(place, key, guard, &p, err);
+	enum lun_code code = lun_memory_guard(data, key, guard, &p, err);
 
 	if (code == LUN_OK) {
 		snprintf(p->checkpoint.identity, sizeof p->checkpoint.identity,
 		    "%s", identity);
 		p->checkpoint.revision++;
 	}
-	lun_memory_unlock(place);
+	lun_memory_unlock(data);
 	return code;
 }
 

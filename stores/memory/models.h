@@ -1,9 +1,9 @@
 /*
  * models.h - the insides of the memory model store, shared by its files.
  *
- * A place holds the data; every connection made from one opened store points
- * at the same place and has its turn there for the length of a call. Callbacks
- * run within that turn: they must not call the store.
+ * A struct memory_data holds everything; the connections made from one opened
+ * store point at the same one and lock it for the length of a call. Callbacks
+ * run with that lock held: they must not call the store.
  */
 
 #ifndef LUN_MEMORY_MODELS_H
@@ -27,7 +27,7 @@ struct memory_rows {
 };
 
 struct memory_item {
-	struct lun_failed_event set_aside;
+	struct lun_failed_event failed_event;
 	bool removed;
 	char bytes[];
 };
@@ -92,46 +92,46 @@ struct memory_request {
 	char message[512];
 };
 
-struct memory_place {
-	struct lun_fair_lock turn;
+struct memory_data {
+	struct lun_fair_lock lock;
 	size_t connections;
 	struct memory_projection *projections;
 	struct memory_shard *shards;
 	struct memory_request *requests;
-	int64_t last_number; /* of a request or an event set aside */
+	int64_t last_number; /* of a request, a parked or a skipped event */
 };
 
 /* A connection. */
 struct memory_models {
 	struct lun_model_store base; /* stays first */
-	struct memory_place *place;
+	struct memory_data *data;
 };
 
-struct memory_place *lun_memory_lock(struct lun_model_store *store);
-void lun_memory_unlock(struct memory_place *place);
+struct memory_data *lun_memory_lock(struct lun_model_store *store);
+void lun_memory_unlock(struct memory_data *data);
 
 /* Find or make one, not defined yet; NULL when out of memory. */
 struct memory_shard *lun_memory_add(
-    struct memory_place *place, struct lun_key key);
+    struct memory_data *data, struct lun_key key);
 /* NULL: there is none. */
 struct memory_shard *lun_memory_shard(
-    struct memory_place *place, struct lun_key key);
+    struct memory_data *data, struct lun_key key);
 struct memory_projection *lun_memory_projection(
-    struct memory_place *place, const char *name);
+    struct memory_data *data, const char *name);
 struct memory_build *lun_memory_build(
-    struct memory_place *place, struct lun_key key);
+    struct memory_data *data, struct lun_key key);
 
 /* LUN_NOTFOUND unless the shard is defined. */
-enum lun_code lun_memory_find(struct memory_place *place, struct lun_key key,
+enum lun_code lun_memory_find(struct memory_data *data, struct lun_key key,
     struct memory_shard **out, struct lun_err *err) LUN_MUSTCHECK;
 
 /* The build; LUN_CONFIG if its rows were packed for another schema. */
-enum lun_code lun_memory_find_models(struct memory_place *place,
+enum lun_code lun_memory_find_models(struct memory_data *data,
     struct lun_key key, const struct lun_schema *schema,
     struct memory_build **out, struct lun_err *err) LUN_MUSTCHECK;
 
 /* LUN_NOTFOUND; LUN_CONFLICT if it has another revision or fence. */
-enum lun_code lun_memory_guard(struct memory_place *place, struct lun_key key,
+enum lun_code lun_memory_guard(struct memory_data *data, struct lun_key key,
     struct lun_guard guard, struct memory_shard **out,
     struct lun_err *err) LUN_MUSTCHECK;
 

@@ -13,13 +13,14 @@ lun_memory_parked(struct lun_model_store *store, struct lun_key key,
     struct lun_text model_id, int64_t after, size_t limit,
     lun_failed_event_fn *item, void *arg, struct lun_err *err)
 {
-	struct memory_place *place = lun_memory_lock(store);
+	struct memory_data *data = lun_memory_lock(store);
 	struct memory_shard *p;
-	enum lun_code code = lun_memory_find(place, key, &p, err);
+	enum lun_code code = lun_memory_find(data, key, &p, err);
 	size_t count = code == LUN_OK ? p->parked.count : 0;
 
 	for (size_t i = 0; code == LUN_OK && limit > 0 && i < count; i++) {
-		const struct lun_failed_event *at = &p->parked.at[i]->set_aside;
+		const struct lun_failed_event *at =
+		    &p->parked.at[i]->failed_event;
 
 		if (at->number <= after)
 			continue;
@@ -29,7 +30,7 @@ lun_memory_parked(struct lun_model_store *store, struct lun_key key,
 		code = item(arg, at, err);
 		limit--;
 	}
-	lun_memory_unlock(place);
+	lun_memory_unlock(data);
 	return code;
 }
 
@@ -57,9 +58,9 @@ enum lun_code
 lun_memory_parked_ids(struct lun_model_store *store, struct lun_key key,
     lun_text_fn *id, void *arg, struct lun_err *err)
 {
-	struct memory_place *place = lun_memory_lock(store);
+	struct memory_data *data = lun_memory_lock(store);
 	struct memory_shard *p;
-	enum lun_code code = lun_memory_find(place, key, &p, err);
+	enum lun_code code = lun_memory_find(data, key, &p, err);
 	size_t count = code == LUN_OK ? p->parked.count : 0;
 	struct lun_text *ids = NULL;
 
@@ -70,12 +71,12 @@ lun_memory_parked_ids(struct lun_model_store *store, struct lun_key key,
 			    lun_fail(err, LUN_NOMEM, "memory: out of memory");
 		else
 			for (size_t i = 0; i < count; i++)
-				ids[i] = p->parked.at[i]->set_aside.model_id;
+				ids[i] = p->parked.at[i]->failed_event.model_id;
 	}
 	if (code == LUN_OK && count > 0)
 		code = each_id_once(ids, count, id, arg, err);
 	free(ids);
-	lun_memory_unlock(place);
+	lun_memory_unlock(data);
 	return code;
 }
 
@@ -83,23 +84,23 @@ enum lun_code
 lun_memory_skipped(struct lun_model_store *store, struct lun_key key,
     size_t limit, lun_failed_event_fn *item, void *arg, struct lun_err *err)
 {
-	struct memory_place *place = lun_memory_lock(store);
+	struct memory_data *data = lun_memory_lock(store);
 	struct memory_shard *p;
-	enum lun_code code = lun_memory_find(place, key, &p, err);
+	enum lun_code code = lun_memory_find(data, key, &p, err);
 	size_t count = code == LUN_OK ? p->skipped.count : 0;
 
 	for (; code == LUN_OK && limit > 0 && count > 0; limit--)
-		code = item(arg, &p->skipped.at[--count]->set_aside, err);
-	lun_memory_unlock(place);
+		code = item(arg, &p->skipped.at[--count]->failed_event, err);
+	lun_memory_unlock(data);
 	return code;
 }
 
 /* ---- requests ---------------------------------------------------------- */
 
 static struct memory_request **
-find_request(struct memory_place *place, int64_t number)
+find_request(struct memory_data *data, int64_t number)
 {
-	struct memory_request **link = &place->requests;
+	struct memory_request **link = &data->requests;
 
 	while (*link != NULL && (*link)->request.number != number)
 		link = &(*link)->next;
@@ -127,16 +128,16 @@ lun_memory_request_post(struct lun_model_store *store,
     const struct lun_request *request, int64_t *number, struct lun_err *err)
 {
 	struct memory_request *posted = calloc(1, sizeof *posted);
-	struct memory_place *place;
+	struct memory_data *data;
 
 	if (posted == NULL)
 		return lun_fail(err, LUN_NOMEM, "memory: out of memory");
-	place = lun_memory_lock(store);
+	data = lun_memory_lock(store);
 	posted->request = *request;
-	posted->request.number = ++place->last_number;
+	posted->request.number = ++data->last_number;
 	*number = posted->request.number;
-	*find_request(place, 0) = posted;
-	lun_memory_unlock(place);
+	*find_request(data, 0) = posted;
+	lun_memory_unlock(data);
 	return LUN_OK;
 }
 
@@ -151,14 +152,14 @@ enum lun_code
 lun_memory_request_next(struct lun_model_store *store, struct lun_key key,
     struct lun_request *request, struct lun_err *err)
 {
-	struct memory_place *place = lun_memory_lock(store);
-	struct memory_request *r = place->requests;
+	struct memory_data *data = lun_memory_lock(store);
+	struct memory_request *r = data->requests;
 
 	while (r != NULL && (r->finished || !is_for(&r->request, key)))
 		r = r->next;
 	if (r != NULL)
 		*request = r->request;
-	lun_memory_unlock(place);
+	lun_memory_unlock(data);
 	if (r != NULL)
 		return LUN_OK;
 	return lun_fail(err, LUN_NOTFOUND,
@@ -169,8 +170,8 @@ enum lun_code
 lun_memory_request_finish(struct lun_model_store *store, int64_t number,
     enum lun_code outcome, const char *message, struct lun_err *err)
 {
-	struct memory_place *place = lun_memory_lock(store);
-	struct memory_request *r = *find_request(place, number);
+	struct memory_data *data = lun_memory_lock(store);
+	struct memory_request *r = *find_request(data, number);
 
 	if (r != NULL) {
 		r->finished = true;
@@ -178,7 +179,7 @@ lun_memory_request_finish(struct lun_model_store *store, int64_t number,
 		snprintf(r->message, sizeof r->message, "%s",
 		    message != NULL ? message : "");
 	}
-	lun_memory_unlock(place);
+	lun_memory_unlock(data);
 	return r != NULL ? LUN_OK : no_request(number, err);
 }
 
@@ -186,8 +187,8 @@ enum lun_code
 lun_memory_request_result(struct lun_model_store *store, int64_t number,
     bool withdraw, struct lun_err *err)
 {
-	struct memory_place *place = lun_memory_lock(store);
-	struct memory_request **link = find_request(place, number);
+	struct memory_data *data = lun_memory_lock(store);
+	struct memory_request **link = find_request(data, number);
 	enum lun_code code = LUN_OK;
 
 	if (*link == NULL)
@@ -199,7 +200,7 @@ lun_memory_request_result(struct lun_model_store *store, int64_t number,
 		code = lun_fail(err, (*link)->outcome, "%s", (*link)->message);
 	if (*link != NULL && ((*link)->finished || withdraw))
 		forget_request(link);
-	lun_memory_unlock(place);
+	lun_memory_unlock(data);
 	return code;
 }
 
@@ -209,13 +210,13 @@ enum lun_code
 lun_memory_publish(struct lun_model_store *store,
     const struct lun_heartbeat *heartbeats, size_t count, struct lun_err *err)
 {
-	struct memory_place *place = lun_memory_lock(store);
+	struct memory_data *data = lun_memory_lock(store);
 	enum lun_code code = LUN_OK;
 
 	for (size_t i = 0; code == LUN_OK && i < count; i++) {
 		const struct lun_heartbeat *h = &heartbeats[i];
 		struct memory_shard *p = lun_memory_add(
-		    place, (struct lun_key){h->projection, h->build, h->shard});
+		    data, (struct lun_key){h->projection, h->build, h->shard});
 
 		if (p == NULL) {
 			code =
@@ -225,7 +226,7 @@ lun_memory_publish(struct lun_model_store *store,
 		p->heartbeat = *h;
 		p->has_heartbeat = true;
 	}
-	lun_memory_unlock(place);
+	lun_memory_unlock(data);
 	return code;
 }
 
@@ -233,13 +234,13 @@ enum lun_code
 lun_memory_heartbeat(struct lun_model_store *store, struct lun_key key,
     struct lun_heartbeat *heartbeat, struct lun_err *err)
 {
-	struct memory_place *place = lun_memory_lock(store);
-	struct memory_shard *p = lun_memory_shard(place, key);
+	struct memory_data *data = lun_memory_lock(store);
+	struct memory_shard *p = lun_memory_shard(data, key);
 	bool found = p != NULL && p->has_heartbeat;
 
 	if (found)
 		*heartbeat = p->heartbeat;
-	lun_memory_unlock(place);
+	lun_memory_unlock(data);
 	if (found)
 		return LUN_OK;
 	return lun_fail(err, LUN_NOTFOUND, "projection \"%s\" has no heartbeat",

@@ -2,8 +2,8 @@
  * models_commit.c - loading and committing models in memory.
  *
  * A commit first makes everything it needs: new rows, a new order of rows,
- * copies of the events set aside. Only when nothing can fail any more does it
- * put them in place, so it is all or nothing.
+ * copies of parked and skipped events. Only when nothing can fail any more is
+ * it installed, so it is all or nothing.
  */
 
 #include <stdio.h>
@@ -83,7 +83,7 @@ compare_writes(const void *a, const void *b, void *schema)
 
 /* Both in the order of ids; on failure *merged holds what was made so far. */
 static bool
-merge(const struct lun_schema *schema, const struct memory_rows *old,
+merge_rows(const struct lun_schema *schema, const struct memory_rows *old,
     const struct lun_model_write *writes, size_t count,
     struct memory_rows *merged)
 {
@@ -134,7 +134,7 @@ merge_writes(const struct memory_rows *old, const struct lun_write_set *set,
 		memcpy(sorted, set->models, size);
 	qsort_r(sorted, set->model_count, sizeof *sorted, compare_writes,
 	    (void *)(uintptr_t)set->schema);
-	done = merge(set->schema, old, sorted, set->model_count, merged);
+	done = merge_rows(set->schema, old, sorted, set->model_count, merged);
 	free(sorted);
 	return done;
 }
@@ -144,25 +144,25 @@ lun_memory_load(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, const struct lun_text *ids, size_t count,
     lun_model_fn *model, void *arg, struct lun_err *err)
 {
-	struct memory_place *place = lun_memory_lock(store);
+	struct memory_data *data = lun_memory_lock(store);
 	struct memory_build *build;
 	enum lun_code code;
 
-	code = lun_memory_find_models(place, key, schema, &build, err);
+	code = lun_memory_find_models(data, key, schema, &build, err);
 	for (size_t i = 0; code == LUN_OK && i < count; i++) {
 		struct memory_row *row = find_row(schema, &build->rows, ids[i]);
 
 		if (row != NULL)
 			code = model(arg, row->id, row->values, err);
 	}
-	lun_memory_unlock(place);
+	lun_memory_unlock(data);
 	return code;
 }
 
-/* ---- events set aside -------------------------------------------------- */
+/* ---- parked and skipped events ----------------------------------------- */
 
 static struct lun_text
-copy_text(char **at, struct lun_text text)
+copy_into_event(char **at, struct lun_text text)
 {
 	struct lun_text copy = {*at, text.length};
 
@@ -188,16 +188,16 @@ new_item(const struct lun_failed_event *from)
 	if (item == NULL)
 		return NULL;
 	at = item->bytes;
-	to = &item->set_aside;
+	to = &item->failed_event;
 	item->removed = false;
 	*to = *from;
-	to->model_id = copy_text(&at, from->model_id);
-	to->error = copy_text(&at, from->error);
-	to->event.id = copy_text(&at, event->id);
-	to->event.stream = copy_text(&at, event->stream);
-	to->event.type = copy_text(&at, event->type);
-	to->event.data = copy_text(&at, event->data);
-	to->event.metadata = copy_text(&at, event->metadata);
+	to->model_id = copy_into_event(&at, from->model_id);
+	to->error = copy_into_event(&at, from->error);
+	to->event.id = copy_into_event(&at, event->id);
+	to->event.stream = copy_into_event(&at, event->stream);
+	to->event.type = copy_into_event(&at, event->type);
+	to->event.data = copy_into_event(&at, event->data);
+	to->event.metadata = copy_into_event(&at, event->metadata);
 	return item;
 }
 
@@ -209,12 +209,13 @@ find_item(const struct memory_items *items, int64_t number)
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (items->at[middle]->set_aside.number < number)
+		if (items->at[middle]->failed_event.number < number)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	if (low == items->count || items->at[low]->set_aside.number != number)
+	if (low == items->count ||
+	    items->at[low]->failed_event.number != number)
 		return NULL;
 	return &items->at[low];
 }
@@ -234,7 +235,7 @@ copy_with_errors(const struct memory_items *old,
 
 		if (found == NULL)
 			continue;
-		changed = (*found)->set_aside;
+		changed = (*found)->failed_event;
 		changed.error = error->error;
 		made->at[made->count] = new_item(&changed);
 		if (made->at[made->count] == NULL)
@@ -271,11 +272,11 @@ copy_items(const struct memory_items *old, const struct lun_failed_event *from,
 
 /* Number the new items and put them behind the old ones. Cannot fail. */
 static void
-append_items(struct memory_place *place, struct memory_items *old,
+append_items(struct memory_data *data, struct memory_items *old,
     struct memory_items *made)
 {
 	for (size_t i = 0; i < made->count; i++)
-		made->at[i]->set_aside.number = ++place->last_number;
+		made->at[i]->failed_event.number = ++data->last_number;
 	memmove(
 	    made->at + old->count, made->at, made->count * sizeof *made->at);
 	if (old->count > 0)
@@ -286,7 +287,7 @@ append_items(struct memory_place *place, struct memory_items *old,
 	*made = (struct memory_items){0};
 }
 
-/* The copies take the places of the items. Cannot fail. */
+/* The copies replace the items. Cannot fail. */
 static void
 replace_items(const struct memory_items *items, struct memory_items *copies)
 {
@@ -295,7 +296,7 @@ replace_items(const struct memory_items *items, struct memory_items *copies)
 
 		if (copy == NULL)
 			continue;
-		found = find_item(items, copy->set_aside.number);
+		found = find_item(items, copy->failed_event.number);
 		copies->at[i] = *found;
 		*found = copy;
 	}
@@ -363,7 +364,7 @@ lun_memory_clear_build(struct memory_build *build)
 
 /* *made stays NULL where the build has a bundle of this hash. */
 static bool
-make_bundle(const struct memory_build *build, const struct lun_write_set *set,
+copy_bundle(const struct memory_build *build, const struct lun_write_set *set,
     struct memory_bundle **made)
 {
 	const struct memory_bundle *old = build->bundles;
@@ -397,13 +398,13 @@ struct made {
 };
 
 static bool
-make(const struct memory_shard *p, const struct lun_write_set *set,
+make_commit(const struct memory_shard *p, const struct lun_write_set *set,
     struct made *made)
 {
 	lun_buffer_add_text(&made->source_state, set->source_state);
 	return !made->source_state.failed &&
 	       merge_writes(&p->build->rows, set, &made->rows) &&
-	       make_bundle(p->build, set, &made->bundle) &&
+	       copy_bundle(p->build, set, &made->bundle) &&
 	       copy_items(
 		   &p->parked, set->parked, set->parked_count, &made->parked) &&
 	       copy_with_errors(&p->parked, set->new_errors,
@@ -413,7 +414,8 @@ make(const struct memory_shard *p, const struct lun_write_set *set,
 }
 
 static void
-move_checkpoint(struct memory_shard *shard, const struct lun_write_set *set)
+set_checkpoint_of_commit(
+    struct memory_shard *shard, const struct lun_write_set *set)
 {
 	struct lun_checkpoint *c = &shard->checkpoint;
 
@@ -449,7 +451,7 @@ put_in_build(struct memory_build *build, const struct lun_schema *schema,
 
 /* What is left over in made is freed by its owner. */
 static void
-put_in_place(struct memory_place *place, struct memory_shard *p,
+install_commit(struct memory_data *data, struct memory_shard *p,
     const struct lun_write_set *set, struct made *made)
 {
 	struct lun_buffer old_state = p->checkpoint.source_state;
@@ -460,21 +462,21 @@ put_in_place(struct memory_place *place, struct memory_shard *p,
 	replace_items(&p->parked, &made->failed_again);
 	mark_items(&p->parked, set->unparked, set->unparked_count);
 	remove_marked(&p->parked);
-	append_items(place, &p->parked, &made->parked);
-	append_items(place, &p->skipped, &made->skipped);
+	append_items(data, &p->parked, &made->parked);
+	append_items(data, &p->skipped, &made->skipped);
 	keep_latest(&p->skipped);
-	move_checkpoint(p, set);
+	set_checkpoint_of_commit(p, set);
 }
 
 static enum lun_code
-commit(struct memory_place *place, struct memory_shard *p,
+commit_write_set(struct memory_data *data, struct memory_shard *p,
     const struct lun_write_set *set, struct lun_err *err)
 {
 	struct made made = {0};
 	enum lun_code code = LUN_OK;
 
-	if (make(p, set, &made))
-		put_in_place(place, p, set, &made);
+	if (make_commit(p, set, &made))
+		install_commit(data, p, set, &made);
 	else
 		code = lun_fail(err, LUN_NOMEM, "commit \"%s\": out of memory",
 		    p->projection);
@@ -491,14 +493,14 @@ enum lun_code
 lun_memory_commit(struct lun_model_store *store,
     const struct lun_write_set *set, struct lun_err *err)
 {
-	struct memory_place *place = lun_memory_lock(store);
+	struct memory_data *data = lun_memory_lock(store);
 	struct lun_guard guard = {set->expected_revision, set->fence};
 	struct memory_shard *p;
 	enum lun_code code;
 
-	code = lun_memory_guard(place, set->key, guard, &p, err);
+	code = lun_memory_guard(data, set->key, guard, &p, err);
 	if (code == LUN_OK)
-		code = commit(place, p, set, err);
-	lun_memory_unlock(place);
+		code = commit_write_set(data, p, set, err);
+	lun_memory_unlock(data);
 	return code;
 }

@@ -8,7 +8,7 @@
 #include "memory/models.h"
 
 static enum lun_code
-no_memory(struct lun_err *err)
+fail_for_no_memory(struct lun_err *err)
 {
 	return lun_fail(err, LUN_NOMEM, "memory: out of memory");
 }
@@ -16,10 +16,10 @@ no_memory(struct lun_err *err)
 /* ---- making ------------------------------------------------------------ */
 
 static struct memory_projection *
-add_projection(struct memory_place *place, const char *name)
+add_projection(struct memory_data *data, const char *name)
 {
-	struct memory_projection **link = &place->projections;
-	struct memory_projection *p = lun_memory_projection(place, name);
+	struct memory_projection **link = &data->projections;
+	struct memory_projection *p = lun_memory_projection(data, name);
 
 	if (p != NULL)
 		return p;
@@ -71,31 +71,31 @@ begin_build(struct memory_build *build, const struct lun_schema *schema,
 }
 
 static struct memory_build *
-make_build(struct memory_place *place, struct lun_key key)
+make_build(struct memory_data *data, struct lun_key key)
 {
-	struct memory_build *build = lun_memory_build(place, key);
+	struct memory_build *build = lun_memory_build(data, key);
 	struct memory_projection *p;
 
 	if (build != NULL)
 		return build;
-	p = add_projection(place, key.projection);
+	p = add_projection(data, key.projection);
 	return p != NULL ? add_build(p, key.build) : NULL;
 }
 
 /* Also begins it anew where it is there. */
 static enum lun_code
-start_build(struct memory_place *place, struct lun_key key,
+start_build(struct memory_data *data, struct lun_key key,
     const struct lun_schema *schema, struct memory_build **out,
     struct lun_err *err)
 {
 	struct lun_buffer described = {0};
 
 	lun_schema_describe(schema, &described);
-	*out = described.failed ? NULL : make_build(place, key);
+	*out = described.failed ? NULL : make_build(data, key);
 	if (*out != NULL)
 		begin_build(*out, schema, &described);
 	lun_buffer_free(&described);
-	return *out != NULL ? LUN_OK : no_memory(err);
+	return *out != NULL ? LUN_OK : fail_for_no_memory(err);
 }
 
 /* The fence goes on counting. Models that it had are touched. */
@@ -115,17 +115,17 @@ start_shard(
 }
 
 static enum lun_code
-define(struct memory_place *place, struct memory_shard *shard,
+define_build(struct memory_data *data, struct memory_shard *shard,
     const struct lun_schema *schema, struct lun_err *err)
 {
-	struct memory_build *build = lun_memory_build(place, shard->key);
+	struct memory_build *build = lun_memory_build(data, shard->key);
 	enum lun_code code;
 
 	if (build != NULL)
 		code = lun_model_store_check_schema(schema, build->version,
 		    lun_buffer_text(&build->schema), err);
 	else
-		code = start_build(place, shard->key, schema, &build, err);
+		code = start_build(data, shard->key, schema, &build, err);
 	if (code == LUN_OK && shard->build == NULL)
 		start_shard(shard, build, 1);
 	return code;
@@ -135,18 +135,18 @@ enum lun_code
 lun_memory_define(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, int64_t fence, struct lun_err *err)
 {
-	struct memory_place *place = lun_memory_lock(store);
-	struct memory_shard *shard = lun_memory_add(place, key);
+	struct memory_data *data = lun_memory_lock(store);
+	struct memory_shard *shard = lun_memory_add(data, key);
 	enum lun_code code;
 
 	if (shard == NULL)
-		code = no_memory(err);
+		code = fail_for_no_memory(err);
 	else
 		code = lun_model_store_check_fence(
 		    key.projection, fence, shard->checkpoint.fence, err);
 	if (code == LUN_OK)
-		code = define(place, shard, schema, err);
-	lun_memory_unlock(place);
+		code = define_build(data, shard, schema, err);
+	lun_memory_unlock(data);
 	return code;
 }
 
@@ -161,10 +161,10 @@ end_pause(struct memory_projection *p)
 
 /* The other shards' owners lose what they have under way. */
 static void
-restart_shards(struct memory_place *place, struct memory_build *build,
+restart_shards(struct memory_data *data, struct memory_build *build,
     const struct memory_shard *mine)
 {
-	for (struct memory_shard *s = place->shards; s != NULL; s = s->next) {
+	for (struct memory_shard *s = data->shards; s != NULL; s = s->next) {
 		if (s->build != build || s == mine)
 			continue;
 		s->checkpoint.fence++;
@@ -178,32 +178,32 @@ lun_memory_reset(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, struct lun_guard guard,
     struct lun_err *err)
 {
-	struct memory_place *place = lun_memory_lock(store);
-	struct memory_shard *shard = lun_memory_add(place, key);
+	struct memory_data *data = lun_memory_lock(store);
+	struct memory_shard *shard = lun_memory_add(data, key);
 	struct memory_build *build;
 	enum lun_code code;
 
 	if (shard == NULL)
-		code = no_memory(err);
+		code = fail_for_no_memory(err);
 	else
 		code = lun_model_store_check_guard(key.projection, guard,
 		    shard->checkpoint.revision, shard->checkpoint.fence, err);
 	if (code == LUN_OK)
-		code = start_build(place, key, schema, &build, err);
+		code = start_build(data, key, schema, &build, err);
 	if (code == LUN_OK) {
 		start_shard(shard, build, guard.expected_revision + 1);
-		restart_shards(place, build, shard);
+		restart_shards(data, build, shard);
 		end_pause(build->projection);
 	}
-	lun_memory_unlock(place);
+	lun_memory_unlock(data);
 	return code;
 }
 
 static void
-forget_shards(struct memory_place *place, const char *projection,
+forget_shards(struct memory_data *data, const char *projection,
     const struct memory_shard *mine)
 {
-	for (struct memory_shard *s = place->shards; s != NULL; s = s->next) {
+	for (struct memory_shard *s = data->shards; s != NULL; s = s->next) {
 		if (strcmp(s->projection, projection) != 0)
 			continue;
 		s->checkpoint.fence += s != mine;
@@ -231,15 +231,15 @@ enum lun_code
 lun_memory_drop(struct lun_model_store *store, struct lun_key key,
     struct lun_guard guard, struct lun_err *err)
 {
-	struct memory_place *place = lun_memory_lock(store);
+	struct memory_data *data = lun_memory_lock(store);
 	struct memory_shard *shard;
-	enum lun_code code = lun_memory_guard(place, key, guard, &shard, err);
+	enum lun_code code = lun_memory_guard(data, key, guard, &shard, err);
 
 	if (code == LUN_OK) {
 		forget_builds(shard->build->projection);
-		forget_shards(place, key.projection, shard);
+		forget_shards(data, key.projection, shard);
 	}
-	lun_memory_unlock(place);
+	lun_memory_unlock(data);
 	return code;
 }
 
@@ -249,10 +249,10 @@ enum lun_code
 lun_memory_set_paused(struct lun_model_store *store, struct lun_key key,
     bool paused, struct lun_guard guard, struct lun_err *err)
 {
-	struct memory_place *place = lun_memory_lock(store);
+	struct memory_data *data = lun_memory_lock(store);
 	struct lun_projection_info *info;
 	struct memory_shard *shard;
-	enum lun_code code = lun_memory_find(place, key, &shard, err);
+	enum lun_code code = lun_memory_find(data, key, &shard, err);
 
 	if (code == LUN_OK) {
 		info = &shard->build->projection->info;
@@ -263,7 +263,7 @@ lun_memory_set_paused(struct lun_model_store *store, struct lun_key key,
 		info->paused = paused;
 		info->revision++;
 	}
-	lun_memory_unlock(place);
+	lun_memory_unlock(data);
 	return code;
 }
 
@@ -271,14 +271,14 @@ enum lun_code
 lun_memory_list(struct lun_model_store *store, lun_name_fn *name, void *arg,
     struct lun_err *err)
 {
-	struct memory_place *place = lun_memory_lock(store);
-	struct memory_projection *p = place->projections;
+	struct memory_data *data = lun_memory_lock(store);
+	struct memory_projection *p = data->projections;
 	enum lun_code code = LUN_OK;
 
 	for (; code == LUN_OK && p != NULL; p = p->next)
 		if (p->builds != NULL)
 			code = name(arg, p->name, err);
-	lun_memory_unlock(place);
+	lun_memory_unlock(data);
 	return code;
 }
 
@@ -286,13 +286,13 @@ enum lun_code
 lun_memory_describe(struct lun_model_store *store, const char *name,
     struct lun_projection_info *info, struct lun_err *err)
 {
-	struct memory_place *place = lun_memory_lock(store);
-	struct memory_projection *p = lun_memory_projection(place, name);
+	struct memory_data *data = lun_memory_lock(store);
+	struct memory_projection *p = lun_memory_projection(data, name);
 	bool found = p != NULL && p->builds != NULL;
 
 	if (found)
 		*info = p->info;
-	lun_memory_unlock(place);
+	lun_memory_unlock(data);
 	if (found)
 		return LUN_OK;
 	return lun_fail(err, LUN_NOTFOUND,
@@ -319,8 +319,8 @@ enum lun_code
 lun_memory_builds(struct lun_model_store *store, const char *name,
     lun_build_fn *build, void *arg, struct lun_err *err)
 {
-	struct memory_place *place = lun_memory_lock(store);
-	struct memory_projection *p = lun_memory_projection(place, name);
+	struct memory_data *data = lun_memory_lock(store);
+	struct memory_projection *p = lun_memory_projection(data, name);
 	struct memory_build *at = p != NULL ? p->builds : NULL;
 	enum lun_code code = LUN_OK;
 
@@ -329,6 +329,6 @@ lun_memory_builds(struct lun_model_store *store, const char *name,
 
 		code = build(arg, &described, err);
 	}
-	lun_memory_unlock(place);
+	lun_memory_unlock(data);
 	return code;
 }

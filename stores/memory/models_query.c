@@ -14,7 +14,7 @@ enum truth {
 };
 
 /* A query under way. The first failure makes all later answers void. */
-struct search {
+struct search_rows {
 	const struct lun_schema *schema;
 	const struct lun_query *query;
 	struct lun_buffer scratch;  /* of the value being looked at */
@@ -25,7 +25,8 @@ struct search {
 /* ---- values ------------------------------------------------------------ */
 
 static struct lun_value
-field_value(const struct search *s, const struct memory_row *row, int field)
+field_value(
+    const struct search_rows *s, const struct memory_row *row, int field)
 {
 	struct lun_text rest = row->values;
 	struct lun_value value = {.kind = LUN_VALUE_NULL};
@@ -38,9 +39,9 @@ field_value(const struct search *s, const struct memory_row *row, int field)
 	return value;
 }
 
-/* A json field itself is a place, too, where values are compared. */
+/* Also the whole of a json field is compared by the kind of its value. */
 static struct lun_value
-place_value(struct search *s, const struct memory_row *row,
+column_value(struct search_rows *s, const struct memory_row *row,
     const struct lun_column *column, struct lun_buffer *scratch)
 {
 	struct lun_value value = field_value(s, row, column->field);
@@ -88,7 +89,7 @@ compare_numbers(const struct lun_value *a, const struct lun_value *b)
 
 /* Only values of one class are comparable; this is also the classes' order. */
 static int
-class_of(const struct lun_value *value)
+class_rank_of(const struct lun_value *value)
 {
 	switch (value->kind) {
 	case LUN_VALUE_NULL:
@@ -111,7 +112,7 @@ class_of(const struct lun_value *value)
 static int
 compare_values(const struct lun_value *a, const struct lun_value *b)
 {
-	int kind = class_of(a), other = class_of(b);
+	int kind = class_rank_of(a), other = class_rank_of(b);
 
 	if (kind != other)
 		return kind < other ? -1 : 1;
@@ -125,13 +126,13 @@ compare_values(const struct lun_value *a, const struct lun_value *b)
 /* ---- conditions -------------------------------------------------------- */
 
 static enum truth
-compare(enum lun_query_op op, const struct lun_value *found,
+compare_condition(enum lun_query_op op, const struct lun_value *found,
     const struct lun_value *wanted)
 {
 	int order;
 
 	if (found->kind == LUN_VALUE_NULL ||
-	    class_of(found) != class_of(wanted))
+	    class_rank_of(found) != class_rank_of(wanted))
 		return UNKNOWN;
 	order = compare_values(found, wanted);
 	switch (op) {
@@ -162,7 +163,8 @@ is_in(const struct lun_condition *c, const struct lun_value *found)
 	enum truth truth = FALSE;
 
 	for (size_t i = 0; i < c->value_count && truth != TRUE; i++) {
-		enum truth one = compare(LUN_QUERY_EQ, found, &c->values[i]);
+		enum truth one =
+		    compare_condition(LUN_QUERY_EQ, found, &c->values[i]);
 
 		if (one > truth)
 			truth = one;
@@ -170,18 +172,18 @@ is_in(const struct lun_condition *c, const struct lun_value *found)
 	return truth;
 }
 
-static enum truth holds(struct search *s, const struct lun_condition *c,
-    const struct memory_row *row);
+static enum truth evaluate_condition(struct search_rows *s,
+    const struct lun_condition *c, const struct memory_row *row);
 
 static enum truth
-group_holds(struct search *s, const struct lun_condition *c,
+group_holds(struct search_rows *s, const struct lun_condition *c,
     const struct memory_row *row)
 {
 	bool all = c->op == LUN_QUERY_AND;
 	enum truth truth = all ? TRUE : FALSE;
 
 	for (size_t i = 0; i < c->child_count; i++) {
-		enum truth one = holds(s, &c->children[i], row);
+		enum truth one = evaluate_condition(s, &c->children[i], row);
 
 		if (all ? one < truth : one > truth)
 			truth = one;
@@ -190,7 +192,7 @@ group_holds(struct search *s, const struct lun_condition *c,
 }
 
 static enum truth
-holds(struct search *s, const struct lun_condition *c,
+evaluate_condition(struct search_rows *s, const struct lun_condition *c,
     const struct memory_row *row)
 {
 	struct lun_value found;
@@ -200,26 +202,27 @@ holds(struct search *s, const struct lun_condition *c,
 	case LUN_QUERY_OR:
 		return group_holds(s, c, row);
 	case LUN_QUERY_NOT:
-		return (enum truth)(TRUE - holds(s, c->children, row));
+		return (enum truth)(
+		    TRUE - evaluate_condition(s, c->children, row));
 	default:
 		break;
 	}
-	found = place_value(s, row, &c->column, &s->scratch);
+	found = column_value(s, row, &c->column, &s->scratch);
 	if (c->op == LUN_QUERY_IS_NULL)
 		return found.kind == LUN_VALUE_NULL ? TRUE : FALSE;
 	if (c->op == LUN_QUERY_IN)
 		return is_in(c, &found);
-	return compare(c->op, &found, c->values);
+	return compare_condition(c->op, &found, c->values);
 }
 
 /* ---- order ------------------------------------------------------------- */
 
 static int
-compare_by(struct search *s, const struct lun_order *order,
+compare_by(struct search_rows *s, const struct lun_order *order,
     const struct memory_row *a, const struct memory_row *b)
 {
-	struct lun_value x = place_value(s, a, &order->column, &s->scratch);
-	struct lun_value y = place_value(s, b, &order->column, &s->scratch2);
+	struct lun_value x = column_value(s, a, &order->column, &s->scratch);
+	struct lun_value y = column_value(s, b, &order->column, &s->scratch2);
 	bool x_null = x.kind == LUN_VALUE_NULL;
 	bool y_null = y.kind == LUN_VALUE_NULL;
 
@@ -234,7 +237,7 @@ compare_rows(const void *a, const void *b, void *arg)
 {
 	const struct memory_row *x = *(struct memory_row *const *)a;
 	const struct memory_row *y = *(struct memory_row *const *)b;
-	struct search *s = arg;
+	struct search_rows *s = arg;
 
 	for (size_t i = 0; i < s->query->order_count; i++) {
 		int order = compare_by(s, &s->query->order[i], x, y);
@@ -248,7 +251,7 @@ compare_rows(const void *a, const void *b, void *arg)
 /* ---- results ----------------------------------------------------------- */
 
 static enum lun_code
-give_model(struct search *s, const struct memory_row *row,
+give_model(struct search_rows *s, const struct memory_row *row,
     lun_result_fn *result, void *arg, struct lun_err *err)
 {
 	struct lun_value values[1 + LUN_FIELDS_MAX];
@@ -262,18 +265,18 @@ give_model(struct search *s, const struct memory_row *row,
 	return result(arg, values, count, err);
 }
 
-/* A selected json field is given whole; a place inside it as its own kind. */
+/* A selected json field is given whole; a path inside it as its own kind. */
 static struct lun_value
-selected_value(struct search *s, const struct memory_row *row,
+selected_value(struct search_rows *s, const struct memory_row *row,
     const struct lun_column *column, struct lun_buffer *scratch)
 {
 	if (column->path_length == 0)
 		return field_value(s, row, column->field);
-	return place_value(s, row, column, scratch);
+	return column_value(s, row, column, scratch);
 }
 
 static enum lun_code
-give_selected(struct search *s, const struct memory_row *row,
+give_selected(struct search_rows *s, const struct memory_row *row,
     struct lun_value *values, struct lun_buffer *scratch, lun_result_fn *result,
     void *arg, struct lun_err *err)
 {
@@ -288,7 +291,7 @@ give_selected(struct search *s, const struct memory_row *row,
 }
 
 static enum lun_code
-give_all_selected(struct search *s, struct memory_row *const *rows,
+give_all_selected(struct search_rows *s, struct memory_row *const *rows,
     size_t count, lun_result_fn *result, void *arg, struct lun_err *err)
 {
 	size_t columns = s->query->select_count;
@@ -309,7 +312,7 @@ give_all_selected(struct search *s, struct memory_row *const *rows,
 }
 
 static enum lun_code
-give_page(struct search *s, struct memory_row *const *rows, size_t count,
+give_page(struct search_rows *s, struct memory_row *const *rows, size_t count,
     lun_result_fn *result, void *arg, struct lun_err *err)
 {
 	enum lun_code code = LUN_OK;
@@ -328,8 +331,8 @@ give_page(struct search *s, struct memory_row *const *rows, size_t count,
 }
 
 static enum lun_code
-search(struct search *s, const struct memory_rows *rows, lun_result_fn *result,
-    void *arg, struct lun_err *err)
+search_rows(struct search_rows *s, const struct memory_rows *rows,
+    lun_result_fn *result, void *arg, struct lun_err *err)
 {
 	const struct lun_query *query = s->query;
 	struct memory_row **found = malloc((rows->count + 1) * sizeof *found);
@@ -340,7 +343,7 @@ search(struct search *s, const struct memory_rows *rows, lun_result_fn *result,
 		return lun_fail(err, LUN_NOMEM, "memory: out of memory");
 	for (size_t i = 0; i < rows->count; i++)
 		if (query->where == NULL ||
-		    holds(s, query->where, rows->at[i]) == TRUE)
+		    evaluate_condition(s, query->where, rows->at[i]) == TRUE)
 			found[count++] = rows->at[i];
 	if (query->order_count > 0)
 		qsort_r(found, count, sizeof *found, compare_rows, s);
@@ -357,16 +360,16 @@ lun_memory_query(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, const struct lun_query *query,
     lun_result_fn *result, void *arg, struct lun_err *err)
 {
-	struct memory_place *place = lun_memory_lock(store);
-	struct search s = {.schema = schema, .query = query};
+	struct memory_data *data = lun_memory_lock(store);
+	struct search_rows s = {.schema = schema, .query = query};
 	struct memory_build *build;
 	enum lun_code code;
 
-	code = lun_memory_find_models(place, key, schema, &build, err);
+	code = lun_memory_find_models(data, key, schema, &build, err);
 	if (code == LUN_OK)
-		code = search(&s, &build->rows, result, arg, err);
+		code = search_rows(&s, &build->rows, result, arg, err);
 	lun_buffer_free(&s.scratch);
 	lun_buffer_free(&s.scratch2);
-	lun_memory_unlock(place);
+	lun_memory_unlock(data);
 	return code;
 }

@@ -99,7 +99,7 @@ lun_sqlite_events_take_layout(struct lun_sqlite_events *s, const char *rest,
 	return code;
 }
 
-/* Put the relation in the place of our table, wherever that is named. */
+/* Put the relation wherever our table is named. */
 static void
 add_layout_statement(struct lun_sqlite_events *s, const char *sql,
     bool hidden_too, struct lun_buffer *out)

@@ -190,11 +190,11 @@ sqlite_release(struct lun_model_store *store, struct lun_key key, int64_t fence)
 
 static void
 bind_state(
-    struct sqlite_models *m, sqlite3_stmt *q, int place, struct lun_text state)
+    struct sqlite_models *m, sqlite3_stmt *q, int index, struct lun_text state)
 {
 	if (state.length == 0)
-		lun_sqlite_bind_null(&m->c, q, place);
-	else if (sqlite3_bind_blob64(q, place, state.bytes, state.length,
+		lun_sqlite_bind_null(&m->c, q, index);
+	else if (sqlite3_bind_blob64(q, index, state.bytes, state.length,
 		     SQLITE_STATIC) != SQLITE_OK)
 		m->c.bind_result = SQLITE_NOMEM;
 }

@@ -344,7 +344,7 @@ start_build(struct sqlite_models *m, struct lun_key key,
 }
 
 static enum lun_code
-define(struct sqlite_models *m, struct lun_key key,
+define_projection(struct sqlite_models *m, struct lun_key key,
     const struct lun_schema *schema, int64_t fence, struct lun_err *err)
 {
 	struct sqlite_shard stored;
@@ -375,7 +375,8 @@ lun_sqlite_define(struct lun_model_store *store, struct lun_key key,
 
 	if (code != LUN_OK)
 		return code;
-	return lun_sqlite_end(m, define(m, key, schema, fence, err), err);
+	return lun_sqlite_end(
+	    m, define_projection(m, key, schema, fence, err), err);
 }
 
 /* ---- beginning anew and forgetting ------------------------------------- */
@@ -451,7 +452,7 @@ empty_build(struct sqlite_models *m, struct lun_key key, struct lun_err *err)
 
 /* A shard that is not there has revision 0. */
 static enum lun_code
-reset(struct sqlite_models *m, struct lun_key key,
+reset_projection(struct sqlite_models *m, struct lun_key key,
     const struct lun_schema *schema, struct lun_guard guard,
     struct lun_err *err)
 {
@@ -480,12 +481,13 @@ lun_sqlite_reset(struct lun_model_store *store, struct lun_key key,
 
 	if (code != LUN_OK)
 		return code;
-	return lun_sqlite_end(m, reset(m, key, schema, guard, err), err);
+	return lun_sqlite_end(
+	    m, reset_projection(m, key, schema, guard, err), err);
 }
 
 static enum lun_code
-drop(struct sqlite_models *m, struct lun_key key, struct lun_guard guard,
-    struct lun_err *err)
+drop_projection(struct sqlite_models *m, struct lun_key key,
+    struct lun_guard guard, struct lun_err *err)
 {
 	static const char *const statements[] = {
 	    "DELETE FROM lunette_parked WHERE projection = ?1",
@@ -519,5 +521,5 @@ lun_sqlite_drop(struct lun_model_store *store, struct lun_key key,
 
 	if (code != LUN_OK)
 		return code;
-	return lun_sqlite_end(m, drop(m, key, guard, err), err);
+	return lun_sqlite_end(m, drop_projection(m, key, guard, err), err);
 }

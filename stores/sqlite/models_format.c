@@ -2,7 +2,7 @@
  * models_format.c - what format the tables of a model store have, and the
  * upgrade to the present one.
  *
- * That takes place while no engine has a lock. One that takes a lock meanwhile
+ * That happens while no engine has a lock. One that takes a lock meanwhile
  * waits for the writing transaction, and compares the format before it has a
  * fence; one that lost its lock file finds fences and revisions raised.
  */
@@ -121,7 +121,7 @@ take_steps(struct sqlite_models *m, struct lun_err *err)
 }
 
 static enum lun_code
-upgrade(struct sqlite_models *m, struct lun_err *err)
+upgrade_format(struct sqlite_models *m, struct lun_err *err)
 {
 	enum lun_code code = lun_sqlite_begin(&m->c, err);
 
@@ -143,7 +143,7 @@ lun_sqlite_check_format(
 		return code;
 	if (lun_sql_is_older(&lun_sql_model_form, &stored) &&
 	    !m->c.must_exist && !m->c.in_transaction)
-		return upgrade(m, err);
+		return upgrade_format(m, err);
 	return lun_sql_check_format(
 	    &lun_sql_model_form, lun_sqlite_path(&m->c), &stored, err);
 }

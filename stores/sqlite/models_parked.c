@@ -182,7 +182,7 @@ read_item(struct sqlite_models *m, sqlite3_stmt *q,
 }
 
 static enum lun_code
-give_items(struct sqlite_models *m, sqlite3_stmt *q, lun_failed_event_fn *item,
+pass_items(struct sqlite_models *m, sqlite3_stmt *q, lun_failed_event_fn *item,
     void *arg, struct lun_err *err)
 {
 	enum lun_code code = LUN_OK;
@@ -231,7 +231,7 @@ lun_sqlite_parked(struct lun_model_store *store, struct lun_key key,
 	lun_sqlite_bind_integer(&m->c, q, 5, limit_of(limit));
 	if (model_id.bytes != NULL)
 		lun_sqlite_bind_text(&m->c, q, 6, model_id);
-	code = give_items(m, q, item, arg, err);
+	code = pass_items(m, q, item, arg, err);
 	lun_sqlite_done(q);
 	return code;
 }
@@ -277,7 +277,7 @@ lun_sqlite_skipped(struct lun_model_store *store, struct lun_key key,
 		return code;
 	lun_sqlite_bind_key(m, q, key);
 	lun_sqlite_bind_integer(&m->c, q, 4, limit_of(limit));
-	code = give_items(m, q, item, arg, err);
+	code = pass_items(m, q, item, arg, err);
 	lun_sqlite_done(q);
 	return code;
 }

@@ -294,32 +294,32 @@ struct run {
 };
 
 static enum lun_code
-bind_value(struct run *run, int place, const struct lun_value *value)
+bind_parameter(struct run *run, int index, const struct lun_value *value)
 {
 	char stamp[LUN_TIMESTAMP_LENGTH + 1];
 
 	switch (value->kind) {
 	case LUN_VALUE_NUMBER:
 		lun_sqlite_bind_number(
-		    &run->m->c, run->q, place, value->number);
+		    &run->m->c, run->q, index, value->number);
 		break;
 	case LUN_VALUE_TEXT:
 	case LUN_VALUE_JSON:
-		lun_sqlite_bind_text(&run->m->c, run->q, place, value->text);
+		lun_sqlite_bind_text(&run->m->c, run->q, index, value->text);
 		break;
 	case LUN_VALUE_TIMESTAMP:
 		lun_timestamp_format(value->integer, stamp);
-		if (sqlite3_bind_text(run->q, place, stamp,
+		if (sqlite3_bind_text(run->q, index, stamp,
 			LUN_TIMESTAMP_LENGTH, SQLITE_TRANSIENT) != SQLITE_OK)
 			return LUN_NOMEM;
 		break;
 	case LUN_VALUE_INTEGER:
 	case LUN_VALUE_BOOLEAN:
 		lun_sqlite_bind_integer(
-		    &run->m->c, run->q, place, value->integer);
+		    &run->m->c, run->q, index, value->integer);
 		break;
 	case LUN_VALUE_NULL:
-		lun_sqlite_bind_null(&run->m->c, run->q, place);
+		lun_sqlite_bind_null(&run->m->c, run->q, index);
 		break;
 	}
 	return LUN_OK;
@@ -334,7 +334,7 @@ bind_all(struct run *run, const struct select *select, struct lun_err *err)
 
 	for (size_t i = 0; i < count; i++, at += sizeof value) {
 		memcpy(&value, at, sizeof value);
-		if (bind_value(run, (int)i + 1, &value) != LUN_OK)
+		if (bind_parameter(run, (int)i + 1, &value) != LUN_OK)
 			return lun_fail(err, LUN_NOMEM, "query: out of memory");
 	}
 	return LUN_OK;

@@ -18,7 +18,7 @@ no_memory(struct sqlite_models *m, struct lun_err *err)
 /* ---- reading ----------------------------------------------------------- */
 
 static bool
-read_text(struct lun_text text, struct lun_value *value)
+read_text_value(struct lun_text text, struct lun_value *value)
 {
 	value->kind = LUN_VALUE_TEXT;
 	value->text = text;
@@ -35,7 +35,7 @@ read_textual(
 	if (text.bytes == NULL)
 		return false;
 	if (type == LUN_FIELD_TEXT)
-		return read_text(text, value);
+		return read_text_value(text, value);
 	if (type == LUN_FIELD_TIMESTAMP) {
 		value->kind = LUN_VALUE_TIMESTAMP;
 		if (!lun_timestamp_parse(text, &us))
@@ -49,7 +49,8 @@ read_textual(
 }
 
 static bool
-read_integer(int64_t integer, enum lun_field_type type, struct lun_value *value)
+read_integer_value(
+    int64_t integer, enum lun_field_type type, struct lun_value *value)
 {
 	value->kind =
 	    type == LUN_FIELD_BOOLEAN ? LUN_VALUE_BOOLEAN : LUN_VALUE_INTEGER;
@@ -59,7 +60,8 @@ read_integer(int64_t integer, enum lun_field_type type, struct lun_value *value)
 }
 
 static bool
-read_number(double number, enum lun_field_type type, struct lun_value *value)
+read_number_value(
+    double number, enum lun_field_type type, struct lun_value *value)
 {
 	value->kind = LUN_VALUE_NUMBER;
 	value->number = number;
@@ -76,10 +78,10 @@ read_column(sqlite3_stmt *q, int column, enum lun_field_type type,
 		value->kind = LUN_VALUE_NULL;
 		return true;
 	case SQLITE_INTEGER:
-		return read_integer(
+		return read_integer_value(
 		    sqlite3_column_int64(q, column), type, value);
 	case SQLITE_FLOAT:
-		return read_number(
+		return read_number_value(
 		    sqlite3_column_double(q, column), type, value);
 	case SQLITE_TEXT:
 		if (type == LUN_FIELD_INTEGER || type == LUN_FIELD_BOOLEAN ||
@@ -296,28 +298,28 @@ static void
 bind_value(struct writer *w, size_t field, const struct lun_value *value)
 {
 	struct lun_sqlite *c = &w->m->c;
-	int place = (int)field + 2;
+	int index = (int)field + 2;
 	char *stamp = w->stamps[field];
 
 	switch (value->kind) {
 	case LUN_VALUE_NULL:
-		lun_sqlite_bind_null(c, w->upsert, place);
+		lun_sqlite_bind_null(c, w->upsert, index);
 		break;
 	case LUN_VALUE_INTEGER:
 	case LUN_VALUE_BOOLEAN:
-		lun_sqlite_bind_integer(c, w->upsert, place, value->integer);
+		lun_sqlite_bind_integer(c, w->upsert, index, value->integer);
 		break;
 	case LUN_VALUE_NUMBER:
-		lun_sqlite_bind_number(c, w->upsert, place, value->number);
+		lun_sqlite_bind_number(c, w->upsert, index, value->number);
 		break;
 	case LUN_VALUE_TIMESTAMP:
 		lun_timestamp_format(value->integer, stamp);
-		lun_sqlite_bind_text(c, w->upsert, place,
+		lun_sqlite_bind_text(c, w->upsert, index,
 		    (struct lun_text){stamp, LUN_TIMESTAMP_LENGTH});
 		break;
 	case LUN_VALUE_TEXT:
 	case LUN_VALUE_JSON:
-		lun_sqlite_bind_text(c, w->upsert, place, value->text);
+		lun_sqlite_bind_text(c, w->upsert, index, value->text);
 		break;
 	}
 }

@@ -164,7 +164,7 @@ struct found {
 };
 
 static enum lun_code
-look(struct sqlite_models *m, struct found *found, struct lun_err *err)
+find_tables(struct sqlite_models *m, struct found *found, struct lun_err *err)
 {
 	sqlite3_stmt *q = NULL;
 	enum lun_code code;
@@ -203,10 +203,10 @@ insert_format(struct sqlite_models *m, struct lun_err *err)
 
 /* Somebody else may have been first. */
 static enum lun_code
-create(struct sqlite_models *m, struct lun_err *err)
+create_tables_once(struct sqlite_models *m, struct lun_err *err)
 {
 	struct found found;
-	enum lun_code code = look(m, &found, err);
+	enum lun_code code = find_tables(m, &found, err);
 
 	if (code == LUN_OK && found.tables)
 		return lun_sqlite_check_format(m, found.store, err);
@@ -223,7 +223,7 @@ enum lun_code
 lun_sqlite_make_tables(struct sqlite_models *m, struct lun_err *err)
 {
 	struct found found;
-	enum lun_code code = look(m, &found, err);
+	enum lun_code code = find_tables(m, &found, err);
 
 	if (code != LUN_OK)
 		return code;
@@ -236,5 +236,5 @@ lun_sqlite_make_tables(struct sqlite_models *m, struct lun_err *err)
 	code = lun_sqlite_begin(&m->c, err);
 	if (code != LUN_OK)
 		return code;
-	return lun_sqlite_end(m, create(m, err), err);
+	return lun_sqlite_end(m, create_tables_once(m, err), err);
 }

@@ -134,8 +134,8 @@ is_unknown(const struct pg_models *m, const struct attempt *attempt)
 }
 
 static enum lun_code
-judge(struct pg_models *m, const struct attempt *attempt, enum lun_code code,
-    struct lun_err *err)
+explain_failed_commit(struct pg_models *m, const struct attempt *attempt,
+    enum lun_code code, struct lun_err *err)
 {
 	const struct lun_write_set *set = attempt->set;
 	struct lun_guard guard = {set->expected_revision, set->fence};
@@ -152,7 +152,7 @@ judge(struct pg_models *m, const struct attempt *attempt, enum lun_code code,
 }
 
 static enum lun_code
-run(struct pg_models *m, struct attempt *attempt, struct lun_err *err)
+run_commit(struct pg_models *m, struct attempt *attempt, struct lun_err *err)
 {
 	enum lun_code code = lun_pg_copy_fresh(&attempt->writes, err);
 	enum lun_code outcome;
@@ -179,9 +179,9 @@ try_commit(struct pg_models *m, const struct lun_write_set *set, bool trust,
 	if (code == LUN_OK)
 		code = lun_pg_models_begin(m, set->key, err);
 	if (code == LUN_OK) {
-		code = run(m, &attempt, err);
+		code = run_commit(m, &attempt, err);
 		lun_pg_rollback(m->c);
-		code = judge(m, &attempt, code, err);
+		code = explain_failed_commit(m, &attempt, code, err);
 	}
 	lun_pg_free_writes(&attempt.writes);
 	return code;
@@ -189,7 +189,7 @@ try_commit(struct pg_models *m, const struct lun_write_set *set, bool trust,
 
 /* A model that was said to be new may be there: somebody else put it in. */
 static enum lun_code
-commit(
+commit_write_set(
     struct pg_models *m, const struct lun_write_set *set, struct lun_err *err)
 {
 	enum lun_code code = try_commit(m, set, true, err);
@@ -207,5 +207,5 @@ lun_pg_commit_models(struct lun_model_store *store,
 {
 	struct pg_models *m = lun_pg_models_enter(store);
 
-	return lun_pg_models_leave(m, commit(m, set, err));
+	return lun_pg_models_leave(m, commit_write_set(m, set, err));
 }

@@ -56,7 +56,7 @@ check_free(struct pg_models *m, const struct lun_schema *schema,
 }
 
 static enum lun_code
-run_made(struct pg_models *m, struct lun_err *err)
+run_ddl(struct pg_models *m, struct lun_err *err)
 {
 	lun_buffer_add_byte(&m->sql, '\0');
 	if (m->sql.failed)
@@ -164,7 +164,7 @@ make_models(struct pg_models *m, struct lun_key key,
 		add_view_sql(m, key, schema, schema->projection);
 		add_view_sql(m, key, schema, name);
 	}
-	return run_made(m, err);
+	return run_ddl(m, err);
 }
 
 /* ---- rows -------------------------------------------------------------- */
@@ -281,7 +281,7 @@ drop_models(
 		lun_pg_add_sql(m, ";");
 	}
 	if (PQntuples(result) > 0)
-		code = run_made(m, err);
+		code = run_ddl(m, err);
 	PQclear(result);
 	return code;
 }
@@ -368,8 +368,8 @@ define_shard(struct pg_models *m, struct lun_key key,
 }
 
 static enum lun_code
-define(struct pg_models *m, struct lun_key key, const struct lun_schema *schema,
-    int64_t fence, struct lun_err *err)
+define_projection(struct pg_models *m, struct lun_key key,
+    const struct lun_schema *schema, int64_t fence, struct lun_err *err)
 {
 	struct lun_guard stored;
 	enum lun_code code;
@@ -415,7 +415,8 @@ transact_define(struct pg_models *m, struct lun_key key,
 	code = lun_pg_models_begin(m, key, err);
 	if (code != LUN_OK)
 		return code;
-	return lun_pg_models_end(m, define(m, key, schema, fence, err), err);
+	return lun_pg_models_end(
+	    m, define_projection(m, key, schema, fence, err), err);
 }
 
 enum lun_code
@@ -456,7 +457,7 @@ empty_build(struct pg_models *m, struct lun_key key, struct lun_err *err)
 }
 
 static enum lun_code
-resume(struct pg_models *m, struct lun_key key, struct lun_err *err)
+resume_projection(struct pg_models *m, struct lun_key key, struct lun_err *err)
 {
 	lun_pg_add_name(m, key.projection);
 	return lun_pg_run(m,
@@ -466,14 +467,14 @@ resume(struct pg_models *m, struct lun_key key, struct lun_err *err)
 }
 
 static enum lun_code
-remake(struct pg_models *m, struct lun_key key, const struct lun_schema *schema,
-    struct lun_err *err)
+remake_build(struct pg_models *m, struct lun_key key,
+    const struct lun_schema *schema, struct lun_err *err)
 {
 	bool is_live;
 	enum lun_code code = hold_projection(m, key, &is_live, err);
 
 	if (code == LUN_OK)
-		code = resume(m, key, err);
+		code = resume_projection(m, key, err);
 	if (code == LUN_OK)
 		code = drop_models(m, key, is_live, err);
 	if (code == LUN_OK)
@@ -482,8 +483,9 @@ remake(struct pg_models *m, struct lun_key key, const struct lun_schema *schema,
 }
 
 static enum lun_code
-reset(struct pg_models *m, struct lun_key key, const struct lun_schema *schema,
-    struct lun_guard guard, struct lun_err *err)
+reset_projection(struct pg_models *m, struct lun_key key,
+    const struct lun_schema *schema, struct lun_guard guard,
+    struct lun_err *err)
 {
 	struct lun_guard stored;
 	enum lun_code code = hold_leases(m, key, err);
@@ -497,7 +499,7 @@ reset(struct pg_models *m, struct lun_key key, const struct lun_schema *schema,
 	if (code == LUN_OK)
 		code = raise_fences(m, key, false, err);
 	if (code == LUN_OK)
-		code = remake(m, key, schema, err);
+		code = remake_build(m, key, schema, err);
 	guard.expected_revision++;
 	if (code == LUN_OK && !defined)
 		code = insert_checkpoint(m, key, guard, err);
@@ -516,14 +518,14 @@ lun_pg_reset(struct lun_model_store *store, struct lun_key key,
 	code = lun_pg_models_begin(m, key, err);
 	if (code == LUN_OK)
 		code = lun_pg_models_end(
-		    m, reset(m, key, schema, guard, err), err);
+		    m, reset_projection(m, key, schema, guard, err), err);
 	return lun_pg_models_leave(m, code);
 }
 
 /* ---- drop -------------------------------------------------------------- */
 
 static enum lun_code
-forget(struct pg_models *m, struct lun_key all, struct lun_err *err)
+delete_engine_rows(struct pg_models *m, struct lun_key all, struct lun_err *err)
 {
 	static const char *const statements[] = {
 	    "DELETE FROM @lunette_builds",
@@ -549,7 +551,7 @@ forget(struct pg_models *m, struct lun_key all, struct lun_err *err)
 }
 
 static enum lun_code
-drop(struct pg_models *m, struct lun_key key, struct lun_guard guard,
+drop_projection(struct pg_models *m, struct lun_key key, struct lun_guard guard,
     struct lun_err *err)
 {
 	struct lun_key all = {.projection = key.projection};
@@ -559,7 +561,7 @@ drop(struct pg_models *m, struct lun_key key, struct lun_guard guard,
 		code = lun_pg_check_guard(m, key, guard, err);
 	if (code == LUN_OK)
 		code = raise_fences(m, key, true, err);
-	return code == LUN_OK ? forget(m, all, err) : code;
+	return code == LUN_OK ? delete_engine_rows(m, all, err) : code;
 }
 
 enum lun_code
@@ -573,6 +575,7 @@ lun_pg_drop(struct lun_model_store *store, struct lun_key key,
 	lun_pg_end_indexing(m, all);
 	code = lun_pg_models_begin(m, key, err);
 	if (code == LUN_OK)
-		code = lun_pg_models_end(m, drop(m, key, guard, err), err);
+		code = lun_pg_models_end(
+		    m, drop_projection(m, key, guard, err), err);
 	return lun_pg_models_leave(m, code);
 }

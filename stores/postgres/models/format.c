@@ -2,7 +2,7 @@
  * format.c - what format the tables of models have, and the upgrade to the
  * present one.
  *
- * That takes place while no engine lives. One that has opened the store before,
+ * That happens while no engine lives. One that has opened the store before,
  * and sleeps, finds its fences and revisions raised when it wakes up; whoever
  * acquires something compares the format in the same statement.
  */
@@ -105,7 +105,7 @@ take_steps(struct pg_models *m, struct lun_err *err)
 }
 
 static enum lun_code
-upgrade(struct pg_models *m, struct lun_err *err)
+upgrade_format(struct pg_models *m, struct lun_err *err)
 {
 	enum lun_code code = lun_pg_begin(m->c, LUN_PG_LOCK_TABLES, err);
 
@@ -136,7 +136,7 @@ lun_pg_check_format(struct pg_models *m, bool says_one, struct lun_err *err)
 		return code;
 	if (lun_sql_is_older(&lun_sql_model_form, &stored) &&
 	    !m->c->url->options.must_exist)
-		return upgrade(m, err);
+		return upgrade_format(m, err);
 	return lun_sql_check_format(
 	    &lun_sql_model_form, lun_pg_name(m->c), &stored, err);
 }

@@ -82,7 +82,7 @@ add_create(struct pg_models *m, const struct wanted *w)
 }
 
 static enum lun_code
-run_made(struct pg_models *m, struct lun_err *err)
+run_index_sql(struct pg_models *m, struct lun_err *err)
 {
 	enum lun_code code;
 
@@ -101,7 +101,7 @@ drop_index(struct pg_models *m, const char *name, struct lun_err *err)
 {
 	lun_pg_begin_sql(m, "DROP INDEX CONCURRENTLY @");
 	lun_sql_quote(&m->sql, name);
-	return run_made(m, err);
+	return run_index_sql(m, err);
 }
 
 static enum state
@@ -129,7 +129,7 @@ add_fields(struct pg_models *m, const struct wanted *w)
 }
 
 static enum lun_code
-look(struct pg_models *m, const struct wanted *w, enum state *state,
+find_index_state(struct pg_models *m, const struct wanted *w, enum state *state,
     struct lun_err *err)
 {
 	char table[LUN_PG_TABLE_NAME_SIZE];
@@ -192,11 +192,13 @@ lift_timeouts(struct pg_models *m, bool *pooled, struct lun_err *err)
 
 /* What failed may have been done by somebody else in the meantime. */
 static enum lun_code
-take_failure(struct pg_models *m, const struct wanted *w, enum lun_code code)
+check_failed_index(
+    struct pg_models *m, const struct wanted *w, enum lun_code code)
 {
 	enum state state = STATE_MISSING;
 
-	if (m->c->conn == NULL || look(m, w, &state, NULL) != LUN_OK)
+	if (m->c->conn == NULL ||
+	    find_index_state(m, w, &state, NULL) != LUN_OK)
 		return code;
 	if (state == STATE_VALID)
 		return LUN_OK;
@@ -206,7 +208,7 @@ take_failure(struct pg_models *m, const struct wanted *w, enum lun_code code)
 }
 
 static enum lun_code
-create(struct pg_models *m, const struct wanted *w, struct lun_err *err)
+create_index(struct pg_models *m, const struct wanted *w, struct lun_err *err)
 {
 	bool pooled = false;
 	enum lun_code code = lift_timeouts(m, &pooled, err);
@@ -214,7 +216,7 @@ create(struct pg_models *m, const struct wanted *w, struct lun_err *err)
 	if (code != LUN_OK)
 		return code;
 	add_create(m, w);
-	code = run_made(m, err);
+	code = run_index_sql(m, err);
 	if (code == LUN_OK)
 		return code;
 	if (pooled && lun_pg_failed_with(m->c, "57014"))
@@ -223,14 +225,14 @@ create(struct pg_models *m, const struct wanted *w, struct lun_err *err)
 		    "role's statement_timeout applies: ALTER ROLE ... SET "
 		    "statement_timeout = 0, or make the index by hand",
 		    w->name);
-	return take_failure(m, w, code);
+	return check_failed_index(m, w, code);
 }
 
 static enum lun_code
 make_index(struct pg_models *m, const struct wanted *w, struct lun_err *err)
 {
 	enum state state = STATE_VALID;
-	enum lun_code code = look(m, w, &state, err);
+	enum lun_code code = find_index_state(m, w, &state, err);
 
 	if (code != LUN_OK || state == STATE_VALID)
 		return code;
@@ -245,7 +247,7 @@ make_index(struct pg_models *m, const struct wanted *w, struct lun_err *err)
 		    err, LUN_AGAIN, "index \"%s\" is being made", w->name);
 	if (state == STATE_LEFT_BEHIND)
 		code = drop_index(m, w->name, err);
-	return code == LUN_OK ? create(m, w, err) : code;
+	return code == LUN_OK ? create_index(m, w, err) : code;
 }
 
 enum lun_code

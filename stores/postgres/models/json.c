@@ -47,7 +47,7 @@ lun_pg_write_decimal(struct lun_buffer *out, double number)
 	}
 }
 
-/* The place of the next number to be written otherwise; end: none. */
+/* Where the next number stands that is written otherwise; end: none. */
 static const char *
 find_change(const char *at, const char *end, struct lun_text *number)
 {
@@ -154,7 +154,8 @@ receive_string(
 	lun_json_write_string(out, lun_buffer_text(scratch));
 }
 
-static void receive(struct lun_text json, int depth, struct lun_buffer *out);
+static void receive_value(
+    struct lun_text json, int depth, struct lun_buffer *out);
 
 static size_t
 count_members(struct lun_text object)
@@ -203,7 +204,7 @@ receive_object(struct lun_text object, int depth, struct lun_buffer *out)
 			lun_buffer_add_byte(out, ',');
 		lun_json_write_string(out, members[i].key);
 		lun_buffer_add_byte(out, ':');
-		receive(members[i].value, depth + 1, out);
+		receive_value(members[i].value, depth + 1, out);
 	}
 	lun_buffer_add_byte(out, '}');
 	lun_buffer_free(&keys);
@@ -222,14 +223,14 @@ receive_array(struct lun_text array, int depth, struct lun_buffer *out)
 		if (!first)
 			lun_buffer_add_byte(out, ',');
 		first = false;
-		receive(element, depth + 1, out);
+		receive_value(element, depth + 1, out);
 	}
 	lun_buffer_add_byte(out, ']');
 }
 
 /* Deeper than anything of ours it is copied: somebody else wrote it. */
 static void
-receive(struct lun_text json, int depth, struct lun_buffer *out)
+receive_value(struct lun_text json, int depth, struct lun_buffer *out)
 {
 	struct lun_buffer scratch = {0};
 
@@ -253,5 +254,5 @@ lun_pg_json_received(struct lun_text json, struct lun_buffer *out)
 {
 	lun_buffer_clear(out);
 	if (json.length > 0)
-		receive(json, 0, out);
+		receive_value(json, 0, out);
 }

@@ -99,7 +99,7 @@ shut_out(
 
 /* Two statements, so that the second sees what the first has waited for. */
 static enum lun_code
-take(struct pg_models *m, struct lun_key key, const char *owner,
+take_lease(struct pg_models *m, struct lun_key key, const char *owner,
     int64_t time_to_live_ms, int64_t *fence, struct lun_err *err)
 {
 	enum lun_code code = lun_pg_begin(m->c, LUN_PG_SHARE_TABLES, err);
@@ -132,18 +132,18 @@ end_old_commits(struct pg_models *m, struct lun_key key)
 }
 
 static enum lun_code
-acquire(struct pg_models *m, struct lun_key key, const char *owner,
+acquire_lease(struct pg_models *m, struct lun_key key, const char *owner,
     int64_t time_to_live_ms, int64_t *fence, char holder[LUN_OWNER_SIZE],
     struct lun_err *err)
 {
 	int64_t given = 0;
 	enum lun_code code;
 
-	code = take(m, key, owner, time_to_live_ms, &given, err);
+	code = take_lease(m, key, owner, time_to_live_ms, &given, err);
 	if (code == LUN_UNAVAILABLE && given > 0 &&
 	    lun_pg_failed_with(m->c, "55P03")) {
 		end_old_commits(m, key);
-		code = take(m, key, owner, time_to_live_ms, &given, err);
+		code = take_lease(m, key, owner, time_to_live_ms, &given, err);
 	}
 	if (code != LUN_OK)
 		return code;
@@ -164,8 +164,8 @@ lun_pg_acquire(struct lun_model_store *store, struct lun_key key,
 {
 	struct pg_models *m = lun_pg_models_enter(store);
 
-	return lun_pg_models_leave(
-	    m, acquire(m, key, owner, time_to_live_ms, fence, holder, err));
+	return lun_pg_models_leave(m,
+	    acquire_lease(m, key, owner, time_to_live_ms, fence, holder, err));
 }
 
 /* ---- keeping it, and handing it back ----------------------------------- */
@@ -189,7 +189,7 @@ explain_loss(
 }
 
 static enum lun_code
-renew(struct pg_models *m, struct lun_key key, int64_t fence,
+renew_lease_row(struct pg_models *m, struct lun_key key, int64_t fence,
     int64_t time_to_live_ms, struct lun_err *err)
 {
 	PGresult *result = NULL;
@@ -219,7 +219,7 @@ lun_pg_renew(struct lun_model_store *store, struct lun_key key, int64_t fence,
 	struct pg_models *m = lun_pg_models_enter(store);
 
 	return lun_pg_models_leave(
-	    m, renew(m, key, fence, time_to_live_ms, err));
+	    m, renew_lease_row(m, key, fence, time_to_live_ms, err));
 }
 
 void

@@ -12,7 +12,7 @@
 /* ---- reading ----------------------------------------------------------- */
 
 static bool
-read_text(const PGresult *r, int row, int column, struct lun_value *value)
+read_text_value(const PGresult *r, int row, int column, struct lun_value *value)
 {
 	value->kind = LUN_VALUE_TEXT;
 	value->text = lun_pg_bytes(r, row, column);
@@ -20,7 +20,8 @@ read_text(const PGresult *r, int row, int column, struct lun_value *value)
 }
 
 static bool
-read_timestamp(const PGresult *r, int row, int column, struct lun_value *value)
+read_timestamp_value(
+    const PGresult *r, int row, int column, struct lun_value *value)
 {
 	value->kind = LUN_VALUE_TIMESTAMP;
 	value->integer = lun_pg_time(r, row, column);
@@ -29,8 +30,8 @@ read_timestamp(const PGresult *r, int row, int column, struct lun_value *value)
 }
 
 static bool
-read_json(const PGresult *r, int row, int column, struct lun_buffer *scratch,
-    struct lun_value *value)
+read_json_column(const PGresult *r, int row, int column,
+    struct lun_buffer *scratch, struct lun_value *value)
 {
 	lun_pg_json_received(lun_pg_json(r, row, column), scratch);
 	value->kind = LUN_VALUE_JSON;
@@ -65,7 +66,7 @@ lun_pg_read_value(const PGresult *r, int row, int column,
 		return true;
 	switch (type) {
 	case LUN_FIELD_TEXT:
-		return read_text(r, row, column, value);
+		return read_text_value(r, row, column, value);
 	case LUN_FIELD_INTEGER:
 		value->kind = LUN_VALUE_INTEGER;
 		value->integer = lun_pg_int8(r, row, column);
@@ -79,11 +80,11 @@ lun_pg_read_value(const PGresult *r, int row, int column,
 		value->integer = lun_pg_bool(r, row, column);
 		return true;
 	case LUN_FIELD_TIMESTAMP:
-		return read_timestamp(r, row, column, value);
+		return read_timestamp_value(r, row, column, value);
 	case LUN_FIELD_JSON:
 		break;
 	}
-	return read_json(r, row, column, scratch, value);
+	return read_json_column(r, row, column, scratch, value);
 }
 
 /* The id of a row is its first column. */

@@ -123,7 +123,7 @@ struct found {
 };
 
 static enum lun_code
-look(struct pg_models *m, struct found *found, struct lun_err *err)
+find_tables(struct pg_models *m, struct found *found, struct lun_err *err)
 {
 	PGresult *result = NULL;
 	enum lun_code code;
@@ -150,7 +150,7 @@ look(struct pg_models *m, struct found *found, struct lun_err *err)
 /* ---- making ------------------------------------------------------------ */
 
 static enum lun_code
-run_made(struct pg_models *m, struct lun_err *err)
+run_table_sql(struct pg_models *m, struct lun_err *err)
 {
 	lun_buffer_add_byte(&m->sql, '\0');
 	if (m->sql.failed)
@@ -161,10 +161,10 @@ run_made(struct pg_models *m, struct lun_err *err)
 
 /* Even IF NOT EXISTS asks for the right to create. */
 static enum lun_code
-create(struct pg_models *m, struct lun_err *err)
+create_tables_once(struct pg_models *m, struct lun_err *err)
 {
 	struct found found;
-	enum lun_code code = look(m, &found, err);
+	enum lun_code code = find_tables(m, &found, err);
 
 	if (code != LUN_OK)
 		return code;
@@ -180,7 +180,7 @@ create(struct pg_models *m, struct lun_err *err)
 	lun_pg_add_sql(m, "INSERT INTO @lunette_store");
 	lun_buffer_printf(
 	    &m->sql, " VALUES (%d, '%s')", LUN_MODEL_FORMAT, lun_version());
-	return run_made(m, err);
+	return run_table_sql(m, err);
 }
 
 static enum lun_code
@@ -190,7 +190,7 @@ make_tables(struct pg_models *m, struct lun_err *err)
 
 	if (code != LUN_OK)
 		return code;
-	code = create(m, err);
+	code = create_tables_once(m, err);
 	if (code == LUN_OK)
 		return lun_pg_commit(m->c, err);
 	lun_pg_rollback(m->c);
@@ -207,7 +207,7 @@ enum lun_code
 lun_pg_make_tables(struct pg_models *m, struct lun_err *err)
 {
 	struct found found;
-	enum lun_code code = look(m, &found, err);
+	enum lun_code code = find_tables(m, &found, err);
 
 	if (code != LUN_OK)
 		return code;

@@ -9,7 +9,7 @@
 /* ---- handles ----------------------------------------------------------- */
 
 static inline struct pg_models *
-models_of(struct lun_model_store *store)
+pg_models_of(struct lun_model_store *store)
 {
 	return (struct pg_models *)store;
 }
@@ -17,7 +17,7 @@ models_of(struct lun_model_store *store)
 struct pg_models *
 lun_pg_models_enter(struct lun_model_store *store)
 {
-	struct pg_models *m = models_of(store);
+	struct pg_models *m = pg_models_of(store);
 
 	pthread_mutex_lock(&m->line->lock);
 	return m;

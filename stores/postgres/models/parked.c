@@ -306,7 +306,7 @@ stream_items(struct items *items, struct lun_err *err)
 }
 
 static enum lun_code
-parked(struct items *items, struct lun_key key, struct lun_text model_id,
+read_parked(struct items *items, struct lun_key key, struct lun_text model_id,
     int64_t after, size_t limit, struct lun_err *err)
 {
 	struct pg_models *m = items->m;
@@ -336,7 +336,7 @@ lun_pg_parked(struct lun_model_store *store, struct lun_key key,
 	    .m = lun_pg_models_enter(store), .item = item, .arg = arg};
 
 	return lun_pg_models_leave(
-	    items.m, parked(&items, key, model_id, after, limit, err));
+	    items.m, read_parked(&items, key, model_id, after, limit, err));
 }
 
 static enum lun_code
@@ -369,7 +369,7 @@ lun_pg_parked_ids(struct lun_model_store *store, struct lun_key key,
 }
 
 static enum lun_code
-skipped(
+read_skipped(
     struct items *items, struct lun_key key, size_t limit, struct lun_err *err)
 {
 	struct pg_models *m = items->m;
@@ -392,5 +392,6 @@ lun_pg_skipped(struct lun_model_store *store, struct lun_key key, size_t limit,
 	struct items items = {
 	    .m = lun_pg_models_enter(store), .item = item, .arg = arg};
 
-	return lun_pg_models_leave(items.m, skipped(&items, key, limit, err));
+	return lun_pg_models_leave(
+	    items.m, read_skipped(&items, key, limit, err));
 }

@@ -73,7 +73,8 @@ lun_pg_set_paused(struct lun_model_store *store, struct lun_key key,
 /* ---- looking ----------------------------------------------------------- */
 
 static enum lun_code
-list(struct pg_models *m, lun_name_fn *name, void *arg, struct lun_err *err)
+list_projections(
+    struct pg_models *m, lun_name_fn *name, void *arg, struct lun_err *err)
 {
 	PGresult *result = NULL;
 	enum lun_code code;
@@ -94,7 +95,7 @@ lun_pg_list(struct lun_model_store *store, lun_name_fn *name, void *arg,
 {
 	struct pg_models *m = lun_pg_models_enter(store);
 
-	return lun_pg_models_leave(m, list(m, name, arg, err));
+	return lun_pg_models_leave(m, list_projections(m, name, arg, err));
 }
 
 static enum lun_code

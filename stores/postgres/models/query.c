@@ -198,9 +198,9 @@ struct run {
 	struct lun_buffer *json; /* two for each value */
 };
 
-/* The field that value number i is of, and its place in the result. */
+/* The field that value number i is of, and its column in the result. */
 static int
-find_field(const struct run *run, size_t i, int *column)
+find_selected_field(const struct run *run, size_t i, int *column)
 {
 	bool all = run->query->select_count == 0;
 
@@ -213,7 +213,7 @@ read_value(struct run *run, const PGresult *row, size_t i, struct lun_err *err)
 {
 	struct lun_value *value = &run->values[i];
 	struct lun_buffer *json = &run->json[2 * i];
-	int column, field = find_field(run, i, &column);
+	int column, field = find_selected_field(run, i, &column);
 	enum lun_field_type type = field == LUN_COLUMN_ID
 				       ? run->schema->key_type
 				       : run->schema->fields[field].type;

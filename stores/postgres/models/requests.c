@@ -9,8 +9,8 @@
 
 /* An answer that nobody has fetched in a day will not be fetched. */
 static enum lun_code
-post(struct pg_models *m, const struct lun_request *request, int64_t *number,
-    struct lun_err *err)
+post_request(struct pg_models *m, const struct lun_request *request,
+    int64_t *number, struct lun_err *err)
 {
 	PGresult *result = NULL;
 	enum lun_code code;
@@ -37,7 +37,7 @@ lun_pg_request_post(struct lun_model_store *store,
 {
 	struct pg_models *m = lun_pg_models_enter(store);
 
-	return lun_pg_models_leave(m, post(m, request, number, err));
+	return lun_pg_models_leave(m, post_request(m, request, number, err));
 }
 
 static enum lun_code
@@ -59,8 +59,8 @@ read_request(struct pg_models *m, struct lun_key key, const PGresult *r,
 }
 
 static enum lun_code
-next(struct pg_models *m, struct lun_key key, struct lun_request *request,
-    struct lun_err *err)
+next_request(struct pg_models *m, struct lun_key key,
+    struct lun_request *request, struct lun_err *err)
 {
 	struct lun_request read;
 	PGresult *result = NULL;
@@ -91,7 +91,7 @@ lun_pg_request_next(struct lun_model_store *store, struct lun_key key,
 {
 	struct pg_models *m = lun_pg_models_enter(store);
 
-	return lun_pg_models_leave(m, next(m, key, request, err));
+	return lun_pg_models_leave(m, next_request(m, key, request, err));
 }
 
 static enum lun_code
@@ -102,7 +102,7 @@ no_request(int64_t number, struct lun_err *err)
 }
 
 static enum lun_code
-finish(struct pg_models *m, int64_t number, const char *outcome,
+finish_request(struct pg_models *m, int64_t number, const char *outcome,
     const char *message, struct lun_err *err)
 {
 	PGresult *result = NULL;
@@ -128,12 +128,12 @@ lun_pg_request_finish(struct lun_model_store *store, int64_t number,
 	struct pg_models *m = lun_pg_models_enter(store);
 
 	return lun_pg_models_leave(
-	    m, finish(m, number, lun_code_name(outcome), message, err));
+	    m, finish_request(m, number, lun_code_name(outcome), message, err));
 }
 
 /* Row 0: whether it waits still, outcome, message. */
 static enum lun_code
-describe_result(const PGresult *r, int64_t number, struct lun_err *err)
+describe_request_result(const PGresult *r, int64_t number, struct lun_err *err)
 {
 	struct lun_err outcome;
 	enum lun_code code;
@@ -149,7 +149,7 @@ describe_result(const PGresult *r, int64_t number, struct lun_err *err)
 }
 
 static enum lun_code
-result_of(
+read_request_result(
     struct pg_models *m, int64_t number, bool withdraw, struct lun_err *err)
 {
 	PGresult *result = NULL;
@@ -166,7 +166,7 @@ result_of(
 	if (code == LUN_OK && PQntuples(result) == 0)
 		code = no_request(number, err);
 	else if (code == LUN_OK)
-		code = describe_result(result, number, err);
+		code = describe_request_result(result, number, err);
 	PQclear(result);
 	return code;
 }
@@ -177,7 +177,8 @@ lun_pg_request_result(struct lun_model_store *store, int64_t number,
 {
 	struct pg_models *m = lun_pg_models_enter(store);
 
-	return lun_pg_models_leave(m, result_of(m, number, withdraw, err));
+	return lun_pg_models_leave(
+	    m, read_request_result(m, number, withdraw, err));
 }
 
 /* ---- heartbeats -------------------------------------------------------- */
@@ -197,7 +198,7 @@ owner_of(const struct lun_heartbeat *h)
 }
 
 static const char *
-state_of(const struct lun_heartbeat *h)
+heartbeat_state(const struct lun_heartbeat *h)
 {
 	return h->state;
 }
@@ -218,8 +219,8 @@ static void
 add_heartbeats(
     struct pg_models *m, const struct lun_heartbeat *heartbeats, size_t count)
 {
-	static words_fn *const words[] = {
-	    projection_of, owner_of, state_of, waiting_for_of, last_error_of};
+	static words_fn *const words[] = {projection_of, owner_of,
+	    heartbeat_state, waiting_for_of, last_error_of};
 
 	for (size_t w = 0; w < sizeof words / sizeof words[0]; w++) {
 		lun_pg_begin_array(&m->params, LUN_PG_TEXT_ARRAY, count);

@@ -86,7 +86,7 @@ is_clean(struct lun_text words)
 
 /* Messages may be cut in the middle of a character. */
 static size_t
-clean(struct lun_text words, char *out)
+clean_words(struct lun_text words, char *out)
 {
 	size_t length = 0;
 
@@ -117,7 +117,7 @@ make_clean(struct pg_models *m, struct lun_text *words)
 	if (copy == NULL)
 		m->params.failed = true;
 	else
-		*words = (struct lun_text){copy, clean(*words, copy)};
+		*words = (struct lun_text){copy, clean_words(*words, copy)};
 	return copy;
 }
 

@@ -89,7 +89,7 @@ add_element(struct pg_writes *w, const struct lun_value *value)
 }
 
 static enum lun_code
-misfit(const struct pg_writes *w, struct lun_err *err)
+refuse_misfit(const struct pg_writes *w, struct lun_err *err)
 {
 	return lun_fail(err, LUN_INVALID,
 	    "write \"%s\": a row does not fit the schema",
@@ -99,7 +99,7 @@ misfit(const struct pg_writes *w, struct lun_err *err)
 /* ---- sorting ----------------------------------------------------------- */
 
 static int
-rank(const struct lun_model_write *write)
+rank_of_write(const struct lun_model_write *write)
 {
 	if (write->row.bytes == NULL)
 		return 0;
@@ -111,7 +111,7 @@ static int
 compare_writes(const void *a, const void *b, void *schema)
 {
 	const struct lun_model_write *x = a, *y = b;
-	int order = rank(x) - rank(y);
+	int order = rank_of_write(x) - rank_of_write(y);
 
 	return order != 0 ? order : lun_model_id_compare(schema, x->id, y->id);
 }
@@ -131,15 +131,17 @@ lun_pg_sort_writes(struct pg_models *m, const struct lun_write_set *set,
 	w->count = set->model_count;
 	for (size_t i = 0; i < w->count; i++) {
 		w->sorted[i] = set->models[i];
-		fresh += rank(&w->sorted[i]) == 1;
+		fresh += rank_of_write(&w->sorted[i]) == 1;
 	}
 	trust = trust && fresh >= COPY_ROWS;
 	for (size_t i = 0; i < w->count; i++)
-		w->sorted[i].is_new = trust && rank(&w->sorted[i]) == 1;
+		w->sorted[i].is_new =
+		    trust && rank_of_write(&w->sorted[i]) == 1;
 	qsort_r(w->sorted, w->count, sizeof *w->sorted, compare_writes,
 	    (void *)(uintptr_t)set->schema);
 	w->fresh_count = trust ? fresh : 0;
-	while (w->fresh_at < w->count && rank(&w->sorted[w->fresh_at]) < 1)
+	while (w->fresh_at < w->count &&
+	       rank_of_write(&w->sorted[w->fresh_at]) < 1)
 		w->fresh_at++;
 	return LUN_OK;
 }
@@ -174,7 +176,8 @@ add_row(struct pg_writes *w, const struct lun_model_write *write,
 	lun_pg_element_id(&w->m->params, w->schema, write->id);
 	for (; given < fields && lun_row_next(&rest, &value); given++)
 		add_element(w, &value);
-	return given == fields && rest.length == 0 ? LUN_OK : misfit(w, err);
+	return given == fields && rest.length == 0 ? LUN_OK
+						   : refuse_misfit(w, err);
 }
 
 static enum lun_code
@@ -256,14 +259,14 @@ add_arrays(struct pg_writes *w, const struct lun_model_write *writes,
 		    lun_pg_array_type(w->schema->fields[f].type), count);
 		for (size_t i = 0; i < count; i++) {
 			if (!lun_row_next(&w->rows[i], &value))
-				return misfit(w, err);
+				return refuse_misfit(w, err);
 			add_element(w, &value);
 		}
 		lun_pg_end_array(params);
 	}
 	for (size_t i = 0; i < count; i++)
 		if (w->rows[i].length > 0)
-			return misfit(w, err);
+			return refuse_misfit(w, err);
 	return LUN_OK;
 }
 
