@@ -109,7 +109,7 @@ step_once(struct wait *wait, struct lun_step *step, struct lun_err *err)
 
 	if (code != LUN_OK)
 		return code;
-	lun_projection_serve_requests(p);
+	lun_projection_serve_requests(p, NULL, NULL);
 	code = lun_projection_one_step(p, step, err);
 	if (code == LUN_OK)
 		wait->seen = p->cursor;

@@ -277,8 +277,14 @@ enum lun_code lun_projection_swap(struct lun_projection *p,
 enum lun_code lun_projection_execute(struct lun_projection *p,
     enum lun_request_kind kind, const char *argument,
     struct lun_err *err) LUN_MUSTCHECK;
-/* Execute the requests waiting in the model store; looks now and then. */
-void lun_projection_serve_requests(struct lun_projection *p);
+/*
+ * Execute the requests waiting in the model store; looks now and then. before,
+ * if not NULL, is called before each: whatever was handed over before the
+ * request was made is taken up there.
+ */
+typedef void lun_before_request_fn(void *arg);
+void lun_projection_serve_requests(
+    struct lun_projection *p, lun_before_request_fn *before, void *arg);
 
 /*
  * The only place where the phase changes, and with it the report. error, which

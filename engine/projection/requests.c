@@ -367,7 +367,8 @@ publish_status(struct lun_projection *p)
 }
 
 static enum lun_code
-serve_requests(struct lun_projection *p, struct lun_err *err)
+serve_requests(struct lun_projection *p, lun_before_request_fn *before,
+    void *arg, struct lun_err *err)
 {
 	struct lun_request request;
 	enum lun_code code;
@@ -376,6 +377,8 @@ serve_requests(struct lun_projection *p, struct lun_err *err)
 		    p->models, p->key, &request, err)) == LUN_OK) {
 		struct lun_err outcome = {0};
 
+		if (before != NULL)
+			before(arg);
 		(void)!lun_projection_execute(
 		    p, request.kind, request.argument, &outcome);
 		if (lun_projection_is(p, LUN_PHASE_ABANDONED))
@@ -390,7 +393,8 @@ serve_requests(struct lun_projection *p, struct lun_err *err)
 }
 
 void
-lun_projection_serve_requests(struct lun_projection *p)
+lun_projection_serve_requests(
+    struct lun_projection *p, lun_before_request_fn *before, void *arg)
 {
 	int64_t now = lun_clock_mono_ns();
 	struct lun_err err;
@@ -398,7 +402,7 @@ lun_projection_serve_requests(struct lun_projection *p)
 	if (!lun_projection_is_owned(p) || now < p->requests_ns)
 		return;
 	p->requests_ns = now + REQUESTS_NS;
-	if (serve_requests(p, &err) == LUN_NOTFOUND) {
+	if (serve_requests(p, before, arg, &err) == LUN_NOTFOUND) {
 		p->requests_pause_ns = 0;
 		return;
 	}

@@ -383,7 +383,7 @@ step_entry(struct lun_engine *engine, struct lun_entry *entry, size_t *applied,
 
 	if (code != LUN_OK)
 		return code;
-	lun_projection_serve_requests(entry->p);
+	lun_projection_serve_requests(entry->p, NULL, NULL);
 	code = lun_projection_one_step(entry->p, &step, err);
 	lun_entry_give_back(entry);
 	if (code != LUN_OK)

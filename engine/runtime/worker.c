@@ -112,8 +112,9 @@ is_stopped(struct lun_worker *worker)
 }
 
 static void
-take_script(struct lun_worker *worker)
+take_script(void *arg)
 {
+	struct lun_worker *worker = arg;
 	struct lun_script *script;
 	struct lun_err err;
 
@@ -289,7 +290,7 @@ run_worker(void *arg)
 	    !is_stopped(worker) && !lun_projection_is(p, LUN_PHASE_ABANDONED)) {
 		take_script(worker);
 		take_detachment(worker);
-		lun_projection_serve_requests(p);
+		lun_projection_serve_requests(p, take_script, worker);
 		do_step(worker);
 	}
 	if (!lun_projection_is(p, LUN_PHASE_ABANDONED))
