@@ -45,7 +45,9 @@ local function a_second()
 end
 
 local stop_ms = 400
-local engine = kit.open(kit.stores "%s", {
+local stores = kit.stores "%s"
+local engine = kit.open(stores, {
+  lease_ms = 3000,
   stuck_ms = 50,
   stop_ms = stop_ms,
   heartbeat_ms = 50,
@@ -143,6 +145,22 @@ local cases = {
       assert.is_nil(done)
       assert.matches("stuck", why)
     end
+  ]] },
+
+  { "leaves a lease that runs out, although the others run on", [[
+    append(1, 3, for_ever)
+    assert.is_nil((engine:run_once()))
+    assert(engine:start())
+    if stores.models:find "^postgres" then
+      local other = kit.open(stores)
+      kit.register(other, (source:gsub("data.length then", "false then")))
+      helper.wait(function()
+        return (other:step "stuck")
+      end)
+      assert.equal("1,2,3,", other:get("stuck", "a").log)
+    end
+    append(4, 4)
+    assert(engine:wait { projection = "ledger" })
   ]] },
 
   { "is closed over in the time of one, however many there are", [[
