@@ -229,7 +229,8 @@ adopt_checkpoint(
 	    lun_model_store_checkpoint(p->models, p->key, &checkpoint, err);
 
 	if (code == LUN_OK)
-		code = adopt(p, &checkpoint, argument, err);
+		code = adopt(
+		    p, &checkpoint, argument != NULL ? argument : "", err);
 	lun_checkpoint_free(&checkpoint);
 	return code;
 }
