@@ -1,7 +1,7 @@
 /*
  * decode.h - between JSON text and Lua values, without anything in between.
  *
- * What counts as JSON is in json_scan.h. Both functions may raise a Lua error
+ * What counts as JSON is in scan.h. Both functions may raise a Lua error
  * and must run inside a protected call. Lua values:
  *   null      lun_json_null(), a light userdata that scripts see as
  *             lunette.null; at the top as well as inside

@@ -6,7 +6,7 @@
  * object, nesting of at most LUN_JSON_DEPTH_MAX, nothing but white space after
  * the value. A number without fraction and exponent must fit a 64-bit integer
  * (it is refused rather than rounded), any other a finite double.
- * Writing JSON is json_write.h.
+ * Writing JSON is write.h.
  */
 
 #ifndef LUN_JSON_SCAN_H

@@ -1,8 +1,8 @@
 /*
  * token.h - the words of JSON: strings, numbers, literals.
  *
- * What json_scan.c, which builds nothing, and json.c, which builds Lua values,
- * have in common. A function that returns false has set reader->fault and
+ * What scan.c and walk.c, which build nothing, and decode.c, which builds Lua
+ * values, have in common. A function that returns false has set reader->fault and
  * left reader->at where the fault is; nothing here allocates or raises.
  */
 

@@ -169,7 +169,7 @@ touch_listed(struct run *run, struct lun_text id)
 	return true;
 }
 
-/* Numbers of lists start again at 1 only together with the lists. */
+/* Where the numbers start again at 1, no model may keep an old one. */
 static void
 next_list(struct lun_script *script)
 {

@@ -148,6 +148,10 @@ describe("lint", function()
       "engine/a.c", "void\nf(void)\n{\n" .. ("\tf();\n"):rep(101) .. "}\n",
       "a function of more than 100 lines",
     },
+    ["a public name that begins with no object of its folder"] = {
+      "engine/query/like.c", "bool\nlun_like(void)\n{\n\treturn true;\n}\n",
+      "lun_like begins with no object of engine/query",
+    },
     ["an identifier that is a keyword of C++"] = {
       "engine/a.c", "/*\n * a\n */\n\nint template;\n",
       "engine/a.c:5: template is a keyword of C%+%+",
