@@ -289,13 +289,13 @@ insert_build(struct sqlite_models *m, struct lun_key key,
 	enum lun_code code;
 
 	lun_schema_describe(schema, &described);
-	if (described.failed)
-		return no_memory(m, err);
-	code = lun_sqlite_statement(m,
-	    "INSERT INTO lunette_builds"
-	    " (projection, build, version, state, made_at, schema)"
-	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-	    &q, err);
+	code = described.failed ? no_memory(m, err) : LUN_OK;
+	if (code == LUN_OK)
+		code = lun_sqlite_statement(m,
+		    "INSERT INTO lunette_builds"
+		    " (projection, build, version, state, made_at, schema)"
+		    " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+		    &q, err);
 	if (code == LUN_OK) {
 		lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(key.projection));
 		lun_sqlite_bind_integer(&m->c, q, 2, key.build);

@@ -108,7 +108,7 @@ describe("lunette run", function()
         name = "counter",
         version = 1,
         extract_model_id = function()
-          for _ = 1, 1000000 do end
+          for _ = 1, 200000 do end
           return "x"
         end,
         apply_to_model = function(model) return model end,
