@@ -78,6 +78,27 @@ lun_model_store_check_guard(const char *projection, struct lun_guard guard,
 	    projection, guard.expected_revision, revision);
 }
 
+enum lun_code
+lun_model_store_no_projection(const char *projection, struct lun_err *err)
+{
+	return lun_fail(err, LUN_NOTFOUND,
+	    "projection \"%s\" is not in the model store", projection);
+}
+
+enum lun_code
+lun_model_store_no_request(int64_t number, struct lun_err *err)
+{
+	return lun_fail(err, LUN_NOTFOUND,
+	    "request %" PRId64 " is not in the model store", number);
+}
+
+enum lun_code
+lun_model_store_no_waiting(const char *projection, struct lun_err *err)
+{
+	return lun_fail(err, LUN_NOTFOUND,
+	    "no request waits for projection \"%s\"", projection);
+}
+
 static struct lun_text
 take_line(struct lun_text *rest)
 {

@@ -387,6 +387,12 @@ enum lun_code lun_model_store_check_guard(const char *projection,
 /* For define: the stored version and schema text against the wanted ones. */
 enum lun_code lun_model_store_check_schema(const struct lun_schema *schema,
     int version, struct lun_text described, struct lun_err *err) LUN_MUSTCHECK;
+/* LUN_NOTFOUND in words: the projection, the request, one that waits. */
+enum lun_code lun_model_store_no_projection(
+    const char *projection, struct lun_err *err);
+enum lun_code lun_model_store_no_request(int64_t number, struct lun_err *err);
+enum lun_code lun_model_store_no_waiting(
+    const char *projection, struct lun_err *err);
 
 /* The drivers there are. */
 extern const struct lun_model_store_ops lun_memory_models;

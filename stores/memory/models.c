@@ -202,13 +202,6 @@ lun_memory_build(struct memory_data *data, struct lun_key key)
 	return build;
 }
 
-static enum lun_code
-not_defined(struct lun_key key, struct lun_err *err)
-{
-	return lun_fail(err, LUN_NOTFOUND,
-	    "projection \"%s\" is not in the model store", key.projection);
-}
-
 enum lun_code
 lun_memory_find(struct memory_data *data, struct lun_key key,
     struct memory_shard **out, struct lun_err *err)
@@ -216,7 +209,7 @@ lun_memory_find(struct memory_data *data, struct lun_key key,
 	struct memory_shard *found = lun_memory_shard(data, key);
 
 	if (found == NULL || found->build == NULL)
-		return not_defined(key, err);
+		return lun_model_store_no_projection(key.projection, err);
 	*out = found;
 	return LUN_OK;
 }
@@ -228,7 +221,7 @@ lun_memory_find_models(struct memory_data *data, struct lun_key key,
 {
 	*out = lun_memory_build(data, key);
 	if (*out == NULL)
-		return not_defined(key, err);
+		return lun_model_store_no_projection(key.projection, err);
 	return lun_model_store_check_schema(
 	    schema, (*out)->version, lun_buffer_text(&(*out)->schema), err);
 }

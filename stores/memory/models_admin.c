@@ -116,13 +116,6 @@ forget_request(struct memory_request **link)
 	free(gone);
 }
 
-static enum lun_code
-no_request(int64_t number, struct lun_err *err)
-{
-	return lun_fail(err, LUN_NOTFOUND,
-	    "request %lld is not in the model store", (long long)number);
-}
-
 enum lun_code
 lun_memory_request_post(struct lun_model_store *store,
     const struct lun_request *request, int64_t *number, struct lun_err *err)
@@ -162,8 +155,7 @@ lun_memory_request_next(struct lun_model_store *store, struct lun_key key,
 	lun_memory_unlock(data);
 	if (r != NULL)
 		return LUN_OK;
-	return lun_fail(err, LUN_NOTFOUND,
-	    "no request waits for projection \"%s\"", key.projection);
+	return lun_model_store_no_waiting(key.projection, err);
 }
 
 enum lun_code
@@ -180,7 +172,7 @@ lun_memory_request_finish(struct lun_model_store *store, int64_t number,
 		    message != NULL ? message : "");
 	}
 	lun_memory_unlock(data);
-	return r != NULL ? LUN_OK : no_request(number, err);
+	return r != NULL ? LUN_OK : lun_model_store_no_request(number, err);
 }
 
 enum lun_code
@@ -192,7 +184,7 @@ lun_memory_request_result(struct lun_model_store *store, int64_t number,
 	enum lun_code code = LUN_OK;
 
 	if (*link == NULL)
-		code = no_request(number, err);
+		code = lun_model_store_no_request(number, err);
 	else if (!(*link)->finished)
 		code = lun_fail(err, LUN_AGAIN, "request %lld still waits",
 		    (long long)number);

@@ -295,8 +295,7 @@ lun_memory_describe(struct lun_model_store *store, const char *name,
 	lun_memory_unlock(data);
 	if (found)
 		return LUN_OK;
-	return lun_fail(err, LUN_NOTFOUND,
-	    "projection \"%s\" is not in the model store", name);
+	return lun_model_store_no_projection(name, err);
 }
 
 static struct lun_build

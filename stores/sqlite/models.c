@@ -260,7 +260,7 @@ sqlite_checkpoint(struct lun_model_store *store, struct lun_key key,
 	lun_sqlite_bind_key(m, q, key);
 	code = lun_sqlite_step(&m->c, q, err);
 	if (code == LUN_NOTFOUND)
-		code = lun_sqlite_not_defined(key, err);
+		code = lun_model_store_no_projection(key.projection, err);
 	else if (code == LUN_OK)
 		code = read_checkpoint(m, q, &read, err);
 	lun_sqlite_done(q);
@@ -388,7 +388,7 @@ check_commit(struct sqlite_models *m, const struct lun_write_set *set,
 	if (code != LUN_OK)
 		return code;
 	if (!stored.defined)
-		return lun_sqlite_not_defined(set->key, err);
+		return lun_model_store_no_projection(set->key.projection, err);
 	*new_bundle = strcmp(stored.bundle_hash, set->bundle_hash) != 0;
 	return lun_model_store_check_guard(
 	    set->key.projection, guard, stored.revision, stored.fence, err);

@@ -97,8 +97,6 @@ enum lun_code lun_sqlite_check_schema(struct sqlite_models *m,
 enum lun_code lun_sqlite_explain(struct sqlite_models *m, struct lun_key key,
     const struct lun_schema *schema, enum lun_code code, struct lun_err *err);
 
-enum lun_code lun_sqlite_not_defined(struct lun_key key, struct lun_err *err);
-
 /* The text of a column, cut to the size of what it is copied to. */
 void lun_sqlite_copy_column(
     sqlite3_stmt *q, int column, char *copy, size_t size);

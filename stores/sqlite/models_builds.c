@@ -14,7 +14,7 @@ check_projection_guard(struct sqlite_models *m, struct lun_key key,
 	enum lun_code code = lun_sqlite_read_shard(m, key, &stored, err);
 
 	if (code == LUN_OK && !stored.defined)
-		code = lun_sqlite_not_defined(key, err);
+		code = lun_model_store_no_projection(key.projection, err);
 	if (code == LUN_OK)
 		code = lun_sqlite_statement(m,
 		    "SELECT revision FROM lunette_projections WHERE name = ?1",
@@ -110,7 +110,7 @@ lun_sqlite_projection(struct lun_model_store *store, const char *name,
 		    .revision = sqlite3_column_int64(q, 3),
 		};
 	else if (code == LUN_NOTFOUND)
-		code = lun_sqlite_not_defined(lun_only_key(name), err);
+		code = lun_model_store_no_projection(name, err);
 	lun_sqlite_done(q);
 	return code;
 }

@@ -113,19 +113,11 @@ lun_sqlite_request_next(struct lun_model_store *store, struct lun_key key,
 	if (code == LUN_OK)
 		code = read_request(m, q, key, &read, err);
 	else if (code == LUN_NOTFOUND)
-		code = lun_fail(err, LUN_NOTFOUND,
-		    "no request waits for projection \"%s\"", key.projection);
+		code = lun_model_store_no_waiting(key.projection, err);
 	lun_sqlite_done(q);
 	if (code == LUN_OK)
 		*request = read;
 	return code;
-}
-
-static enum lun_code
-no_request(int64_t number, struct lun_err *err)
-{
-	return lun_fail(err, LUN_NOTFOUND,
-	    "request %lld is not in the model store", (long long)number);
 }
 
 static enum lun_code
@@ -149,7 +141,7 @@ update_request(struct sqlite_models *m, int64_t number, const char *outcome,
 	code = lun_sqlite_run(&m->c, q, err);
 	lun_sqlite_done(q);
 	if (code == LUN_OK && sqlite3_changes(m->c.db) == 0)
-		code = no_request(number, err);
+		code = lun_model_store_no_request(number, err);
 	return code;
 }
 
@@ -184,7 +176,7 @@ read_result(struct sqlite_models *m, int64_t number, struct lun_err *outcome,
 	lun_sqlite_bind_integer(&m->c, q, 1, number);
 	code = lun_sqlite_step(&m->c, q, err);
 	if (code == LUN_NOTFOUND) {
-		code = no_request(number, err);
+		code = lun_model_store_no_request(number, err);
 	} else if (code == LUN_OK && sqlite3_column_int(q, 0)) {
 		lun_fail(outcome, LUN_AGAIN, "request %lld still waits",
 		    (long long)number);

@@ -149,13 +149,6 @@ lun_sqlite_read_shard(struct sqlite_models *m, struct lun_key key,
 }
 
 enum lun_code
-lun_sqlite_not_defined(struct lun_key key, struct lun_err *err)
-{
-	return lun_fail(err, LUN_NOTFOUND,
-	    "projection \"%s\" is not in the model store", key.projection);
-}
-
-enum lun_code
 lun_sqlite_check_guard(struct sqlite_models *m, struct lun_key key,
     struct lun_guard guard, struct lun_err *err)
 {
@@ -165,7 +158,7 @@ lun_sqlite_check_guard(struct sqlite_models *m, struct lun_key key,
 	if (code != LUN_OK)
 		return code;
 	if (!stored.defined)
-		return lun_sqlite_not_defined(key, err);
+		return lun_model_store_no_projection(key.projection, err);
 	return lun_model_store_check_guard(
 	    key.projection, guard, stored.revision, stored.fence, err);
 }
@@ -178,7 +171,7 @@ lun_sqlite_check_defined(
 	enum lun_code code = lun_sqlite_read_shard(m, key, &stored, err);
 
 	if (code == LUN_OK && !stored.defined)
-		code = lun_sqlite_not_defined(key, err);
+		code = lun_model_store_no_projection(key.projection, err);
 	return code;
 }
 
@@ -203,7 +196,7 @@ lun_sqlite_check_schema(struct sqlite_models *m, struct lun_key key,
 		    sqlite3_column_int(q, 0), lun_sqlite_column_text(q, 1),
 		    err);
 	else if (code == LUN_NOTFOUND)
-		code = lun_sqlite_not_defined(key, err);
+		code = lun_model_store_no_projection(key.projection, err);
 	lun_sqlite_done(q);
 	return code;
 }

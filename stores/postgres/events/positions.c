@@ -10,7 +10,7 @@
 #define HALF 8 /* bytes of a UUID in each part of a position */
 
 /*
- * The engine's first place lies before every event, so the positions of a
+ * The engine's first position lies before every event, so the positions of a
  * store that counts from 0 are shifted by one.
  */
 static int64_t

@@ -66,7 +66,7 @@ void lun_pg_add_equal(struct lun_pg_events *s, enum lun_pg_column column,
  */
 enum lun_code lun_pg_read_contiguous(
     struct lun_pg_reading *r, struct lun_err *err) LUN_MUSTCHECK;
-/* Add the events that came after their place was passed. */
+/* Add the events that came after their position was passed. */
 enum lun_code lun_pg_read_late(
     struct lun_pg_reading *r, struct lun_err *err) LUN_MUSTCHECK;
 

@@ -78,7 +78,7 @@ load_checkpoint(struct pg_models *m, struct lun_key key,
 	if (code != LUN_OK)
 		return code;
 	if (PQntuples(result) == 0)
-		code = lun_pg_not_defined(key.projection, err);
+		code = lun_model_store_no_projection(key.projection, err);
 	else
 		code = read_checkpoint(m, result, &read, err);
 	PQclear(result);

@@ -124,7 +124,6 @@ enum lun_code lun_pg_check_guard(struct pg_models *m, struct lun_key key,
 /* LUN_NOTFOUND unless the shard is defined. */
 enum lun_code lun_pg_check_defined(
     struct pg_models *m, struct lun_key key, struct lun_err *err) LUN_MUSTCHECK;
-enum lun_code lun_pg_not_defined(const char *projection, struct lun_err *err);
 /*
  * LUN_NOTFOUND if there is no such build, or LUN_CONFIG if its models were
  * built with another schema.

@@ -21,7 +21,7 @@ explain_pause(struct pg_models *m, struct lun_key key, struct lun_guard guard,
 	if (code != LUN_OK)
 		return code;
 	if (lun_pg_is_null(result, 0, 0))
-		code = lun_pg_not_defined(key.projection, err);
+		code = lun_model_store_no_projection(key.projection, err);
 	else
 		code = lun_model_store_check_guard(key.projection, guard,
 		    lun_pg_int8(result, 0, 0), lun_pg_int8(result, 0, 1), err);
@@ -112,7 +112,7 @@ load_projection(struct pg_models *m, const char *name,
 	    " WHERE name = $1 AND live_build IS NOT NULL",
 	    &result, err);
 	if (code == LUN_OK && PQntuples(result) == 0)
-		code = lun_pg_not_defined(name, err);
+		code = lun_model_store_no_projection(name, err);
 	else if (code == LUN_OK)
 		*info = (struct lun_projection_info){
 		    .live_build = lun_pg_int8(result, 0, 0),

@@ -75,8 +75,7 @@ next_request(struct pg_models *m, struct lun_key key,
 	if (code != LUN_OK)
 		return code;
 	if (PQntuples(result) == 0)
-		code = lun_fail(err, LUN_NOTFOUND,
-		    "no request waits for projection \"%s\"", key.projection);
+		code = lun_model_store_no_waiting(key.projection, err);
 	else
 		code = read_request(m, key, result, &read, err);
 	PQclear(result);
@@ -95,13 +94,6 @@ lun_pg_request_next(struct lun_model_store *store, struct lun_key key,
 }
 
 static enum lun_code
-no_request(int64_t number, struct lun_err *err)
-{
-	return lun_fail(err, LUN_NOTFOUND,
-	    "request %lld is not in the model store", (long long)number);
-}
-
-static enum lun_code
 finish_request(struct pg_models *m, int64_t number, const char *outcome,
     const char *message, struct lun_err *err)
 {
@@ -116,7 +108,7 @@ finish_request(struct pg_models *m, int64_t number, const char *outcome,
 	    " outcome = $2, message = $3 WHERE number = $1",
 	    &result, err);
 	if (code == LUN_OK && lun_pg_changed(result) == 0)
-		code = no_request(number, err);
+		code = lun_model_store_no_request(number, err);
 	PQclear(result);
 	return code;
 }
@@ -164,7 +156,7 @@ read_request_result(
 	    " FROM @lunette_requests WHERE number = $1",
 	    &result, err);
 	if (code == LUN_OK && PQntuples(result) == 0)
-		code = no_request(number, err);
+		code = lun_model_store_no_request(number, err);
 	else if (code == LUN_OK)
 		code = describe_request_result(result, number, err);
 	PQclear(result);

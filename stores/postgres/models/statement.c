@@ -297,13 +297,6 @@ lun_pg_read_guard(struct pg_models *m, struct lun_key key,
 }
 
 enum lun_code
-lun_pg_not_defined(const char *projection, struct lun_err *err)
-{
-	return lun_fail(err, LUN_NOTFOUND,
-	    "projection \"%s\" is not in the model store", projection);
-}
-
-enum lun_code
 lun_pg_check_guard(struct pg_models *m, struct lun_key key,
     struct lun_guard guard, struct lun_err *err)
 {
@@ -315,7 +308,7 @@ lun_pg_check_guard(struct pg_models *m, struct lun_key key,
 	if (code != LUN_OK)
 		return code;
 	if (!defined)
-		return lun_pg_not_defined(key.projection, err);
+		return lun_model_store_no_projection(key.projection, err);
 	return lun_model_store_check_guard(
 	    key.projection, guard, stored.expected_revision, stored.fence, err);
 }
@@ -330,7 +323,7 @@ lun_pg_check_defined(
 
 	code = lun_pg_read_guard(m, key, &stored, &defined, err);
 	if (code == LUN_OK && !defined)
-		code = lun_pg_not_defined(key.projection, err);
+		code = lun_model_store_no_projection(key.projection, err);
 	return code;
 }
 
@@ -349,7 +342,7 @@ lun_pg_check_schema(struct pg_models *m, struct lun_key key,
 	if (code != LUN_OK)
 		return code;
 	if (PQntuples(result) == 0)
-		code = lun_pg_not_defined(key.projection, err);
+		code = lun_model_store_no_projection(key.projection, err);
 	else
 		code = lun_model_store_check_schema(schema,
 		    (int)lun_pg_int8(result, 0, 0), lun_pg_bytes(result, 0, 1),
