@@ -242,33 +242,35 @@ insert_checkpoint(struct pg_models *m, struct lun_key key,
 
 /* ---- forgetting -------------------------------------------------------- */
 
-/* The views, where they are this build's, and its table; build 0: of any. */
+/*
+ * A build's table, of every build for build 0, and the views of the live one:
+ * the names in lunette_builds, as other things may be called alike.
+ */
 static enum lun_code
-list_drops(struct pg_models *m, struct lun_key key, bool views,
-    PGresult **result, struct lun_err *err)
+list_drops(struct pg_models *m, struct lun_key key, PGresult **result,
+    struct lun_err *err)
 {
-	lun_pg_add_name(m, m->schema);
 	lun_pg_add_build(m, key);
-	lun_pg_add_bool(&m->params, views);
+	lun_pg_add_name(m, m->schema);
 	return lun_pg_run(m,
-	    "SELECT CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END,"
-	    " c.relname::text"
-	    " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n"
-	    " ON n.oid = c.relnamespace WHERE n.nspname = $1"
-	    " AND (c.relkind = 'v' AND $4"
-	    "   AND c.relname ~ ('^' || $2 || '(__v[0-9]+)?$')"
-	    "  OR c.relkind = 'r' AND c.relname ~ ('^' || $2 || '__b' ||"
-	    "   CASE $3 WHEN 0 THEN '[0-9]+' ELSE $3::text END || '$'))"
-	    " ORDER BY 1 DESC, 2",
+	    "SELECT o.kind, c.relname::text FROM @lunette_builds b,"
+	    " LATERAL (VALUES ('VIEW', 'v', b.projection, b.state),"
+	    "   ('VIEW', 'v', b.projection || '__v' || b.version, b.state),"
+	    "   ('TABLE', 'r', b.projection || '__b' || b.build, 'live'))"
+	    "  o (kind, relkind, name, state)"
+	    " JOIN pg_catalog.pg_class c"
+	    "  ON c.relname = o.name AND c.relkind::text = o.relkind"
+	    " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+	    " WHERE b.projection = $1 AND $2 IN (b.build, 0)"
+	    " AND o.state = 'live' AND n.nspname = $3 ORDER BY 1 DESC, 2",
 	    result, err);
 }
 
 static enum lun_code
-drop_models(
-    struct pg_models *m, struct lun_key key, bool views, struct lun_err *err)
+drop_models(struct pg_models *m, struct lun_key key, struct lun_err *err)
 {
 	PGresult *result = NULL;
-	enum lun_code code = list_drops(m, key, views, &result, err);
+	enum lun_code code = list_drops(m, key, &result, err);
 
 	if (code != LUN_OK)
 		return code;
@@ -476,7 +478,7 @@ remake_build(struct pg_models *m, struct lun_key key,
 	if (code == LUN_OK)
 		code = resume_projection(m, key, err);
 	if (code == LUN_OK)
-		code = drop_models(m, key, is_live, err);
+		code = drop_models(m, key, err);
 	if (code == LUN_OK)
 		code = empty_build(m, key, err);
 	return code == LUN_OK ? make_build(m, key, schema, is_live, err) : code;
@@ -543,7 +545,7 @@ delete_engine_rows(struct pg_models *m, struct lun_key all, struct lun_err *err)
 	    " paused = false, revision = revision + 1 WHERE name = $1",
 	    NULL, err);
 	if (code == LUN_OK)
-		code = drop_models(m, all, true, err);
+		code = drop_models(m, all, err);
 	if (code != LUN_OK)
 		return code;
 	return run_each(

@@ -93,6 +93,17 @@ describe("builds in a postgres model store #postgres", function()
     assert.equal("0", psql "SELECT count(*) FROM account_summary__b2;")
   end)
 
+  it("leave alone what is only called as theirs are", function()
+    local owner = own(1, 0)
+    psql [[CREATE TABLE account_summary__b7 AS SELECT 7 AS precious;
+      CREATE VIEW account_summary__v9 AS SELECT 9 AS precious;]]
+    assert(store:reset(owner.schema, owner.revision, owner.fence))
+    assert(store:drop(owner.key, owner.revision + 1, owner.fence))
+    assert.equal("account_summary__v9", views())
+    assert.equal("7|9", psql [[SELECT b.precious, v.precious
+      FROM account_summary__b7 b, account_summary__v9 v;]])
+  end)
+
   it("keep the text of a bundle once for each hash", function()
     local first, second = own(1, 0), own(1, 1)
     local scripts = [[SELECT string_agg(concat_ws('|', build, hash, bundle,
