@@ -201,22 +201,30 @@ insert_format(struct sqlite_models *m, struct lun_err *err)
 	return code;
 }
 
-/* Somebody else may have been first. */
 static enum lun_code
-create_tables_once(struct sqlite_models *m, struct lun_err *err)
+create_tables(struct sqlite_models *m, struct lun_err *err)
 {
-	struct found found;
-	enum lun_code code = find_tables(m, &found, err);
+	enum lun_code code = lun_sqlite_mark(&m->c, err);
 
-	if (code == LUN_OK && found.tables)
-		return lun_sqlite_check_format(m, found.store, err);
-	if (code == LUN_OK)
-		code = lun_sqlite_mark(&m->c, err);
 	if (code == LUN_OK)
 		code = lun_sqlite_exec(&m->c, own_tables, err);
 	if (code == LUN_OK)
 		code = insert_format(m, err);
 	return code;
+}
+
+/* Somebody else may have been first, and with tables of another format. */
+static enum lun_code
+make_tables(struct sqlite_models *m, struct found *found, struct lun_err *err)
+{
+	enum lun_code code = lun_sqlite_begin(&m->c, err);
+
+	if (code != LUN_OK)
+		return code;
+	code = find_tables(m, found, err);
+	if (code == LUN_OK && !found->tables)
+		code = create_tables(m, err);
+	return lun_sqlite_end(m, code, err);
 }
 
 enum lun_code
@@ -227,14 +235,13 @@ lun_sqlite_make_tables(struct sqlite_models *m, struct lun_err *err)
 
 	if (code != LUN_OK)
 		return code;
-	if (found.tables)
-		return lun_sqlite_check_format(m, found.store, err);
-	if (m->c.must_exist)
+	if (!found.tables && m->c.must_exist)
 		return lun_fail(err, LUN_CONFIG,
 		    "no models yet: %s holds none: \"lunette run\" makes them",
 		    lun_sqlite_path(&m->c));
-	code = lun_sqlite_begin(&m->c, err);
-	if (code != LUN_OK)
+	if (!found.tables)
+		code = make_tables(m, &found, err);
+	if (code != LUN_OK || !found.tables)
 		return code;
-	return lun_sqlite_end(m, create_tables_once(m, err), err);
+	return lun_sqlite_check_format(m, found.store, err);
 }

@@ -3,6 +3,7 @@
 local helper = require "spec.helper"
 local event_store = require "event_store_test"
 local kit = require "spec.stores.model_kit"
+local pg_session = require "pg_session"
 local postgres = require "spec.postgres_server"
 
 local server, why = postgres.start()
@@ -188,6 +189,27 @@ describe("the format of a postgres store #postgres", function()
         end)
       end)
     end
+
+    it("is upgraded where an earlier one was made meanwhile", function()
+      database = server:new_database()
+      local holder = pg_session.open(database.url)
+      holder:run "BEGIN"
+      holder:run "SELECT pg_advisory_xact_lock(7235431960103)"
+      local child = helper.spawn { "lua5.4", "-e", ([[
+        package.path = "./?.lua;" .. package.path
+        require "spec.helper"
+        assert(require("spec.stores.model_kit").open(%q))]]):format(
+        database.url) }
+      helper.wait(function()
+        return database:sql [[SELECT count(*) FROM pg_locks
+          WHERE locktype = 'advisory' AND NOT granted]] == "1"
+      end)
+      holder:run(helper.read_file "spec/stores/formats/postgres-models-1.sql")
+      holder:run "COMMIT"
+      holder:close()
+      assert.equal(0, child:wait(), child:stderr())
+      assert.equal(present, format())
+    end)
 
     it("is compared by who acquires something", function()
       restore("models-" .. present)

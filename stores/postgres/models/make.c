@@ -161,17 +161,10 @@ run_table_sql(struct pg_models *m, struct lun_err *err)
 
 /* Even IF NOT EXISTS asks for the right to create. */
 static enum lun_code
-create_tables_once(struct pg_models *m, struct lun_err *err)
+create_tables(struct pg_models *m, bool schema_exists, struct lun_err *err)
 {
-	struct found found;
-	enum lun_code code = find_tables(m, &found, err);
-
-	if (code != LUN_OK)
-		return code;
-	if (found.tables)
-		return lun_pg_check_format(m, found.store, err);
 	lun_buffer_clear(&m->sql);
-	if (!found.schema) {
+	if (!schema_exists) {
 		lun_buffer_add_text(&m->sql, LUN_TEXT("CREATE SCHEMA "));
 		lun_sql_quote(&m->sql, m->schema);
 		lun_buffer_add_text(&m->sql, LUN_TEXT(";"));
@@ -183,14 +176,17 @@ create_tables_once(struct pg_models *m, struct lun_err *err)
 	return run_table_sql(m, err);
 }
 
+/* Somebody else may have been first, and with tables of another format. */
 static enum lun_code
-make_tables(struct pg_models *m, struct lun_err *err)
+make_tables(struct pg_models *m, struct found *found, struct lun_err *err)
 {
 	enum lun_code code = lun_pg_begin(m->c, LUN_PG_LOCK_TABLES, err);
 
 	if (code != LUN_OK)
 		return code;
-	code = create_tables_once(m, err);
+	code = find_tables(m, found, err);
+	if (code == LUN_OK && !found->tables)
+		code = create_tables(m, found->schema, err);
 	if (code == LUN_OK)
 		return lun_pg_commit(m->c, err);
 	lun_pg_rollback(m->c);
@@ -211,12 +207,14 @@ lun_pg_make_tables(struct pg_models *m, struct lun_err *err)
 
 	if (code != LUN_OK)
 		return code;
-	if (found.tables)
-		return lun_pg_check_format(m, found.store, err);
-	if (m->c->url->options.must_exist)
+	if (!found.tables && m->c->url->options.must_exist)
 		return lun_fail(err, LUN_CONFIG,
 		    "no models yet: %s holds none in schema \"%s\": "
 		    "\"lunette run\" makes them",
 		    lun_pg_name(m->c), m->schema);
-	return make_tables(m, err);
+	if (!found.tables)
+		code = make_tables(m, &found, err);
+	if (code != LUN_OK || !found.tables)
+		return code;
+	return lun_pg_check_format(m, found.store, err);
 }
