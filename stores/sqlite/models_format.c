@@ -12,10 +12,12 @@
 #include "sql/format.h"
 #include "sqlite/models.h"
 
+/* Format 1 kept source states without a letter for theirs. */
 static const struct lun_sql_step steps[] = {
     {1, "ALTER TABLE lunette_checkpoints"
 	" ADD rows_revision INTEGER NOT NULL DEFAULT 0;"
-	"UPDATE lunette_checkpoints SET rows_revision = revision"},
+	"UPDATE lunette_checkpoints SET rows_revision = revision,"
+	" source_state = CAST('A' || source_state AS BLOB)"},
 };
 
 static const char raise_all[] =

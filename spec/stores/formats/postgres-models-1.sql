@@ -155,7 +155,7 @@ INSERT INTO lunette.lunette_builds VALUES ('counter', 1, 1, 'live', '', '2026-11
 field total integer
 index total
 ');
-INSERT INTO lunette.lunette_checkpoints VALUES ('counter', 1, 0, '00000000000002d80000000000000003', 2, 1, '2c265a14-afb1-4154-9d9a-e0d2d961a093/7713573145463650874', '10619b73c7527223b74c06af399130ec', '2026-11-29 12:43:25.206914+00', 0, '\x4163656436616361322d653566302d343661612d393636352d396334346337316564623730');
+INSERT INTO lunette.lunette_checkpoints VALUES ('counter', 1, 0, '00000000000002d80000000000000003', 2, 1, '2c265a14-afb1-4154-9d9a-e0d2d961a093/7713573145463650874', '10619b73c7527223b74c06af399130ec', '2026-11-29 12:43:25.206914+00', 0, '\x63656436616361322d653566302d343661612d393636352d396334346337316564623730');
 INSERT INTO lunette.lunette_heartbeats VALUES ('counter', 1, 0, '', 'stopped', '', 'counter: event 727:2 (Counted on s): projections/counter.lua:11: attempt to perform arithmetic on a string value (field ''n'')', 0, '2026-11-29 12:43:25.250293+00');
 INSERT INTO lunette.lunette_owners VALUES ('counter', 1, 0, 1, 'process 9647 on host', '2d6270c8-4e61-4ea8-8870-3601985ef55b', '2026-11-29 12:43:25.143314+00', '-infinity');
 INSERT INTO lunette.lunette_parked VALUES (1, 'counter', 1, 0, 'b', 'counter: event 727:2 (Counted on s): projections/counter.lua:11: attempt to perform arithmetic on a string value (field ''n'')', '2026-11-29 12:43:25.201308+00', '00000000000002d70000000000000002', '88fec684-2739-4523-b1d8-49f5dc7dcccc', 's', 2, 'Counted', 1795956204763217, '{"id":"b","n":"much"}', NULL);

@@ -102,6 +102,7 @@ describe("the format of a postgres store #postgres", function()
         assert.equal("00000000000002d80000000000000003", c.position)
         assert.equal(number < present and 3 or 2, c.revision)
         assert.equal(2, c.rows_revision)
+        assert.matches("^A%x+%-", c.source_state)
         assert.equal(1, c.script_count)
         assert.equal(1, c.parked_count)
         assert.matches("event 727:2 .Counted on s.: ",

@@ -104,6 +104,7 @@ describe("the format of a sqlite store", function()
         assert.equal(3, c.position)
         assert.equal(number < present and 3 or 2, c.revision)
         assert.equal(2, c.rows_revision)
+        assert.matches("^A%x+%-", c.source_state)
         assert.equal(1, c.script_count)
         assert.equal(1, c.parked_count)
         assert.matches("event 2 .Counted on s.: ",

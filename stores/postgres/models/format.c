@@ -11,10 +11,12 @@
 
 #define HEARTBEAT_LIVES "interval '10 seconds'"
 
+/* Format 1 kept source states without a letter for theirs. */
 static const struct lun_sql_step steps[] = {
     {1, "ALTER TABLE @lunette_checkpoints"
 	" ADD rows_revision bigint NOT NULL DEFAULT 0;"
-	"UPDATE @lunette_checkpoints SET rows_revision = revision;"},
+	"UPDATE @lunette_checkpoints SET rows_revision = revision,"
+	" source_state = '\\x41' || source_state;"},
 };
 
 void
