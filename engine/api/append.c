@@ -8,9 +8,10 @@
 #include "runtime/engine.h"
 
 static void
-fill_append(const struct lun_new_event *event, struct lun_append *append)
+fill_append(
+    const struct lun_new_event *event, struct lun_append *append_to_store)
 {
-	*append = (struct lun_append){
+	*append_to_store = (struct lun_append){
 	    .event =
 		{
 		    .id = lun_text_of(event->id),
@@ -25,7 +26,7 @@ fill_append(const struct lun_new_event *event, struct lun_append *append)
 }
 
 static enum lun_code
-append(struct lun_engine *engine, const struct lun_append *appends,
+append_to_store(struct lun_engine *engine, const struct lun_append *appends,
     size_t count, struct lun_append_result *results, struct lun_err *err)
 {
 	enum lun_code code = LUN_OK;
@@ -80,7 +81,7 @@ lun_engine_append(struct lun_engine *engine, const struct lun_new_event *events,
 	}
 	for (size_t i = 0; i < count; i++)
 		fill_append(&events[i], &appends[i]);
-	code = append(engine, appends, count, results, err);
+	code = append_to_store(engine, appends, count, results, err);
 	if (code != LUN_OK)
 		goto done;
 	if (appended != NULL)

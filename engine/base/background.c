@@ -29,7 +29,7 @@ struct lun_background {
 };
 
 static void
-destroy(struct lun_background *background)
+destroy_background(struct lun_background *background)
 {
 	pthread_cond_destroy(&background->changed);
 	pthread_mutex_destroy(&background->lock);
@@ -65,7 +65,7 @@ run_lane(void *arg)
 	pthread_mutex_unlock(&background->lock);
 	if (abandoned) {
 		background->ended(background->arg);
-		destroy(background);
+		destroy_background(background);
 	}
 	return NULL;
 }
@@ -81,7 +81,7 @@ lun_background_new(const char *name)
 	lun_cond_init(&background->changed);
 	if (lun_thread_start(&background->thread, name, run_lane, background,
 		NULL) != LUN_OK) {
-		destroy(background);
+		destroy_background(background);
 		return NULL;
 	}
 	return background;
@@ -99,7 +99,7 @@ lun_background_free(struct lun_background *background)
 	pthread_cond_broadcast(&background->changed);
 	pthread_mutex_unlock(&background->lock);
 	pthread_join(background->thread, NULL);
-	destroy(background);
+	destroy_background(background);
 }
 
 void

@@ -8,7 +8,7 @@
 #include "cli/options.h"
 
 static enum lun_code
-print_json(const struct cli_command *command, struct lun_err *err)
+print_help_json(const struct cli_command *command, struct lun_err *err)
 {
 	struct lun_buffer json = {0};
 	bool failed;
@@ -35,7 +35,7 @@ run_help(struct cli *cli, struct lun_err *err)
 	if (name != NULL && command == NULL)
 		cli_misuse(cli, "there is no command \"%s\"", name);
 	if (cli->json)
-		return print_json(command, err);
+		return print_help_json(command, err);
 	cli_options_help(cli, command);
 }
 

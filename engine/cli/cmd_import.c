@@ -202,7 +202,7 @@ is_blank(struct lun_text line)
 }
 
 static enum lun_code
-take_line(struct import *import, struct lun_text line, struct lun_err *err)
+import_line(struct import *import, struct lun_text line, struct lun_err *err)
 {
 	uint64_t number = cli_line_reader_number(import->reader);
 	struct lun_err failure = {0};
@@ -240,7 +240,7 @@ next_line(struct import *import, struct lun_err *err)
 	    cli_line_reader_next(import->reader, &line, &failure);
 
 	if (code == LUN_OK)
-		return take_line(import, line, err);
+		return import_line(import, line, err);
 	if (code == LUN_INVALID)
 		return bad_line(import, cli_line_reader_number(import->reader),
 		    &failure, err);
@@ -290,7 +290,7 @@ import_lines(struct import *import, struct lun_err *err)
 /* ---- a file ------------------------------------------------------------ */
 
 static void
-print_json(const struct import *import)
+print_import_json(const struct import *import)
 {
 	struct lun_buffer file = {0};
 
@@ -375,7 +375,7 @@ import_file(struct import *import, const char *path, struct lun_err *err)
 	for (int i = 1; i < TRIES && code == LUN_AGAIN && is_regular(path); i++)
 		code = import_once(import, path, err);
 	if (code == LUN_OK && import->cli->json)
-		print_json(import);
+		print_import_json(import);
 	else if (code == LUN_OK)
 		print_words(import);
 	return code;

@@ -67,7 +67,7 @@ write_template(const struct cli *cli, const char *sample, const char *path,
 }
 
 static void
-print_json(const char *script, const char *spec)
+print_new_json(const char *script, const char *spec)
 {
 	struct lun_buffer line = {0};
 
@@ -94,7 +94,7 @@ write_both(const struct cli *cli, const char *script, const char *spec,
 		return code;
 	}
 	if (cli->json)
-		print_json(script, spec);
+		print_new_json(script, spec);
 	else
 		printf("%s\n%s\n", script, spec);
 	return LUN_OK;

@@ -4,16 +4,14 @@
 #include "cli/engine_call.h"
 
 static enum lun_code
-pause_projection(
-    struct cli *cli, struct lun_engine *engine, struct lun_err *err)
+request_pause(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
 {
 	return cli_request(
 	    cli, engine, cli_argument(cli, 0), LUN_REQUEST_PAUSE, NULL, err);
 }
 
 static enum lun_code
-resume_projection(
-    struct cli *cli, struct lun_engine *engine, struct lun_err *err)
+request_resume(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
 {
 	return cli_request(
 	    cli, engine, cli_argument(cli, 0), LUN_REQUEST_RESUME, NULL, err);
@@ -22,13 +20,13 @@ resume_projection(
 static enum lun_code
 run_pause(struct cli *cli, struct lun_err *err)
 {
-	return cli_with_engine(cli, CLI_NEED_BOTH, pause_projection, err);
+	return cli_with_engine(cli, CLI_NEED_BOTH, request_pause, err);
 }
 
 static enum lun_code
 run_resume(struct cli *cli, struct lun_err *err)
 {
-	return cli_with_engine(cli, CLI_NEED_BOTH, resume_projection, err);
+	return cli_with_engine(cli, CLI_NEED_BOTH, request_resume, err);
 }
 
 static const struct cli_argument arguments[] = {

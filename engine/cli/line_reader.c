@@ -123,7 +123,7 @@ next_member(struct cli_line_reader *reader, struct lun_err *err)
 }
 
 static enum lun_code
-unpack(struct cli_line_reader *reader, struct lun_err *err)
+decompress_input(struct cli_line_reader *reader, struct lun_err *err)
 {
 	z_stream *stream = &reader->stream;
 	char *room = lun_buffer_reserve(&reader->text, CHUNK);
@@ -172,7 +172,7 @@ read_text(struct cli_line_reader *reader, struct lun_err *err)
 		code = start_unpacking(reader, err);
 	if (code != LUN_OK)
 		return code;
-	return reader->packing == GZIP ? unpack(reader, err)
+	return reader->packing == GZIP ? decompress_input(reader, err)
 				       : copy_plain(reader, err);
 }
 
@@ -201,7 +201,8 @@ too_long(struct cli_line_reader *reader, struct lun_err *err)
 }
 
 static bool
-take_line(struct cli_line_reader *reader, size_t length, struct lun_text *line)
+take_input_line(
+    struct cli_line_reader *reader, size_t length, struct lun_text *line)
 {
 	const char *start = reader->text.bytes + reader->at;
 	bool whole = !reader->dropping;
@@ -275,7 +276,7 @@ cli_line_reader_next(
 			if (drop_line(reader, end))
 				return too_long(reader, err);
 		} else if (end != NULL) {
-			if (take_line(reader, length, line))
+			if (take_input_line(reader, length, line))
 				return LUN_OK;
 		} else if (reader->ended) {
 			return take_rest(reader, line);

@@ -199,8 +199,9 @@ check_same_store(
 }
 
 static enum lun_code
-adopt(struct lun_projection *p, const struct lun_checkpoint *checkpoint,
-    const char *identity, struct lun_err *err)
+adopt_event_store(struct lun_projection *p,
+    const struct lun_checkpoint *checkpoint, const char *identity,
+    struct lun_err *err)
 {
 	struct lun_guard guard = {checkpoint->revision, p->fence};
 	enum lun_code code = check_same_store(p, identity, err);
@@ -229,7 +230,7 @@ adopt_checkpoint(
 	    lun_model_store_checkpoint(p->models, p->key, &checkpoint, err);
 
 	if (code == LUN_OK)
-		code = adopt(
+		code = adopt_event_store(
 		    p, &checkpoint, argument != NULL ? argument : "", err);
 	lun_checkpoint_free(&checkpoint);
 	return code;

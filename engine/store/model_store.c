@@ -100,7 +100,7 @@ lun_model_store_no_waiting(const char *projection, struct lun_err *err)
 }
 
 static struct lun_text
-take_line(struct lun_text *rest)
+take_schema_line(struct lun_text *rest)
 {
 	struct lun_text line = *rest;
 	const char *end =
@@ -125,7 +125,7 @@ take_key(struct lun_text *rest)
 	if (rest->length < head.length ||
 	    memcmp(rest->bytes, head.bytes, head.length) != 0)
 		return LUN_TEXT("key text");
-	return take_line(rest);
+	return take_schema_line(rest);
 }
 
 static enum lun_code
@@ -135,8 +135,8 @@ describe_difference(const struct lun_schema *schema, struct lun_text stored,
 	struct lun_text was = take_key(&stored), is = take_key(&wanted);
 
 	while (lun_text_equal(was, is) && was.length > 0) {
-		was = take_line(&stored);
-		is = take_line(&wanted);
+		was = take_schema_line(&stored);
+		is = take_schema_line(&wanted);
 	}
 	if (was.length == 0)
 		was = LUN_TEXT("nothing");

@@ -313,7 +313,7 @@ memory_identity(struct lun_event_store *store, char identity[LUN_IDENTITY_SIZE],
 
 /* The event up to which the reader came must still be the one it was. */
 static enum lun_code
-check_anchor(const struct log *log, struct lun_position after,
+check_log_position(const struct log *log, struct lun_position after,
     struct lun_text anchor, struct lun_err *err)
 {
 	if (after.hi != 0 || after.lo > log->visible)
@@ -375,7 +375,8 @@ memory_read(struct lun_event_store *store, const struct lun_read *request,
 	enum lun_code code;
 
 	pthread_mutex_lock(&log->mutex);
-	code = check_anchor(log, request->after, request->source_state, err);
+	code =
+	    check_log_position(log, request->after, request->source_state, err);
 	if (code == LUN_OK)
 		code = read_log(log, request, batch, err);
 	pthread_mutex_unlock(&log->mutex);

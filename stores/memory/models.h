@@ -170,7 +170,7 @@ enum lun_code lun_memory_query(struct lun_model_store *store,
     const struct lun_query *query, lun_result_fn *result, void *arg,
     struct lun_err *err);
 
-/* models_admin.c */
+/* models_parked.c */
 enum lun_code lun_memory_parked(struct lun_model_store *store,
     struct lun_key key, struct lun_text model_id, int64_t after, size_t limit,
     lun_failed_event_fn *item, void *arg, struct lun_err *err);
@@ -179,6 +179,8 @@ enum lun_code lun_memory_parked_ids(struct lun_model_store *store,
 enum lun_code lun_memory_skipped(struct lun_model_store *store,
     struct lun_key key, size_t limit, lun_failed_event_fn *item, void *arg,
     struct lun_err *err);
+
+/* models_requests.c */
 enum lun_code lun_memory_request_post(struct lun_model_store *store,
     const struct lun_request *request, int64_t *number, struct lun_err *err);
 enum lun_code lun_memory_request_next(struct lun_model_store *store,

@@ -74,7 +74,7 @@ free_rows(const struct lun_schema *schema, struct memory_rows *rows,
 }
 
 static int
-compare_writes(const void *a, const void *b, void *schema)
+compare_writes_by_id(const void *a, const void *b, void *schema)
 {
 	const struct lun_model_write *x = a, *y = b;
 
@@ -132,7 +132,7 @@ merge_writes(const struct memory_rows *old, const struct lun_write_set *set,
 		return false;
 	if (size > 0)
 		memcpy(sorted, set->models, size);
-	qsort_r(sorted, set->model_count, sizeof *sorted, compare_writes,
+	qsort_r(sorted, set->model_count, sizeof *sorted, compare_writes_by_id,
 	    (void *)(uintptr_t)set->schema);
 	done = merge_rows(set->schema, old, sorted, set->model_count, merged);
 	free(sorted);

@@ -373,7 +373,7 @@ read_values(struct run *run, struct lun_err *err)
 }
 
 static enum lun_code
-run_query(
+step_selected(
     struct run *run, lun_result_fn *result, void *arg, struct lun_err *err)
 {
 	enum lun_code code = LUN_OK;
@@ -419,7 +419,7 @@ lun_sqlite_query(struct lun_model_store *store, struct lun_key key,
 	if (code == LUN_OK)
 		code = bind_all(&run, &select, err);
 	if (code == LUN_OK)
-		code = run_query(&run, result, arg, err);
+		code = step_selected(&run, result, arg, err);
 	lun_sqlite_done(run.q);
 	lun_buffer_free(&select.parameters);
 	lun_buffer_free(&select.text);

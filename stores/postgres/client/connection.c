@@ -346,14 +346,14 @@ lun_pg_exec(struct lun_pg *c, const char *sql, struct lun_err *err)
 	return code == LUN_OK ? collect_results(c, NULL, err) : code;
 }
 
-/* ---- a run of statements ----------------------------------------------- */
+/* ---- pipelines --------------------------------------------------------- */
 
 enum lun_code
-lun_pg_run_begin(struct lun_pg *c, struct lun_err *err)
+lun_pg_pipeline_begin(struct lun_pg *c, struct lun_err *err)
 {
 	enum lun_code code = start_call(c, err);
 
-	c->run_length = 0;
+	c->pipeline_length = 0;
 	if (code == LUN_OK && !PQenterPipelineMode(c->conn))
 		code = fail_call(c, NULL, err);
 	return code;
@@ -364,7 +364,7 @@ lun_pg_run_begin(struct lun_pg *c, struct lun_err *err)
  * that has stopped as idle in its transaction, and ends that in time.
  */
 enum lun_code
-lun_pg_run_send(struct lun_pg *c, const char *sql,
+lun_pg_pipeline_send(struct lun_pg *c, const char *sql,
     const struct lun_pg_params *params, struct lun_err *err)
 {
 	enum lun_code code;
@@ -379,7 +379,7 @@ lun_pg_run_send(struct lun_pg *c, const char *sql,
 	if (code == LUN_OK)
 		code = flush_output(c, err);
 	if (code == LUN_OK)
-		c->run_length++;
+		c->pipeline_length++;
 	return code;
 }
 
@@ -406,12 +406,13 @@ read_pipeline_result(struct lun_pg *c, struct lun_err *err)
 }
 
 enum lun_code
-lun_pg_run_end(struct lun_pg *c, size_t *succeeded_count, struct lun_err *err)
+lun_pg_pipeline_end(
+    struct lun_pg *c, size_t *succeeded_count, struct lun_err *err)
 {
 	enum lun_code code = LUN_OK;
 
 	*succeeded_count = 0;
-	for (size_t i = 0; c->conn != NULL && i < c->run_length; i++) {
+	for (size_t i = 0; c->conn != NULL && i < c->pipeline_length; i++) {
 		enum lun_code one;
 
 		set_deadline(c);
@@ -423,7 +424,7 @@ lun_pg_run_end(struct lun_pg *c, size_t *succeeded_count, struct lun_err *err)
 		if (c->conn != NULL && PQstatus(c->conn) == CONNECTION_BAD)
 			drop_connection(c);
 	}
-	if (code == LUN_OK && *succeeded_count < c->run_length)
+	if (code == LUN_OK && *succeeded_count < c->pipeline_length)
 		code = lun_fail(err, LUN_UNAVAILABLE,
 		    "%s: the connection was lost", lun_pg_name(c));
 	if (c->conn != NULL && !PQexitPipelineMode(c->conn))

@@ -30,7 +30,7 @@ struct lun_pg {
 	int64_t deadline_ns;
 	const atomic_bool *stop; /* LUN_AGAIN soon after it was set, or NULL */
 	bool patient;            /* wait as long as it takes, or until stop */
-	size_t run_length;       /* statements sent in a run */
+	size_t pipeline_length;  /* statements sent, not ended */
 };
 
 /* rest is the URL without its scheme. Connects. */
@@ -69,17 +69,17 @@ enum lun_code lun_pg_stream(struct lun_pg *c, const char *sql,
 
 /*
  * A run: statements sent one after the other without waiting for answers. They
- * give no rows. Where sending one fails the run still has to be ended. The end
+ * give no rows. Where sending one fails the pipeline still has to be ended. The end
  * gives the failure of the first that failed and how many succeeded before it;
- * later ones are executed all the same, so a run belongs into a transaction,
+ * later ones are executed all the same, so a pipeline belongs into a transaction,
  * of which COMMIT may be the last statement. Nothing else may be called between
  * begin and end, and no end is due where begin failed.
  */
-enum lun_code lun_pg_run_begin(
+enum lun_code lun_pg_pipeline_begin(
     struct lun_pg *c, struct lun_err *err) LUN_MUSTCHECK;
-enum lun_code lun_pg_run_send(struct lun_pg *c, const char *sql,
+enum lun_code lun_pg_pipeline_send(struct lun_pg *c, const char *sql,
     const struct lun_pg_params *params, struct lun_err *err) LUN_MUSTCHECK;
-enum lun_code lun_pg_run_end(
+enum lun_code lun_pg_pipeline_end(
     struct lun_pg *c, size_t *succeeded, struct lun_err *err) LUN_MUSTCHECK;
 
 /*

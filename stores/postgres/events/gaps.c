@@ -16,7 +16,7 @@ struct gap_writer {
 };
 
 static void
-write_position(struct gap_writer *l, const char *key, uint64_t number)
+write_gap_position(struct gap_writer *l, const char *key, uint64_t number)
 {
 	char text[LUN_POSITION_MAX];
 
@@ -34,8 +34,8 @@ write_gap(struct gap_writer *l, const char *state,
 	lun_timestamp_format(gap->at, at);
 	lun_buffer_printf(
 	    l->out, "%s{\"state\":\"%s\",", l->wrote_any ? "," : "", state);
-	write_position(l, "from", gap->from);
-	write_position(l, "to", gap->to);
+	write_gap_position(l, "from", gap->from);
+	write_gap_position(l, "to", gap->to);
 	lun_buffer_printf(l->out,
 	    "\"numbers\":%" PRIu64 ",\"at\":\"%s\",\"reason\":\"%s\"}",
 	    gap->to - gap->from + 1, at, reason);

@@ -56,7 +56,7 @@ keep_bundle(
 	    "  VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING)"
 	    " UPDATE @lunette_builds SET bundle_hash = $3"
 	    " WHERE projection = $1 AND build = $2 AND bundle_hash <> $3");
-	return lun_pg_send_sql(m, err);
+	return lun_pg_pipeline_sql(m, err);
 }
 
 /* ---- the checkpoint ---------------------------------------------------- */
@@ -88,7 +88,7 @@ move_checkpoint(
 	lun_pg_add_sql(m,
 	    " WHERE " LUN_PG_KEY " AND revision = $9 AND fence = $10"
 	    " RETURNING 1) SELECT 1 / count(*) FROM moved");
-	return lun_pg_send_sql(m, err);
+	return lun_pg_pipeline_sql(m, err);
 }
 
 /* ---- the transaction --------------------------------------------------- */
@@ -117,10 +117,10 @@ send_all(struct pg_models *m, struct attempt *attempt, struct lun_err *err)
 		code = move_checkpoint(m, set, err);
 	if (code != LUN_OK)
 		return code;
-	attempt->before = m->c->run_length;
+	attempt->before = m->c->pipeline_length;
 	attempt->asked = true;
 	lun_pg_begin_sql(m, "COMMIT");
-	return lun_pg_send_sql(m, err);
+	return lun_pg_pipeline_sql(m, err);
 }
 
 /* The server does them in order: one that it refused keeps COMMIT from it. */
@@ -158,11 +158,11 @@ run_commit(struct pg_models *m, struct attempt *attempt, struct lun_err *err)
 	enum lun_code outcome;
 
 	if (code == LUN_OK)
-		code = lun_pg_run_begin(m->c, err);
+		code = lun_pg_pipeline_begin(m->c, err);
 	if (code != LUN_OK)
 		return code;
 	code = send_all(m, attempt, err);
-	outcome = lun_pg_run_end(
+	outcome = lun_pg_pipeline_end(
 	    m->c, &attempt->succeeded, code == LUN_OK ? err : NULL);
 	attempt->lost = m->c->conn == NULL;
 	return code != LUN_OK ? code : outcome;

@@ -459,7 +459,7 @@ empty_build(struct pg_models *m, struct lun_key key, struct lun_err *err)
 }
 
 static enum lun_code
-resume_projection(struct pg_models *m, struct lun_key key, struct lun_err *err)
+unpause_projection(struct pg_models *m, struct lun_key key, struct lun_err *err)
 {
 	lun_pg_add_name(m, key.projection);
 	return lun_pg_run(m,
@@ -476,7 +476,7 @@ remake_build(struct pg_models *m, struct lun_key key,
 	enum lun_code code = hold_projection(m, key, &is_live, err);
 
 	if (code == LUN_OK)
-		code = resume_projection(m, key, err);
+		code = unpause_projection(m, key, err);
 	if (code == LUN_OK)
 		code = drop_models(m, key, err);
 	if (code == LUN_OK)

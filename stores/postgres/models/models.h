@@ -60,7 +60,7 @@ struct pg_models {
 struct pg_models *lun_pg_models_enter(struct lun_model_store *store);
 enum lun_code lun_pg_models_leave(struct pg_models *m, enum lun_code code);
 
-/* ---- statement.c --------------------------------------------------------- */
+/* ---- statement.c ------------------------------------------------------- */
 
 /* m->sql is emptied and begun anew; the text is added to it. */
 void lun_pg_begin_sql(struct pg_models *m, const char *sql);
@@ -88,8 +88,8 @@ enum lun_code lun_pg_run_sql(
     struct pg_models *m, PGresult **out, struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_pg_run(struct pg_models *m, const char *sql, PGresult **out,
     struct lun_err *err) LUN_MUSTCHECK;
-/* The same in a run of statements (connection.h). */
-enum lun_code lun_pg_send_sql(
+/* The same in a pipeline (connection.h). */
+enum lun_code lun_pg_pipeline_sql(
     struct pg_models *m, struct lun_err *err) LUN_MUSTCHECK;
 
 /* How many rows a statement has changed. */
@@ -137,7 +137,7 @@ enum lun_code lun_pg_check_schema(struct pg_models *m, struct lun_key key,
 enum lun_code lun_pg_explain(struct pg_models *m, struct lun_key key,
     const struct lun_schema *schema, enum lun_code code, struct lun_err *err);
 
-/* ---- checkpoint.c ------------------------------------------------------- */
+/* ---- checkpoint.c ------------------------------------------------------ */
 
 /* Two parameters; no state is null. */
 void lun_pg_add_position(struct pg_models *m, struct lun_position position);
@@ -150,7 +150,7 @@ enum lun_code lun_pg_set_position(struct lun_model_store *store,
 enum lun_code lun_pg_adopt(struct lun_model_store *store, struct lun_key key,
     const char *identity, struct lun_guard guard, struct lun_err *err);
 
-/* ---- projections.c ------------------------------------------------------ */
+/* ---- projections.c ----------------------------------------------------- */
 
 enum lun_code lun_pg_set_paused(struct lun_model_store *store,
     struct lun_key key, bool paused, struct lun_guard guard,
@@ -162,7 +162,7 @@ enum lun_code lun_pg_projection(struct lun_model_store *store, const char *name,
 enum lun_code lun_pg_builds(struct lun_model_store *store, const char *name,
     lun_build_fn *build, void *arg, struct lun_err *err);
 
-/* ---- json.c -------------------------------------------------------------- */
+/* ---- json.c ------------------------------------------------------------ */
 
 /*
  * jsonb keeps numbers as decimals. What it would change is written so that it
@@ -175,7 +175,7 @@ void lun_pg_json_received(struct lun_text json, struct lun_buffer *out);
 /* A number as a decimal that compares as the stored ones do. */
 void lun_pg_write_decimal(struct lun_buffer *out, double number);
 
-/* ---- make.c, define.c ---------------------------------------------------- */
+/* ---- make.c, define.c -------------------------------------------------- */
 
 /*
  * Whoever makes or changes the engine's own tables is alone: CREATE IF NOT
@@ -203,7 +203,7 @@ enum lun_code lun_pg_check_format(
 /* The first two columns of row 0, if there is one. */
 void lun_pg_read_format(const PGresult *result, struct lun_sql_format *format);
 
-/* ---- indexes.c ----------------------------------------------------------- */
+/* ---- indexes.c --------------------------------------------------------- */
 
 #define LUN_PG_INDEX_NAME_SIZE 512 /* until it is found too long */
 
@@ -215,7 +215,7 @@ enum lun_code lun_pg_index(struct lun_model_store *store, struct lun_key key,
 /* Cancel what is being made of a build; build 0: of any. */
 void lun_pg_end_indexing(struct pg_models *m, struct lun_key key);
 
-/* ---- lease.c ------------------------------------------------------------- */
+/* ---- lease.c ----------------------------------------------------------- */
 
 enum lun_code lun_pg_acquire(struct lun_model_store *store, struct lun_key key,
     const char *owner, int64_t time_to_live_ms, int64_t *fence,
@@ -227,7 +227,7 @@ void lun_pg_release(
 /* Whatever this handle owns, if the server is there. */
 void lun_pg_release_all(struct pg_models *m);
 
-/* ---- load.c -------------------------------------------------------------- */
+/* ---- load.c ------------------------------------------------------------ */
 
 /*
  * Read a column of a model; text is borrowed from the result or, for json,
@@ -244,7 +244,7 @@ enum lun_code lun_pg_load(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, const struct lun_text *ids, size_t count,
     lun_model_fn *model, void *arg, struct lun_err *err);
 
-/* ---- write.c ------------------------------------------------------------- */
+/* ---- write.c ----------------------------------------------------------- */
 
 const char *lun_pg_column_type(enum lun_field_type type);
 enum lun_pg_type lun_pg_array_type(enum lun_field_type type);
@@ -273,25 +273,25 @@ void lun_pg_free_writes(struct pg_writes *w);
 /* Fails with SQLSTATE 23505 if one of the fresh ones is there after all. */
 enum lun_code lun_pg_copy_fresh(
     struct pg_writes *w, struct lun_err *err) LUN_MUSTCHECK;
-/* The others, into a run of statements. */
+/* The others, into the pipeline. */
 enum lun_code lun_pg_write_models(
     struct pg_writes *w, struct lun_err *err) LUN_MUSTCHECK;
 
-/* ---- commit.c ------------------------------------------------------------ */
+/* ---- commit.c ---------------------------------------------------------- */
 
 enum lun_code lun_pg_commit_models(struct lun_model_store *store,
     const struct lun_write_set *set, struct lun_err *err);
 
-/* ---- query.c ------------------------------------------------------------- */
+/* ---- query.c ----------------------------------------------------------- */
 
 enum lun_code lun_pg_query_models(struct lun_model_store *store,
     struct lun_key key, const struct lun_schema *schema,
     const struct lun_query *query, lun_result_fn *result, void *arg,
     struct lun_err *err);
 
-/* ---- parked.c ------------------------------------------------------------ */
+/* ---- parked.c ---------------------------------------------------------- */
 
-/* Into a run of statements. */
+/* Into the pipeline. */
 enum lun_code lun_pg_write_failed_events(struct pg_models *m,
     const struct lun_write_set *set, struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_pg_parked(struct lun_model_store *store, struct lun_key key,
@@ -302,7 +302,7 @@ enum lun_code lun_pg_parked_ids(struct lun_model_store *store,
 enum lun_code lun_pg_skipped(struct lun_model_store *store, struct lun_key key,
     size_t limit, lun_failed_event_fn *item, void *arg, struct lun_err *err);
 
-/* ---- requests.c ---------------------------------------------------------- */
+/* ---- requests.c -------------------------------------------------------- */
 
 enum lun_code lun_pg_request_post(struct lun_model_store *store,
     const struct lun_request *request, int64_t *number, struct lun_err *err);

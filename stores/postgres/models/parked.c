@@ -122,7 +122,7 @@ insert_chunk(struct pg_models *m, const char *table, struct lun_key key,
 	    " $11::text[], $12::text[], $13::text[], $14::text[])"
 	    " WITH ORDINALITY AS i (a, b, c, d, e, f, g, h, i, j, k, number)"
 	    " ORDER BY i.number");
-	return lun_pg_send_sql(m, err);
+	return lun_pg_pipeline_sql(m, err);
 }
 
 static size_t
@@ -161,7 +161,7 @@ remove_parked(
 	lun_pg_end_array(&m->params);
 	lun_pg_begin_sql(m, "DELETE FROM @lunette_parked"
 			    " WHERE " LUN_PG_KEY " AND number = ANY ($4)");
-	return lun_pg_send_sql(m, err);
+	return lun_pg_pipeline_sql(m, err);
 }
 
 static enum lun_code
@@ -183,7 +183,7 @@ write_new_errors(
 	    "UPDATE @lunette_parked AS p SET error = i.error"
 	    " FROM unnest($4::bigint[], $5::text[]) AS i (number, error)"
 	    " WHERE " LUN_PG_KEY " AND p.number = i.number");
-	return lun_pg_send_sql(m, err);
+	return lun_pg_pipeline_sql(m, err);
 }
 
 static enum lun_code
@@ -195,7 +195,7 @@ forget_old_skipped(struct pg_models *m, struct lun_key key, struct lun_err *err)
 	    "DELETE FROM @lunette_skipped WHERE " LUN_PG_KEY " AND number <="
 	    " (SELECT number FROM @lunette_skipped WHERE " LUN_PG_KEY
 	    "  ORDER BY number DESC LIMIT 1 OFFSET $4)");
-	return lun_pg_send_sql(m, err);
+	return lun_pg_pipeline_sql(m, err);
 }
 
 static enum lun_code

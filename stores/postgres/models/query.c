@@ -245,7 +245,7 @@ give_row(void *arg, const PGresult *row, struct lun_err *err)
 }
 
 static enum lun_code
-run_query(struct run *run, struct pg_models *m, struct lun_err *err)
+stream_selected(struct run *run, struct pg_models *m, struct lun_err *err)
 {
 	enum lun_code code;
 
@@ -284,7 +284,7 @@ lun_pg_query_models(struct lun_model_store *store, struct lun_key key,
 	lun_pg_begin_sql(m, "");
 	lun_sql_select(&select.base, query);
 	m->params.failed |= select.scratch.failed;
-	code = run_query(&run, m, err);
+	code = stream_selected(&run, m, err);
 	lun_pg_params_clear(&m->params);
 	lun_buffer_free(&select.scratch);
 	return lun_pg_models_leave(

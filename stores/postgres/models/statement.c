@@ -178,7 +178,7 @@ lun_pg_run(
 }
 
 enum lun_code
-lun_pg_send_sql(struct pg_models *m, struct lun_err *err)
+lun_pg_pipeline_sql(struct pg_models *m, struct lun_err *err)
 {
 	enum lun_code code;
 
@@ -186,7 +186,8 @@ lun_pg_send_sql(struct pg_models *m, struct lun_err *err)
 	if (m->sql.failed)
 		code = no_memory(m, err);
 	else
-		code = lun_pg_run_send(m->c, m->sql.bytes, &m->params, err);
+		code =
+		    lun_pg_pipeline_send(m->c, m->sql.bytes, &m->params, err);
 	lun_pg_params_clear(&m->params);
 	return code;
 }

@@ -298,7 +298,7 @@ upsert_models(struct pg_writes *w, const struct lun_model_write *writes,
 		return code;
 	}
 	write_upsert(w->m, w->key, w->schema);
-	return lun_pg_send_sql(w->m, err);
+	return lun_pg_pipeline_sql(w->m, err);
 }
 
 static enum lun_code
@@ -315,7 +315,7 @@ delete_models(struct pg_writes *w, const struct lun_model_write *writes,
 	lun_pg_begin_sql(w->m, "DELETE FROM ");
 	lun_pg_add_table(w->m, w->key);
 	lun_pg_add_sql(w->m, " WHERE \"id\" = ANY ($1)");
-	return lun_pg_send_sql(w->m, err);
+	return lun_pg_pipeline_sql(w->m, err);
 }
 
 /* How many of the writes, all of one kind, make up one statement. */
