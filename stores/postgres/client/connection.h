@@ -68,12 +68,13 @@ enum lun_code lun_pg_stream(struct lun_pg *c, const char *sql,
     struct lun_err *err) LUN_MUSTCHECK;
 
 /*
- * A run: statements sent one after the other without waiting for answers. They
- * give no rows. Where sending one fails the pipeline still has to be ended. The end
- * gives the failure of the first that failed and how many succeeded before it;
- * later ones are executed all the same, so a pipeline belongs into a transaction,
- * of which COMMIT may be the last statement. Nothing else may be called between
- * begin and end, and no end is due where begin failed.
+ * A pipeline: statements sent one after the other without waiting for answers.
+ * They give no rows. Where sending one fails the pipeline still has to be
+ * ended. The end gives the failure of the first that failed and how many
+ * succeeded before it; later ones are executed all the same, so a pipeline
+ * belongs into a transaction, of which COMMIT may be the last statement.
+ * Nothing else may be called between begin and end, and no end is due where
+ * begin failed.
  */
 enum lun_code lun_pg_pipeline_begin(
     struct lun_pg *c, struct lun_err *err) LUN_MUSTCHECK;
