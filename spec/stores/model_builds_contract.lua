@@ -422,6 +422,18 @@ local function resetting(open)
     assert.equal(2, info.last_build)
     assert.equal(2, info.revision)
   end)
+
+  it("keep a bundle again that a drop has deleted", function()
+    local store = open()
+    local owner = kit.own(store, kit.account_schema())
+    local bundle = { bundle_hash = "aa", bundle = "{A}" }
+    owner:commit({}, bundle)
+    assert(store:drop(owner.key, owner.revision, owner.fence))
+    assert(store:define(owner.schema, owner.fence))
+    assert(store:set_position(owner.key, 0, nil, 1, owner.fence))
+    owner:commit({}, bundle)
+    assert.equal(1, owner:checkpoint().script_count)
+  end)
 end
 
 return function(open)

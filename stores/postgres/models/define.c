@@ -575,6 +575,7 @@ lun_pg_drop(struct lun_model_store *store, struct lun_key key,
 	enum lun_code code;
 
 	lun_pg_end_indexing(m, all);
+	m->last_commit.revision = 0; /* revisions begin again at 1 */
 	code = lun_pg_models_begin(m, key, err);
 	if (code == LUN_OK)
 		code = lun_pg_models_end(
