@@ -2,7 +2,6 @@
 
 #include "data/token.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #define XXH_INLINE_ALL
@@ -32,13 +31,20 @@ lun_token_format(const char *identity, struct lun_position position,
 	lun_position_to_hex(position, token + PREFIX + 1);
 }
 
+/* One spelling alone, so that tokens sort and compare as they are. */
+static bool
+is_lower_hex(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+}
+
 bool
 lun_token_is(struct lun_text text)
 {
 	if (text.length <= PREFIX || text.bytes[PREFIX] != '-')
 		return false;
 	for (int i = 1; i < PREFIX; i++)
-		if (!isxdigit((unsigned char)text.bytes[i]))
+		if (!is_lower_hex(text.bytes[i]))
 			return false;
 	return true;
 }

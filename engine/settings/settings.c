@@ -222,7 +222,8 @@ const struct lun_setting_entry lun_setting_entries[] = {
 	.help = "How long one PostgreSQL call waits for the server's answer "
 		"before the connection counts as lost and is made anew; also "
 		"how long a call that only looks waits for its turn, and how "
-		"long a handle_query may take.",
+		"long a handle_query may take; one that is stuck in a library "
+		"call is given up by stuck_ms.",
 	.offset = OFFSET(call_timeout_ms),
     },
     {

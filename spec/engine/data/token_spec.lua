@@ -77,5 +77,6 @@ describe("a token", function()
       assert.is_false(values.token_is(text))
     end
     assert.is_true(values.token_is "1e6c632b6-00")
+    assert.is_false(values.token_is "1E6C632B6-00")
   end)
 end)
