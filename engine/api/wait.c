@@ -18,7 +18,8 @@ struct wait {
 	struct lun_entry *entry; /* NULL: another engine's */
 	struct lun_position target;
 	int64_t deadline_ns;
-	bool looked; /* so seen says something */
+	bool has_worker; /* when this thread was to step it last */
+	bool looked;     /* so seen says something */
 	struct lun_position seen;
 };
 
@@ -107,6 +108,7 @@ step_once(struct wait *wait, struct lun_step *step, struct lun_err *err)
 	struct lun_projection *p = wait->entry->p;
 	enum lun_code code = lun_entry_take(wait->engine, wait->entry, err);
 
+	wait->has_worker = code == LUN_CONFIG;
 	if (code != LUN_OK)
 		return code;
 	lun_projection_serve_requests(p, NULL, NULL);
@@ -143,14 +145,19 @@ step_there(struct wait *wait, struct lun_err *err)
 static enum lun_code
 follow_here(struct wait *wait, struct lun_err *err)
 {
-	enum lun_code code = LUN_CONFIG;
+	const struct timespec pause = {0, LOOK_NS};
 
-	if (!lun_engine_is_running(wait->engine))
-		code = step_there(wait, err);
-	/* Or it was started while this thread was stepping. */
-	if (code == LUN_CONFIG && lun_engine_is_running(wait->engine))
-		code = follow_worker(wait, err);
-	return code;
+	while (!lun_engine_is_running(wait->engine)) {
+		enum lun_code code = step_there(wait, err);
+
+		/* A worker has come meanwhile, or is not gone yet. */
+		if (code != LUN_CONFIG || !wait->has_worker)
+			return code;
+		if (is_over(wait))
+			return LUN_AGAIN;
+		nanosleep(&pause, NULL);
+	}
+	return follow_worker(wait, err);
 }
 
 static enum lun_code
