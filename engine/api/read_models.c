@@ -40,13 +40,9 @@ has_same_schema(
 static enum lun_code
 copy_declared(struct models *models, struct lun_err *err)
 {
-	pthread_mutex_t *lock = &models->engine->board.lock;
-	enum lun_code code;
+	enum lun_code code = lun_projection_copy_schema(
+	    models->entry->p, &models->declared, err);
 
-	pthread_mutex_lock(lock);
-	code = lun_schema_copy(lun_script_schema(models->entry->p->script),
-	    &models->declared, err);
-	pthread_mutex_unlock(lock);
 	models->schema = models->declared;
 	return code;
 }

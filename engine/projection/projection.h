@@ -318,6 +318,9 @@ struct lun_report lun_projection_report(struct lun_projection *p);
 void lun_projection_fill_heartbeat(
     struct lun_projection *p, struct lun_heartbeat *heartbeat);
 
+/* From any thread: what the script in force declares. */
+enum lun_code lun_projection_copy_schema(struct lun_projection *p,
+    struct lun_schema **out, struct lun_err *err) LUN_MUSTCHECK;
 /* Replace the script, under the lock: a watchdog may be looking at it. */
 void lun_projection_put_script(
     struct lun_projection *p, struct lun_script *script);

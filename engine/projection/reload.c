@@ -51,6 +51,18 @@ check_swap(struct lun_projection *p, const struct lun_script *script,
 	return code;
 }
 
+enum lun_code
+lun_projection_copy_schema(
+    struct lun_projection *p, struct lun_schema **out, struct lun_err *err)
+{
+	enum lun_code code;
+
+	pthread_mutex_lock(&p->around->board->lock);
+	code = lun_schema_copy(lun_script_schema(p->script), out, err);
+	pthread_mutex_unlock(&p->around->board->lock);
+	return code;
+}
+
 void
 lun_projection_put_script(struct lun_projection *p, struct lun_script *script)
 {
