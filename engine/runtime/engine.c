@@ -237,7 +237,18 @@ stop_entry(
 	return ended && !lun_projection_is(entry->p, LUN_PHASE_ABANDONED);
 }
 
-/* What was left behind by an earlier run stays there; the others start. */
+static void
+set_running(struct lun_engine *engine, bool running)
+{
+	pthread_mutex_lock(&engine->lock);
+	engine->running = running;
+	pthread_mutex_unlock(&engine->lock);
+}
+
+/*
+ * What was left behind by an earlier run stays there; the others start. What is
+ * being registered meanwhile is started here or by its registration, not twice.
+ */
 enum lun_code
 lun_engine_start_all(struct lun_engine *engine,
     const struct lun_position *until, struct lun_err *err)
@@ -245,21 +256,16 @@ lun_engine_start_all(struct lun_engine *engine,
 	enum lun_code code = LUN_OK;
 	struct lun_entry *entry;
 
+	pthread_mutex_lock(&engine->register_lock);
+	set_running(engine, true);
 	for (size_t i = 0;
 	     code == LUN_OK && (entry = lun_engine_at(engine, i)) != NULL; i++)
 		if (!lun_projection_is(entry->p, LUN_PHASE_ABANDONED))
 			code = lun_entry_start(engine, entry, until, err);
+	pthread_mutex_unlock(&engine->register_lock);
 	if (code == LUN_OK)
 		code = lun_monitor_start(engine, &engine->monitor, err);
 	return code;
-}
-
-void
-lun_engine_set_running(struct lun_engine *engine, bool running)
-{
-	pthread_mutex_lock(&engine->lock);
-	engine->running = running;
-	pthread_mutex_unlock(&engine->lock);
 }
 
 /* Takes run_lock. */
@@ -275,7 +281,6 @@ lun_engine_begin_running(struct lun_engine *engine, struct lun_err *err)
 	if (busy)
 		return lun_fail(
 		    err, LUN_CONFIG, "starting the engine: it is running");
-	lun_engine_set_running(engine, true);
 	return LUN_OK;
 }
 
@@ -288,7 +293,7 @@ lun_engine_stop_all(struct lun_engine *engine, struct lun_err *err)
 	enum lun_code code = LUN_OK;
 	struct lun_entry *entry;
 
-	lun_engine_set_running(engine, false);
+	set_running(engine, false);
 	lun_monitor_halt(engine->monitor);
 	pthread_mutex_lock(&engine->lock);
 	for (size_t i = 0; i < engine->entry_count; i++)

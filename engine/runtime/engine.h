@@ -78,6 +78,7 @@ struct lun_engine {
 struct lun_entry *lun_engine_find(struct lun_engine *engine, const char *name);
 /* The entry with this index, or NULL past the end. */
 struct lun_entry *lun_engine_at(struct lun_engine *engine, size_t index);
+size_t lun_engine_count(struct lun_engine *engine);
 bool lun_engine_is_running(struct lun_engine *engine);
 /* There may be news for the workers. */
 void lun_engine_wake(struct lun_engine *engine);
@@ -92,7 +93,6 @@ enum lun_code lun_engine_start_all(struct lun_engine *engine,
     const struct lun_position *until, struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_engine_stop_all(
     struct lun_engine *engine, struct lun_err *err) LUN_MUSTCHECK;
-void lun_engine_set_running(struct lun_engine *engine, bool running);
 
 /*
  * Start a worker for an entry, unless the engine has been stopped meanwhile;

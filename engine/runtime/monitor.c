@@ -83,11 +83,8 @@ publish_status(struct lun_monitor *monitor, bool ending)
 	struct lun_engine *engine = monitor->engine;
 	struct lun_heartbeat *heartbeats;
 	struct lun_err err;
-	size_t count, room;
+	size_t count, room = lun_engine_count(engine);
 
-	pthread_mutex_lock(&engine->lock);
-	room = engine->entry_count;
-	pthread_mutex_unlock(&engine->lock);
 	heartbeats = calloc(room + 1, sizeof *heartbeats);
 	if (heartbeats == NULL)
 		return;

@@ -24,6 +24,17 @@ lun_engine_at(struct lun_engine *engine, size_t index)
 	return entry;
 }
 
+size_t
+lun_engine_count(struct lun_engine *engine)
+{
+	size_t count;
+
+	pthread_mutex_lock(&engine->lock);
+	count = engine->entry_count;
+	pthread_mutex_unlock(&engine->lock);
+	return count;
+}
+
 struct lun_entry *
 lun_engine_find(struct lun_engine *engine, const char *name)
 {

@@ -52,7 +52,7 @@ prepare_run(struct run *run, struct lun_err *err)
 {
 	struct lun_engine *engine = run->engine;
 	enum lun_code code = LUN_OK;
-	size_t count = engine->entry_count;
+	size_t count = lun_engine_count(engine);
 
 	run->runners = calloc(count + 1, sizeof *run->runners);
 	run->progress = calloc(count + 1, sizeof *run->progress);
@@ -67,8 +67,8 @@ prepare_run(struct run *run, struct lun_err *err)
 		runner->entry = entry;
 		runner->start = find_start(engine, entry->name);
 		runner->began_at = lun_projection_report(entry->p).events_read;
-		code = lun_schema_copy(
-		    lun_script_schema(entry->p->script), &runner->schema, err);
+		code =
+		    lun_projection_copy_schema(entry->p, &runner->schema, err);
 	}
 	return code;
 }
@@ -262,8 +262,6 @@ lun_engine_run_once(struct lun_engine *engine, lun_progress_fn *progress,
 	code = find_head(engine, &head, err);
 	if (code == LUN_OK)
 		code = run_to(&run, head, progress, arg, err);
-	else
-		lun_engine_set_running(engine, false);
 	pthread_mutex_unlock(&engine->run_lock);
 	return code;
 }

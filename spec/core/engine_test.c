@@ -11,8 +11,9 @@
 
 #include "lunette.h"
 
-#define ENGINE    "engine_test.engine"
-#define APPENDING "engine_test.appending"
+#define ENGINE      "engine_test.engine"
+#define APPENDING   "engine_test.appending"
+#define REGISTERING "engine_test.registering"
 
 /* nil, message, code */
 static int
@@ -181,6 +182,19 @@ engine_run_once(lua_State *L)
 	return 2;
 }
 
+/* start_and_stop() -> true; or nil, message, code */
+static int
+engine_start_and_stop(lua_State *L)
+{
+	struct lun_engine *engine = check_engine(L);
+	struct lun_err err;
+	enum lun_code code = lun_engine_start(engine, &err);
+
+	if (code == LUN_OK)
+		code = lun_engine_stop(engine, &err);
+	return push_done(L, code, &err);
+}
+
 /* ---- appending on a thread of its own ---------------------------------- */
 
 struct appending {
@@ -246,6 +260,79 @@ appending_join(lua_State *L)
 	return push_done(L, a->code, &a->err);
 }
 
+/* ---- registering on a thread of its own -------------------------------- */
+
+struct registering {
+	struct lun_engine *engine;
+	pthread_t thread;
+	bool joined;
+	atomic_bool done;
+	const char **sources;
+	size_t count;
+	enum lun_code code;
+	struct lun_err err;
+};
+
+static void *
+register_each(void *arg)
+{
+	struct registering *r = arg;
+
+	for (size_t i = 0; i < r->count && r->code == LUN_OK; i++)
+		r->code = lun_engine_register_source(r->engine, "script",
+		    r->sources[i], strlen(r->sources[i]), NULL, &r->err);
+	atomic_store(&r->done, true);
+	return NULL;
+}
+
+/* register_beside({source, ...}) */
+static int
+engine_register_beside(lua_State *L)
+{
+	struct lun_engine *engine = check_engine(L);
+	size_t count = lua_rawlen(L, 2);
+	struct registering *r = lua_newuserdatauv(L, sizeof *r, 3);
+
+	*r = (struct registering){.engine = engine, .joined = true};
+	luaL_setmetatable(L, REGISTERING);
+	lua_pushvalue(L, 1);
+	lua_setiuservalue(L, -2, 1);
+	lua_pushvalue(L, 2);
+	lua_setiuservalue(L, -2, 2);
+	r->sources = lua_newuserdatauv(L, (count + 1) * sizeof(char *), 0);
+	lua_setiuservalue(L, -2, 3);
+	for (; r->count < count; r->count++) {
+		lua_rawgeti(L, 2, (lua_Integer)r->count + 1);
+		r->sources[r->count] = luaL_checkstring(L, -1);
+		lua_pop(L, 1);
+	}
+	if (pthread_create(&r->thread, NULL, register_each, r) != 0)
+		return luaL_error(L, "no thread");
+	r->joined = false;
+	return 1;
+}
+
+static int
+registering_is_done(lua_State *L)
+{
+	struct registering *r = luaL_checkudata(L, 1, REGISTERING);
+
+	lua_pushboolean(L, atomic_load(&r->done));
+	return 1;
+}
+
+/* join() -> true; or nil, message, code */
+static int
+registering_join(lua_State *L)
+{
+	struct registering *r = luaL_checkudata(L, 1, REGISTERING);
+
+	if (!r->joined)
+		pthread_join(r->thread, NULL);
+	r->joined = true;
+	return push_done(L, r->code, &r->err);
+}
+
 /* ---- the module -------------------------------------------------------- */
 
 static const luaL_Reg engine_methods[] = {
@@ -254,7 +341,9 @@ static const luaL_Reg engine_methods[] = {
     {"get", engine_get},
     {"query", engine_query},
     {"register", engine_register},
+    {"register_beside", engine_register_beside},
     {"run_once", engine_run_once},
+    {"start_and_stop", engine_start_and_stop},
     {"status", engine_status},
     {"__gc", engine_close},
     {NULL, NULL},
@@ -264,6 +353,13 @@ static const luaL_Reg appending_methods[] = {
     {"is_done", appending_is_done},
     {"join", appending_join},
     {"__gc", appending_join},
+    {NULL, NULL},
+};
+
+static const luaL_Reg registering_methods[] = {
+    {"is_done", registering_is_done},
+    {"join", registering_join},
+    {"__gc", registering_join},
     {NULL, NULL},
 };
 
@@ -284,6 +380,7 @@ luaopen_engine_test(lua_State *L)
 {
 	make_class(L, ENGINE, engine_methods);
 	make_class(L, APPENDING, appending_methods);
+	make_class(L, REGISTERING, registering_methods);
 	lua_newtable(L);
 	lua_pushcfunction(L, test_open);
 	lua_setfield(L, -2, "open");

@@ -75,6 +75,41 @@ describe("an engine in a program with threads #threads", function()
     end)
   end)
 
+  -- Scripts that another thread is registering.
+  local function register_beside(registered, first, last)
+    local sources = {}
+    for i = first, last do
+      sources[#sources + 1] = script:gsub('"count"', '"count_' .. i .. '"')
+    end
+    return registered:register_beside(sources)
+  end
+
+  it("starts and stops while another thread registers", function()
+    for _ = 1, 30 do
+      local busy = assert(engine_test.open("memory:", "memory:"))
+      local registering = register_beside(busy, 1, 12)
+      repeat
+        assert(busy:start_and_stop())
+      until registering:is_done()
+      assert(registering:join())
+      busy:close()
+    end
+  end)
+
+  it("runs once while another thread registers", function()
+    local busy = assert(engine_test.open("memory:", "memory:"))
+    assert(busy:register(script))
+    assert(busy:append_beside():join())
+    for i = 1, 20 do
+      local registering = register_beside(busy, i, i + 3)
+      repeat
+        assert.equal("ok", (busy:run_once "start"))
+      until registering:is_done()
+      assert(registering:join())
+    end
+    busy:close()
+  end)
+
   it("answers while an append waits for a locked file", function()
     assert(engine:append_beside():join())
     hold()
