@@ -6,7 +6,7 @@ local function without_server()
   local tally = helper.tmpdir() .. "/tally"
   local code, out, err = helper.run("lua5.4 /usr/bin/busted --ignore-lua "
     .. "-o spec.tally --tags=postgres "
-    .. "$(grep -rl --include='*_spec.lua' '#postgres' spec)", {
+    .. "$(grep -rlE --include='*_spec.lua' '#postgres|kit.kinds' spec)", {
     cwd = helper.root,
     env = {
       LUNETTE_SPEC_POSTGRES = "!needs a server, and there is none today",

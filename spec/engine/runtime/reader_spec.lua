@@ -274,13 +274,15 @@ describe("the readers of an engine #threads", function()
     end)
   end
 
-  it("do so on a server too", function()
-    if kit.kinds[3] then
-      run(prelude:format(kit.kinds[3]), cases[1][2])
-      run(prelude:format(kit.kinds[3]), cases[#cases][2])
-    else
-      pending "no PostgreSQL server"
+  it("do so on a server too #postgres", function()
+    local missing = kit.missing "postgres"
+    if missing then
+      pending(missing)
+      return
     end
+    local on_server = prelude:format "sqlite to postgres"
+    run(on_server, cases[1][2])
+    run(on_server, cases[#cases][2])
   end)
 end)
 
