@@ -67,6 +67,8 @@ say_adopted(const char *projection, const char *old, const char *new_one)
 	if (strcmp(old, new_one) == 0)
 		printf("%s belongs to event store %s already\n", projection,
 		    new_one);
+	else if (old[0] == '\0') /* nothing was committed so far */
+		printf("%s goes on with event store %s\n", projection, new_one);
 	else
 		printf("%s was built from event store %s and goes on with %s; "
 		       "tokens of the old one are refused now\n",

@@ -213,7 +213,7 @@ adopt_event_store(struct lun_projection *p,
 	if (code == LUN_OK)
 		code = lun_model_store_adopt(
 		    p->models, p->key, identity, guard, err);
-	if (code == LUN_OK)
+	if (code == LUN_OK && checkpoint->identity[0] != '\0')
 		lun_log(p->around->log, LUN_LOG_INFO,
 		    "%s: was built from event store %s, which is now %s",
 		    p->name, checkpoint->identity, identity);

@@ -131,6 +131,15 @@ describe("lunette checkpoint", function()
       assert.equal(before, revision())
     end)
 
+    it("is said where there was none before", function()
+      place:done { "pause", "counter" }
+      place:done { "checkpoint", "delete", "counter" }
+      place:sql("bank.db", "DELETE FROM events")
+      place:done { "run", "--once" }
+      assert.equal("counter goes on with event store new\n",
+        place:done { "checkpoint", "adopt", "counter" })
+    end)
+
     it("is not adopted for whoever has another event store", function()
       place:done { "checkpoint", "adopt", "counter" }
       engine = place:spawn { "run" }
