@@ -255,6 +255,23 @@ end_if_bounded(struct lun_worker *worker, enum lun_code code,
 	return true;
 }
 
+/* Its file may come back, but a bounded run does not wait for that. */
+static bool
+end_if_detached(struct lun_worker *worker)
+{
+	struct lun_projection *p = worker->p;
+	struct lun_err err = {0};
+
+	if (!worker->bounded || !lun_projection_is(p, LUN_PHASE_DETACHED))
+		return false;
+	end_run(worker,
+	    lun_fail(&err, LUN_CONFIG,
+		"%s: its script file is gone, so it stays where it is",
+		p->name),
+	    &err);
+	return true;
+}
+
 static void
 do_step(struct lun_worker *worker)
 {
@@ -263,6 +280,8 @@ do_step(struct lun_worker *worker)
 	enum lun_code code;
 	struct lun_step step;
 
+	if (end_if_detached(worker))
+		return;
 	if (lun_projection_is(p, LUN_PHASE_FAILED) ||
 	    lun_projection_is(p, LUN_PHASE_DETACHED)) {
 		wait_for_news(worker, FAILED_PAUSE_MS, false);

@@ -463,6 +463,38 @@ describe("a script that is registered again #threads", function()
     end)
   end)
 
+  it("ends a run to the head when it is removed meanwhile", function()
+    local path = helper.tmpdir() .. "/slow.lua"
+    helper.write_file(path, [[return {
+      name = "slow",
+      version = 1,
+      fields = { n = "integer" },
+      extract_model_id = function(event)
+        for _ = 1, 50000 do end
+        return event.stream
+      end,
+      apply_to_model = function(model) return { n = 1 } end,
+    }]])
+    local engine = kit.open(kit.stores "memory",
+      { batch_events = "1", live_events = "1" })
+    local list = {}
+    for n = 1, 20000 do
+      list[n] = { n = n, ids = "a" }
+    end
+    kit.append(engine, list)
+    assert(engine:register(path))
+    assert(engine:watch())
+    local began = helper.now_ms()
+    local ok, message, code = engine:run_once(function()
+      os.remove(path)
+      return helper.now_ms() - began < 20000
+    end)
+    assert.is_nil(ok)
+    assert.equal("slow: its script file is gone, so it stays where it is",
+      message)
+    assert.equal("config", code)
+  end)
+
   it("is refused under the name of another file", function()
     local folder = helper.tmpdir()
     helper.write_file(folder .. "/a.lua", script())
