@@ -37,7 +37,7 @@ destroy_background(struct lun_background *background)
 }
 
 static void *
-run_lane(void *arg)
+run_jobs(void *arg)
 {
 	struct lun_background *background = arg;
 	bool abandoned;
@@ -79,7 +79,7 @@ lun_background_new(const char *name)
 		return NULL;
 	pthread_mutex_init(&background->lock, NULL);
 	lun_cond_init(&background->changed);
-	if (lun_thread_start(&background->thread, name, run_lane, background,
+	if (lun_thread_start(&background->thread, name, run_jobs, background,
 		NULL) != LUN_OK) {
 		destroy_background(background);
 		return NULL;

@@ -1,8 +1,8 @@
 /*
  * background.h - a thread that does one job at a time beside its owner.
  *
- * A projection fetches its next batch and commits its last one on lanes while
- * it applies the present one.
+ * A projection fetches its next batch and commits its last one on such threads
+ * while it applies the present one.
  */
 
 #ifndef LUN_BASE_BACKGROUND_H

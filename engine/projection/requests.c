@@ -309,8 +309,8 @@ prepare_request(
 {
 	if (requests[kind].needs_script && p->script == NULL)
 		return lun_fail(err, LUN_CONFIG,
-		    "cannot %s of %s: its script is not registered",
-		    requests[kind].words, p->name);
+		    "%s: cannot %s: its script is not registered", p->name,
+		    requests[kind].words);
 	if (requests[kind].needs_models) {
 		enum lun_code code = lun_projection_prepare(p, err);
 

@@ -279,7 +279,7 @@ for _, kind in ipairs(kit.kinds) do
       engine = kit.open(stores)
       local ok, message, code = engine:rebuild "ledger"
       assert.is_nil(ok)
-      assert.matches("cannot rebuild of ledger: its script is not registered",
+      assert.matches("ledger: cannot rebuild: its script is not registered",
         message)
       assert.equal("config", code)
       assert.is_true(engine:pause "ledger")
