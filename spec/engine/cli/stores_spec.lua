@@ -117,3 +117,40 @@ describe("a command that only writes events #postgres", function()
     proxy:close()
   end)
 end)
+
+-- The event store is made to be the one that they were built from.
+for number = 1, 2 do
+  describe("models of format " .. number, function()
+    local place
+
+    before_each(function()
+      place = workplace.new()
+      place.env.LUNETTE_EVENTS = "sqlite:events.db"
+      place.env.LUNETTE_MODELS = "sqlite:models.db"
+      place:counter('handles = { "Counted" },',
+        'on_error = "park", indexes = { "total" },')
+      for file, name in pairs { events = "events-1",
+        models = "models-" .. number } do
+        place:sql(file .. ".db", ".read " .. helper.root
+          .. "/spec/stores/formats/sqlite-" .. name .. ".sql")
+      end
+      place:sql("events.db", ("ATTACH '%s' AS models;"):format(
+        place:path "models.db") .. [[
+        UPDATE lunette_event_store
+        SET identity = (SELECT identity FROM lunette_checkpoints);
+        UPDATE events SET id = (SELECT substr(CAST(source_state AS TEXT), -36)
+          FROM lunette_checkpoints) WHERE position = 3;]])
+    end)
+
+    it("go on where they were", function()
+      place:done { "append", "--stream", "s", "--type", "Counted", "--data",
+        '{"id":"a","n":4}' }
+      place:done { "run", "--once" }
+      assert.equal("7", place:sql("models.db", "SELECT total FROM counter"))
+      assert.matches("attempt to perform arithmetic",
+        place:done { "parked", "list", "counter" })
+      assert.matches("\nscripts +1\n",
+        place:done { "checkpoint", "show", "counter" })
+    end)
+  end)
+end
