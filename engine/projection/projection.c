@@ -226,6 +226,7 @@ release_ownership(struct lun_projection *p)
 {
 	lun_model_store_release(p->models, p->key, p->fence);
 	lun_projection_release_phase(p);
+	p->fence = 0;
 }
 
 enum lun_code
@@ -236,8 +237,12 @@ lun_projection_own(struct lun_projection *p, struct lun_err *err)
 
 	if (lun_projection_is_owned(p) && lun_projection_report(p).lost)
 		release_ownership(p);
-	if (lun_projection_is_owned(p))
-		return renew_lease(p, err);
+	if (lun_projection_is_owned(p)) {
+		code = renew_lease(p, err);
+		if (code != LUN_CONFLICT)
+			return code;
+		release_ownership(p); /* it ran out, and somebody took it */
+	}
 	code = connect_models(p, err);
 	if (code != LUN_OK)
 		return code;
@@ -290,13 +295,17 @@ lun_projection_prepare(struct lun_projection *p, struct lun_err *err)
 void
 lun_projection_disown(struct lun_projection *p)
 {
-	if (!lun_projection_is_owned(p))
-		return;
+	bool owned = lun_projection_is_owned(p);
+
 	if (lun_projection_is_prepared(p))
 		(void)!lun_projection_flush(p, NULL);
-	lun_projection_abandon_batch(p);
-	lun_projection_finish_indexing(p, atomic_load(&p->stop_asked));
-	release_ownership(p);
+	if (owned) {
+		lun_projection_abandon_batch(p);
+		lun_projection_finish_indexing(p, atomic_load(&p->stop_asked));
+	}
+	/* One in doubt is this engine's in the store all the same. */
+	if (p->fence > 0)
+		release_ownership(p);
 }
 
 /*

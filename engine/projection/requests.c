@@ -336,6 +336,8 @@ lun_projection_execute(struct lun_projection *p, enum lun_request_kind kind,
 		code = requests[kind].execute(p, argument, &failure);
 	if (lun_projection_is(p, LUN_PHASE_ABANDONED))
 		return code;
+	if (code == LUN_TIMEOUT)
+		lun_projection_doubt_ownership(p);
 	if (requests[kind].moves)
 		lun_projection_forget_position(p);
 	if (requests[kind].starts_anew &&

@@ -390,3 +390,34 @@ describe("a request", function()
       assert.equal(1, told)
     end)
 end)
+
+describe("a request to an engine that stepped a projection", function()
+  local missing = kit.missing "postgres"
+  if missing then
+    pending(missing)
+    return
+  end
+
+  after_each(kit.close_all)
+
+  it("goes to the one that took it when the lease ran out #threads",
+    function()
+      local stores = kit.stores "sqlite to postgres"
+      local former = kit.open(stores, { lease_ms = "1000" })
+      local owner = kit.open(stores)
+      kit.register(former, kit.ledger())
+      kit.register(owner, kit.ledger())
+      kit.append(former, events(1, 3))
+      assert.equal(3, former:step "ledger")
+      helper.wait(function()
+        return owner:step "ledger" ~= nil
+      end)
+      assert(owner:start())
+      assert.is_true(former:pause("ledger", 10))
+      kit.wait_state(owner, "ledger", "paused")
+      assert.is_true(former:resume("ledger", 10))
+      kit.append(former, events(4, 4))
+      assert(owner:wait { projection = "ledger" })
+      assert.equal("1,2,3,4,", log(owner))
+    end)
+end)

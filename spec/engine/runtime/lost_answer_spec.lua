@@ -64,6 +64,52 @@ describe("a commit whose answer is lost", function()
     end)
   end
 
+  for _, landed in ipairs { "", "&when=after" } do
+    it("may be that of a request, after which anybody goes on" .. landed,
+      function()
+        local folder = helper.tmpdir()
+        local events = "sqlite:" .. folder .. "/events.db"
+        local models = "sqlite:" .. folder .. "/models.db"
+        local engine = kit.open {
+          events = events,
+          models = "faulty+" .. models .. "?fail=set_paused:1&code=timeout"
+            .. landed,
+        }
+        local other = kit.open { events = events, models = models }
+        local list = { { n = 1, ids = "a" } }
+        kit.append(engine, list)
+        for _, each in ipairs { engine, other } do
+          kit.register(each, kit.ledger())
+        end
+        assert.equal("timeout", select(3, engine:pause("ledger", 5)))
+        assert(other:resume("ledger", 5))
+        assert.equal(1, other:step "ledger")
+        assert.same(kit.fold(list, "stop"), kit.models(other, "ledger"))
+      end)
+  end
+
+  it("may be that of a request, which cannot land late", function()
+    local folder = helper.tmpdir()
+    local models = folder .. "/models.db"
+    local engine = kit.open {
+      events = "sqlite:" .. folder .. "/events.db",
+      models = "faulty+sqlite:" .. models
+        .. "?fail=set_paused:1&code=timeout",
+    }
+    kit.register(engine, kit.ledger())
+    kit.append(engine, { { n = 1, ids = "a" } })
+    local function fence()
+      local _, out = helper.run { "sqlite3", models,
+        "SELECT fence FROM lunette_owners" }
+      return tonumber(out)
+    end
+    assert.equal(1, engine:step "ledger")
+    local before = fence()
+    assert.equal("timeout", select(3, engine:pause("ledger", 5)))
+    assert.is_false(engine:step "ledger")
+    assert.equal(before + 1, fence())
+  end)
+
   it("may be that of taking the projection over", function()
     check("fail=acquire:1&code=timeout", function(engine)
       assert(engine:run_once())
