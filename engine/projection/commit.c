@@ -67,7 +67,7 @@ finish_commit(struct lun_projection *p)
 	p->committed_ns = lun_clock_mono_ns();
 	p->commit_took_ns = p->commit.took_ns;
 	lun_uow_settled(p->uow);
-	lun_projection_note_position(p, p->committed);
+	lun_projection_note_reached(p, p->committed);
 }
 
 static enum lun_code

@@ -311,6 +311,12 @@ void lun_projection_note_error(
 /* Everything up to here is applied and durable. */
 void lun_projection_note_position(
     struct lun_projection *p, struct lun_position position);
+/*
+ * The same after a read. Where the head is reached, whoever waited for that
+ * finds the projection live.
+ */
+void lun_projection_note_reached(
+    struct lun_projection *p, struct lun_position position);
 /* Until it is noted again, nobody's wait for a position is over. */
 void lun_projection_forget_position(struct lun_projection *p);
 struct lun_report lun_projection_report(struct lun_projection *p);

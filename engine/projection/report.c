@@ -108,6 +108,18 @@ lun_projection_note_position(
 }
 
 void
+lun_projection_note_reached(
+    struct lun_projection *p, struct lun_position position)
+{
+	if (p->batch->at_head &&
+	    lun_position_compare(position, p->batch->reached) == 0 &&
+	    (lun_projection_is(p, LUN_PHASE_PREPARED) ||
+		lun_projection_is(p, LUN_PHASE_CATCHING_UP)))
+		lun_projection_enter(p, LUN_PHASE_LIVE, NULL);
+	lun_projection_note_position(p, position);
+}
+
+void
 lun_projection_forget_position(struct lun_projection *p)
 {
 	pthread_mutex_lock(&p->around->board->lock);

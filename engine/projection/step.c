@@ -180,7 +180,7 @@ move_over_batch(struct lun_projection *p, struct lun_err *err)
 	if (code != LUN_OK)
 		return code;
 	if (lun_position_compare(p->cursor, p->report.position) != 0)
-		lun_projection_note_position(p, p->cursor);
+		lun_projection_note_reached(p, p->cursor);
 	if (lun_clock_mono_ns() - p->committed_ns < POSITION_ONLY_NS)
 		return LUN_OK;
 	return lun_projection_flush(p, err);
