@@ -369,10 +369,10 @@ keep_result(lua_State *L, struct run *run, struct lun_model *model)
 }
 
 static bool
-apply_touch(lua_State *L, struct run *run, struct lun_touch touch_model)
+apply_touch(lua_State *L, struct run *run, struct lun_touch touch)
 {
-	const struct lun_event *event = &run->batch->events[touch_model.event];
-	struct lun_model *model = lun_uow_model(run->uow, touch_model.model);
+	const struct lun_event *event = &run->batch->events[touch.event];
+	struct lun_model *model = lun_uow_model(run->uow, touch.model);
 	const struct lun_handler *handler;
 
 	if (model->parked) {
@@ -386,7 +386,7 @@ apply_touch(lua_State *L, struct run *run, struct lun_touch touch_model)
 	lua_rawgeti(L, LUA_REGISTRYINDEX, handler->reference);
 	push_model(L, run, model);
 	if (handler->arguments >= 2)
-		push_event(L, run, touch_model.event);
+		push_event(L, run, touch.event);
 	if (handler->arguments >= 3)
 		lun_script_push_id(L, run->script, model->id);
 	call_handler(L, run, handler->arguments);
