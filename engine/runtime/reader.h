@@ -3,10 +3,10 @@
  *
  * A reader is a connection to each store, made when it is first needed, what
  * the stored models look like, the Lua states that answer handle_query and a
- * thread for them. Whoever takes
- * one has it alone and gives it back; nobody holds a lock meanwhile. The
- * setting `readers` says how many there are. All but one of them may be busy
- * with handle_query, so that a plain look never waits for scripts alone.
+ * thread for them. Whoever takes one has it alone and gives it back; nobody
+ * holds a lock meanwhile. The setting `readers` says how many there are. All
+ * but one of them may be busy with handle_query, so that a plain look never
+ * waits for scripts alone.
  */
 
 #ifndef LUN_RUNTIME_READER_H

@@ -13,8 +13,9 @@
 
 /* ---- functions in place of Lua's own ----------------------------------- */
 
-void
-lun_sandbox_push_text(lua_State *L, int index)
+/* Push (+1) what tostring() gives: never an address. */
+static void
+push_text(lua_State *L, int index)
 {
 	index = lua_absindex(L, index);
 	if (luaL_callmeta(L, index, "__tostring")) {
@@ -41,7 +42,7 @@ static int
 base_tostring(lua_State *L)
 {
 	luaL_checkany(L, 1);
-	lun_sandbox_push_text(L, 1);
+	push_text(L, 1);
 	return 1;
 }
 
@@ -97,7 +98,7 @@ string_format(lua_State *L)
 		    lua_type(L, i) == LUA_TNUMBER ||
 		    lua_type(L, i) == LUA_TSTRING)
 			continue;
-		lun_sandbox_push_text(L, i);
+		push_text(L, i);
 		lua_replace(L, i);
 	}
 	lua_pushvalue(L, lua_upvalueindex(1));
@@ -384,7 +385,7 @@ protect_strings(lua_State *L, int globals)
 static int
 refuse_read(lua_State *L)
 {
-	lun_sandbox_push_text(L, 2);
+	push_text(L, 2);
 	return luaL_error(L, "%s \"%s\"", lua_tostring(L, lua_upvalueindex(1)),
 	    lua_tostring(L, -1));
 }
@@ -392,7 +393,7 @@ refuse_read(lua_State *L)
 static int
 refuse_write(lua_State *L)
 {
-	lun_sandbox_push_text(L, 2);
+	push_text(L, 2);
 	return luaL_error(L,
 	    "assignment to undefined variable \"%s\": declare it with local",
 	    lua_tostring(L, -1));

@@ -17,9 +17,6 @@
  */
 void lun_sandbox_open(lua_State *L);
 
-/* Push (+1) what tostring() gives: never an address. Raises. */
-void lun_sandbox_push_text(lua_State *L, int index);
-
 /* Make reading a name that the table at index lacks raise `what "name"`. */
 void lun_sandbox_make_strict(lua_State *L, int index, const char *what);
 

@@ -303,8 +303,8 @@ const struct lun_setting_entry lun_setting_entries[] = {
 #define ENTRY_COUNT                                                            \
 	(sizeof lun_setting_entries / sizeof lun_setting_entries[0] - 1)
 
-const struct lun_setting_entry *
-lun_setting_find(const char *name)
+static const struct lun_setting_entry *
+find_entry(const char *name)
 {
 	for (size_t i = 0; name != NULL && i < ENTRY_COUNT; i++)
 		if (strcmp(lun_setting_entries[i].name, name) == 0)
@@ -412,7 +412,7 @@ refuse_unknown_setting(const char *name, struct lun_err *err)
 static enum lun_code
 check_given(const struct lun_setting *given, struct lun_err *err)
 {
-	const struct lun_setting_entry *entry = lun_setting_find(given->name);
+	const struct lun_setting_entry *entry = find_entry(given->name);
 
 	if (given->name == NULL)
 		return lun_fail(err, LUN_CONFIG, "a setting has no name");
@@ -491,8 +491,8 @@ lun_settings_make(const struct lun_setting *given, size_t count,
 		    err, LUN_NOMEM, "reading the settings: out of memory");
 	settings.memory = memory;
 	for (size_t i = 0; i < count; i++)
-		set_value(&settings, lun_setting_find(given[i].name),
-		    given[i].value, &memory);
+		set_value(&settings, find_entry(given[i].name), given[i].value,
+		    &memory);
 	lower_to(&settings.live_events, settings.batch_events);
 	lower_to(&settings.query_limit, settings.query_limit_max);
 	lower_to(&settings.retry_ms, settings.retry_max_ms);

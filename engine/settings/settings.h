@@ -60,8 +60,6 @@ struct lun_settings {
 /* The table; ends with an entry whose name is NULL. */
 extern const struct lun_setting_entry lun_setting_entries[];
 
-const struct lun_setting_entry *lun_setting_find(const char *name);
-
 /* LUN_CONFIG names the setting, the value and what is allowed. */
 enum lun_code lun_setting_check(const struct lun_setting_entry *entry,
     const char *value, struct lun_err *err) LUN_MUSTCHECK;

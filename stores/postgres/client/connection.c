@@ -167,8 +167,8 @@ make_connection(struct lun_pg *c, struct lun_err *err)
 	return code;
 }
 
-enum lun_code
-lun_pg_ensure(struct lun_pg *c, struct lun_err *err)
+static enum lun_code
+ensure_connection(struct lun_pg *c, struct lun_err *err)
 {
 	if (c->conn != NULL)
 		return LUN_OK;
@@ -182,7 +182,7 @@ lun_pg_open(struct lun_pg *c, const char *rest,
 	enum lun_code code = lun_pg_url_new(rest, options, &c->url, err);
 
 	if (code == LUN_OK)
-		code = lun_pg_ensure(c, err);
+		code = ensure_connection(c, err);
 	if (code != LUN_OK)
 		lun_pg_close(c);
 	return code;
@@ -272,7 +272,7 @@ start_call(struct lun_pg *c, struct lun_err *err)
 		return lun_fail(err, LUN_UNAVAILABLE,
 		    "%s: the transaction was lost with its connection",
 		    lun_pg_name(c));
-	code = lun_pg_ensure(c, err);
+	code = ensure_connection(c, err);
 	set_deadline(c);
 	return code;
 }

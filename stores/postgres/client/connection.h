@@ -43,10 +43,6 @@ void lun_pg_close(struct lun_pg *c);
 
 const char *lun_pg_name(const struct lun_pg *c);
 
-/* Connect now if there is no connection; every call does it by itself. */
-enum lun_code lun_pg_ensure(
-    struct lun_pg *c, struct lun_err *err) LUN_MUSTCHECK;
-
 /*
  * Run one statement; params may be NULL. *out is to be freed with PQclear();
  * out may be NULL.
