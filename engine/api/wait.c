@@ -71,8 +71,9 @@ has_arrived(const struct wait *wait)
 }
 
 /*
- * A worker of this engine: its report says how far it is. LUN_AGAIN, here and
- * below: not there when the time was over.
+ * A worker of this engine: its report says how far it is. LUN_OWNED: another
+ * engine runs it, or may. LUN_AGAIN, here and below: not there when the time
+ * was over.
  */
 static enum lun_code
 follow_worker(struct wait *wait, struct lun_err *err)
@@ -90,7 +91,8 @@ follow_worker(struct wait *wait, struct lun_err *err)
 		else if (report->state == LUN_STATE_FAILED)
 			code = lun_fail(err, LUN_SCRIPT, "%s has failed: %s",
 			    wait->projection, report->last_error);
-		else if (report->state == LUN_STATE_STANDBY)
+		else if (report->state == LUN_STATE_STANDBY ||
+			 report->state == LUN_STATE_DETACHED)
 			code = LUN_OWNED;
 		else if (is_over(wait))
 			break;

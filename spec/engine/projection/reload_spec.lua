@@ -463,6 +463,24 @@ describe("a script that is registered again #threads", function()
     end)
   end)
 
+  it("is waited for where another engine runs it once it is removed",
+    function()
+      local path = helper.tmpdir() .. "/diary.lua"
+      helper.write_file(path, script())
+      local stores = kit.stores "sqlite"
+      local engine = kit.open(stores)
+      assert(engine:register(path))
+      assert(engine:watch())
+      assert(engine:start())
+      assert(os.remove(path))
+      kit.wait_state(engine, "diary", "detached")
+      local other = kit.open(stores)
+      kit.register(other, script())
+      kit.append(other, { { n = 1, ids = "a" } })
+      assert.equal(1, other:step "diary")
+      assert(engine:wait { projection = "diary", timeout = 5 })
+    end)
+
   it("ends a run to the head when it is removed meanwhile", function()
     local path = helper.tmpdir() .. "/slow.lua"
     helper.write_file(path, [[return {
