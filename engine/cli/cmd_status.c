@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -84,6 +85,15 @@ add_projection(struct cli_table *table, const struct cli_object *object)
 	add_text_cell(table, object, "owner", CLI_CELL_TEXT);
 }
 
+/* Whether a message begins with the name of the projection as it is. */
+static bool
+is_named(const char *text, const char *name)
+{
+	size_t length = strlen(name);
+
+	return strncmp(text, name, length) == 0 && text[length] == ':';
+}
+
 static void
 print_remark(
     const struct cli_object *object, const char *key, const char *words)
@@ -94,8 +104,10 @@ print_remark(
 
 	if (name != NULL && text != NULL && text[0] != '\0') {
 		cli_printable(&shown, lun_text_of(text), 0);
-		printf("%s: %s%.*s\n", name, words,
-		    LUN_TEXT_ARG(lun_buffer_text(&shown)));
+		if (!is_named(text, name))
+			printf("%s: ", name);
+		printf(
+		    "%s%.*s\n", words, LUN_TEXT_ARG(lun_buffer_text(&shown)));
 	}
 	lun_buffer_free(&shown);
 	free(name);

@@ -162,10 +162,14 @@ must_cut(const struct pass *pass, size_t at, enum lun_on_error policy,
 	       (policy == LUN_ON_ERROR_STOP || count_retries(pass) > 0);
 }
 
-/* An event that failed is not tried again: what becomes of it. */
+/*
+ * An event that failed is not tried again: what becomes of it. err says which
+ * event it was; an event that is set aside says that itself, so message is
+ * what is kept with it.
+ */
 static enum lun_code
 settle_event(struct pass *pass, size_t at, struct lun_model *model,
-    enum lun_on_error policy, struct lun_err *err)
+    enum lun_on_error policy, const char *message, struct lun_err *err)
 {
 	struct lun_projection *p = pass->p;
 
@@ -175,9 +179,9 @@ settle_event(struct pass *pass, size_t at, struct lun_model *model,
 		return err->code;
 	}
 	if (policy == LUN_ON_ERROR_PARK)
-		return park_event(pass, at, model, err->message, err);
+		return park_event(pass, at, model, message, err);
 	return add_failure(p, &p->skipped, &pass->batch->events[at],
-	    model != NULL ? model->id : LUN_TEXT_NONE, err->message, err);
+	    model != NULL ? model->id : LUN_TEXT_NONE, message, err);
 }
 
 /*
@@ -203,7 +207,7 @@ judge_event(
 		return cut_batch(pass, 1, LUN_STEP_WAITING, err);
 	if (pass->retrial != NULL && pass->retrial->first.code == LUN_OK)
 		pass->retrial->first = unnamed;
-	return settle_event(pass, at, model, policy, err);
+	return settle_event(pass, at, model, policy, unnamed.message, err);
 }
 
 static bool

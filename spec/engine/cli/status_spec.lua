@@ -25,7 +25,7 @@ describe("lunette status", function()
     place:run { "run", "--once" }
     local out = place:done { "status" }
     assert.matches("counter +failed", out)
-    assert.matches("\ncounter: [^\n]*" .. ("x"):rep(60) .. "\n", out)
+    assert.matches("\ncounter: event 1 [^\n]*" .. ("x"):rep(60) .. "\n", out)
   end)
 
   it("gives programs an array of objects", function()

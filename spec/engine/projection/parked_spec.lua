@@ -111,19 +111,19 @@ for _, kind in ipairs(kit.kinds) do
           end
         end
       end
-      assert.matches("event 3 .*refused 3", error_of(3))
+      assert.matches("^script%.lua:%d+: refused 3$", error_of(3))
       assert.matches("waits behind", error_of(4))
       local place = "local data = event.data\n"
       kit.register(engine, (parking:gsub(place,
         place .. "    assert(data.n ~= 3, 'another reason')\n")))
       assert.is_nil((engine:retry "ledger"))
-      assert.matches("^ledger: event 3 %(.* on .*another reason", error_of(3))
+      assert.matches("^script%.lua:%d+: another reason$", error_of(3))
       assert.matches("waits behind", error_of(4))
       kit.register(engine, (mended:gsub(place,
         place .. "    assert(data.n ~= 4, 'its own fault')\n")))
       assert.is_nil((engine:retry "ledger"))
       assert.is_nil(error_of(3))
-      assert.matches("^ledger: event 4 .*its own fault", error_of(4))
+      assert.matches("^script%.lua:%d+: its own fault$", error_of(4))
     end)
 
     it("stay as they are when nothing was mended", function()
@@ -348,7 +348,7 @@ describe("a parked event that is greedy", function()
     assert.matches("1 of the parked events still fail; the first: "
       .. ".*instructions", message)
     assert_isolated(engine)
-    assert.matches("^ledger: event 30 .*instructions",
+    assert.matches("^script%.lua:%d+: ran more than .*instructions",
       engine:parked("ledger", "even")[1].error)
   end)
 
