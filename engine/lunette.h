@@ -6,7 +6,8 @@
  *
  * Ownership: what a function returns through an out-parameter named *json or
  * *text is a NUL-terminated string that the caller frees with lun_free().
- * Everything handed in is borrowed for the length of the call only.
+ * Everything handed in is borrowed for the length of the call only; a pointer
+ * is NULL only where its comment allows that.
  * Threads: every function may be called from any thread; an engine must not
  * be closed while another call on it is under way.
  * Failure: a function that can fail returns a code and describes the failure
@@ -61,6 +62,7 @@ struct lun_err {
 /* "1.0.0" */
 const char *lun_version(void);
 
+/* NULL is allowed. */
 void lun_free(void *text);
 
 /* ---- an engine --------------------------------------------------------- */
@@ -113,7 +115,7 @@ void lun_engine_close(struct lun_engine *engine);
 #define LUN_ANY_VERSION (-1)
 
 struct lun_new_event {
-	const char *id; /* NULL: a new UUID; an id already stored is skipped */
+	const char *id; /* NULL: a new UUID; a stored one is not stored again */
 	const char *stream;
 	const char *type;
 	const char *data;     /* JSON */
@@ -141,7 +143,11 @@ struct lun_appended {
 	char token[LUN_TOKEN_SIZE]; /* "" if the store is not known */
 };
 
-/* All or nothing. appended may be NULL, else it has room for count. */
+/*
+ * All or nothing. appended may be NULL, else it has room for count.
+ * LUN_INVALID for an event without stream, type or data, or data that is not
+ * JSON; LUN_CONFLICT for a version that was expected and is not there.
+ */
 enum lun_code lun_engine_append(struct lun_engine *engine,
     const struct lun_new_event *events, size_t count,
     struct lun_appended *appended, struct lun_err *err) LUN_MUSTCHECK;
@@ -327,9 +333,17 @@ struct lun_events_filter {
 	bool tokens;        /* give the token of each event too */
 };
 
-/* One event as a JSON object, as those parked are; false ends the reading. */
+/*
+ * One event as a JSON object, as those parked are; false ends the reading. It
+ * may use the engine, but not close it.
+ */
 typedef bool lun_event_fn(void *arg, const char *json, size_t length);
 
+/*
+ * Stored events in the order of their positions, one call of event for each,
+ * from the calling thread. LUN_INVALID for a position or token that is none of
+ * this event store.
+ */
 enum lun_code lun_engine_events(struct lun_engine *engine,
     const struct lun_events_filter *filter, lun_event_fn *event, void *arg,
     struct lun_err *err) LUN_MUSTCHECK;

@@ -150,10 +150,9 @@ static const struct cli_option options[] = {
     },
     {
 	.name = "id",
-	.argument = "UUID",
-	.help = "The event's id (default: a new one); an id that is stored "
-		"already is "
-		"not stored again",
+	.argument = "ID",
+	.help = "The event's id (default: a new UUID); an id that is stored "
+		"already is not stored again",
     },
     {
 	.name = "expect",

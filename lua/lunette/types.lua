@@ -147,7 +147,7 @@ function query:terms() end
 ---@field type string
 ---@field data? any any value with a JSON form; absent: {}
 ---@field metadata? any
----@field id? string a UUID; one that is stored already is not stored again
+---@field id? string absent: a UUID; a stored one is not stored again
 ---@field recorded_at? integer|string microseconds, or RFC 3339 text
 ---@field expected_version? integer of the stream before; 0: a new stream
 
@@ -179,6 +179,75 @@ function query:terms() end
 ---@field model_id lunette.id|lunette.null null: extract_model_id failed
 ---@field error string
 ---@field at string when, RFC 3339
+
+---@alias lunette.state
+---| "new"
+---| "catching_up"
+---| "live"
+---| "paused"
+---| "failed"
+---| "standby" another engine runs it
+---| "detached" its script is gone, its models stay
+---| "stopped" no engine runs it
+
+---How a projection is doing; lunette.null stands for what is not known.
+---@class lunette.status
+---@field name string
+---@field state lunette.state
+---@field version integer
+---@field position string
+---@field token string|lunette.null
+---@field lag_events integer|lunette.null wanted events not yet applied
+---@field lag_exact? boolean else lag_events is an estimate
+---@field lag_seconds number|lunette.null age of the oldest of these
+---@field events_per_second number
+---@field owner string|lunette.null the engine that runs it
+---@field waiting_for string|lunette.null
+---@field last_error string|lunette.null
+---@field parked integer
+---@field skipped integer
+---@field scripts integer texts of the script that made these models
+---@field committed_at string|lunette.null RFC 3339
+
+---@class lunette.checkpoint
+---@field projection string
+---@field version integer
+---@field position string
+---@field token string|lunette.null
+---@field revision integer rises with every commit
+---@field fence integer rises with every owner
+---@field paused boolean
+---@field event_store string identity of the event store it belongs to
+---@field script_hash string
+---@field scripts integer texts of the script that made these models
+---@field committed_at string RFC 3339
+---@field parked integer
+---@field skipped integer
+
+---Positions without an event, from and to included; of what is no longer
+---listed only their number is known.
+---@class lunette.gap
+---@field state "open"|"skipped" waited for, or passed over
+---@field from string|lunette.null
+---@field to string|lunette.null
+---@field from_token string|lunette.null
+---@field to_token string|lunette.null
+---@field numbers integer
+---@field at string|lunette.null when it was seen, RFC 3339
+---@field reason string
+
+---What a script declares, as lunette.check finds it.
+---@class lunette.description
+---@field name string
+---@field version integer
+---@field fields table<string, lunette.field_type>|lunette.null null: JSON
+---@field columns string[] in the order of the table, "id" first
+---@field id "text"|"integer"
+---@field handles string[]|lunette.null null: every type
+---@field on_error "stop"|"skip"|"park"
+---@field retries integer
+---@field handle_query boolean whether there is one
+---@field hash string of its text
 
 ---@class lunette.events_filter
 ---@field stream? string
@@ -272,7 +341,7 @@ function engine:get(projection, id) end
 function engine:query(projection, terms) end
 
 ---@param projection? string absent: a list of all of them
----@return table? status
+---@return lunette.status|lunette.status[]|nil status
 ---@return string? message
 ---@return lunette.code? code
 function engine:status(projection) end
@@ -320,9 +389,9 @@ function engine:skipped(projection) end
 ---Positions without an event: those that reading waits for ("open"), and those
 ---that were passed over ("skipped"). Only some event stores have such.
 ---@param projection string
----@return table[]? gaps state, from, to, numbers, at, reason and two tokens
+---@return lunette.gap[]? gaps
 ---@return string? message
----@return string? code
+---@return lunette.code? code
 function engine:gaps(projection) end
 
 ---@param projection string
@@ -342,7 +411,7 @@ function engine:retry(projection, id, timeout) end
 function engine:discard(projection, id, timeout) end
 
 ---@param projection string
----@return table? checkpoint
+---@return lunette.checkpoint? checkpoint
 ---@return string? message
 ---@return lunette.code? code
 function engine:checkpoint(projection) end
@@ -385,7 +454,7 @@ lunette = {}
 function lunette.open(settings) end
 
 ---@param path string
----@return table? description
+---@return lunette.description? description
 ---@return string? message
 ---@return lunette.code? code
 ---@return string? detail
