@@ -60,6 +60,26 @@ cli_setting_index(const char *name)
 }
 
 static enum lun_code
+refuse_unknown_setting(const char *name, struct lun_err *err)
+{
+	struct lun_suggestion suggestion = {0};
+
+	lun_suggestion_consider(
+	    &suggestion, lun_text_of(name), LUN_TEXT("projections"));
+	for (int i = 0; lun_setting_entries[i].name != NULL; i++)
+		lun_suggestion_consider(&suggestion, lun_text_of(name),
+		    lun_text_of(lun_setting_entries[i].name));
+	if (suggestion.word.bytes == NULL)
+		return lun_fail(err, LUN_CONFIG,
+		    "there is no setting \"%.100s\"; \"lunette --help\" lists "
+		    "them all",
+		    name);
+	return lun_fail(err, LUN_CONFIG,
+	    "there is no setting \"%.100s\"; did you mean \"%.*s\"?", name,
+	    LUN_TEXT_ARG(suggestion.word));
+}
+
+static enum lun_code
 read_pair(struct cli_layer *layer, const struct lun_setting *pair,
     struct lun_err *err)
 {
@@ -69,8 +89,7 @@ read_pair(struct cli_layer *layer, const struct lun_setting *pair,
 	if (strcmp(pair->name, "projections") == 0)
 		return cli_layer_add_projection(layer, pair->value, err);
 	if (index < 0)
-		return lun_fail(
-		    err, LUN_CONFIG, "there is no setting \"%s\"", pair->name);
+		return refuse_unknown_setting(pair->name, err);
 	code = lun_setting_check(&lun_setting_entries[index], pair->value, err);
 	if (code == LUN_OK)
 		layer->values[index] = pair->value;

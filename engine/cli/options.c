@@ -183,8 +183,8 @@ check_value(enum cli_kind kind, const char *choices, const char *what,
 	struct lun_err err;
 
 	if (kind == CLI_NUMBER && !is_decimal_number(value))
-		argp_error(
-		    state, "%s: \"%s\" is not a whole number", what, value);
+		argp_error(state, "%s: \"%s\" is not a whole number from 0",
+		    what, value);
 	if (kind == CLI_CHOICE && !is_choice(choices, value))
 		argp_error(state, "\"%s\" is not one of %s", value, choices);
 	if (kind == CLI_PROJECTION && lun_schema_check_projection_name(

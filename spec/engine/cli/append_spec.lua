@@ -89,7 +89,7 @@ describe("lunette append", function()
     assert.matches("lunette append: --data is missing", err, 1, true)
     code, out, err = append("--data", "1", "--expect", "soon")
     assert.same({ 2, "" }, { code, out })
-    assert.matches('"soon" is not a whole number', err, 1, true)
+    assert.matches('"soon" is not a whole number from 0', err, 1, true)
     place.env.LUNETTE_EVENTS = false
     code, out, err = append("--data", "1")
     assert.same({ 2, "" }, { code, out })
