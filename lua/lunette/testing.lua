@@ -105,6 +105,17 @@ local function check_events(events)
   end
 end
 
+local function check_options(options, known)
+  if options ~= nil and type(options) ~= "table" then
+    error("options must be a table", 3)
+  end
+  for name in pairs(options or {}) do
+    if not known[name] then
+      error(("there is no option %q"):format(tostring(name)), 3)
+    end
+  end
+end
+
 -- ---- one run --------------------------------------------------------------
 
 local function check(ok, message, code, detail)
@@ -274,6 +285,7 @@ end
 function testing.replay(projection, events, options)
   projection = find(projection)
   check_events(events)
+  check_options(options, { batch = true, settings = true })
   return raise_for_caller(pcall(replay, projection, events, options or {}))
 end
 
@@ -287,6 +299,7 @@ end
 function testing.query(projection, events, terms, options)
   projection = find(projection)
   check_events(events)
+  check_options(options, { settings = true })
   return raise_for_caller(
     pcall(query, projection, events, terms, options or {}))
 end

@@ -198,6 +198,17 @@ describe("lunette.testing", function()
       assert.matches("testing_spec%.lua:%d+: event 1 must be a table",
         message)
     end)
+
+    it("raises at the spec's line for options that are none", function()
+      assert.matches('testing_spec%.lua:%d+: there is no option "bach"',
+        raised(function()
+          replay(summing, events, { bach = 1 })
+        end))
+      assert.matches("testing_spec%.lua:%d+: options must be a table",
+        raised(function()
+          replay(summing, events, 1)
+        end))
+    end)
   end)
 
   describe("query", function()
