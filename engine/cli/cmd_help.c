@@ -32,8 +32,6 @@ run_help(struct cli *cli, struct lun_err *err)
 	const struct cli_command *command =
 	    name != NULL ? cli_command_find(name) : NULL;
 
-	if (name != NULL && command == NULL)
-		cli_misuse(cli, "there is no command \"%s\"", name);
 	if (cli->json)
 		return print_help_json(command, err);
 	cli_options_help(cli, command);

@@ -177,6 +177,21 @@ is_choice(const char *choices, const char *word)
 }
 
 static void
+refuse_command(const char *word, const struct argp_state *state)
+{
+	struct lun_suggestion suggestion = {0};
+
+	for (size_t i = 0; cli_commands[i] != NULL; i++)
+		lun_suggestion_consider(&suggestion, lun_text_of(word),
+		    lun_text_of(cli_commands[i]->name));
+	if (suggestion.word.bytes != NULL)
+		argp_error(state,
+		    "there is no command \"%s\"; did you mean \"%.*s\"?", word,
+		    LUN_TEXT_ARG(suggestion.word));
+	argp_error(state, "there is no command \"%s\"", word);
+}
+
+static void
 check_value(enum cli_kind kind, const char *choices, const char *what,
     const char *value, const struct argp_state *state)
 {
@@ -187,6 +202,8 @@ check_value(enum cli_kind kind, const char *choices, const char *what,
 		    what, value);
 	if (kind == CLI_CHOICE && !is_choice(choices, value))
 		argp_error(state, "\"%s\" is not one of %s", value, choices);
+	if (kind == CLI_COMMAND && cli_command_find(value) == NULL)
+		refuse_command(value, state);
 	if (kind == CLI_PROJECTION && lun_schema_check_projection_name(
 					  lun_text_of(value), &err) != LUN_OK)
 		argp_error(state, "%s", err.message);
@@ -297,20 +314,6 @@ add_arguments(struct lun_buffer *out, const struct cli_command *command)
 }
 
 /* ---- the program itself ------------------------------------------------ */
-
-static void
-refuse_command(const char *word, const struct argp_state *state)
-{
-	struct lun_suggestion suggestion = {0};
-
-	for (size_t i = 0; cli_commands[i] != NULL; i++)
-		lun_suggestion_consider(&suggestion, lun_text_of(word),
-		    lun_text_of(cli_commands[i]->name));
-	if (suggestion.word.bytes != NULL)
-		argp_error(state, "there is no command \"%s\"; \"%.*s\"?", word,
-		    LUN_TEXT_ARG(suggestion.word));
-	argp_error(state, "there is no command \"%s\"", word);
-}
 
 static error_t
 parse_program(int key, char *arg, struct argp_state *state)

@@ -62,7 +62,10 @@ describe("the command line", function()
   it("takes unknown words as misuse, and guesses what was meant", function()
     local code, out, err = place:run { "stauts" }
     assert.same({ 2, "" }, { code, out })
-    assert.matches('"stauts"; "status"?', err, 1, true)
+    assert.matches('"stauts"; did you mean "status"?', err, 1, true)
+    code, out, err = place:run { "help", "stauts" }
+    assert.same({ 2, "" }, { code, out })
+    assert.matches('"stauts"; did you mean "status"?', err, 1, true)
     code, out, err = place:run { "status", "--bogus" }
     assert.same({ 2, "" }, { code, out })
     assert.matches("'--bogus'", err, 1, true)
