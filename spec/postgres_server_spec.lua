@@ -4,14 +4,15 @@ local postgres = require "spec.postgres_server"
 -- What comes of the specs that need a server where none can be had.
 local function without_server()
   local tally = helper.tmpdir() .. "/tally"
-  local code, out, err = helper.run("lua5.4 /usr/bin/busted --ignore-lua "
-    .. "-o spec.tally --tags=postgres "
+  local code, out, err = helper.run("env ${PRELOAD:+LD_PRELOAD=$PRELOAD} "
+    .. "lua5.4 /usr/bin/busted --ignore-lua -o spec.tally --tags=postgres "
     .. "$(grep -rlE --include='*_spec.lua' '#postgres|kit.kinds' spec)", {
     cwd = helper.root,
     env = {
       LUNETTE_SPEC_POSTGRES = "!needs a server, and there is none today",
       LUNETTE_TALLY = tally,
       LUNETTE_BUILD = helper.build,
+      PRELOAD = helper.preload,
     },
   })
   assert.equal(0, code, out .. err)
