@@ -54,7 +54,7 @@ enum lun_code
 cli_catch_up(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
 {
 	struct catching_up state = {
-	    .progress = cli_progress_new(&cli->screen, "events"),
+	    .progress = cli_progress_new(&cli->screen, "event"),
 	    .signals = cli->signals,
 	};
 	enum lun_code code;

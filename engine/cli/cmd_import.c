@@ -308,14 +308,16 @@ print_words(const struct import *import)
 	char added[CLI_FORMAT_MAX], existed[CLI_FORMAT_MAX];
 	char bad[CLI_FORMAT_MAX];
 
-	printf("%s: %s events added", import->path,
-	    cli_format_count(import->added, added));
+	printf("%s: %s event%s added", import->path,
+	    cli_format_count(import->added, added),
+	    import->added == 1 ? "" : "s");
 	if (import->existed > 0)
 		printf(", %s there already",
 		    cli_format_count(import->existed, existed));
 	if (import->bad > 0)
-		printf(", %s bad lines left out",
-		    cli_format_count(import->bad, bad));
+		printf(", %s bad line%s left out",
+		    cli_format_count(import->bad, bad),
+		    import->bad == 1 ? "" : "s");
 	putchar('\n');
 }
 
@@ -346,7 +348,7 @@ import_once(struct import *import, const char *path, struct lun_err *err)
 	    import->cli->signals, &import->reader, err);
 	if (code != LUN_OK)
 		return code;
-	import->progress = cli_progress_new(&import->cli->screen, "events");
+	import->progress = cli_progress_new(&import->cli->screen, "event");
 	if (import->progress == NULL)
 		code = lun_fail(err, LUN_NOMEM, "%s: out of memory", path);
 	if (code == LUN_OK)

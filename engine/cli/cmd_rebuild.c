@@ -95,8 +95,7 @@ static enum lun_code
 follow_rebuild(struct cli *cli, struct lun_engine *engine,
     const char *projection, struct lun_err *err)
 {
-	struct cli_progress *progress =
-	    cli_progress_new(&cli->screen, "events");
+	struct cli_progress *progress = cli_progress_new(&cli->screen, "event");
 	enum lun_code code = LUN_AGAIN;
 	double most = 0;
 

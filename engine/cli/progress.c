@@ -149,7 +149,7 @@ add_figures(const struct cli_progress *progress, const struct part *part,
 	if (part->total > 0)
 		lun_buffer_printf(out, " %3u%%", percent_done(part));
 	lun_buffer_printf(
-	    out, "  %s %s  %s/s", count, progress->unit, per_second);
+	    out, "  %s %ss  %s/s", count, progress->unit, per_second);
 	if (left >= 0)
 		lun_buffer_printf(
 		    out, "  ETA %s", cli_format_clock(left, clock));
@@ -267,9 +267,10 @@ cli_progress_finish(struct cli_progress *progress)
 		char count[CLI_FORMAT_MAX], span[CLI_FORMAT_MAX];
 		char per_second[CLI_FORMAT_MAX];
 
-		cli_screen_say(progress->screen, "%s: %s %s in %s (%s/s)",
+		cli_screen_say(progress->screen, "%s: %s %s%s in %s (%s/s)",
 		    part->name, cli_format_count(part->count, count),
-		    progress->unit, cli_format_span(seconds, span),
+		    progress->unit, part->count == 1 ? "" : "s",
+		    cli_format_span(seconds, span),
 		    cli_format_count((uint64_t)rate, per_second));
 	}
 }

@@ -21,7 +21,7 @@ struct cli_part {
 
 struct cli_progress;
 
-/* unit is what count counts: "events". NULL when out of memory. */
+/* unit is what count counts: "event". NULL when out of memory. */
 struct cli_progress *cli_progress_new(
     struct cli_screen *screen, const char *unit);
 /* NULL is allowed. */

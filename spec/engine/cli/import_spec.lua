@@ -61,7 +61,7 @@ describe("lunette import", function()
     place:write("a.jsonl", line(1, ',"id":"e1"') .. line(2, ',"id":"e2"'))
     place:done { "import", "a.jsonl" }
     place:write("a.jsonl", line(1, ',"id":"e1"') .. line(3, ',"id":"e3"'))
-    assert.equal("a.jsonl: 1 events added, 1 there already\n",
+    assert.equal("a.jsonl: 1 event added, 1 there already\n",
       place:done { "import", "a.jsonl" })
     assert.equal("3", stored())
   end)
@@ -150,7 +150,7 @@ describe("lunette import", function()
     place:write("a.jsonl", line(1))
     place:write("b.jsonl", line(2) .. "nonsense\n")
     local code, out = place:run { "import", "a.jsonl", "b.jsonl" }
-    assert.same({ 1, "a.jsonl: 1 events added\n" }, { code, out })
+    assert.same({ 1, "a.jsonl: 1 event added\n" }, { code, out })
     assert.equal("1", stored())
   end)
 
@@ -222,7 +222,7 @@ describe("lunette import", function()
     place:write("a.jsonl", '{"stream":"' .. ("x"):rep(34 << 20) .. '"}\n'
       .. line(1))
     local code, out, err = place:run { "import", "--keep-going", "a.jsonl" }
-    assert.same({ 1, "a.jsonl: 1 events added, 1 bad lines left out\n" },
+    assert.same({ 1, "a.jsonl: 1 event added, 1 bad line left out\n" },
       { code, out })
     assert.matches("line 1: the line is longer than", err, 1, true)
   end)
