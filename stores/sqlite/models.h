@@ -106,6 +106,9 @@ enum lun_code lun_sqlite_make_tables(
     struct sqlite_models *m, struct lun_err *err) LUN_MUSTCHECK;
 
 /* models_format.c */
+/* With a statement that takes this Lunette's format and version. */
+enum lun_code lun_sqlite_write_format(struct sqlite_models *m, const char *sql,
+    struct lun_err *err) LUN_MUSTCHECK;
 /* What the store says of itself, if it does so at all. */
 enum lun_code lun_sqlite_check_format(
     struct sqlite_models *m, bool says_one, struct lun_err *err) LUN_MUSTCHECK;

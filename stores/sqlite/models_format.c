@@ -84,14 +84,13 @@ refuse_living(struct sqlite_models *m, const struct lun_sql_format *stored,
 	return code;
 }
 
-static enum lun_code
-write_format(struct sqlite_models *m, struct lun_err *err)
+enum lun_code
+lun_sqlite_write_format(
+    struct sqlite_models *m, const char *sql, struct lun_err *err)
 {
 	sqlite3_stmt *q = NULL;
-	enum lun_code code;
+	enum lun_code code = lun_sqlite_statement(m, sql, &q, err);
 
-	code = lun_sqlite_statement(
-	    m, "UPDATE lunette_store SET format = ?1, made_by = ?2", &q, err);
 	if (code != LUN_OK)
 		return code;
 	lun_sqlite_bind_integer(&m->c, q, 1, LUN_MODEL_FORMAT);
@@ -119,7 +118,10 @@ take_steps(struct sqlite_models *m, struct lun_err *err)
 			code = lun_sqlite_exec(&m->c, steps[i].sql, err);
 	if (code == LUN_OK)
 		code = lun_sqlite_exec(&m->c, raise_all, err);
-	return code == LUN_OK ? write_format(m, err) : code;
+	if (code == LUN_OK)
+		code = lun_sqlite_write_format(m,
+		    "UPDATE lunette_store SET format = ?1, made_by = ?2", err);
+	return code;
 }
 
 static enum lun_code

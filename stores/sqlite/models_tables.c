@@ -185,23 +185,6 @@ find_tables(struct sqlite_models *m, struct found *found, struct lun_err *err)
 }
 
 static enum lun_code
-insert_format(struct sqlite_models *m, struct lun_err *err)
-{
-	sqlite3_stmt *q = NULL;
-	enum lun_code code;
-
-	code = lun_sqlite_statement(
-	    m, "INSERT INTO lunette_store VALUES (?1, ?2)", &q, err);
-	if (code != LUN_OK)
-		return code;
-	lun_sqlite_bind_integer(&m->c, q, 1, LUN_MODEL_FORMAT);
-	lun_sqlite_bind_text(&m->c, q, 2, lun_text_of(lun_version()));
-	code = lun_sqlite_run(&m->c, q, err);
-	lun_sqlite_done(q);
-	return code;
-}
-
-static enum lun_code
 create_tables(struct sqlite_models *m, struct lun_err *err)
 {
 	enum lun_code code = lun_sqlite_mark(&m->c, err);
@@ -209,7 +192,8 @@ create_tables(struct sqlite_models *m, struct lun_err *err)
 	if (code == LUN_OK)
 		code = lun_sqlite_exec(&m->c, own_tables, err);
 	if (code == LUN_OK)
-		code = insert_format(m, err);
+		code = lun_sqlite_write_format(
+		    m, "INSERT INTO lunette_store VALUES (?1, ?2)", err);
 	return code;
 }
 
