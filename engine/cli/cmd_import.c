@@ -452,7 +452,8 @@ const struct cli_command cmd_import = {
 	"}. - is standard input; gzip files are unpacked. \"at\" is a time "
 	"(RFC 3339) or microseconds since 1970; \"version\" is the event's "
 	"place in its stream and must fit. An event whose id is stored "
-	"already is not stored again.\n\n"
+	"already is not stored again. What \"events --json\" prints is taken "
+	"as it is.\n\n"
 	"A file lands whole or not at all; with --keep-going all of it but "
 	"the bad lines.",
     .examples = "lunette import -e sqlite:bank.db history.jsonl.gz\n"

@@ -100,6 +100,17 @@ take_at(struct lun_append *append, const struct lun_json_member *member,
 	    "1970");
 }
 
+/* As "events --json" prints it; null where the store did not know. */
+static enum lun_code
+take_recorded_at(struct lun_append *append,
+    const struct lun_json_member *member, struct lun_text string,
+    struct lun_err *err)
+{
+	if (member->kind == LUN_JSON_NULL)
+		return LUN_OK;
+	return take_at(append, member, string, err);
+}
+
 static enum lun_code
 take_expected_version(struct lun_append *append,
     const struct lun_json_member *member, struct lun_text string,
@@ -137,6 +148,7 @@ static const struct known_member known_members[] = {
     {"metadata", false, take_metadata},
     {"id", false, take_id},
     {"at", false, take_at},
+    {"recorded_at", false, take_recorded_at},
     {"version", false, take_expected_version},
     {"position", false, ignore_member},
     {"token", false, ignore_member},

@@ -45,6 +45,17 @@ describe("lunette import", function()
     assert.equal("1", stored "position")
   end)
 
+  it("takes what lunette events prints", function()
+    place:write("a.jsonl", line(1) .. '{"stream":"t","type":"T","data":"x",'
+      .. '"metadata":{"by":"me"},"at":"2020-01-01T02:00:00.5+02:00"}\n')
+    place:done { "import", "a.jsonl" }
+    local events = { "events", "--json", "--tokens" }
+    local printed = place:done(events)
+    place:done({ "import", "-e", "sqlite:copy.db", "-" }, { stdin = printed })
+    assert.equal(place:done { "events", "--json" },
+      place:done { "events", "--json", "-e", "sqlite:copy.db" })
+  end)
+
   it("takes all that an event may have", function()
     place:write("a.jsonl", '{"stream":"caf\\u00e9 \\"x\\"","type":"T",'
       .. '"data":null,"metadata":{"by":"me"},"id":"e1","version":1,'
