@@ -58,7 +58,7 @@ for _, kind in ipairs(kit.kinds) do
     local function write(name)
       written = written + 1
       kit.append(engine, { { n = written, ids = "a" } })
-      assert(engine:wait { projection = name or "diary" })
+      assert(engine:wait { projection = name or "diary", timeout = 60 })
     end
 
     local function log(name)
