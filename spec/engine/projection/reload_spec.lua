@@ -55,10 +55,10 @@ for _, kind in ipairs(kit.kinds) do
 
     after_each(kit.close_all)
 
-    local function write(name)
+    local function write(name, timeout)
       written = written + 1
       kit.append(engine, { { n = written, ids = "a" } })
-      assert(engine:wait { projection = name or "diary", timeout = 60 })
+      assert(engine:wait { projection = name or "diary", timeout = timeout })
     end
 
     local function log(name)
@@ -232,7 +232,7 @@ for _, kind in ipairs(kit.kinds) do
       helper.wait(function()
         return #engine:status() == 81
       end)
-      write "many_80"
+      write("many_80", 60)
       assert_complete "many_80"
     end)
 
