@@ -198,8 +198,11 @@ enum lun_code lun_projection_step(struct lun_engine *engine,
 
 struct lun_progress {
 	const char *projection;
-	uint64_t events_done;  /* since this run began */
-	uint64_t events_total; /* estimate; 0: unknown */
+	uint64_t events_done;   /* since this run began */
+	uint64_t events_total;  /* estimate; 0: unknown */
+	uint64_t events_parked; /* of those done, as on_error has it */
+	uint64_t events_skipped;
+	double seconds; /* that it has run; no more once it has ended */
 };
 
 /*

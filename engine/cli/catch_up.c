@@ -43,6 +43,9 @@ show_catching_up(void *arg, const struct lun_progress *progress, size_t count)
 			    .done = progress[i].events_done,
 			    .total = progress[i].events_total,
 			    .count = progress[i].events_done,
+			    .parked = progress[i].events_parked,
+			    .skipped = progress[i].events_skipped,
+			    .seconds = progress[i].seconds,
 			};
 		cli_progress_show(state->progress, state->parts, count);
 	}

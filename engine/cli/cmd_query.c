@@ -1,9 +1,53 @@
 /* cmd_query.c - models by filter. */
 
+#include <inttypes.h>
+#include <unistd.h>
+
 #include "cli/command.h"
 #include "cli/engine_call.h"
 #include "cli/scripts.h"
 #include "cli/view.h"
+#include "json/scan.h"
+
+static uint64_t
+count_rows(struct lun_text json)
+{
+	struct lun_text element;
+	enum lun_json_kind kind;
+	uint64_t count = 0;
+
+	while (lun_json_next_element(&json, &element, &kind))
+		count++;
+	return count;
+}
+
+static bool
+names_limit(const char *const *filters, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strncmp(filters[i], "limit=", 6) == 0)
+			return true;
+	return false;
+}
+
+/* Whoever looks must not take a part for the whole. */
+static void
+say_where_it_ends(struct cli *cli, struct lun_text json)
+{
+	struct lun_setting given[CLI_SETTINGS_MAX];
+	size_t count = cli_layers_settings(&cli->layers, given);
+	struct lun_settings settings;
+
+	if (!isatty(STDERR_FILENO) ||
+	    lun_settings_make(given, count, &settings, NULL) != LUN_OK)
+		return;
+	if (count_rows(json) == (uint64_t)settings.query_limit)
+		cli_screen_say(&cli->screen,
+		    "%" PRId64 " rows, the most without limit=; there may be "
+		    "more: limit=N shows more, offset=%" PRId64 " the next",
+		    settings.query_limit, settings.query_limit);
+	lun_settings_free(&settings);
+}
 
 static enum lun_code
 query_models(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
@@ -20,6 +64,8 @@ query_models(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
 	if (code != LUN_OK)
 		return code;
 	code = cli_view_rows(cli, lun_text_of(json), NULL, err);
+	if (code == LUN_OK && !names_limit(filters, cli->argument_count - 1))
+		say_where_it_ends(cli, lun_text_of(json));
 	lun_free(json);
 	return code;
 }
@@ -45,7 +91,8 @@ const struct cli_command cmd_query = {
 	"lte, like, ilike, in and is, each with not. before it if need be; "
 	"or=(...) and and=(...) group conditions without their equals sign. "
 	"order=, limit=, offset= and select= say which models, in which order "
-	"and which of their fields.",
+	"and which of their fields. Without limit= there are at most "
+	"query_limit (100).",
     .examples =
 	"lunette query account_summary balance=gte.1000 order=balance.desc\n"
 	"lunette query account_summary 'owner=like.A*' limit=10 offset=20\n"

@@ -12,8 +12,8 @@
 #include "cli/scripts.h"
 #include "cli/view.h"
 
-static const char *const titles[] = {
-    "NAME", "STATE", "VERSION", "POSITION", "LAG", "RATE", "PARKED", "OWNER"};
+static const char *const titles[] = {"NAME", "STATE", "VERSION", "POSITION",
+    "LAG", "RATE", "PARKED", "SKIPPED", "OWNER"};
 
 #define TITLES (sizeof titles / sizeof titles[0])
 
@@ -82,6 +82,7 @@ add_projection(struct cli_table *table, const struct cli_object *object)
 	add_lag(table, object);
 	add_rate(table, object);
 	add_text_cell(table, object, "parked", CLI_CELL_NUMBER);
+	add_text_cell(table, object, "skipped", CLI_CELL_NUMBER);
 	add_text_cell(table, object, "owner", CLI_CELL_TEXT);
 }
 
@@ -225,7 +226,8 @@ const struct cli_command cmd_status = {
     .description =
 	"For every projection that the model store knows: its state, version "
 	"and position; how many events it is behind and since when; events a "
-	"second; parked events; and what went wrong last. It can be asked from "
+	"second; parked and skipped events; and what went wrong last. It can "
+	"be asked from "
 	"any process.",
     .looks = CLI_LOOKS_ALWAYS,
     .run = run_status,

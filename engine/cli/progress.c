@@ -25,6 +25,8 @@ struct moment {
 struct part {
 	char name[PART_NAME_SIZE];
 	uint64_t done, total, count;
+	uint64_t parked, skipped;
+	double seconds;
 	/* The rate is counted from `before`; `mark` is to become it. */
 	struct moment first, before, next_before;
 };
@@ -76,6 +78,9 @@ update_part(struct part *part, const struct cli_part *now_part, int64_t now)
 	part->done = now_part->done;
 	part->total = now_part->total;
 	part->count = now_part->count;
+	part->parked = now_part->parked;
+	part->skipped = now_part->skipped;
+	part->seconds = now_part->seconds;
 	if (now - part->next_before.at >= RATE_OVER_NS) {
 		part->before = part->next_before;
 		part->next_before = moment;
@@ -223,6 +228,8 @@ sum_parts(const struct cli_part *parts, size_t count)
 		sum.done += parts[i].done;
 		sum.total += parts[i].total;
 		sum.count += parts[i].count;
+		sum.parked += parts[i].parked;
+		sum.skipped += parts[i].skipped;
 	}
 	return sum;
 }
@@ -253,26 +260,47 @@ cli_progress_show(
 		say_lines(progress, now);
 }
 
+static void
+add_set_aside(struct lun_buffer *out, uint64_t count, const char *word)
+{
+	char text[CLI_FORMAT_MAX];
+
+	if (count > 0)
+		lun_buffer_printf(
+		    out, ", %s %s", cli_format_count(count, text), word);
+}
+
+/* "orders: 4 events in 0.1 s (40/s), 1 skipped" */
+static void
+say_end(struct cli_progress *progress, const struct part *part, double seconds)
+{
+	struct lun_buffer *out = &progress->picture;
+	char count[CLI_FORMAT_MAX], span[CLI_FORMAT_MAX], rate[CLI_FORMAT_MAX];
+
+	if (part->seconds > 0)
+		seconds = part->seconds;
+	lun_buffer_clear(out);
+	lun_buffer_printf(out, "%s %s%s in %s (%s/s)",
+	    cli_format_count(part->count, count), progress->unit,
+	    part->count == 1 ? "" : "s", cli_format_span(seconds, span),
+	    cli_format_count(
+		seconds > 0 ? (uint64_t)((double)part->count / seconds) : 0,
+		rate));
+	add_set_aside(out, part->skipped, "skipped");
+	add_set_aside(out, part->parked, "parked");
+	cli_screen_say(progress->screen, "%s: %.*s", part->name,
+	    LUN_TEXT_ARG(lun_buffer_text(out)));
+}
+
 void
 cli_progress_finish(struct cli_progress *progress)
 {
-	int64_t now = lun_clock_mono_ns();
-	double seconds = (double)(now - progress->started) / 1e9;
+	double seconds =
+	    (double)(lun_clock_mono_ns() - progress->started) / 1e9;
 
 	cli_progress_drop(progress);
-	for (size_t i = 0; i < progress->count; i++) {
-		const struct part *part = &progress->parts[i];
-		double rate =
-		    rate_since(progress->started, 0, now, part->count);
-		char count[CLI_FORMAT_MAX], span[CLI_FORMAT_MAX];
-		char per_second[CLI_FORMAT_MAX];
-
-		cli_screen_say(progress->screen, "%s: %s %s%s in %s (%s/s)",
-		    part->name, cli_format_count(part->count, count),
-		    progress->unit, part->count == 1 ? "" : "s",
-		    cli_format_span(seconds, span),
-		    cli_format_count((uint64_t)rate, per_second));
-	}
+	for (size_t i = 0; i < progress->count; i++)
+		say_end(progress, &progress->parts[i], seconds);
 }
 
 void

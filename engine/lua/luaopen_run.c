@@ -97,13 +97,19 @@ call_progress(lua_State *L)
 	for (size_t i = 0; i < run->count; i++) {
 		const struct lun_progress *progress = &run->progress[i];
 
-		lua_createtable(L, 0, 3);
+		lua_createtable(L, 0, 6);
 		lua_pushstring(L, progress->projection);
 		lua_setfield(L, -2, "projection");
 		lua_pushinteger(L, (lua_Integer)progress->events_done);
 		lua_setfield(L, -2, "events_done");
 		lua_pushinteger(L, (lua_Integer)progress->events_total);
 		lua_setfield(L, -2, "events_total");
+		lua_pushinteger(L, (lua_Integer)progress->events_parked);
+		lua_setfield(L, -2, "events_parked");
+		lua_pushinteger(L, (lua_Integer)progress->events_skipped);
+		lua_setfield(L, -2, "events_skipped");
+		lua_pushnumber(L, progress->seconds);
+		lua_setfield(L, -2, "seconds");
 		lua_rawseti(L, -2, (lua_Integer)i + 1);
 	}
 	lua_call(L, 1, 1);

@@ -67,6 +67,7 @@ finish_commit(struct lun_projection *p)
 	p->committed_ns = lun_clock_mono_ns();
 	p->commit_took_ns = p->commit.took_ns;
 	lun_uow_settled(p->uow);
+	lun_projection_note_set_aside(p);
 	lun_projection_note_reached(p, p->committed);
 }
 

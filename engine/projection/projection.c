@@ -299,6 +299,7 @@ lun_projection_disown(struct lun_projection *p)
 
 	if (lun_projection_is_prepared(p))
 		(void)!lun_projection_flush(p, NULL);
+	lun_projection_say_set_aside(p);
 	if (owned) {
 		lun_projection_abandon_batch(p);
 		lun_projection_finish_indexing(p, atomic_load(&p->stop_asked));

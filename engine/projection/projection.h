@@ -77,6 +77,19 @@ lun_step_has_moved(enum lun_code code, struct lun_step step)
 				     step.outcome == LUN_STEP_REPEAT);
 }
 
+/* What may become of an event that the script fails on, but a stop. */
+enum lun_set_aside_kind {
+	LUN_SET_ASIDE_PARKED,
+	LUN_SET_ASIDE_SKIPPED,
+	LUN_SET_ASIDE_KINDS,
+};
+
+/* Events of a kind: what the log has not said yet, and when it said the last. */
+struct lun_set_aside {
+	uint64_t unsaid;
+	int64_t said_ns; /* 0: never */
+};
+
 /* What other threads may see of a projection. */
 struct lun_report {
 	enum lun_state state;
@@ -86,8 +99,9 @@ struct lun_report {
 	int64_t fence; /* of the ownership */
 	bool stuck;    /* its script does not come back from a library call */
 	bool has_position;
-	struct lun_position position; /* applied and durable */
-	uint64_t events_read;         /* by this process */
+	struct lun_position position;            /* applied and durable */
+	uint64_t events_read;                    /* by this process */
+	uint64_t set_aside[LUN_SET_ASIDE_KINDS]; /* likewise; durable */
 	double events_per_second;
 	char waiting_for[128];
 	char last_error[512];
@@ -207,6 +221,7 @@ struct lun_projection {
 	struct lun_failed_events parked; /* by the batch being applied */
 	struct lun_failed_events skipped;
 	struct lun_pending_commit commit;
+	struct lun_set_aside set_aside[LUN_SET_ASIDE_KINDS];
 	struct lun_background *fetcher; /* NULL: everything on one thread */
 	struct lun_background *committer;
 	struct lun_indexing indexing;
@@ -362,6 +377,10 @@ enum lun_code lun_projection_commit(struct lun_projection *p,
 /* Wait for the commit under way, if any. */
 enum lun_code lun_projection_settle(
     struct lun_projection *p, struct lun_err *err) LUN_MUSTCHECK;
+/* The commit with these parked and skipped events is durable. */
+void lun_projection_note_set_aside(struct lun_projection *p);
+/* What the log has not said of them yet. */
+void lun_projection_say_set_aside(struct lun_projection *p);
 /* Drop everything not committed: go on from the checkpoint. */
 void lun_projection_abandon_batch(struct lun_projection *p);
 /* Have the indexes made that are missing; does not wait if it has a worker. */

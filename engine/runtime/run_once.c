@@ -8,13 +8,15 @@
 #include "runtime/engine.h"
 
 #define PROGRESS_NS 100000000LL
+#define NS_PER_S    1e9
 
 /* A projection on its way to the head. */
 struct runner {
 	struct lun_entry *entry;
 	struct lun_position start;
 	struct lun_schema *schema; /* the script may be another one soon */
-	uint64_t began_at;         /* events read before */
+	struct lun_report before;
+	int64_t ended_ns; /* 0: it runs */
 };
 
 /* What one call of lun_engine_run_once() follows. */
@@ -23,6 +25,7 @@ struct run {
 	struct runner *runners;
 	struct lun_progress *progress;
 	size_t count;
+	int64_t began_ns;
 	struct lun_err first; /* failure */
 };
 
@@ -66,7 +69,7 @@ prepare_run(struct run *run, struct lun_err *err)
 		run->progress[i].projection = entry->name;
 		runner->entry = entry;
 		runner->start = find_start(engine, entry->name);
-		runner->began_at = lun_projection_report(entry->p).events_read;
+		runner->before = lun_projection_report(entry->p);
 		code =
 		    lun_projection_copy_schema(entry->p, &runner->schema, err);
 	}
@@ -143,19 +146,43 @@ is_over(struct run *run, struct lun_entry *entry)
 	return true;
 }
 
+static uint64_t
+count_set_aside(const struct lun_report *before, const struct lun_report *now,
+    enum lun_set_aside_kind kind)
+{
+	return now->set_aside[kind] - before->set_aside[kind];
+}
+
+static void
+note_progress(const struct run *run, const struct runner *runner,
+    struct lun_progress *progress)
+{
+	const struct lun_report *before = &runner->before;
+	struct lun_report now = lun_projection_report(runner->entry->p);
+	int64_t until =
+	    runner->ended_ns != 0 ? runner->ended_ns : lun_clock_mono_ns();
+
+	progress->events_done = now.events_read - before->events_read;
+	progress->events_parked =
+	    count_set_aside(before, &now, LUN_SET_ASIDE_PARKED);
+	progress->events_skipped =
+	    count_set_aside(before, &now, LUN_SET_ASIDE_SKIPPED);
+	progress->seconds = (double)(until - run->began_ns) / NS_PER_S;
+}
+
 static bool
 check_runners(struct run *run)
 {
 	bool over = true;
 
 	for (size_t i = 0; i < run->count; i++) {
-		const struct runner *runner = &run->runners[i];
+		struct runner *runner = &run->runners[i];
 
 		if (!is_over(run, runner->entry))
 			over = false;
-		run->progress[i].events_done =
-		    lun_projection_report(runner->entry->p).events_read -
-		    runner->began_at;
+		else if (runner->ended_ns == 0)
+			runner->ended_ns = lun_clock_mono_ns();
+		note_progress(run, runner, &run->progress[i]);
 	}
 	return over;
 }
@@ -215,6 +242,7 @@ run_to(struct run *run, struct lun_position head, lun_progress_fn *progress,
 	struct lun_err stuck = {0};
 	enum lun_code code = prepare_run(run, err);
 
+	run->began_ns = lun_clock_mono_ns();
 	if (code == LUN_OK)
 		code = lun_engine_start_all(run->engine, &head, err);
 	if (code == LUN_OK)

@@ -259,6 +259,9 @@ function query:terms() end
 ---@field projection string
 ---@field events_done integer
 ---@field events_total integer an estimate; 0: unknown
+---@field events_parked integer of those done, as `on_error` has it
+---@field events_skipped integer
+---@field seconds number that it has run; no more once it has ended
 
 ---@class lunette.engine
 local engine = {}

@@ -49,6 +49,24 @@ describe("lunette get and query", function()
     assert.matches(("long "):rep(29), query "id=eq.b", 1, true)
   end)
 
+  it("say on a terminal that there may be more", function()
+    local function on_terminal(...)
+      local command = ("cd %s && %s query counter -m sqlite:bank.db %s")
+        :format(place.folder, helper.lunette, table.concat({ ... }, " "))
+      local code, out = helper.run({ "script", "-qec", command, "/dev/null" },
+        { env = { LC_ALL = "C.UTF-8", LUNETTE_MODELS = false } })
+      assert.equal(0, code, out)
+      return out
+    end
+    assert.matches("3 rows, the most without limit=", on_terminal
+      "--query-limit 3", 1, true)
+    assert.not_matches("limit=", on_terminal "--query-limit 5", 1, true)
+    assert.not_matches("limit=", on_terminal("--query-limit 3", "limit=3"),
+      1, true)
+    local code, _, err = place:run { "query", "counter", "--query-limit", "3" }
+    assert.same({ 0, "" }, { code, err })
+  end)
+
   it("cut lines to fit a terminal", function()
     local command = ("cd %s && stty cols 60 rows 20 && %s query -m %s counter"
       .. " order=total.desc"):format(place.folder, helper.lunette,

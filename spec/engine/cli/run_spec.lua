@@ -32,6 +32,38 @@ describe("lunette run", function()
       assert.equal("5", total "a")
     end)
 
+    it("says how many events were skipped or parked, and why", function()
+      for amount = 1, 4 do
+        place:count("a", amount)
+      end
+      for name, on_error in pairs { lax = "skip", strict = "park" } do
+        place:write("projections/" .. name .. ".lua", ([[
+          return {
+            name = "%s",
+            version = 1,
+            on_error = "%s",
+            extract_model_id = function(event) return event.stream end,
+            apply_to_model = function() error "no model for this" end,
+          }
+        ]]):format(name, on_error))
+      end
+      local code, _, err = place:run { "run", "--once" }
+      assert.equal(0, code, err)
+      assert.matches("lax: event 1 %(%S+ on a%) was skipped: "
+        .. "[^\n]*no model for this", err)
+      assert.matches("strict: event 1 %(%S+ on a%) was parked: "
+        .. "[^\n]*no model for this", err)
+      assert.matches("lax: 3 more events were skipped", err, 1, true)
+      assert.matches("strict: 3 more events were parked", err, 1, true)
+      assert.matches("lax: 4 events in [^\n]*, 4 skipped\n", err)
+      assert.matches("strict: 4 events in [^\n]*, 4 parked\n", err)
+      assert.not_matches("counter: [^\n]*skipped", err)
+      local status = place:done { "status" }
+      assert.matches("PARKED +SKIPPED", status)
+      assert.matches("lax .- 0 +4 +", status)
+      assert.matches("strict .- 4 +0 +", status)
+    end)
+
     it("fails if a projection fails, after the others are done", function()
       place:count("a", 2)
       place:write("projections/broken.lua", [[

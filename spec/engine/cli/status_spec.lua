@@ -14,7 +14,7 @@ describe("lunette status", function()
     place:count("a", 1)
     local out = place:done { "status" }
     local title, line = out:match "^([^\n]*)\n([^\n]*)\n$"
-    assert.equal("NAME STATE VERSION POSITION LAG RATE PARKED OWNER",
+    assert.equal("NAME STATE VERSION POSITION LAG RATE PARKED SKIPPED OWNER",
       (title:gsub(" +", " ")))
     assert.matches("^counter +stopped +1 +1 +1 %(%d", line)
   end)

@@ -440,6 +440,29 @@ describe("an engine", function()
       assert.equal(1, last[1].events_done)
     end)
 
+    it("gives each projection its own time", function()
+      local engine = open_counter()
+      assert(engine:register { source = [[return {
+        name = "slow",
+        version = 1,
+        extract_model_id = function(event)
+          for _ = 1, 5000000 do end
+          return event.stream
+        end,
+        apply_to_model = function(model) return model or {} end,
+      }]] })
+      assert(engine:append { counted("a", 1), counted("b", 2) })
+      local last = {}
+      assert(engine:run_once(function(list)
+        for _, one in ipairs(list) do
+          last[one.projection] = one
+        end
+      end))
+      assert.same({ 0, 0 },
+        { last.slow.events_parked, last.slow.events_skipped })
+      assert.is_true(last.slow.seconds > last.counter.seconds)
+    end)
+
     it("passes on what the progress function raises", function()
       local engine = open_counter()
       assert(engine:append(counted("a", 1)))
