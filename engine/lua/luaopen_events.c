@@ -201,7 +201,7 @@ engine_append(lua_State *L)
 	lua_settop(L, 2);
 	is_list = lua_rawgeti(L, 2, 1) != LUA_TNIL;
 	lua_pop(L, 1);
-	count = is_list ? (lua_Integer)lua_rawlen(L, 2) : 1;
+	count = is_list ? (lua_Integer)lun_host_check_list(L, 2, "events") : 1;
 	begin_append(L, &append, (size_t)count);
 	for (lua_Integer i = 1; i <= count; i++) {
 		if (is_list)

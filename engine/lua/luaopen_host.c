@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/suggest.h"
 #include "lua/luaopen.h"
 #include "json/decode.h"
 
@@ -75,12 +76,21 @@ lun_host_text_field(lua_State *L, int arg, const char *name)
 	}
 }
 
+/* Whether the key on top is one of the names; the nearest one if not. */
 static bool
-is_one_of(const char *key, const char *const *names)
+is_known_key(
+    lua_State *L, const char *const *names, struct lun_suggestion *nearest)
 {
-	for (; *names != NULL; names++)
-		if (strcmp(key, *names) == 0)
+	struct lun_text key;
+
+	if (lua_type(L, -1) != LUA_TSTRING)
+		return false;
+	key.bytes = lua_tolstring(L, -1, &key.length);
+	for (; *names != NULL; names++) {
+		if (lun_text_equal(key, lun_text_of(*names)))
 			return true;
+		lun_suggestion_consider(nearest, key, lun_text_of(*names));
+	}
 	return false;
 }
 
@@ -89,12 +99,34 @@ lun_host_check_keys(lua_State *L, int arg, const char *const *names)
 {
 	lua_pushnil(L);
 	while (lua_next(L, arg) != 0) {
+		struct lun_suggestion nearest = {0};
+		const char *key;
+
 		lua_pop(L, 1);
-		if (lua_type(L, -1) == LUA_TSTRING &&
-		    is_one_of(lua_tostring(L, -1), names))
+		if (is_known_key(L, names, &nearest))
 			continue;
-		luaL_error(L, "unknown field %s", luaL_tolstring(L, -1, NULL));
+		key = luaL_tolstring(L, -1, NULL);
+		if (nearest.word.bytes == NULL)
+			luaL_error(L, "unknown field %s", key);
+		luaL_error(L, "unknown field %s; did you mean \"%s\"?", key,
+		    nearest.word.bytes);
 	}
+}
+
+size_t
+lun_host_check_list(lua_State *L, int arg, const char *members)
+{
+	size_t count = lua_rawlen(L, arg);
+
+	for (lua_pushnil(L); lua_next(L, arg) != 0; lua_pop(L, 1)) {
+		lua_Integer index =
+		    lua_isinteger(L, -2) ? lua_tointeger(L, -2) : 0;
+
+		if (index < 1 || (lua_Unsigned)index > count)
+			luaL_error(L, "expected a list of %s, got a field %s",
+			    members, luaL_tolstring(L, -2, NULL));
+	}
+	return count;
 }
 
 int64_t

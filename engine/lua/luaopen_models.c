@@ -95,7 +95,9 @@ engine_query(lua_State *L)
 
 	sort_out_query(L);
 	projection = lun_host_check_text(L, 2);
-	count = lua_rawlen(L, 3);
+	count = lun_query_object_is(L, 3)
+		    ? lua_rawlen(L, 3)
+		    : lun_host_check_list(L, 3, "terms such as \"limit=10\"");
 	terms = push_checked_terms(L, count);
 	json = lun_host_push_owner(L);
 	code = lun_engine_query(engine, projection, terms, count, json, &err);

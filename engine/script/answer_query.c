@@ -80,6 +80,25 @@ run_script_query(const struct lun_query_run *run, struct lun_script *script,
 	return code;
 }
 
+/* A query that names a projection can be asked of that one alone. */
+static void
+check_own_models(lua_State *L, int query, const char *own)
+{
+	const char *asked;
+
+	lua_pushliteral(L, "projection");
+	lua_rawget(L, query);
+	asked = lua_isnil(L, -1)                 ? own
+		: lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1)
+						 : luaL_typename(L, -1);
+	if (strcmp(asked, own) != 0)
+		luaL_error(L,
+		    "store:query answers with this projection's own models, "
+		    "and the query is of %s: build it with lunette.query()",
+		    asked);
+	lua_pop(L, 1);
+}
+
 /* store:query(query): a list of plain tables; times as RFC 3339 text */
 static int
 store_query(lua_State *L)
@@ -94,6 +113,7 @@ store_query(lua_State *L)
 	if (!lun_query_object_is(L, 2))
 		luaL_error(L, "store:query expects a query, got %s",
 		    luaL_typename(L, 2));
+	check_own_models(L, 2, script->about.schema->projection);
 	terms = push_builder_terms(L, 2, &count);
 	lun_buffer_clear(&script->json);
 	lun_vm_pause(script->vm);
@@ -202,16 +222,17 @@ push_request(lua_State *L, const struct lun_query_run *run)
 	int params;
 
 	lun_query_object_push_builder(L);
+	lua_pushliteral(L, "params");
 	lua_newtable(L);
 	params = lua_gettop(L);
 	for (size_t i = 0; i < run->term_count; i++) {
 		struct lun_text term = run->terms[i];
 
 		lua_pushlstring(L, term.bytes, term.length);
-		lua_rawseti(L, params - 1, (lua_Integer)i + 1);
+		lua_rawseti(L, params - 2, (lua_Integer)i + 1);
 		add_param(L, params, term);
 	}
-	lua_setfield(L, params - 1, "params");
+	lua_rawset(L, params - 2);
 }
 
 /* ---- the answer -------------------------------------------------------- */

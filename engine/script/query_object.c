@@ -244,6 +244,19 @@ query_filter(lua_State *L)
 
 static void push_members(lua_State *L, int list, int depth);
 
+/* Raise if the table at index has more keys than what is read of it. */
+static void
+check_member_size(lua_State *L, int index, int most)
+{
+	for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1))
+		if (--most < 0)
+			luaL_error(L,
+			    "a member of a group is { field, operator, value "
+			    "}, "
+			    "{ any = { ... } } or { all = { ... } } and no "
+			    "more");
+}
+
 /* Push (+1) "or(...)" or "and(...)" if the table at index has such a list. */
 static bool
 push_group(lua_State *L, int index, int depth)
@@ -255,6 +268,7 @@ push_group(lua_State *L, int index, int depth)
 			lua_pop(L, 1);
 			continue;
 		}
+		check_member_size(L, index, 1);
 		push_members(L, lua_gettop(L), depth + 1);
 		lua_remove(L, -2);
 		lua_pushstring(L, keys[i][1]);
@@ -278,6 +292,7 @@ push_group_member(lua_State *L, int index, int depth)
 		    luaL_typename(L, index));
 	if (push_group(L, index, depth))
 		return;
+	check_member_size(L, index, 3);
 	lua_rawgeti(L, index, 1);
 	first = lua_gettop(L);
 	lua_rawgeti(L, index, 2);
@@ -441,6 +456,20 @@ query_tostring(lua_State *L)
 	return 1;
 }
 
+/* query.limit = 1 would be ignored, and hide the method. */
+static int
+query_newindex(lua_State *L)
+{
+	if (lua_type(L, 2) == LUA_TSTRING)
+		luaL_error(L,
+		    "a query has no field \"%s\" to set: call its methods, "
+		    "such "
+		    "as query:limit(10)",
+		    lua_tostring(L, 2));
+	lua_rawset(L, 1);
+	return 0;
+}
+
 static const luaL_Reg methods[] = {
     {"all", query_all},
     {"any", query_any},
@@ -484,17 +513,20 @@ make_builder(lua_State *L)
 		luaL_checktype(L, 1, LUA_TSTRING);
 	lua_settop(L, 1);
 	lun_query_object_push_builder(L);
+	lua_pushliteral(L, "projection");
 	lua_pushvalue(L, 1);
-	lua_setfield(L, 2, "projection");
+	lua_rawset(L, 2);
 	return 1;
 }
 
 void
 lun_query_object_push(lua_State *L)
 {
-	lua_createtable(L, 0, 3);
+	lua_createtable(L, 0, 4);
 	luaL_newlib(L, methods);
 	lua_setfield(L, -2, "__index");
+	lua_pushcfunction(L, query_newindex);
+	lua_setfield(L, -2, "__newindex");
 	lua_pushcfunction(L, query_tostring);
 	lua_setfield(L, -2, "__tostring");
 	lua_pushliteral(L, "query");

@@ -98,6 +98,12 @@ local function check_events(events)
   if type(events) ~= "table" then
     error("events must be a list", 3)
   end
+  for key in pairs(events) do
+    if math.type(key) ~= "integer" or key < 1 or key > #events then
+      error(("events must be a list, and this has a field %s")
+        :format(tostring(key)), 3)
+    end
+  end
   for i, event in ipairs(events) do
     if type(event) ~= "table" or type(event.type) ~= "string" then
       error("event " .. i .. " must be a table with a type", 3)

@@ -121,6 +121,14 @@ describe("the query builder", function()
     assert.matches("call its methods with", refused(function(q)
       return q.limit {}
     end))
+    assert.matches("a member of a group is { field, operator, value }",
+      refused(function(q) return q:any { { "a", "eq", 1, "b" } } end))
+    assert.matches("a member of a group is", refused(function(q)
+      local one = { { "a", "eq", 1 } }
+      return q:any { { any = one, all = one } }
+    end))
+    assert.matches('no field "limit" to set: call its methods',
+      refused(function(q) q.limit = 1 return q end))
     local nested = { "a", "eq", 1 }
     for _ = 1, 20 do
       nested = { any = { nested } }
@@ -239,6 +247,23 @@ describe("handle_query", function()
       .. sorted("b", 40, "Bob", '{"x":5}') .. ","
       .. sorted("a", 10, "Ada", '{"x":"5"}') .. "]",
       script:query { "min=20" })
+  end)
+
+  it("asks of no other projection", function()
+    local script = answering [[function(store, query)
+      local other = lunette.query(query.params.of)
+      rawset(other, "projection", query.params.raw or query.params.of)
+      return store:query(other)
+    end]]
+    local mine = assert(script:query {})
+    assert.equal(mine, script:query { "of=p" })
+    for _, term in ipairs { "of=customers", "raw=customers" } do
+      local _, err = script:query { term }
+      assert.equal("script", err.code)
+      assert.matches("answers with this projection's own models, and the "
+        .. "query is of customers: build it with lunette.query()",
+        err.message, 1, true)
+    end
   end)
 
   it("gets a model by the integer that is its id", function()

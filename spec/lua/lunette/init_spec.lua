@@ -288,6 +288,10 @@ describe("an engine", function()
         misuse { stream = "s", type = 5 })
       assert.matches(here .. "unknown field expected",
         misuse { stream = "s", type = "T", expected = 1 })
+      assert.matches(here .. 'unknown field typ; did you mean "type"?',
+        misuse { stream = "s", typ = "T" })
+      assert.matches(here .. "expected a list of events, got a field stream",
+        misuse { counted("a", 1), stream = "s" })
       assert.matches(here .. "expected_version must be a whole number",
         misuse { stream = "s", type = "T", expected_version = -1 })
       assert.matches(here .. "recorded_at: yesterday is not an RFC 3339",
@@ -539,6 +543,23 @@ describe("an engine", function()
       assert.has_error(function()
         engine:get("counter", 5.5)
       end)
+    end)
+
+    it("raises at the caller's line for terms that are none", function()
+      local engine = open_counter()
+      for _, terms in ipairs {
+        { limit = 1 }, { "id=eq.a", order = "id" }, { [2] = "id=eq.a" },
+      } do
+        assert.matches('init_spec%.lua:%d+: expected a list of terms such as '
+          .. '"limit=10", got a field ', raised(function()
+            engine:query("counter", terms)
+          end))
+      end
+      assert.matches('a query has no field "limit" to set', raised(function()
+        local query = lunette.query "counter"
+        query.limit = 1
+        return query
+      end))
     end)
 
     it("tells a model from a projection that does not exist", function()

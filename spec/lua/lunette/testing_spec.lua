@@ -197,6 +197,10 @@ describe("lunette.testing", function()
       end)
       assert.matches("testing_spec%.lua:%d+: event 1 must be a table",
         message)
+      assert.matches("testing_spec%.lua:%d+: events must be a list, and this "
+        .. "has a field type", raised(function()
+          replay(summing, { type = "Counted" })
+        end))
     end)
 
     it("raises at the spec's line for options that are none", function()
