@@ -12,7 +12,8 @@
  * be closed while another call on it is under way.
  * Failure: a function that can fail returns a code and describes the failure
  * in *err, which may be NULL. On failure out-parameters are untouched.
- * The library never exits, aborts, prints or installs a signal handler.
+ * The library never exits, aborts, prints or installs a signal handler. The
+ * locale of the host is left as it is, and nothing depends on it.
  */
 
 #ifndef LUNETTE_H

@@ -1,5 +1,6 @@
 /* status.c - what is known about each projection, from wherever. */
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -9,6 +10,7 @@
 #include "base/error.h"
 #include "runtime/engine.h"
 #include "json/scan.h"
+#include "json/write.h"
 
 #define US_PER_S 1000000
 
@@ -101,17 +103,24 @@ state_of_known(const struct lun_engine *engine, const struct known *known)
 }
 
 static void
+write_tenths(struct lun_buffer *out, double value)
+{
+	lun_json_write_number(out, nearbyint(value * 10) / 10);
+}
+
+static void
 write_lag(const struct lun_lag *lag, struct lun_buffer *out)
 {
 	int64_t behind_us = 0;
 
 	if (lag->oldest_recorded_at != 0)
 		behind_us = lun_clock_wall_us() - lag->oldest_recorded_at;
+	if (behind_us < 0)
+		behind_us = 0;
 	lun_answer_integer(out, "lag_events", (int64_t)lag->events);
 	lun_answer_bool(out, "lag_exact", lag->exact);
 	lun_answer_key(out, "lag_seconds");
-	lun_buffer_printf(
-	    out, "%.1f", behind_us > 0 ? (double)behind_us / US_PER_S : 0.0);
+	write_tenths(out, (double)behind_us / US_PER_S);
 }
 
 /* Of the events that the projection handles, as its schema says. */
@@ -152,7 +161,7 @@ add_activity(struct lun_engine *engine, const struct known *known,
 			      : 0.0;
 
 	lun_answer_key(out, "events_per_second");
-	lun_buffer_printf(out, "%.1f", rate);
+	write_tenths(out, rate);
 	lun_answer_words(out, "owner",
 	    here    ? engine->owner
 	    : fresh ? known->heartbeat.owner

@@ -38,6 +38,14 @@ lun_version(void)
 	return LUN_VERSION;
 }
 
+const char *
+lun_errno_words(int error)
+{
+	const char *words = strerrordesc_np(error);
+
+	return words != NULL ? words : "unknown error";
+}
+
 /* A message is one line whatever a script or a driver put into it. */
 static void
 keep_one_line(char *message)

@@ -18,4 +18,7 @@ enum lun_code lun_fail(struct lun_err *err, enum lun_code code, const char *fmt,
 enum lun_code lun_wrap(struct lun_err *err, enum lun_code code, const char *fmt,
     ...) LUN_PRINTF(3, 4);
 
+/* What an errno means, in English whatever the locale. */
+const char *lun_errno_words(int error);
+
 #endif

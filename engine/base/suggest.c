@@ -5,12 +5,6 @@
 #define WORD_MAX 64
 #define FARTHEST 3
 
-static char
-lower_case(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
 static size_t
 smallest_of(size_t a, size_t b, size_t c)
 {
@@ -32,8 +26,8 @@ edit_distance(struct lun_text a, struct lun_text b)
 
 		row[0] = i;
 		for (size_t j = 1; j <= b.length; j++) {
-			bool same = lower_case(a.bytes[i - 1]) ==
-				    lower_case(b.bytes[j - 1]);
+			bool same = lun_ascii_lower(a.bytes[i - 1]) ==
+				    lun_ascii_lower(b.bytes[j - 1]);
 			size_t above = row[j];
 
 			row[j] = smallest_of(

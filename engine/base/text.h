@@ -43,4 +43,24 @@ lun_text_equal(struct lun_text a, struct lun_text b)
 	       (a.length == 0 || memcmp(a.bytes, b.bytes, a.length) == 0);
 }
 
+/* Of A to Z alone, in every locale. */
+static inline char
+lun_ascii_lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+static inline char
+lun_ascii_upper(char c)
+{
+	return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
+}
+
+static inline bool
+lun_ascii_alnum(char c)
+{
+	c = lun_ascii_lower(c);
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
 #endif

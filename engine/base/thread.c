@@ -24,8 +24,8 @@ lun_thread_start(pthread_t *thread, const char *name, void *(*run)(void *),
 	failed = pthread_create(thread, NULL, run, arg);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (failed != 0)
-		return lun_fail(
-		    err, LUN_NOMEM, "starting a thread: %s", strerror(failed));
+		return lun_fail(err, LUN_NOMEM, "starting a thread: %s",
+		    lun_errno_words(failed));
 	snprintf(short_name, sizeof short_name, "%s", name);
 	pthread_setname_np(*thread, short_name);
 	return LUN_OK;

@@ -32,7 +32,8 @@ read_input(struct lun_buffer *out, struct lun_err *err)
 			continue;
 		if (got < 0)
 			return lun_fail(err, LUN_IO,
-			    "reading standard input: %s", strerror(errno));
+			    "reading standard input: %s",
+			    lun_errno_words(errno));
 		if (got == 0)
 			return LUN_OK;
 		out->length += (size_t)got;

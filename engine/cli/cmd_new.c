@@ -39,12 +39,13 @@ write_file(const char *path, struct lun_text text, struct lun_err *err)
 		return lun_fail(err, errno == EEXIST ? LUN_CONFLICT : LUN_IO,
 		    "writing %s: %s", path,
 		    errno == EEXIST ? "it exists and is left as it is"
-				    : strerror(errno));
+				    : lun_errno_words(errno));
 	code = write_all(fd, text);
 	if (close(fd) != 0)
 		code = LUN_IO;
 	if (code != LUN_OK) {
-		lun_fail(err, code, "writing %s: %s", path, strerror(errno));
+		lun_fail(
+		    err, code, "writing %s: %s", path, lun_errno_words(errno));
 		unlink(path);
 	}
 	return code;
@@ -127,8 +128,8 @@ choose_folder(const struct cli *cli, const char **folder, struct lun_err *err)
 		    "%s is no folder: name one with -p, for %s.lua to be "
 		    "written into",
 		    *folder, cli_argument(cli, 0));
-	return lun_fail(
-	    err, LUN_IO, "making the folder %s: %s", *folder, strerror(errno));
+	return lun_fail(err, LUN_IO, "making the folder %s: %s", *folder,
+	    lun_errno_words(errno));
 }
 
 static enum lun_code

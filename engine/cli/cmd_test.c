@@ -33,7 +33,7 @@ find_program(char folder[PATH_MAX], struct lun_err *err)
 
 	if (length < 0)
 		return lun_fail(
-		    err, LUN_IO, "/proc/self/exe: %s", strerror(errno));
+		    err, LUN_IO, "/proc/self/exe: %s", lun_errno_words(errno));
 	folder[length] = '\0';
 	slash = strrchr(folder, '/');
 	if (slash != NULL)
@@ -137,7 +137,7 @@ run_busted(const char *folder, struct lun_err *err)
 	else
 		execl(
 		    busted, "busted", "--pattern=_spec", folder, (char *)NULL);
-	lun_fail(err, LUN_IO, "%s: %s", busted, strerror(errno));
+	lun_fail(err, LUN_IO, "%s: %s", busted, lun_errno_words(errno));
 	free(option);
 	free(lua);
 	free(busted);
@@ -153,8 +153,8 @@ run_test(struct cli *cli, struct lun_err *err)
 	if (folder == NULL)
 		folder = cli->layers.chosen.projections[0];
 	if (access(folder, R_OK) != 0)
-		return lun_fail(
-		    err, LUN_CONFIG, "testing %s: %s", folder, strerror(errno));
+		return lun_fail(err, LUN_CONFIG, "testing %s: %s", folder,
+		    lun_errno_words(errno));
 	code = set_paths(err);
 	return code == LUN_OK ? run_busted(folder, err) : code;
 }

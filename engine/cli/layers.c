@@ -2,7 +2,6 @@
 
 #include "cli/layers.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +32,7 @@ cli_variable_name(const char *setting, char name[CLI_VARIABLE_NAME_MAX])
 	    (size_t)snprintf(name, CLI_VARIABLE_NAME_MAX, PREFIX "%s", setting);
 
 	for (size_t i = 0; i < length && i + 1 < CLI_VARIABLE_NAME_MAX; i++)
-		name[i] = (char)toupper((unsigned char)name[i]);
+		name[i] = lun_ascii_upper(name[i]);
 }
 
 enum lun_code

@@ -58,7 +58,7 @@ wait_for_input(struct cli_line_reader *reader, struct lun_err *err)
 	while (poll(ready, 2, -1) < 0)
 		if (errno != EINTR)
 			return lun_fail(err, LUN_IO, "reading %s: %s",
-			    reader->path, strerror(errno));
+			    reader->path, lun_errno_words(errno));
 	if (ready[0].revents & POLLIN)
 		return lun_fail(
 		    err, LUN_TIMEOUT, "reading %s: interrupted", reader->path);
@@ -76,7 +76,7 @@ read_input(struct cli_line_reader *reader, struct lun_err *err)
 	got = read(reader->fd, reader->input, CHUNK);
 	if (got < 0)
 		return lun_fail(err, LUN_IO, "reading %s: %s", reader->path,
-		    strerror(errno));
+		    lun_errno_words(errno));
 	reader->stream.next_in = reader->input;
 	reader->stream.avail_in = (unsigned)got;
 	reader->taken += (uint64_t)got;
@@ -305,7 +305,7 @@ open_input(struct cli_line_reader *reader, struct lun_err *err)
 	}
 	if (reader->fd < 0 || fstat(reader->fd, &status) != 0)
 		return lun_fail(err, LUN_CONFIG, "reading %s: %s", reader->path,
-		    strerror(errno));
+		    lun_errno_words(errno));
 	if (S_ISDIR(status.st_mode))
 		return lun_fail(err, LUN_CONFIG, "reading %s: it is a folder",
 		    reader->path);

@@ -1,7 +1,6 @@
 /* main.c - the command lunette. */
 
 #include <argp.h>
-#include <langinfo.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,15 +12,6 @@
 #include "cli/help.h"
 #include "cli/options.h"
 #include "cli/output.h"
-
-/* Widths of characters only: numbers keep their points. */
-static void
-use_utf8(void)
-{
-	setlocale(LC_CTYPE, "");
-	if (strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
-		setlocale(LC_CTYPE, "C.UTF-8");
-}
 
 static void
 set_log_level(struct cli *cli)
@@ -88,7 +78,8 @@ main(int argc, char **argv)
 
 	if (!cli_output_begin())
 		return CLI_FAILED;
-	use_utf8();
+	/* For the widths of characters; whatever the environment says. */
+	setlocale(LC_CTYPE, "C.UTF-8");
 	argp_err_exit_status = CLI_MISUSE;
 	/* Nobody needs to be told how short options take arguments. */
 	setenv("ARGP_HELP_FMT", "no-dup-args-note", 0);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/error.h"
 #include "cli/command.h"
 
 /* What is called at the exit gets no argument. */
@@ -42,7 +43,7 @@ finish_output(void)
 	if (fflush(stdout) == 0 && first_failure == 0)
 		return;
 	fprintf(stderr, "lunette: writing to standard output: %s\n",
-	    strerror(first_failure));
+	    lun_errno_words(first_failure));
 	_exit(CLI_FAILED);
 }
 

@@ -52,7 +52,7 @@ visit_folder(
 
 	if (count < 0)
 		return lun_fail(err, LUN_CONFIG, "reading folder %s: %s",
-		    folder, strerror(errno));
+		    folder, lun_errno_words(errno));
 	for (int i = 0; i < count; i++) {
 		if (code == LUN_OK)
 			code = visit_file(
@@ -71,7 +71,7 @@ cli_scripts_each(
 
 	if (stat(path, &status) != 0)
 		return lun_fail(
-		    err, LUN_CONFIG, "%s: %s", path, strerror(errno));
+		    err, LUN_CONFIG, "%s: %s", path, lun_errno_words(errno));
 	if (S_ISDIR(status.st_mode))
 		return visit_folder(path, script, arg, err);
 	return script(arg, path, err);

@@ -31,8 +31,8 @@ cli_signals_open(int *fd, struct lun_err *err)
 	stop_signals(&set);
 	made = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (made < 0)
-		return lun_fail(
-		    err, LUN_IO, "waiting for signals: %s", strerror(errno));
+		return lun_fail(err, LUN_IO, "waiting for signals: %s",
+		    lun_errno_words(errno));
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	*fd = made;
 	return LUN_OK;

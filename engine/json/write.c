@@ -3,12 +3,12 @@
 #include "json/write.h"
 
 #include <float.h>
-#include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define NUMBER_SIZE  40
+#include "base/locale.h"
+
 #define INTEGER_SIZE 20 /* "-9223372036854775808" */
 
 /* ---- strings ----------------------------------------------------------- */
@@ -116,33 +116,26 @@ write_short_decimal(struct lun_buffer *out, double value)
 }
 
 /* 15 digits always survive the way to a double and back; 17 always suffice. */
-static void
-format_shortest(char text[NUMBER_SIZE], double value)
+void
+lun_json_shortest(char text[LUN_JSON_NUMBER_SIZE], double value)
 {
 	int precision = fabs(value) < DBL_MIN ? 1 : 15;
+	locale_t outer = lun_locale_enter();
 
 	do
-		snprintf(text, NUMBER_SIZE, "%.*g", precision, value);
+		snprintf(text, LUN_JSON_NUMBER_SIZE, "%.*g", precision, value);
 	while (strtod(text, NULL) != value && precision++ < 17);
+	lun_locale_leave(outer);
 }
 
 void
 lun_json_write_number(struct lun_buffer *out, double value)
 {
-	char text[NUMBER_SIZE];
-	locale_t c, old;
+	char text[LUN_JSON_NUMBER_SIZE];
 
 	if (write_short_decimal(out, value))
 		return;
-	c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-	if (c == (locale_t)0) {
-		out->failed = true;
-		return;
-	}
-	old = uselocale(c);
-	format_shortest(text, value);
-	uselocale(old);
-	freelocale(c);
+	lun_json_shortest(text, value);
 	lun_buffer_add_text(out, lun_text_of(text));
 	if (strpbrk(text, ".e") == NULL)
 		lun_buffer_add_text(out, LUN_TEXT(".0"));

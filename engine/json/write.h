@@ -10,6 +10,8 @@
 #include "base/buffer.h"
 #include "base/text.h"
 
+#define LUN_JSON_NUMBER_SIZE 40
+
 /* A string literal with quotes; text must be UTF-8. */
 void lun_json_write_string(struct lun_buffer *out, struct lun_text text);
 void lun_json_write_integer(struct lun_buffer *out, int64_t value);
@@ -18,5 +20,7 @@ void lun_json_write_integer(struct lun_buffer *out, int64_t value);
  * whatever the locale. value must be finite.
  */
 void lun_json_write_number(struct lun_buffer *out, double value);
+/* The same without the point of a whole number; with a NUL. */
+void lun_json_shortest(char text[LUN_JSON_NUMBER_SIZE], double value);
 
 #endif

@@ -365,7 +365,8 @@ lun_monitor_start(
 	code = lun_model_store_connect(engine->models, &monitor->store, err);
 	pthread_mutex_unlock(&engine->stores_lock);
 	if (code == LUN_OK && monitor->bell < 0)
-		code = lun_fail(err, LUN_IO, "monitor: %s", strerror(errno));
+		code = lun_fail(
+		    err, LUN_IO, "monitor: %s", lun_errno_words(errno));
 	if (code == LUN_OK)
 		code = lun_thread_start(&monitor->thread, "lunette-monitor",
 		    run_monitor, monitor, err);

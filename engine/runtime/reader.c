@@ -11,9 +11,10 @@
 #include "base/thread.h"
 #include "runtime/engine.h"
 
-#define NS_PER_MS  1000000LL
-#define NS_PER_S   1e9
-#define USERS_SIZE 300 /* of the list of those who have the readers */
+#define NS_PER_MS    1000000LL
+#define NS_PER_S     INT64_C(1000000000)
+#define NS_PER_TENTH (NS_PER_S / 10)
+#define USERS_SIZE   300 /* of the list of those who have the readers */
 
 /* ---- the pool ---------------------------------------------------------- */
 
@@ -76,8 +77,11 @@ list_users(const struct lun_readers *readers, char list[USERS_SIZE])
 	     r != NULL && used < USERS_SIZE; r = r->next)
 		if (r->taken)
 			used += (size_t)snprintf(list + used, USERS_SIZE - used,
-			    "%s%s for %.1f s", used > 0 ? ", " : "", r->user,
-			    (double)(now - r->taken_ns) / NS_PER_S);
+			    "%s%s for %lld.%lld s", used > 0 ? ", " : "",
+			    r->user,
+			    (long long)((now - r->taken_ns) / NS_PER_S),
+			    (long long)((now - r->taken_ns) / NS_PER_TENTH %
+					10));
 }
 
 static enum lun_code

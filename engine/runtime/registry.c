@@ -405,7 +405,7 @@ lun_engine_register_folder(
 
 	if (count < 0)
 		return lun_fail(err, LUN_CONFIG, "reading the folder %s: %s",
-		    folder, strerror(errno));
+		    folder, lun_errno_words(errno));
 	code = remember_folder(engine, folder, err);
 	if (code == LUN_OK)
 		code = register_found(engine, folder, found, count, err);

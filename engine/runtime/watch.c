@@ -39,8 +39,8 @@ lun_watch_new(struct lun_watch **out, struct lun_err *err)
 		return lun_fail(err, LUN_NOMEM, "watching scripts: no memory");
 	watch->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	if (watch->fd < 0) {
-		enum lun_code code = lun_fail(
-		    err, LUN_IO, "watching scripts: %s", strerror(errno));
+		enum lun_code code = lun_fail(err, LUN_IO,
+		    "watching scripts: %s", lun_errno_words(errno));
 
 		free(watch);
 		return code;
@@ -117,8 +117,8 @@ add_target(struct lun_watch *watch, const char *folder, const char *path,
 	if (target.descriptor < 0) {
 		free(target.folder);
 		free(target.path);
-		return lun_fail(
-		    err, LUN_IO, "watching %s: %s", folder, strerror(errno));
+		return lun_fail(err, LUN_IO, "watching %s: %s", folder,
+		    lun_errno_words(errno));
 	}
 	watch->targets[watch->count++] = target;
 	return LUN_OK;

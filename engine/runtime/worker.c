@@ -363,7 +363,7 @@ lun_worker_start(struct lun_projection *p, const struct lun_position *until,
 	worker->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (worker->bell < 0) {
 		code = lun_fail(err, LUN_IO, "%s: no event descriptor: %s",
-		    p->name, strerror(errno));
+		    p->name, lun_errno_words(errno));
 		free_worker(worker);
 		return code;
 	}

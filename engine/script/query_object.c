@@ -10,6 +10,7 @@
 
 #include "query/query.h"
 #include "json/decode.h"
+#include "json/write.h"
 
 /* Registry key of the metatable. */
 static const char builder_key;
@@ -104,19 +105,14 @@ push_field_name(lua_State *L, int index)
 		push_quoted(L, index);
 }
 
-/* The shortest of the usual precisions that reads back equal. */
 static void
 push_float(lua_State *L, double number)
 {
-	char text[40];
+	char text[LUN_JSON_NUMBER_SIZE];
 
 	if (!isfinite(number))
 		luaL_error(L, "a query cannot compare with nan or infinity");
-	for (int digits = 15; digits <= 17; digits++) {
-		snprintf(text, sizeof text, "%.*g", digits, number);
-		if (strtod(text, NULL) == number)
-			break;
-	}
+	lun_json_shortest(text, number);
 	lua_pushstring(L, text);
 }
 

@@ -15,7 +15,7 @@ fail_errno(const char *path, struct lun_err *err)
 {
 	enum lun_code code = errno == ENOENT ? LUN_NOTFOUND : LUN_IO;
 
-	return lun_fail(err, code, "%s: %s", path, strerror(errno));
+	return lun_fail(err, code, "%s: %s", path, lun_errno_words(errno));
 }
 
 static enum lun_code

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/locale.h"
 #include "script/slab.h"
 #include "json/scan.h"
 
@@ -311,6 +312,7 @@ lun_vm_protect(
 	lua_State *L = vm->L;
 	int base = lua_gettop(L);
 	enum lun_code code;
+	locale_t outer;
 	int status;
 
 	assert(!vm->in_protect);
@@ -325,7 +327,9 @@ lun_vm_protect(
 	lua_pushcfunction(L, describe_error);
 	lua_pushcfunction(L, body);
 	lua_pushlightuserdata(L, arg);
+	outer = lun_locale_enter();
 	status = lua_pcall(L, 1, 0, base + 1);
+	lun_locale_leave(outer);
 
 	if (in_handler(vm))
 		lun_vm_leave(vm);

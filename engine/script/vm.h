@@ -3,6 +3,7 @@
  *
  * lun_vm_protect() is the only function that calls lua_pcall. Everything that may
  * raise runs in the function handed to it; such a function owns no C memory.
+ * Inside it the locale is "C", whatever the host has set.
  *
  * A handler is a call into the script between lun_vm_enter() and
  * lun_vm_leave(); each has the full budget. Once a budget is spent every

@@ -54,6 +54,14 @@ describe("lint", function()
     ["a folder that is no layer"] = {
       "engine/misc/a.c", "#include <stdio.h>\n", "engine/misc is no layer",
     },
+    ["what follows the locale"] = {
+      "stores/memory/events.c", "\tc = toupper(c);\n",
+      "toupper follows the locale of the host",
+    },
+    ["a number written by printf"] = {
+      "engine/api/status.c", '\tprint(out, "%.1f s", x);\n',
+      "%.1f follows the locale of the host",
+    },
     ["lua.h outside of the script host"] = {
       "engine/runtime/worker.c", "#include <lua.h>\n",
       "engine/runtime may not include lua.h",

@@ -124,8 +124,6 @@ is_out_of_room(int result, int cause)
 static enum lun_code
 describe_io_error(const char *path, int result, int cause, struct lun_err *err)
 {
-	char words[128];
-
 	if (is_out_of_room(result, cause))
 		return lun_fail(err, LUN_IO,
 		    "%s cannot be written: disk full or file size limit "
@@ -135,7 +133,7 @@ describe_io_error(const char *path, int result, int cause, struct lun_err *err)
 	return lun_fail(err, LUN_IO,
 	    "%s cannot be read or written: disk I/O error %d (%s); check the "
 	    "disk",
-	    path, result, strerror_r(cause, words, sizeof words));
+	    path, result, lun_errno_words(cause));
 }
 
 static enum lun_code
@@ -270,7 +268,7 @@ check_database_path(const char *path, struct lun_err *err)
 	if (stat(folder, &st) != 0)
 		return lun_fail(err, LUN_CONFIG,
 		    "%s cannot be opened: folder %s: %s", path, folder,
-		    strerror(errno));
+		    lun_errno_words(errno));
 	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
 		return lun_fail(err, LUN_CONFIG,
 		    "%s cannot be opened: it is not a regular file", path);

@@ -29,7 +29,7 @@ open_file(const char *database, struct lun_key key, int flags, int *fd,
 		code = lun_fail(err, LUN_IO,
 		    "own projection \"%s\": open %s: %s; the engine needs to "
 		    "write beside the database",
-		    key.projection, path.bytes, strerror(errno));
+		    key.projection, path.bytes, lun_errno_words(errno));
 	lun_buffer_free(&path);
 	return code;
 }
@@ -68,7 +68,7 @@ lock_file(int fd, const char *projection, char holder[LUN_OWNER_SIZE],
 	if (errno != EAGAIN && errno != EACCES)
 		return lun_fail(err, LUN_IO,
 		    "own projection \"%s\": lock its file: %s", projection,
-		    strerror(errno));
+		    lun_errno_words(errno));
 	read_holder(fd, holder);
 	return lun_fail(err, LUN_OWNED, "projection \"%s\" is run by %s",
 	    projection, holder);
@@ -119,7 +119,7 @@ lun_ownership_look(const char *database, struct lun_key key, bool *held,
 	if (fcntl(fd, F_OFD_GETLK, &lock) != 0)
 		code = lun_fail(err, LUN_IO,
 		    "own projection \"%s\": look at its lock: %s",
-		    key.projection, strerror(errno));
+		    key.projection, lun_errno_words(errno));
 	*held = code == LUN_OK && lock.l_type != F_UNLCK;
 	if (*held)
 		read_holder(fd, holder);

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/locale.h"
 
 #define NS_IN_MS     1000000
 #define LOOK_NS      (50 * INT64_C(1000000)) /* between looks at a stop */
@@ -170,9 +171,16 @@ make_connection(struct lun_pg *c, struct lun_err *err)
 static enum lun_code
 ensure_connection(struct lun_pg *c, struct lun_err *err)
 {
-	if (c->conn != NULL)
-		return LUN_OK;
-	return make_connection(c, err);
+	enum lun_code code = LUN_OK;
+
+	if (c->conn == NULL) {
+		/* What libpq says of a refusal is understood in English. */
+		locale_t outer = lun_locale_enter();
+
+		code = make_connection(c, err);
+		lun_locale_leave(outer);
+	}
+	return code;
 }
 
 enum lun_code

@@ -3,7 +3,6 @@
 #include "postgres/client/url.h"
 
 #include <assert.h>
-#include <ctype.h>
 #include <stdlib.h>
 
 #include <libpq-fe.h>
@@ -56,7 +55,7 @@ hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
-	c = (char)tolower((unsigned char)c);
+	c = lun_ascii_lower(c);
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
@@ -281,9 +280,10 @@ lun_pg_url_value(const struct lun_pg_url *url, const char *key)
 /* ---- identifiers ------------------------------------------------------- */
 
 static bool
-is_name_character(unsigned char c)
+is_name_character(char c)
 {
-	return isalnum(c) || c == '_' || c == '$' || c == '-' || c >= 0x80;
+	return lun_ascii_alnum(c) || c == '_' || c == '$' || c == '-' ||
+	       (unsigned char)c >= 0x80;
 }
 
 enum lun_code
@@ -293,7 +293,7 @@ lun_pg_check_name(const char *what, const char *name, struct lun_err *err)
 	bool fits = length > 0 && length <= LUN_PG_NAME_MAX;
 
 	for (size_t i = 0; i < length; i++)
-		fits = fits && is_name_character((unsigned char)name[i]);
+		fits = fits && is_name_character(name[i]);
 	if (fits)
 		return LUN_OK;
 	return lun_fail(err, LUN_CONFIG,
