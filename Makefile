@@ -10,6 +10,7 @@ WERROR   ?=
 PREFIX   ?= /usr/local
 DESTDIR  ?=
 SECONDS  ?= 30
+SERVERS  ?= 13 18
 comma    := ,
 BUILD    ?= build$(if $(SANITIZE),/$(firstword $(subst $(comma), ,$(SANITIZE))))
 
@@ -164,6 +165,11 @@ fuzz: ## run each fuzzer for SECONDS=30
 	@$(AGAIN) fuzzers
 	@tools/fuzz $(SECONDS) $(FUZZ)
 
+judges: ## the writers of other stores, from npm: SERVERS="13 18", 13 to 18
+	@tools/install-packages judges
+	@$(AGAIN) all specs
+	@tools/judges $(SERVERS)
+
 bench: ## measure, with the floor beside each figure
 	@tools/install-packages bench
 	@$(AGAIN) all specs benches
@@ -196,7 +202,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
 
 .PHONY: all lib core specs benches fuzzers demo test check lint asan tsan fuzz \
-	bench cover format rock install uninstall clean help
+	judges bench cover format rock install uninstall clean help
 .SECONDARY:
 -include $(patsubst %.c,$(BUILD)/%.d,$(LIB_SRC) $(CLI_SRC) $(SPEC_SRC) \
 	$(FAULTY_SRC) $(BENCH_SRC) bench/fold.c $(HOST_SRC)) $(patsubst %.c,build/fuzz/%.d,$(LIB_SRC) $(FUZZ_SRC))

@@ -92,16 +92,19 @@ local function reason_of(self, message)
 end
 
 -- options: fsync (false; true where a crash is part of the spec), settings (a
--- table of further lines of postgresql.conf). Nil and the reason where there
--- can be no server.
+-- table of further lines of postgresql.conf), bin (the folder of another
+-- server's programs; psql is the installed one). Nil and the reason where
+-- there can be no server.
 local function make(options)
-  local bin = newest_binaries()
-  if not bin then
+  local installed = newest_binaries()
+  local bin = options.bin or installed
+  if not installed then
     return nil, "needs a PostgreSQL server, and none is installed"
   end
   local dir = helper.tmpdir()
   local self = setmetatable({
     bin = bin,
+    psql = installed .. "/psql",
     user = "postgres",
     port = 5432,
     count = 0,
@@ -159,7 +162,7 @@ end
 -- What psql answers: rows as lines, columns apart by "|".
 function server:sql(name, sql, user)
   return (must({
-    self.bin .. "/psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1",
+    self.psql, "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1",
     "-h", self.dir, "-p", tostring(self.port), "-U", user or self.user,
     "-d", name,
   }, { stdin = sql }):gsub("\n$", ""))
@@ -284,6 +287,7 @@ local function attach(place)
   local bin, dir = place:match "^(.*):(.*)$"
   return setmetatable({
     bin = bin,
+    psql = bin .. "/psql",
     user = "postgres",
     port = 5432,
     count = 0,
