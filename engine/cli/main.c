@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/descriptors.h"
 #include "base/error.h"
 #include "cli/command.h"
 #include "cli/help.h"
@@ -76,6 +77,7 @@ main(int argc, char **argv)
 	char version[64];
 	int status;
 
+	lun_descriptors_fill();
 	if (!cli_output_begin())
 		return CLI_FAILED;
 	/* For the widths of characters; whatever the environment says. */

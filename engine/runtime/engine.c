@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "base/error.h"
 #include "base/thread.h"
 
@@ -133,6 +134,7 @@ lun_engine_open(const struct lun_engine_options *options,
 
 	if (engine == NULL)
 		return lun_fail(err, LUN_NOMEM, "opening an engine: no memory");
+	lun_descriptors_fill();
 	init_locks(engine);
 	name_owner(engine->owner);
 	code = lun_settings_make(
@@ -319,6 +321,7 @@ lun_engine_start(struct lun_engine *engine, struct lun_err *err)
 
 	if (code != LUN_OK)
 		return code;
+	lun_descriptors_fill();
 	tell_remark(engine);
 	code = lun_engine_start_all(engine, NULL, err);
 	if (code != LUN_OK)

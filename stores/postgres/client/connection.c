@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "base/error.h"
 #include "base/locale.h"
 
@@ -149,10 +150,12 @@ make_connection(struct lun_pg *c, struct lun_err *err)
 	enum lun_code code;
 
 	set_deadline(c);
+	lun_descriptors_fill();
 	c->conn = PQconnectStartParams(keys, values, 1);
 	if (c->conn == NULL)
 		return lun_fail(
 		    err, LUN_NOMEM, "%s: out of memory", lun_pg_name(c));
+	PQsetNoticeReceiver(c->conn, ignore_notice, NULL);
 	if (PQstatus(c->conn) == CONNECTION_BAD)
 		code = lun_pg_fail_to_connect(c, err);
 	else
@@ -161,9 +164,7 @@ make_connection(struct lun_pg *c, struct lun_err *err)
 		code = check_version(c, err);
 	if (code == LUN_OK && PQsetnonblocking(c->conn, 1) != 0)
 		code = lun_pg_fail(c, NULL, err);
-	if (code == LUN_OK)
-		PQsetNoticeReceiver(c->conn, ignore_notice, NULL);
-	else
+	if (code != LUN_OK)
 		drop_connection(c);
 	return code;
 }

@@ -13,6 +13,7 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "postgres/client/url.h"
 #include "sql/names.h"
 
@@ -113,6 +114,7 @@ start_connecting(struct lun_pg_listener *l)
 	    "fallback_application_name", "dbname", NULL};
 	const char *const values[] = {"lunette", l->conninfo, NULL};
 
+	lun_descriptors_fill();
 	l->conn = PQconnectStartParams(keys, values, 1);
 	if (l->conn == NULL || PQstatus(l->conn) == CONNECTION_BAD) {
 		stop_listening(l);
