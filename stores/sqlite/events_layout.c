@@ -30,7 +30,7 @@ static const struct lun_sqlite_layout layouts[] = {
 		    "message_metadata AS metadata, " MICROSECONDS(
 			"created") " AS recorded_at, is_archived, "
 				   "message_kind FROM emt_messages",
-	.shown = "message_kind = 'E' AND NOT is_archived",
+	.shown = "message_kind = 'E' AND is_archived IS NOT TRUE",
     },
     {
 	/* Rows are never deleted, so no number is used again. */

@@ -27,8 +27,8 @@ const struct lun_pg_layout lun_pg_layouts[] = {
 	.name = "emmett",
 	.schema = "public",
 	.table = "emt_messages",
-	.scope = "e.message_kind = 'E'",
-	.skip = {"e.is_archived"},
+	/* Commands of workflows have versions between those of events. */
+	.hidden = {"e.is_archived", "e.message_kind <> 'E'"},
 	.position = "e.global_position",
 	.transaction_id = "e.transaction_id",
 	.id = "e.message_id",
@@ -61,7 +61,13 @@ const struct lun_pg_layout lun_pg_layouts[] = {
 	.name = "marten",
 	.schema = "public",
 	.table = "mt_events",
-	.skip = {"e.is_archived", "?e.is_skipped"},
+	.hidden = {"e.is_archived", "?e.is_skipped"},
+	/*
+	 * One for each number of a save that failed, in a stream whose UUID is
+	 * another one in each process.
+	 */
+	.placeholder = "e.type = 'tombstone' AND (e.version = e.seq_id "
+		       "OR e.stream_id::text = 'mt_tombstone')",
 	.position = "e.seq_id",
 	.id = "e.id",
 	.stream = "e.stream_id",
@@ -168,12 +174,16 @@ const struct lun_pg_layout lun_pg_layouts[] = {
 	.recorded_at = "e.created_utc",
 	.safety = LUN_PG_GAPS,
 	.starts_at_zero = true,
+	.deletes = true,
     },
     {
 	.name = "eventuous",
 	.schema = "eventuous",
 	.table = "messages",
 	.joins = "JOIN %Sstreams s ON s.stream_id = e.stream_id",
+	/* Its readers fill gaps with them. */
+	.placeholder = "e.message_type = '$tombstone' "
+		       "AND s.stream_name = '__tombstones__'",
 	.position = "e.global_position",
 	.id = "e.message_id",
 	.stream = "s.stream_name",

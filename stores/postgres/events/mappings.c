@@ -234,10 +234,11 @@ take_holes(
 
 	mapping->contiguous =
 	    !mapping->layout.loose && mapping->layout.version != NULL;
-	if (word == NULL || strcmp(word, "stop") == 0)
+	mapping->ignore_holes = mapping->layout.deletes;
+	if (word == NULL)
 		return LUN_OK;
-	mapping->ignore_holes = true;
-	if (strcmp(word, "ignore") == 0)
+	mapping->ignore_holes = strcmp(word, "ignore") == 0;
+	if (mapping->ignore_holes || strcmp(word, "stop") == 0)
 		return LUN_OK;
 	return lun_fail(err, LUN_CONFIG,
 	    "%s: holes=%.40s: write stop or ignore", lun_pg_name(c), word);
@@ -348,8 +349,8 @@ settle_optionals(struct lun_pg_layout *layout, const PGresult *columns)
 
 		*column = settle_optional(*column, columns);
 	}
-	for (int i = 0; i < LUN_PG_SKIPS; i++)
-		layout->skip[i] = settle_optional(layout->skip[i], columns);
+	for (int i = 0; i < LUN_PG_HIDDEN; i++)
+		layout->hidden[i] = settle_optional(layout->hidden[i], columns);
 	layout->realm = settle_optional(layout->realm, columns);
 }
 
@@ -382,6 +383,14 @@ make_from(struct lun_pg_mapping *mapping)
 	return mapping->from != NULL;
 }
 
+/* A flag that is null is not set: the row is seen. */
+static void
+add_unless(struct lun_buffer *text, const char *condition)
+{
+	if (condition != NULL)
+		lun_buffer_printf(text, " AND (%s) IS NOT TRUE", condition);
+}
+
 static bool
 make_conditions(struct lun_pg_mapping *mapping)
 {
@@ -397,10 +406,9 @@ make_conditions(struct lun_pg_mapping *mapping)
 		lun_buffer_add_text(&scope, LUN_TEXT(" = $1"));
 	}
 	lun_buffer_add_text(&shown, LUN_TEXT("true"));
-	for (int i = 0; i < LUN_PG_SKIPS; i++)
-		if (layout->skip[i] != NULL)
-			lun_buffer_printf(
-			    &shown, " AND NOT %s", layout->skip[i]);
+	for (int i = 0; i < LUN_PG_HIDDEN; i++)
+		add_unless(&shown, layout->hidden[i]);
+	add_unless(&shown, layout->placeholder);
 	lun_buffer_add_text(&visible, lun_buffer_text(&scope));
 	lun_buffer_add_text(&visible, LUN_TEXT(" AND "));
 	lun_buffer_add_text(&visible, lun_buffer_text(&shown));
@@ -557,6 +565,23 @@ convert_columns(struct lun_pg_mapping *mapping, struct lun_pg *c,
 						    : no_memory(c, err);
 }
 
+/* The version of a placeholder is null: it counts for no stream. */
+static enum lun_code
+convert_version(
+    struct lun_pg_mapping *mapping, struct lun_pg *c, struct lun_err *err)
+{
+	struct lun_buffer out = {0};
+	char **version = &mapping->expressions[LUN_PG_C_VERSION];
+
+	if (mapping->layout.placeholder == NULL)
+		return LUN_OK;
+	lun_buffer_printf(&out, "CASE WHEN (%s) IS NOT TRUE THEN %s END",
+	    mapping->layout.placeholder, *version);
+	free(*version);
+	*version = lun_buffer_take(&out);
+	return *version != NULL ? LUN_OK : no_memory(c, err);
+}
+
 static bool
 make_keys(struct lun_pg_mapping *mapping)
 {
@@ -603,6 +628,8 @@ make_statements(
 
 	for (int i = 0; i < LUN_PG_COLUMNS && code == LUN_OK; i++)
 		code = convert_columns(mapping, c, (enum lun_pg_column)i, err);
+	if (code == LUN_OK)
+		code = convert_version(mapping, c, err);
 	if (code != LUN_OK)
 		return code;
 	mapping->check_data = !is_json(mapping->types[LUN_PG_C_DATA]);

@@ -14,7 +14,7 @@
 #include "postgres/client/connection.h"
 #include "store/event_store.h"
 
-#define LUN_PG_SKIPS 2
+#define LUN_PG_HIDDEN 2
 
 /* What a position is made of. */
 enum lun_pg_key {
@@ -42,8 +42,14 @@ struct lun_pg_layout {
 	const char *schema; /* where the URL names none */
 	const char *table;  /* where the URL names none; NULL: it must */
 	const char *joins;
-	const char *scope; /* which rows of the relation are events */
-	const char *skip[LUN_PG_SKIPS]; /* flags of events nobody is to see */
+	const char *scope; /* which rows of the relation have a position */
+	/*
+	 * Of these rows: those that nobody is to see, whose versions count all
+	 * the same; and those that only fill a position, whose version is none
+	 * of their stream's.
+	 */
+	const char *hidden[LUN_PG_HIDDEN];
+	const char *placeholder;
 
 	const char *position;
 	const char *transaction_id; /* of a pair */
@@ -65,6 +71,7 @@ struct lun_pg_layout {
 	bool unwrap; /* {"Type": data} and "Type" in place of type and data */
 	const char *rivals; /* sequences beside the one: no common order */
 	bool loose;         /* versions may have holes, or do not exist */
+	bool deletes;       /* its users may delete an event within a stream */
 	/*
 	 * How long a number may be known to a writer before its transaction
 	 * can be seen, and for how long late events are looked for after that.
@@ -114,7 +121,7 @@ struct lun_pg_mapping {
 	char *keys;      /* "position" or "transaction, position" */
 	char *keys_down; /* the same, each with DESC */
 	char *from;      /* the relation and its joins */
-	char *scope;     /* a condition: what is an event */
+	char *scope;     /* a condition: what has a position */
 	char *shown;     /* a condition: which of them is to be seen */
 	char *visible;   /* the same without events that are to be skipped */
 	char *own_texts[LUN_PG_COLUMNS]; /* of a layout given by the URL */

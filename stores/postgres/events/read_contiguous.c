@@ -121,12 +121,13 @@ stream_of(const PGresult *row, const struct lun_event *event)
  */
 static void
 remember_version(struct lun_pg_reading *r, const PGresult *row,
-    const struct lun_event *event)
+    const struct lun_pg_event *read)
 {
+	const struct lun_event *event = &read->event;
 	struct lun_pg_stream stream = stream_of(row, event);
 	int64_t known;
 
-	if (!r->s->source->mapping->contiguous)
+	if (!read->counted)
 		return;
 	if (!lun_pg_versions_get(r->s->versions, stream, &known) ||
 	    known < event->version)
@@ -141,7 +142,7 @@ read_version(void *arg, const PGresult *row, struct lun_err *err)
 	enum lun_code code = lun_pg_read_event(r, row, &event, err);
 
 	if (code == LUN_OK)
-		remember_version(r, row, &event.event);
+		remember_version(r, row, &event);
 	return code;
 }
 
@@ -200,13 +201,14 @@ prepare_versions(struct lun_pg_reading *r, struct lun_err *err)
 /* True if versions between the last one known and this one are missing. */
 static bool
 finds_hole(struct lun_pg_reading *r, const PGresult *row,
-    const struct lun_event *event)
+    const struct lun_pg_event *read)
 {
+	const struct lun_event *event = &read->event;
 	struct lun_pg_stream stream = stream_of(row, event);
 	struct lun_pg_hole *hole = &r->hole;
 	int64_t last;
 
-	if (!r->s->source->mapping->contiguous ||
+	if (!read->counted ||
 	    !lun_pg_versions_get(r->s->versions, stream, &last) ||
 	    event->version <= last + 1)
 		return false;
@@ -299,7 +301,7 @@ deliver_missing_row(void *arg, const PGresult *row, struct lun_err *err)
 	if (event.event.version != r->hole.from || lun_pg_reading_is_full(r))
 		return LUN_AGAIN;
 	r->hole.from++;
-	remember_version(r, row, &event.event);
+	remember_version(r, row, &event);
 	if (was_delivered(r, event.event.position))
 		return LUN_OK;
 	return deliver_out_of_order(r, row, &event, err);
@@ -393,7 +395,7 @@ deliver_in_order(struct lun_pg_reading *r, const PGresult *row,
 	if (before)
 		lun_pg_positions_remove(&state->delivered_early, position);
 	else
-		remember_version(r, row, &event->event);
+		remember_version(r, row, event);
 	if (!before && is_wanted(row))
 		code = lun_pg_add_event(r, &event->event, err);
 	lun_pg_reading_advance(r, &event->event);
@@ -411,7 +413,7 @@ deliver_row(void *arg, const PGresult *row, struct lun_err *err)
 		return code;
 	if (!lun_pg_positions_has(
 		&r->s->state.delivered_early, event.event.position) &&
-	    finds_hole(r, row, &event.event))
+	    finds_hole(r, row, &event))
 		return LUN_AGAIN;
 	if (stops_at_gap(r, event.event.position)) {
 		r->at_gap = true;

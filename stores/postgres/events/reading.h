@@ -35,6 +35,7 @@ struct lun_pg_reading {
 /* An event, borrowed from a row and from the texts here. */
 struct lun_pg_event {
 	struct lun_event event;
+	bool counted; /* its version is one of its stream */
 	char id[LUN_PG_UUID_SIZE];
 	char stream[LUN_PG_UUID_SIZE];
 	char type[LUN_PG_UUID_SIZE];

@@ -113,6 +113,8 @@ lun_pg_read_event(struct lun_pg_reading *r, const PGresult *row,
 	    .data = lun_pg_json(row, 0, LUN_PG_C_DATA),
 	    .metadata = lun_pg_json(row, 0, LUN_PG_C_METADATA),
 	};
+	out->counted = r->s->source->mapping->contiguous &&
+		       !lun_pg_is_null(row, 0, LUN_PG_C_VERSION);
 	if (!lun_pg_is_null(row, 0, LUN_PG_C_RECORDED_AT))
 		event->recorded_at = lun_pg_time(row, 0, LUN_PG_C_RECORDED_AT);
 	wrong = check_name(event->id);

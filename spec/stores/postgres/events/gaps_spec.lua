@@ -269,6 +269,87 @@ describe("a postgres layout with late events #postgres", function()
       assert.equal("a 1, a 3", start_reader(url):read())
     end)
 
+    it("passes over Marten's placeholders, whatever their versions",
+      function()
+        local layout, url, session = start "marten"
+        local other = session()
+        local function fail_to_save(stream)
+          other:run(([[
+            INSERT INTO mt_events (seq_id, id, stream_id, version, data, type)
+            SELECT n, gen_random_uuid(), '%s', n, '{}', 'tombstone'
+            FROM nextval('mt_events_sequence') n]]):format(stream))
+        end
+        other:run [[INSERT INTO mt_streams VALUES ('mt_tombstone', NULL, 0),
+          ('8c0e4b9f-46a1-4d92-9d0f-6b1f1f0c2d3e', NULL, 0)]]
+        append(other, layout, "a", 1)
+        fail_to_save "mt_tombstone"
+        append(other, layout, "a", 2)
+        fail_to_save "8c0e4b9f-46a1-4d92-9d0f-6b1f1f0c2d3e"
+        append(other, layout, "a", 3)
+        local events = start_reader(url)
+        local first = events.store:read { max = 1 }
+        assert.equal(2, events.store:lag({ after = first.reached }).events)
+        assert.equal("a 1, a 2, a 3", events:read())
+        fail_to_save "mt_tombstone"
+        fail_to_save "8c0e4b9f-46a1-4d92-9d0f-6b1f1f0c2d3e"
+        assert.equal("5", events.store:head())
+        assert.equal(0, events.store:lag({ after = "5" }).events)
+        assert.equal("", events:read())
+        events:reopen()
+        append(other, layout, "a", 4)
+        assert.equal("a 4", events:read())
+        assert.is_nil(events.request.state:find('"skips"', 1, true))
+      end)
+
+    it("gives out an event that a user calls tombstone", function()
+      local layout, url, session = start "marten"
+      local other = session()
+      append(other, layout, "b", 1)
+      append(other, layout, "a", 1)
+      other:run "UPDATE mt_events SET type = 'tombstone' WHERE stream_id = 'a'"
+      assert.equal("b 1, a 1", start_reader(url):read())
+    end)
+
+    it("passes over the placeholders of Eventuous, whatever their versions",
+      function()
+        local layout, url, session = start "eventuous"
+        local other = session()
+        append(other, layout, "a", 0)
+        other:run "INSERT INTO eventuous.streams VALUES ('__tombstones__')"
+        for version = 1, 5, 2 do
+          other:run(([[
+            INSERT INTO eventuous.messages (message_id, message_type,
+              stream_id, stream_position, json_data, json_metadata, created)
+            SELECT gen_random_uuid(), '$tombstone', stream_id, %d, '{}', '{}',
+              now()
+            FROM eventuous.streams WHERE stream_name = '__tombstones__']])
+            :format(version))
+        end
+        append(other, layout, "a", 1)
+        assert.equal("a 0, a 1", start_reader(url):read())
+      end)
+
+    it("goes on where a message of SqlStreamStore was deleted", function()
+      local layout, url, session = start("sqlstreamstore", "grace_ms=0")
+      local other = session()
+      for version = 0, 2 do
+        append(other, layout, "a", version)
+      end
+      other:run "DELETE FROM messages WHERE stream_version = 1"
+      assert.equal("a 0, a 2", start_reader(url):read())
+      local names, message = start_reader(url .. "&holes=stop"):read()
+      assert.is_nil(names)
+      assert.matches("version 1 of stream a is missing", message)
+    end)
+
+    it("sees a row whose flag is null", function()
+      local layout, url, session = start "marten"
+      local other = session()
+      append(other, layout, "a", 1)
+      other:run "UPDATE mt_events SET is_archived = NULL"
+      assert.equal("a 1", start_reader(url):read())
+    end)
+
     it("needs no more than SELECT", function()
       local layout, url, session = start "marten"
       local owner = session()

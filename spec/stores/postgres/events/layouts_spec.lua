@@ -115,7 +115,7 @@ describe("a layout of a postgres event store #postgres", function()
       database:sql [[
         UPDATE emt_messages SET is_archived = true
         WHERE stream_id = 'writer-1';
-        INSERT INTO emt_messages SELECT 9, 99, pg_current_xact_id(), created,
+        INSERT INTO emt_messages SELECT 2, 99, pg_current_xact_id(), created,
           false, 'C', stream_id, partition, '1', 'command', message_type,
           message_data, message_metadata
         FROM emt_messages WHERE stream_id = 'writer-2']]
@@ -124,6 +124,26 @@ describe("a layout of a postgres event store #postgres", function()
       -- The event that was read last may be archived meanwhile.
       assert(store:read { after = page.reached, state = page.state })
     end)
+
+    it("counts the versions of commands, and gives out none of them",
+      function()
+        make("emmett", 1)
+        append("emmett", "writer-2", 2, id_of(4))
+        append("emmett", "writer-2", 3, id_of(5))
+        append("emmett", "writer-2", 4, id_of(6))
+        database:sql [[UPDATE emt_messages SET message_kind = 'C'
+          WHERE stream_id = 'writer-2' AND stream_position IN (2, 4)]]
+        local store = assert(open "layout=emmett")
+        local page = assert(store:read {})
+        assert.same({ 1, 1, 2, 3 }, column(page, "version"))
+        assert.is_true(page.at_head)
+        assert.equal(page.reached, store:head())
+        assert.equal(0, store:lag({ after = page.reached }).events)
+        append("emmett", "writer-2", 5, id_of(7))
+        assert.same({ 5 }, column(assert(store:read {
+          after = page.reached, state = page.state,
+        }), "version"))
+      end)
 
     it("tells the streams of a partition from those of another", function()
       make("emmett", 1)
