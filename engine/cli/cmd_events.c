@@ -26,6 +26,8 @@ struct event_table {
 	struct cli_object object;
 	size_t columns;
 	size_t printed;
+	uint64_t seen;
+	bool is_cut; /* by a limit that nobody gave */
 	enum lun_code code;
 	struct lun_err *err;
 };
@@ -47,6 +49,11 @@ list_event(void *arg, const char *json, size_t length)
 	struct event_table *event_table = arg;
 	struct lun_text text = {json, length};
 
+	if (event_table->seen++ == LIMIT &&
+	    cli_value(event_table->cli, "limit") == NULL) {
+		event_table->is_cut = true;
+		return false;
+	}
 	if (event_table->cli->json) {
 		fwrite(json, 1, length, stdout);
 		putchar('\n');
@@ -72,7 +79,7 @@ list_events(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
 	    .stream = cli_value(cli, "stream"),
 	    .type = cli_value(cli, "type"),
 	    .after = cli_value(cli, "after"),
-	    .limit = (uint64_t)cli_number(cli, "limit", LIMIT),
+	    .limit = (uint64_t)cli_number(cli, "limit", LIMIT + 1),
 	    .tokens = cli_value(cli, "tokens") != NULL,
 	};
 	struct event_table event_table = {.cli = cli,
@@ -93,6 +100,9 @@ list_events(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
 		print_page(&event_table);
 		code = event_table.code;
 	}
+	if (code == LUN_OK && event_table.is_cut)
+		cli_screen_say(&cli->screen,
+		    "the first %d events; --limit=0 prints all", LIMIT);
 	cli_view_object_free(&event_table.object);
 	cli_table_free(event_table.table);
 	return code;

@@ -21,7 +21,8 @@
 #include "base/error.h"
 #include "projection/projection.h"
 
-#define PAUSE_NS 20000000L /* between tries at a store that is away */
+#define PAUSE_NS    20000000L /* between tries at a store that is away */
+#define LARGE_BYTES 32768     /* of a model: worth a warning */
 
 static void
 wait_briefly(void)
@@ -109,6 +110,26 @@ swap_lists(struct lun_failed_events *from, struct lun_failed_events *to)
 	lun_failed_events_clear(from);
 }
 
+/* Once: the cost of a model that grows by each event grows with the square. */
+static void
+warn_of_large_model(
+    struct lun_projection *p, const struct lun_collected *collected)
+{
+	for (size_t i = 0; i < collected->model_count && !p->warned_of_large;
+	     i++) {
+		const struct lun_model_write *write = &collected->models[i];
+
+		if (write->row.length <= LARGE_BYTES)
+			continue;
+		p->warned_of_large = true;
+		lun_log(p->around->log, LUN_LOG_WARNING,
+		    "%s: model %.*s has grown to %zu kB, and each of its "
+		    "events reads and writes it whole: keep models small, "
+		    "with what grows in models of its own",
+		    p->name, LUN_TEXT_ARG(write->id), write->row.length / 1000);
+	}
+}
+
 static enum lun_code
 fill_commit(struct lun_projection *p, struct lun_position position,
     struct lun_text source_state, struct lun_err *err)
@@ -122,6 +143,7 @@ fill_commit(struct lun_projection *p, struct lun_position position,
 	if (!lun_uow_collect(p->uow, &commit->collected) ||
 	    commit->source_state.failed)
 		return lun_fail(err, LUN_NOMEM, "%s: out of memory", p->name);
+	warn_of_large_model(p, &commit->collected);
 	commit->write_set = (struct lun_write_set){
 	    .key = p->key,
 	    .schema = lun_script_schema(p->script),

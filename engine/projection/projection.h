@@ -188,6 +188,7 @@ struct lun_projection {
 
 	/* Whatever the phase: */
 	bool has_worker;       /* which is patient with locked stores */
+	bool warned_of_large;  /* one of its models */
 	bool schema_is_stored; /* the stored models have the script's */
 	bool fetch_under_way;  /* of the next batch */
 

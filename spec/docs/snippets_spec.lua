@@ -256,6 +256,37 @@ local function balances_program(block)
   program()(block)
 end
 
+-- In an installation of what was built, whose prefix is a folder of the spec's.
+local function installed_program(block)
+  local prefix = place:path "installed"
+  succeed(("make -s -C %s install BUILD=%s PREFIX=%s >/dev/null"):format(
+    helper.root, helper.build, prefix))
+  succeed(("export PKG_CONFIG_PATH=%s/lib/pkgconfig; %s"):format(prefix,
+    block.text))
+  helper.mkdir(place:path "data")
+  assert.matches("lamp", succeed "./embed data", 1, true)
+end
+
+local function move_log(block)
+  if not needs_server() then
+    return
+  end
+  local database = server:new_database()
+  for i = 1, 3 do
+    place:done { "append", "--stream", "s" .. i % 2, "--type", "T", "--data",
+      '{"a": 1e3, "b": "ü"}', "--metadata", i == 1 and "[]" or "null" }
+  end
+  succeed((block.text:gsub("postgres:///bank", function()
+    return "'" .. database.url .. "'"
+  end)))
+  local function list(url)
+    return (place:done { "events", "--json", "-e", url }
+      :gsub('"position":"[^"]*",', ""))
+  end
+  assert.equal(list "sqlite:bank.db", list(database.url))
+  database:drop()
+end
+
 local function unit(block)
   local command = block.text:match "ExecStart=%S*/(lunette [^\n]*)"
   assert.equal("lunette run", command)
@@ -287,6 +318,7 @@ local runs = {
     { "local rich", program(opened) },
     { "cc -o embed", elsewhere("spec/examples/embed_spec.lua",
       "examples/embed.c") },
+    { "cc -o embed", installed_program },
   },
   ["docs/event-stores.md"] = {
     { "lunette run -e", on_layouts },
@@ -321,6 +353,7 @@ local runs = {
     { "-- in the database", elsewhere
       "spec/engine/cli/postgres_roles_spec.lua" },
     { "SELECT pid", on_postgres {} },
+    { "lunette events", move_log },
   },
   ["docs/projections.md"] = {
     { "return {", script() },

@@ -53,6 +53,24 @@ describe("lunette events", function()
     assert.equal("", positions("--stream", "none"))
   end)
 
+  it("says that it ends before the end, where nobody set a limit", function()
+    local other = workplace.new()
+    other.env.LUNETTE_MODELS = false
+    other:write("a.jsonl", ('{"stream":"s","type":"T","data":1}\n'):rep(100))
+    other:done { "import", "a.jsonl" }
+    local code, out, err = other:run { "events", "--json" }
+    assert.same({ 0, "" }, { code, err })
+    assert.equal(100, select(2, out:gsub("\n", "")))
+    other:done { "append", "--stream", "s", "--type", "T", "--data", "1" }
+    code, out, err = other:run { "events", "--json" }
+    assert.equal(0, code)
+    assert.matches("the first 100 events; --limit=0 prints all", err, 1, true)
+    assert.equal(100, select(2, out:gsub("\n", "")))
+    code, out, err = other:run { "events", "--json", "--limit", "0" }
+    assert.same({ 0, "" }, { code, err })
+    assert.equal(101, select(2, out:gsub("\n", "")))
+  end)
+
   it("prints tokens where they are wanted, and takes them", function()
     local out = place:done { "events", "--limit", "1", "--tokens" }
     assert.matches("^position +[^\n]* metadata +token *\n", out)

@@ -64,6 +64,28 @@ describe("lunette run", function()
       assert.matches("strict .- 4 +0 +", status)
     end)
 
+    it("warns of a model that grows large, once", function()
+      place:write("projections/hoard.lua", [[
+        return {
+          name = "hoard",
+          version = 1,
+          fields = { all = "json" },
+          extract_model_id = function(event) return event.stream end,
+          apply_to_model = function(model, event)
+            return { all = ("x"):rep(event.data.n) }
+          end,
+        }
+      ]])
+      place:count("a", 32700)
+      local _, _, err = place:run { "run", "--once" }
+      assert.not_matches("keep models small", err, 1, true)
+      place:count("b", 32780)
+      place:count("c", 32780)
+      _, _, err = place:run { "run", "--once" }
+      assert.matches("hoard: model b has grown to 32 kB", err, 1, true)
+      assert.equal(1, select(2, err:gsub("keep models small", "")))
+    end)
+
     it("fails if a projection fails, after the others are done", function()
       place:count("a", 2)
       place:write("projections/broken.lua", [[
