@@ -6,7 +6,6 @@
 
 #include "api/json_answer.h"
 #include "api/positions.h"
-#include "base/clock.h"
 #include "base/error.h"
 #include "runtime/engine.h"
 #include "json/scan.h"
@@ -60,16 +59,33 @@ struct known {
 	struct lun_report report;
 	bool stored;
 	struct lun_checkpoint checkpoint;
-	struct lun_heartbeat heartbeat; /* at is 0: none */
+	struct lun_heartbeat heartbeat; /* zero: none */
 };
 
+/* An engine may have it and not own it: in these states it need not. */
+static bool
+is_of_an_owner(const struct lun_heartbeat *heartbeat)
+{
+	return strcmp(heartbeat->state, "failed") != 0 &&
+	       strcmp(heartbeat->state, "detached") != 0;
+}
+
+/*
+ * A lock or a lease knows better than any clock whether somebody lives. An age
+ * below 0 is one of a clock that was set back meanwhile.
+ */
 static bool
 is_fresh(const struct lun_engine *engine, const struct lun_heartbeat *heartbeat)
 {
-	int64_t age_us = lun_clock_wall_us() - heartbeat->at;
+	int64_t limit_us = (3 * engine->settings.heartbeat_ms + 2000) * 1000;
 
-	return heartbeat->owner[0] != '\0' &&
-	       age_us < (3 * engine->settings.heartbeat_ms + 2000) * 1000;
+	if (heartbeat->owner[0] == '\0')
+		return false;
+	if (heartbeat->held == LUN_HELD_YES)
+		return true;
+	if (heartbeat->held == LUN_HELD_NO && is_of_an_owner(heartbeat))
+		return false;
+	return heartbeat->age_us < limit_us && heartbeat->age_us > -limit_us;
 }
 
 /* Whether nobody knows better than this engine's own report. */
@@ -114,7 +130,7 @@ write_lag(const struct lun_lag *lag, struct lun_buffer *out)
 	int64_t behind_us = 0;
 
 	if (lag->oldest_recorded_at != 0)
-		behind_us = lun_clock_wall_us() - lag->oldest_recorded_at;
+		behind_us = lag->now - lag->oldest_recorded_at;
 	if (behind_us < 0)
 		behind_us = 0;
 	lun_answer_integer(out, "lag_events", (int64_t)lag->events);

@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 
-#include "base/clock.h"
 #include "base/error.h"
 #include "projection/projection.h"
 
@@ -57,9 +56,7 @@ lun_projection_fill_heartbeat(
 	struct lun_report report = lun_projection_report(p);
 
 	*heartbeat = (struct lun_heartbeat){
-	    .events_per_second = report.events_per_second,
-	    .at = lun_clock_wall_us(),
-	};
+	    .events_per_second = report.events_per_second};
 	snprintf(
 	    heartbeat->projection, sizeof heartbeat->projection, "%s", p->name);
 	heartbeat->build = p->key.build;

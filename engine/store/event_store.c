@@ -122,7 +122,11 @@ lun_event_store_lag(struct lun_event_store *store, struct lun_position after,
     const struct lun_event_filter *filter, struct lun_lag *lag,
     struct lun_err *err)
 {
-	return store->ops->lag(store, after, filter, lag, err);
+	enum lun_code code = store->ops->lag(store, after, filter, lag, err);
+
+	if (code == LUN_OK && lag->now == 0)
+		lag->now = lun_clock_wall_us();
+	return code;
 }
 
 enum lun_code

@@ -45,6 +45,8 @@ struct lun_lag {
 	bool exact; /* else an estimate */
 	/* Of the first event not applied; 0: none. */
 	int64_t oldest_recorded_at;
+	/* By the clock that gives events their times; a store may leave it. */
+	int64_t now;
 };
 
 struct lun_append {

@@ -158,6 +158,13 @@ struct lun_request {
 	char argument[LUN_MODEL_ID_MAX + 1]; /* "" for none */
 };
 
+/* Whether whoever published a heartbeat owns the shard. */
+enum lun_held {
+	LUN_HELD_UNKNOWN, /* no lock tells: go by the age */
+	LUN_HELD_YES,
+	LUN_HELD_NO,
+};
+
 /* What a running engine publishes about a projection. */
 struct lun_heartbeat {
 	char projection[LUN_NAME_MAX + 1];
@@ -168,7 +175,9 @@ struct lun_heartbeat {
 	char waiting_for[128]; /* "" or what it waits for, in words */
 	char last_error[512];
 	double events_per_second;
-	int64_t at; /* microseconds since 1970 UTC */
+	/* Not published, but told by the store, which has a clock or a lock. */
+	enum lun_held held;
+	int64_t age_us; /* below 0 where the store's clock was set back */
 };
 
 /* The base every driver's own struct starts with. */

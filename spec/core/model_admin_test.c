@@ -110,7 +110,6 @@ to_heartbeat(lua_State *L, int index)
 	struct lun_heartbeat h = {
 	    .build = key_part(L, index, "build", 1),
 	    .shard = (int)key_part(L, index, "shard", 0),
-	    .at = field_integer(L, index, "at"),
 	};
 
 	copy_string(h.projection, sizeof h.projection,
@@ -152,6 +151,7 @@ store_publish(lua_State *L)
 static int
 store_heartbeat(lua_State *L)
 {
+	static const char *const held[] = {"unknown", "yes", "no"};
 	struct lun_heartbeat h;
 	struct lun_err err;
 	enum lun_code code = lun_model_store_heartbeat(
@@ -169,7 +169,9 @@ store_heartbeat(lua_State *L)
 	set_text(L, "last_error", lun_text_of(h.last_error));
 	lua_pushnumber(L, h.events_per_second);
 	lua_setfield(L, -2, "events_per_second");
-	set_integer(L, "at", h.at);
+	lua_pushstring(L, held[h.held]);
+	lua_setfield(L, -2, "held");
+	set_integer(L, "age_us", h.age_us);
 	return 1;
 }
 

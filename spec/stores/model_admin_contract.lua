@@ -135,16 +135,39 @@ local function administration(open)
           waiting_for = "the events",
           last_error = "it's \"odd\"",
           events_per_second = 1234.5,
-          at = 1700000000000000,
         }
       end
+      local function read(projection)
+        local heard = assert(store:heartbeat(projection))
+        heard.held, heard.age_us = nil, nil
+        return heard
+      end
       assert(store:publish { beat("a", "live"), beat("b", "failed") })
-      assert.same(beat("a", "live"), store:heartbeat "a")
+      assert.same(beat("a", "live"), read "a")
       assert(assert(store:connect()):publish { beat("a", "paused") })
-      assert.same(beat("a", "paused"), store:heartbeat "a")
-      assert.same(beat("b", "failed"), store:heartbeat "b")
+      assert.same(beat("a", "paused"), read "a")
+      assert.same(beat("b", "failed"), read "b")
       fails("not_found", '"c"', store:heartbeat "c")
       assert(store:publish {})
+    end)
+
+    it("have an age, and are the owner's or not", function()
+      local store = open()
+      local function beat(owner)
+        assert(store:publish { { projection = "a", owner = owner,
+          state = "live", waiting_for = "", last_error = "",
+          events_per_second = 0 } })
+        return store:heartbeat "a"
+      end
+      assert.equal("no", beat("ada").held)
+      local fence = assert(store:acquire("a", "ada"))
+      assert.equal("yes", beat("ada").held)
+      assert.is_true(beat("ada").age_us >= 0)
+      assert.is_true(beat("ada").age_us < 20000000)
+      store:release("a", fence)
+      assert.equal("no", store:heartbeat("a").held)
+      assert(store:acquire("a", "bob"))
+      assert.equal("no", store:heartbeat("a").held)
     end)
   end)
 end

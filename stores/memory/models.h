@@ -82,6 +82,7 @@ struct memory_shard {
 	struct memory_items skipped;
 	bool has_heartbeat;
 	struct lun_heartbeat heartbeat;
+	int64_t heartbeat_ns; /* when it was published */
 };
 
 struct memory_request {

@@ -3,8 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "memory/models.h"
+
+#define NS_PER_US 1000
 
 /* ---- requests ---------------------------------------------------------- */
 
@@ -127,10 +130,18 @@ lun_memory_publish(struct lun_model_store *store,
 			break;
 		}
 		p->heartbeat = *h;
+		p->heartbeat_ns = lun_clock_mono_ns();
 		p->has_heartbeat = true;
 	}
 	lun_memory_unlock(data);
 	return code;
+}
+
+static enum lun_held
+is_held_by(const struct memory_shard *p, const char *owner)
+{
+	return p->owner != NULL && strcmp(p->holder, owner) == 0 ? LUN_HELD_YES
+								 : LUN_HELD_NO;
 }
 
 enum lun_code
@@ -141,8 +152,12 @@ lun_memory_heartbeat(struct lun_model_store *store, struct lun_key key,
 	struct memory_shard *p = lun_memory_shard(data, key);
 	bool found = p != NULL && p->has_heartbeat;
 
-	if (found)
+	if (found) {
 		*heartbeat = p->heartbeat;
+		heartbeat->held = is_held_by(p, heartbeat->owner);
+		heartbeat->age_us =
+		    (lun_clock_mono_ns() - p->heartbeat_ns) / NS_PER_US;
+	}
 	lun_memory_unlock(data);
 	if (found)
 		return LUN_OK;

@@ -259,7 +259,7 @@ write_heartbeat(
 	lun_sqlite_bind_text(&m->c, q, 6, lun_text_of(h->waiting_for));
 	lun_sqlite_bind_text(&m->c, q, 7, lun_text_of(h->last_error));
 	lun_sqlite_bind_number(&m->c, q, 8, h->events_per_second);
-	lun_sqlite_bind_integer(&m->c, q, 9, h->at);
+	lun_sqlite_bind_integer(&m->c, q, 9, lun_clock_wall_us());
 	code = lun_sqlite_run(&m->c, q, err);
 	lun_sqlite_done(q);
 	return code;
@@ -279,6 +279,19 @@ lun_sqlite_publish(struct lun_model_store *store,
 	return lun_sqlite_end(m, code, err);
 }
 
+/* The lock dies with its holder, whatever the clock says. */
+static enum lun_held
+look_who_holds(struct sqlite_models *m, struct lun_key key, const char *owner)
+{
+	const char *database = sqlite3_db_filename(m->c.db, "main");
+	char holder[LUN_OWNER_SIZE];
+	bool held;
+
+	if (lun_ownership_look(database, key, &held, holder, NULL) != LUN_OK)
+		return LUN_HELD_UNKNOWN;
+	return held && strcmp(holder, owner) == 0 ? LUN_HELD_YES : LUN_HELD_NO;
+}
+
 static void
 read_heartbeat(sqlite3_stmt *q, struct lun_key key, struct lun_heartbeat *h)
 {
@@ -286,7 +299,7 @@ read_heartbeat(sqlite3_stmt *q, struct lun_key key, struct lun_heartbeat *h)
 	    .build = key.build,
 	    .shard = key.shard,
 	    .events_per_second = sqlite3_column_double(q, 5),
-	    .at = sqlite3_column_int64(q, 6),
+	    .age_us = lun_clock_wall_us() - sqlite3_column_int64(q, 6),
 	};
 	lun_sqlite_copy_column(q, 0, h->projection, sizeof h->projection);
 	lun_sqlite_copy_column(q, 1, h->owner, sizeof h->owner);
@@ -318,5 +331,7 @@ lun_sqlite_heartbeat(struct lun_model_store *store, struct lun_key key,
 		code = lun_fail(err, LUN_NOTFOUND,
 		    "projection \"%s\" has no heartbeat", key.projection);
 	lun_sqlite_done(q);
+	if (code == LUN_OK)
+		heartbeat->held = look_who_holds(m, key, heartbeat->owner);
 	return code;
 }

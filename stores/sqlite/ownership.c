@@ -22,8 +22,8 @@ open_file(const char *database, struct lun_key key, int flags, int *fd,
 		lun_buffer_free(&path);
 		return lun_fail(err, LUN_NOMEM, "%s: out of memory", database);
 	}
-	*fd = open(path.bytes, O_RDWR | O_CLOEXEC | flags, 0666);
-	if (*fd < 0 && flags == 0 && errno == ENOENT)
+	*fd = open(path.bytes, flags | O_CLOEXEC, 0666);
+	if (*fd < 0 && flags == O_RDONLY && errno == ENOENT)
 		code = LUN_NOTFOUND;
 	else if (*fd < 0)
 		code = lun_fail(err, LUN_IO,
@@ -88,7 +88,7 @@ lun_ownership_lock(const char *database, struct lun_key key, const char *owner,
 	    made->projection, sizeof made->projection, "%s", key.projection);
 	made->key = key;
 	made->key.projection = made->projection;
-	code = open_file(database, key, O_CREAT, &made->fd, err);
+	code = open_file(database, key, O_RDWR | O_CREAT, &made->fd, err);
 	if (code != LUN_OK) {
 		free(made);
 		return code;
@@ -113,7 +113,7 @@ lun_ownership_look(const char *database, struct lun_key key, bool *held,
 	int fd;
 
 	*held = false;
-	code = open_file(database, key, 0, &fd, err);
+	code = open_file(database, key, O_RDONLY, &fd, err);
 	if (code != LUN_OK)
 		return code == LUN_NOTFOUND ? LUN_OK : code;
 	if (fcntl(fd, F_OFD_GETLK, &lock) != 0)

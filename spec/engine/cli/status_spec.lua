@@ -1,3 +1,4 @@
+local helper = require "spec.helper"
 local workplace = require "spec.engine.cli.workplace"
 
 describe("lunette status", function()
@@ -35,6 +36,25 @@ describe("lunette status", function()
     assert.matches('^%[\n{"name":"counter","state":"stopped",', out)
     assert.matches('"lag_events":0,', out, 1, true)
     assert.matches("\n%]\n$", out)
+  end)
+
+  local function beat_later_by(seconds)
+    place:sql("bank.db",
+      "UPDATE lunette_heartbeats SET at = at + 1000000 * " .. seconds)
+  end
+
+  it("is not told by a clock who lives", function()
+    place:count("a", 1)
+    local engine = place:start("counter", { "--heartbeat-ms", "60000" })
+    helper.wait(function()
+      return place:done({ "status" }):find "counter +live"
+    end)
+    beat_later_by(-3600)
+    assert.matches("counter +live .*process", place:done { "status" })
+    engine:kill "KILL"
+    engine:wait()
+    beat_later_by(7200)
+    assert.matches("counter +stopped[^\n]* –\n", place:done { "status" })
   end)
 
   it("knows scripts that have not run", function()

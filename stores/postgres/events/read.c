@@ -368,7 +368,7 @@ lun_pg_events_find(struct lun_event_store *store, struct lun_text id,
 
 /* ---- lag --------------------------------------------------------------- */
 
-/* Columns: rows seen, rows wanted, time of the first, keys of the last. */
+/* Columns: rows seen, rows wanted, time of the first, keys of the last, now. */
 static enum lun_code
 count_lag(struct lun_pg_events *s, struct lun_position after,
     const struct lun_event_filter *filter, PGresult **out, struct lun_err *err)
@@ -391,7 +391,8 @@ count_lag(struct lun_pg_events *s, struct lun_position after,
 	    " ORDER BY %s LIMIT %d) SELECT count(*), "
 	    "count(*) FILTER (WHERE wanted), "
 	    "(SELECT moment FROM w WHERE wanted ORDER BY n LIMIT 1), "
-	    "(SELECT last FROM w ORDER BY n DESC LIMIT 1) FROM w",
+	    "(SELECT last FROM w ORDER BY n DESC LIMIT 1), "
+	    "clock_timestamp() FROM w",
 	    m->keys, LAG_ROWS);
 	return lun_pg_events_run(s, out, err);
 }
@@ -431,6 +432,7 @@ lun_pg_events_lag(struct lun_event_store *store, struct lun_position after,
 		found.events = (uint64_t)lun_pg_int8(result, 0, 1);
 		if (!lun_pg_is_null(result, 0, 2))
 			found.oldest_recorded_at = lun_pg_time(result, 0, 2);
+		found.now = lun_pg_time(result, 0, 4);
 	}
 	if (code == LUN_OK && lun_pg_int8(result, 0, 0) >= LAG_ROWS)
 		code = estimate_lag(

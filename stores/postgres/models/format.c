@@ -52,10 +52,13 @@ refuse_living(struct pg_models *m, const struct lun_sql_format *stored,
 	PGresult *result = NULL;
 	enum lun_code code = lun_pg_run(m,
 	    "SELECT projection, owner FROM @lunette_owners"
-	    "  WHERE expires_at > clock_timestamp()"
-	    " UNION ALL SELECT projection, owner FROM @lunette_heartbeats"
-	    "  WHERE owner <> '' AND at > clock_timestamp() - " HEARTBEAT_LIVES
-	    " LIMIT 1",
+	    "  WHERE " LUN_PG_LEASE_RUNS(
+		"expires_at") " UNION ALL SELECT projection, owner FROM "
+			      "@lunette_heartbeats"
+			      "  WHERE owner <> '' AND at BETWEEN "
+			      "clock_timestamp() - " HEARTBEAT_LIVES
+			      " AND clock_timestamp() + " HEARTBEAT_LIVES
+			      " LIMIT 1",
 	    &result, err);
 
 	if (code == LUN_OK && PQntuples(result) > 0)

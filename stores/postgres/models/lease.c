@@ -75,8 +75,8 @@ raise_fence(struct pg_models *m, struct lun_key key, const char *owner,
 	    "  acquired_at = excluded.acquired_at,"
 	    "  expires_at = clock_timestamp() + $6 * interval '1 millisecond'"
 	    " WHERE o.session = excluded.session"
-	    "  OR o.expires_at <= clock_timestamp()"
-	    " RETURNING fence",
+	    "  OR NOT (" LUN_PG_LEASE_RUNS("o.expires_at") ")"
+							   " RETURNING fence",
 	    &result, err);
 	if (code != LUN_OK)
 		return code;

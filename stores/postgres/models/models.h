@@ -24,6 +24,14 @@
 #define LUN_PG_DEFAULT_SCHEMA "lunette"
 #define LUN_PG_SESSION_SIZE   37 /* a UUID */
 
+/*
+ * A condition: the lease that ends then has not run out. One that ends later
+ * than the longest can (settings.c) is of a clock that was set back since.
+ */
+#define LUN_PG_LEASE_RUNS(expires_at)                                          \
+	"(" expires_at " > clock_timestamp() AND " expires_at                  \
+	" <= clock_timestamp() + interval '11 minutes')"
+
 /* A connection to the server, and the handles that take turns at it. */
 struct pg_line {
 	pthread_mutex_t lock; /* held for the length of a call */

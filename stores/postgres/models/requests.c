@@ -234,32 +234,32 @@ add_heartbeats(
 		lun_pg_element_number(
 		    &m->params, heartbeats[i].events_per_second);
 	lun_pg_end_array(&m->params);
-	lun_pg_begin_array(&m->params, LUN_PG_TIMESTAMPTZ_ARRAY, count);
-	for (size_t i = 0; i < count; i++)
-		lun_pg_element_time(&m->params, heartbeats[i].at);
-	lun_pg_end_array(&m->params);
 }
 
 /*
- * In the order of keys, so that two engines cannot wait for each other. One
+ * At the server's time, the only one that all of them have. In the order of
+ * keys, so that two engines cannot wait for each other. One
  * that has lost a shard, and may not know it yet, is not heard about it.
  */
 static const char publish_sql[] =
     "INSERT INTO @lunette_heartbeats AS h (projection, owner, state,"
     " waiting_for, last_error, build, shard, events_per_second, at)"
-    " SELECT n.* FROM unnest($1::text[], $2::text[], $3::text[], $4::text[],"
-    "  $5::text[], $6::bigint[], $7::bigint[], $8::float8[],"
-    "  $9::timestamptz[])"
-    "  AS n (projection, owner, a, b, c, build, shard, d, e)"
+    " SELECT n.*, clock_timestamp()"
+    " FROM unnest($1::text[], $2::text[], $3::text[], $4::text[],"
+    "  $5::text[], $6::bigint[], $7::bigint[], $8::float8[])"
+    "  AS n (projection, owner, a, b, c, build, shard, d)"
     " WHERE NOT EXISTS (SELECT FROM @lunette_owners o"
     "  WHERE o.projection = n.projection AND o.build = n.build"
     "  AND o.shard = n.shard AND o.owner <> n.owner"
-    "  AND o.expires_at > clock_timestamp())"
-    " ORDER BY n.projection, n.build, n.shard"
-    " ON CONFLICT (projection, build, shard) DO UPDATE"
-    " SET owner = excluded.owner, state = excluded.state,"
-    " waiting_for = excluded.waiting_for, last_error = excluded.last_error,"
-    " events_per_second = excluded.events_per_second, at = excluded.at";
+    "  AND " LUN_PG_LEASE_RUNS(
+	"o.expires_at") ")"
+			" ORDER BY n.projection, n.build, n.shard"
+			" ON CONFLICT (projection, build, shard) DO UPDATE"
+			" SET owner = excluded.owner, state = excluded.state,"
+			" waiting_for = excluded.waiting_for, last_error = "
+			"excluded.last_error,"
+			" events_per_second = excluded.events_per_second, at = "
+			"excluded.at";
 
 enum lun_code
 lun_pg_publish(struct lun_model_store *store,
@@ -273,6 +273,15 @@ lun_pg_publish(struct lun_model_store *store,
 	return lun_pg_models_leave(m, lun_pg_run(m, publish_sql, NULL, err));
 }
 
+/* A lease that has run out is still its owner's until somebody takes it. */
+static enum lun_held
+read_held(const PGresult *r)
+{
+	if (lun_pg_is_null(r, 0, 6) || !lun_pg_bool(r, 0, 6))
+		return LUN_HELD_NO;
+	return lun_pg_bool(r, 0, 7) ? LUN_HELD_YES : LUN_HELD_UNKNOWN;
+}
+
 static void
 read_heartbeat(struct lun_key key, const PGresult *r, struct lun_heartbeat *h)
 {
@@ -280,7 +289,8 @@ read_heartbeat(struct lun_key key, const PGresult *r, struct lun_heartbeat *h)
 	    .build = key.build,
 	    .shard = key.shard,
 	    .events_per_second = lun_pg_number(r, 0, 4),
-	    .at = lun_pg_time(r, 0, 5),
+	    .age_us = lun_pg_int8(r, 0, 5),
+	    .held = read_held(r),
 	};
 	snprintf(h->projection, sizeof h->projection, "%s", key.projection);
 	lun_pg_copy_text(r, 0, 0, h->owner, sizeof h->owner);
@@ -298,8 +308,13 @@ load_heartbeat(struct pg_models *m, struct lun_key key,
 
 	lun_pg_add_key(m, key);
 	code = lun_pg_run(m,
-	    "SELECT owner, state, waiting_for, last_error, events_per_second,"
-	    " at FROM @lunette_heartbeats WHERE " LUN_PG_KEY,
+	    "SELECT h.owner, state, waiting_for, last_error, events_per_second,"
+	    " (extract(epoch FROM clock_timestamp() - at) * 1000000)::bigint,"
+	    " o.owner = h.owner AND expires_at > '-infinity',"
+	    " " LUN_PG_LEASE_RUNS("expires_at") " FROM @lunette_heartbeats h "
+						"LEFT JOIN @lunette_owners o"
+						"  USING (projection, build, "
+						"shard) WHERE " LUN_PG_KEY,
 	    &result, err);
 	if (code == LUN_OK && PQntuples(result) > 0)
 		read_heartbeat(key, result, heartbeat);

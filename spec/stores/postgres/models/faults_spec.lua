@@ -201,7 +201,7 @@ describe("the postgres model store #postgres", function()
       local function beat(owner)
         return store:publish { { projection = "a", owner = owner,
           state = "live", waiting_for = "", last_error = "",
-          events_per_second = 0, at = 0 } }
+          events_per_second = 0 } }
       end
       assert(store:acquire("a", "bob", 1))
       assert(store:acquire("a", "ada"))
@@ -212,6 +212,24 @@ describe("the postgres model store #postgres", function()
       store:release("a", 2)
       assert(beat "")
       assert.equal("", store:heartbeat("a").owner)
+    end)
+
+    -- The server's clock was ahead once, or another server's is behind.
+    it("does not outlive a clock that was set back", function()
+      local fence = assert(store:acquire("a", "ada", 2000))
+      assert(store:publish { { projection = "a", owner = "ada",
+        state = "live", waiting_for = "", last_error = "",
+        events_per_second = 0 } })
+      assert.equal("yes", store:heartbeat("a").held)
+      database:sql(([[
+        UPDATE %s.lunette_owners SET expires_at = expires_at + '1 hour';
+        UPDATE %s.lunette_heartbeats SET at = at + '1 hour']]):format(
+        query:match "=(.*)", query:match "=(.*)"))
+      local heard = store:heartbeat "a"
+      assert.equal("unknown", heard.held)
+      assert.is_true(heard.age_us < -3000000000)
+      assert.equal(fence + 1,
+        assert(store:connect()):acquire("a", "bob", 2000))
     end)
 
     it("cannot be renewed once it was handed back", function()

@@ -408,8 +408,7 @@ describe("the postgres model store #postgres", function()
       kit.aside(1, "a", { error = "no \xc5\xffend\0\xc5" }) } })
     assert.equal("no ??end??", store:parked("account_summary")[1].error)
     assert(store:publish { { projection = "a", owner = "\xf0\x9f", state = "x",
-      waiting_for = "", last_error = "Ł\xc5", events_per_second = 0,
-      at = 0 } })
+      waiting_for = "", last_error = "Ł\xc5", events_per_second = 0 } })
     assert.equal("Ł?", store:heartbeat("a").last_error)
     assert.equal("??", store:heartbeat("a").owner)
     local number = assert(store:request_post("a", "retry", "\xff"))
