@@ -146,7 +146,7 @@ add_document(struct lun_buffer *out, const char *key, const char *error_key,
 {
 	struct lun_err err;
 	enum lun_code code =
-	    json.bytes != NULL ? lun_json_check(json, &err) : LUN_OK;
+	    json.bytes != NULL ? lun_json_check_form(json, &err) : LUN_OK;
 
 	if (code == LUN_OK) {
 		lun_answer_json(out, key, json);

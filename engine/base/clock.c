@@ -159,7 +159,7 @@ take_one_of(struct lun_text *text, const char *allowed, char *taken)
 }
 
 static bool
-take_fraction(struct lun_text *text, int64_t *us)
+take_fraction(struct lun_text *text, int64_t *us, bool *cut)
 {
 	int64_t scale = US_PER_S / 10;
 	int digit;
@@ -171,24 +171,28 @@ take_fraction(struct lun_text *text, int64_t *us)
 		return false;
 	do {
 		*us += digit * scale;
+		*cut = *cut || (scale == 0 && digit != 0);
 		scale /= 10;
 	} while (take_digits(text, 1, &digit));
 	return true;
 }
 
+/* Hours, then minutes with a colon or without, or none. */
 static bool
 take_offset(struct lun_text *text, int64_t *seconds)
 {
 	char sign;
-	int hours, minutes;
+	int hours, minutes = 0;
 
 	*seconds = 0;
 	if (take_one_of(text, "Zz", NULL))
 		return true;
 	if (!take_one_of(text, "+-", &sign) || !take_digits(text, 2, &hours))
 		return false;
-	(void)take_one_of(text, ":", NULL);
-	if (!take_digits(text, 2, &minutes) || hours > 23 || minutes > 59)
+	if ((take_one_of(text, ":", NULL) || text->length > 0) &&
+	    !take_digits(text, 2, &minutes))
+		return false;
+	if (hours > 23 || minutes > 59)
 		return false;
 	*seconds = (sign == '-' ? -1 : 1) * (hours * 3600LL + minutes * 60LL);
 	return true;
@@ -206,30 +210,58 @@ find_day(int year, int month, int day, int64_t *days)
 	       found_day == day;
 }
 
+static bool
+take_date(struct lun_text *text, int64_t *days)
+{
+	int year, month, day;
+
+	return take_digits(text, 4, &year) && take_one_of(text, "-", NULL) &&
+	       take_digits(text, 2, &month) && take_one_of(text, "-", NULL) &&
+	       take_digits(text, 2, &day) && find_day(year, month, day, days);
+}
+
+static bool
+take_time(struct lun_text *text, int64_t *us, bool *cut)
+{
+	int hour, minute, second;
+	int64_t fraction;
+
+	if (!take_digits(text, 2, &hour) || !take_one_of(text, ":", NULL) ||
+	    !take_digits(text, 2, &minute) || !take_one_of(text, ":", NULL) ||
+	    !take_digits(text, 2, &second) ||
+	    !take_fraction(text, &fraction, cut) || hour > 23 || minute > 59 ||
+	    second > 60)
+		return false;
+	*us = (hour * 3600LL + minute * 60LL + second) * US_PER_S + fraction;
+	return true;
+}
+
+bool
+lun_timestamp_read(struct lun_text text, struct lun_timestamp *out)
+{
+	int64_t days, time = 0, offset = 0;
+
+	*out = (struct lun_timestamp){0};
+	if (!take_date(&text, &days))
+		return false;
+	out->date_only = text.length == 0;
+	if (!out->date_only && (!take_one_of(&text, "Tt ", NULL) ||
+				   !take_time(&text, &time, &out->cut)))
+		return false;
+	out->zoned = text.length > 0;
+	if (out->zoned && (!take_offset(&text, &offset) || text.length > 0))
+		return false;
+	out->us = days * S_PER_DAY * US_PER_S + time - offset * US_PER_S;
+	return out->us >= LUN_TIMESTAMP_MIN && out->us <= LUN_TIMESTAMP_MAX;
+}
+
 bool
 lun_timestamp_parse(struct lun_text text, int64_t *us)
 {
-	int year, month, day, hour, minute, second;
-	int64_t fraction, offset, days, moment;
+	struct lun_timestamp read;
 
-	if (!take_digits(&text, 4, &year) || !take_one_of(&text, "-", NULL) ||
-	    !take_digits(&text, 2, &month) || !take_one_of(&text, "-", NULL) ||
-	    !take_digits(&text, 2, &day) || !take_one_of(&text, "Tt ", NULL) ||
-	    !take_digits(&text, 2, &hour) || !take_one_of(&text, ":", NULL) ||
-	    !take_digits(&text, 2, &minute) || !take_one_of(&text, ":", NULL) ||
-	    !take_digits(&text, 2, &second) ||
-	    !take_fraction(&text, &fraction) || !take_offset(&text, &offset) ||
-	    text.length != 0)
+	if (!lun_timestamp_read(text, &read) || !read.zoned)
 		return false;
-	if (!find_day(year, month, day, &days) || hour > 23 || minute > 59 ||
-	    second > 60)
-		return false;
-	moment = (days * S_PER_DAY + hour * 3600LL + minute * 60LL + second -
-		     offset) *
-		     US_PER_S +
-		 fraction;
-	if (moment < LUN_TIMESTAMP_MIN || moment > LUN_TIMESTAMP_MAX)
-		return false;
-	*us = moment;
+	*us = read.us;
 	return true;
 }

@@ -32,4 +32,19 @@ void lun_timestamp_format(int64_t us, char text[LUN_TIMESTAMP_LENGTH + 1]);
  */
 bool lun_timestamp_parse(struct lun_text text, int64_t *us) LUN_MUSTCHECK;
 
+/* A moment, and what its text did not say. */
+struct lun_timestamp {
+	int64_t us;
+	bool date_only; /* the first moment of that day */
+	bool zoned;     /* else it was taken for UTC */
+	bool cut;       /* the text named a moment less than 1 us later */
+};
+
+/*
+ * The same with less: time and zone may be missing, an offset may be hours
+ * alone, as PostgreSQL writes it.
+ */
+bool lun_timestamp_read(
+    struct lun_text text, struct lun_timestamp *out) LUN_MUSTCHECK;
+
 #endif

@@ -56,6 +56,7 @@ lun_json_mark_array(lua_State *L, int index)
 struct decoder {
 	lua_State *L;
 	struct lun_json_reader in;
+	bool form_only; /* numbers may be beyond a double */
 };
 
 static void decode_value(struct decoder *decoder, int depth);
@@ -105,6 +106,10 @@ push_number(struct decoder *decoder)
 	struct lun_json_number number;
 
 	need_valid(decoder, lun_json_read_number(&decoder->in, &number));
+	need_valid(decoder, decoder->form_only ||
+				lun_json_number_fits(&number) ||
+				lun_json_fault(&decoder->in, number.text.bytes,
+				    "number too large"));
 	if (number.integer)
 		lua_pushinteger(decoder->L, lun_json_integer_of(&number));
 	else
@@ -296,23 +301,26 @@ decode_value(struct decoder *decoder, int depth)
 }
 
 static void
-push_document(lua_State *L, struct lun_text json, int depth)
+push_document(struct decoder *decoder, int depth)
 {
-	struct decoder decoder = {.L = L, .in = lun_json_read(json)};
-
-	luaL_checkstack(L, LUA_MINSTACK, "JSON value");
-	decode_value(&decoder, depth);
-	need_valid(&decoder, lun_json_read_end(&decoder.in));
+	luaL_checkstack(decoder->L, LUA_MINSTACK, "JSON value");
+	decode_value(decoder, depth);
+	need_valid(decoder, lun_json_read_end(&decoder->in));
 }
 
 void
 lun_json_push(lua_State *L, struct lun_text json)
 {
-	push_document(L, json, 0);
+	struct decoder decoder = {.L = L, .in = lun_json_read(json)};
+
+	push_document(&decoder, 0);
 }
 
 void
 lun_json_push_answer(lua_State *L, struct lun_text json)
 {
-	push_document(L, json, -ANSWER_DEPTH);
+	struct decoder decoder = {
+	    .L = L, .in = lun_json_read(json), .form_only = true};
+
+	push_document(&decoder, -ANSWER_DEPTH);
 }

@@ -7,7 +7,8 @@
  *             lunette.null; at the top as well as inside
  *   array     a table with the array metatable (so an empty one stays one)
  *   object    a plain table
- *   integer, number, string, boolean: as they are; 3.0 stays a float
+ *   integer, number, string, boolean: as they are; 3.0 stays a float, and an
+ *             integer beyond 64 bits becomes one
  */
 
 #ifndef LUN_JSON_DECODE_H
@@ -23,14 +24,15 @@
 #define LUN_JSON_SIZE_MAX ((size_t)16 << 20)
 
 /*
- * Push the value of a JSON text (+1). Raises "invalid JSON at byte N: what";
- * the first byte is byte 1.
+ * Push the value of a JSON text (+1). Raises "invalid JSON at byte N: what",
+ * also for a number beyond a double; the first byte is byte 1.
  */
 void lun_json_push(lua_State *L, struct lun_text json);
 
 /*
  * The same of an answer: values nested as deeply as may be, in the objects of
- * an array.
+ * an array; a number that others recorded may be beyond a double, and is
+ * infinite.
  */
 void lun_json_push_answer(lua_State *L, struct lun_text json);
 

@@ -35,7 +35,8 @@ struct scan {
 	size_t key_capacity;
 	struct key few[FEW_KEYS];
 	struct decoded *decoded;
-	bool starved; /* the fault is that memory ran out */
+	bool starved;   /* the fault is that memory ran out */
+	bool form_only; /* numbers may be beyond a double */
 };
 
 /* What is known of a value besides its text. */
@@ -47,8 +48,9 @@ struct value {
 static bool scan_value(struct scan *scan, int depth, struct value *value);
 
 static void
-open_scan(struct scan *scan, struct lun_text json)
+open_scan(struct scan *scan, struct lun_text json, bool form_only)
 {
+	scan->form_only = form_only;
 	scan->in = lun_json_read(json);
 	scan->keys = scan->few;
 	scan->key_count = 0;
@@ -270,6 +272,9 @@ scan_number(struct scan *scan, struct value *value)
 
 	if (!lun_json_read_number(&scan->in, &number))
 		return false;
+	if (!scan->form_only && !lun_json_number_fits(&number))
+		return lun_json_fault(
+		    &scan->in, number.text.bytes, "number too large");
 	value->kind = number.integer ? LUN_JSON_INTEGER : LUN_JSON_NUMBER;
 	return true;
 }
@@ -323,19 +328,31 @@ scan_value(struct scan *scan, int depth, struct value *value)
 	}
 }
 
-enum lun_code
-lun_json_check(struct lun_text json, struct lun_err *err)
+static enum lun_code
+check_document(struct lun_text json, bool form_only, struct lun_err *err)
 {
 	enum lun_code code = LUN_OK;
 	struct value value;
 	struct scan scan;
 
-	open_scan(&scan, json);
+	open_scan(&scan, json, form_only);
 	lun_json_skip_space(&scan.in);
 	if (!scan_value(&scan, 0, &value) || !lun_json_read_end(&scan.in))
 		code = describe_fault(&scan, err);
 	close_scan(&scan);
 	return code;
+}
+
+enum lun_code
+lun_json_check(struct lun_text json, struct lun_err *err)
+{
+	return check_document(json, false, err);
+}
+
+enum lun_code
+lun_json_check_form(struct lun_text json, struct lun_err *err)
+{
+	return check_document(json, true, err);
 }
 
 enum lun_code
@@ -348,7 +365,7 @@ lun_json_members(struct lun_text json, struct lun_json_member *members,
 	struct value value;
 	struct scan scan;
 
-	open_scan(&scan, json);
+	open_scan(&scan, json, true);
 	lun_json_skip_space(&scan.in);
 	is_object = scan.in.at < scan.in.end && *scan.in.at == '{';
 	if (is_object)

@@ -4,8 +4,9 @@
  * The one definition of what Lunette accepts as JSON (RFC 8259, and stricter):
  * UTF-8 without surrogates, no lone surrogate escapes, no duplicate keys in an
  * object, nesting of at most LUN_JSON_DEPTH_MAX, nothing but white space after
- * the value. A number without fraction and exponent must fit a 64-bit integer
- * (it is refused rather than rounded), any other a finite double.
+ * the value. A number without fraction and exponent is an integer if it fits 64
+ * bits; any other is the double that is nearest. One beyond every double has
+ * the form of JSON, but is no value that we write or let in.
  * Writing JSON is write.h.
  */
 
@@ -23,12 +24,19 @@
 enum lun_code lun_json_check(
     struct lun_text json, struct lun_err *err) LUN_MUSTCHECK;
 
+/*
+ * The same for what others have stored: a number may be beyond a double, and
+ * only who reads that number fails.
+ */
+enum lun_code lun_json_check_form(
+    struct lun_text json, struct lun_err *err) LUN_MUSTCHECK;
+
 enum lun_json_kind {
 	LUN_JSON_NULL,
 	LUN_JSON_FALSE,
 	LUN_JSON_TRUE,
 	LUN_JSON_INTEGER, /* no fraction or exponent, and fits 64 bits */
-	LUN_JSON_NUMBER,  /* any other number; "-0" is one */
+	LUN_JSON_NUMBER,  /* any other number; "-0" is one; may be infinite */
 	LUN_JSON_STRING,
 	LUN_JSON_ARRAY,
 	LUN_JSON_OBJECT,
@@ -43,8 +51,8 @@ struct lun_json_member {
 };
 
 /*
- * Check a document whose top value is an object and list its members in
- * order, borrowed from json. members has room for *count; if there are more,
+ * Check the form of a document whose top value is an object and list its
+ * members in order, borrowed from json. members has room for *count; if there are more,
  * the call fails with LUN_NOMEM and *count says how many (it is left alone if
  * memory really ran out). LUN_NOTFOUND if the top value is valid but no
  * object. LUN_INVALID as above.
@@ -70,9 +78,18 @@ bool lun_json_next_member(
 /* Append a valid string's bytes: a value with its quotes or a raw key. */
 void lun_json_unescape(struct lun_text literal, struct lun_buffer *out);
 
-/* The number in valid JSON of kind LUN_JSON_INTEGER or LUN_JSON_NUMBER. */
+/* LUN_JSON_INTEGER or LUN_JSON_NUMBER. */
+enum lun_json_kind lun_json_number_kind(struct lun_text number);
+
+/* Of kind LUN_JSON_INTEGER, and of either kind; the second may be infinite. */
 int64_t lun_json_integer(struct lun_text number);
 double lun_json_number(struct lun_text number);
+
+/*
+ * The greatest whole number that is not above a number of either kind, by all
+ * of its digits; exact: they are equal. False if that is beyond 64 bits.
+ */
+bool lun_json_floor(struct lun_text number, int64_t *whole, bool *exact);
 
 bool lun_utf8_valid(struct lun_text text);
 

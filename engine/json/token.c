@@ -15,8 +15,11 @@
 #define EXACT_MANTISSA  (UINT64_C(1) << 53)
 #define EXACT_POWER     22 /* 10^22 is the last exact power in a double */
 
-/* Bytes of a number; the longest double, written out, has 1,077. */
-#define NUMBER_MAX 1100
+/*
+ * So many significant digits decide which double is the nearest, together with
+ * whether anything but zeros follows them: no middle of two doubles has more.
+ */
+#define DECIDING_DIGITS 800
 
 /* Far outside of any double, and far inside of 64 bits. */
 #define POWER_MAX INT64_C(100000000000000000)
@@ -442,27 +445,6 @@ read_whole_part(struct lun_json_reader *reader, struct lun_json_number *number)
 	return true;
 }
 
-static bool
-check_range(
-    struct lun_json_reader *reader, const struct lun_json_number *number)
-{
-	uint64_t limit = (uint64_t)INT64_MAX + number->negative;
-
-	if (number->integer) {
-		if (!number->cut && number->mantissa <= limit)
-			return true;
-		return lun_json_fault(
-		    reader, number->text.bytes, "integer does not fit 64 bits");
-	}
-	if (number->text.length > NUMBER_MAX)
-		return lun_json_fault(
-		    reader, number->text.bytes, "number too long");
-	if (number->digits + number->exponent < 300 ||
-	    !isinf(lun_json_double_of(number)))
-		return true;
-	return lun_json_fault(reader, number->text.bytes, "number too large");
-}
-
 /* A plain integer of few digits, as most numbers are, without the checks. */
 static bool
 read_short_integer(
@@ -508,20 +490,21 @@ lun_json_read_number(
 	    !read_power(reader, number))
 		return false;
 	number->text.length = (size_t)(reader->at - start);
-	if (number->negative && number->mantissa == 0)
+	if (number->cut || (number->negative && number->mantissa == 0) ||
+	    number->mantissa > (uint64_t)INT64_MAX + number->negative)
 		number->integer = false;
-	return check_range(reader, number);
+	return true;
 }
 
 /* As digits and an exponent, which strtod() reads alike in every locale. */
 static double
 round_decimal(const struct lun_json_number *number)
 {
-	char literal[NUMBER_MAX + 32];
+	char literal[DECIDING_DIGITS + 32];
 	const char *end = number->text.bytes + number->text.length;
 	int64_t exponent = number->power;
 	int length = 0;
-	bool in_fraction = false;
+	bool in_fraction = false, more = false;
 
 	for (const char *p = number->text.bytes; p < end; p++) {
 		if (*p == 'e' || *p == 'E')
@@ -530,11 +513,16 @@ round_decimal(const struct lun_json_number *number)
 			in_fraction = true;
 		if (!is_digit(p, end))
 			continue;
-		literal[length++] = *p;
 		exponent -= in_fraction;
+		if (length == DECIDING_DIGITS) {
+			exponent++;
+			more = more || *p != '0';
+		} else if (length > 0 || *p != '0') {
+			literal[length++] = *p;
+		}
 	}
-	snprintf(literal + length, sizeof literal - (size_t)length, "e%" PRId64,
-	    exponent);
+	snprintf(literal + length, sizeof literal - (size_t)length,
+	    "%se%" PRId64, more ? "1" : "", exponent - more);
 	return strtod(literal, NULL);
 }
 
@@ -565,4 +553,11 @@ lun_json_double_of(const struct lun_json_number *number)
 	else
 		value = round_decimal(number);
 	return number->negative ? -value : value;
+}
+
+bool
+lun_json_number_fits(const struct lun_json_number *number)
+{
+	return number->digits + number->exponent < 300 ||
+	       isfinite(lun_json_double_of(number));
 }

@@ -113,7 +113,7 @@ lun_json_key_bit(struct lun_text key)
 struct lun_json_number {
 	struct lun_text text;
 	bool negative;
-	bool integer; /* neither fraction nor exponent, and no "-0" */
+	bool integer; /* no fraction, exponent or "-0", and fits 64 bits */
 	bool cut;     /* the mantissa holds the first digits only */
 	int digits;   /* in the mantissa */
 	uint64_t mantissa;
@@ -131,7 +131,10 @@ lun_json_integer_of(const struct lun_json_number *number)
 	    int64_t)(number->negative ? -number->mantissa : number->mantissa);
 }
 
-/* Rounded to nearest, whatever the locale; an integer too. */
+/* Rounded to nearest, whatever the locale; an integer too; may be infinite. */
 double lun_json_double_of(const struct lun_json_number *number);
+
+/* Whether the number, so rounded, is finite. */
+bool lun_json_number_fits(const struct lun_json_number *number);
 
 #endif

@@ -66,17 +66,6 @@ skip_container(const char *p)
 	}
 }
 
-static enum lun_json_kind
-number_kind(struct lun_text number)
-{
-	if (lun_text_equal(number, LUN_TEXT("-0")))
-		return LUN_JSON_NUMBER;
-	for (size_t i = 0; i < number.length; i++)
-		if (strchr(".eE", number.bytes[i]) != NULL)
-			return LUN_JSON_NUMBER;
-	return LUN_JSON_INTEGER;
-}
-
 static const char *
 skip_number(const char *p, const char *end)
 {
@@ -118,7 +107,7 @@ take_json_value(struct lun_json_reader *in, struct lun_text *text,
 	}
 	*text = (struct lun_text){start, (size_t)(in->at - start)};
 	if (*start == '-' || (*start >= '0' && *start <= '9'))
-		*kind = number_kind(*text);
+		*kind = lun_json_number_kind(*text);
 }
 
 /* To the next item of a container, which may begin here. */
@@ -197,6 +186,12 @@ number_in(struct lun_text text)
 	return number;
 }
 
+enum lun_json_kind
+lun_json_number_kind(struct lun_text number)
+{
+	return number_in(number).integer ? LUN_JSON_INTEGER : LUN_JSON_NUMBER;
+}
+
 int64_t
 lun_json_integer(struct lun_text number)
 {
@@ -214,4 +209,55 @@ lun_json_number(struct lun_text number)
 	struct lun_json_number read = number_in(number);
 
 	return lun_json_double_of(&read);
+}
+
+/* The digits before the point, if the exponent were not there. */
+static int64_t
+count_whole_digits(struct lun_text number)
+{
+	int64_t count = 0;
+
+	for (size_t i = number.bytes[0] == '-'; i < number.length; i++, count++)
+		if (number.bytes[i] < '0' || number.bytes[i] > '9')
+			break;
+	return count;
+}
+
+/* Take one more digit into a sum that is not above 0; there lies one more. */
+static bool
+add_digit(int64_t *sum, int digit)
+{
+	return !__builtin_mul_overflow(*sum, 10, sum) &&
+	       !__builtin_sub_overflow(*sum, digit, sum);
+}
+
+bool
+lun_json_floor(struct lun_text text, int64_t *whole, bool *exact)
+{
+	struct lun_json_number number = number_in(text);
+	int64_t point = count_whole_digits(text) + number.power;
+	int64_t sum = 0, at = 0;
+
+	*exact = true;
+	for (size_t i = number.negative; i < text.length; i++) {
+		int digit = text.bytes[i] - '0';
+
+		if ((text.bytes[i] | 0x20) == 'e')
+			break;
+		if (text.bytes[i] == '.')
+			continue;
+		if (at++ >= point)
+			*exact = *exact && digit == 0;
+		else if (!add_digit(&sum, digit))
+			return false;
+	}
+	for (; sum != 0 && at < point; at++)
+		if (!add_digit(&sum, 0))
+			return false;
+	if (number.negative) {
+		*whole = sum;
+		return *exact || !__builtin_sub_overflow(sum, 1, whole);
+	}
+	*whole = sum == INT64_MIN ? 0 : -sum;
+	return sum != INT64_MIN;
 }

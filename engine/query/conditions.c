@@ -43,13 +43,16 @@ begin_leaf(struct lun_query_parser *p, enum lun_query_op op,
 	return LUN_OK;
 }
 
+/* exact: see lun_query_value(). */
 static enum lun_code
 add_condition_value(struct lun_query_parser *p, struct lun_condition *condition,
-    struct lun_query_literal literal)
+    struct lun_query_literal literal, bool *exact)
 {
 	bool pattern =
 	    condition->op == LUN_QUERY_LIKE || condition->op == LUN_QUERY_ILIKE;
 	struct lun_value *values;
+
+	*exact = true;
 
 	if (condition->value_count == LUN_QUERY_IN_MAX)
 		return lun_query_fail(
@@ -65,7 +68,8 @@ add_condition_value(struct lun_query_parser *p, struct lun_condition *condition,
 	values += condition->value_count++;
 	return pattern
 		   ? lun_query_pattern(p, &condition->column, literal, values)
-		   : lun_query_value(p, &condition->column, literal, values);
+		   : lun_query_value(
+			 p, &condition->column, literal, values, exact);
 }
 
 /* Make a condition the only child of a NOT. */
@@ -91,6 +95,55 @@ make_not_null(struct lun_query_parser *p, const struct lun_column *column,
 	    begin_leaf(p, LUN_QUERY_IS_NULL, column, condition);
 
 	return code == LUN_OK ? negate_condition(p, condition) : code;
+}
+
+/* The condition and the same one with another operator, under a group. */
+static enum lun_code
+join_with_itself(struct lun_query_parser *p, enum lun_query_op group,
+    enum lun_query_op other, struct lun_condition *condition)
+{
+	struct lun_condition *children =
+	    lun_query_allocate(p, 2 * sizeof *children);
+	enum lun_code code;
+
+	if (children == NULL)
+		return LUN_NOMEM;
+	children[0] = *condition;
+	code = begin_leaf(p, other, &condition->column, &children[1]);
+	children[1].values = condition->values;
+	children[1].value_count = condition->value_count;
+	*condition = (struct lun_condition){
+	    .op = group, .children = children, .child_count = 2};
+	return code;
+}
+
+/*
+ * Compare with what lies between the condition's value and the next one that
+ * the column can hold. Nothing is equal to that: nothing is both at most the
+ * value and above it, and everything but null is one of the two.
+ */
+static enum lun_code
+compare_above(struct lun_query_parser *p, struct lun_condition *condition)
+{
+	switch (condition->op) {
+	case LUN_QUERY_LT:
+		condition->op = LUN_QUERY_LTE;
+		return LUN_OK;
+	case LUN_QUERY_GTE:
+		condition->op = LUN_QUERY_GT;
+		return LUN_OK;
+	case LUN_QUERY_NEQ:
+		condition->op = LUN_QUERY_LTE;
+		return join_with_itself(
+		    p, LUN_QUERY_OR, LUN_QUERY_GT, condition);
+	case LUN_QUERY_EQ:
+	case LUN_QUERY_IN:
+		condition->op = LUN_QUERY_LTE;
+		return join_with_itself(
+		    p, LUN_QUERY_AND, LUN_QUERY_GT, condition);
+	default:
+		return LUN_OK;
+	}
 }
 
 /* Two children, the second "column is not null", under an AND. */
@@ -172,9 +225,11 @@ read_compare(struct lun_query_parser *p, enum context context,
 {
 	struct lun_query_literal literal;
 	enum lun_code code = read_literal(p, context, &literal);
+	bool exact = true;
 
-	return code == LUN_OK ? add_condition_value(p, condition, literal)
-			      : code;
+	if (code == LUN_OK)
+		code = add_condition_value(p, condition, literal, &exact);
+	return code == LUN_OK && !exact ? compare_above(p, condition) : code;
 }
 
 /*
@@ -186,6 +241,7 @@ read_list(struct lun_query_parser *p, struct lun_condition *condition)
 {
 	struct lun_query_literal literal;
 	enum lun_code code = lun_query_expect(p, '(', "in.");
+	bool exact = true;
 
 	if (code != LUN_OK)
 		return code;
@@ -194,13 +250,22 @@ read_list(struct lun_query_parser *p, struct lun_condition *condition)
 		return and_not_null(p, condition);
 	}
 	do {
+		/* One that nothing is equal to stays only if it is the last. */
+		condition->value_count -= !exact;
 		code = read_list_literal(p, &literal);
 		if (code == LUN_OK)
-			code = add_condition_value(p, condition, literal);
+			code =
+			    add_condition_value(p, condition, literal, &exact);
 		if (code != LUN_OK)
 			return code;
 	} while (lun_query_take(p, ','));
-	return lun_query_expect(p, ')', "the values of in");
+	code = lun_query_expect(p, ')', "the values of in");
+	if (code != LUN_OK || exact)
+		return code;
+	if (condition->value_count == 1)
+		return compare_above(p, condition);
+	condition->value_count--;
+	return LUN_OK;
 }
 
 /* SQL's IS TRUE is never unknown: equal, and not null. */
@@ -212,6 +277,7 @@ make_is_truth(struct lun_query_parser *p, struct lun_text word,
 	struct lun_text name = lun_query_shown(condition->column.name);
 	struct lun_query_literal literal = {word, false};
 	enum lun_code code;
+	bool exact;
 
 	if (type != LUN_FIELD_BOOLEAN && type != LUN_FIELD_JSON)
 		return lun_query_fail(p,
@@ -219,7 +285,7 @@ make_is_truth(struct lun_query_parser *p, struct lun_text word,
 		    "%s",
 		    LUN_TEXT_ARG(name), lun_field_type_name(type));
 	condition->op = LUN_QUERY_EQ;
-	code = add_condition_value(p, condition, literal);
+	code = add_condition_value(p, condition, literal, &exact);
 	return code == LUN_OK ? and_not_null(p, condition) : code;
 }
 

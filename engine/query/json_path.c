@@ -51,17 +51,6 @@ trim_space(struct lun_text json)
 }
 
 static bool
-is_integer(struct lun_text number)
-{
-	if (lun_text_equal(number, LUN_TEXT("-0")))
-		return false;
-	for (size_t i = 0; i < number.length; i++)
-		if (strchr(".eE", number.bytes[i]) != NULL)
-			return false;
-	return true;
-}
-
-static bool
 read_json_text(struct lun_text literal, struct lun_buffer *scratch,
     struct lun_value *value)
 {
@@ -98,7 +87,7 @@ read_json_value(
 	default:
 		break;
 	}
-	if (is_integer(json)) {
+	if (lun_json_number_kind(json) == LUN_JSON_INTEGER) {
 		value->kind = LUN_VALUE_INTEGER;
 		value->integer = lun_json_integer(json);
 	} else {

@@ -74,10 +74,13 @@ struct lun_query_literal {
 	bool quoted;
 };
 
-/* What a literal means for a column: a value of the column's type. */
+/*
+ * What a literal means for a column: a value of the column's type. Not exact:
+ * the literal lies above it, and below the next value that such a column holds.
+ */
 enum lun_code lun_query_value(struct lun_query_parser *p,
     const struct lun_column *column, struct lun_query_literal literal,
-    struct lun_value *value) LUN_MUSTCHECK;
+    struct lun_value *value, bool *exact) LUN_MUSTCHECK;
 /* The same for a like pattern, with % for *. */
 enum lun_code lun_query_pattern(struct lun_query_parser *p,
     const struct lun_column *column, struct lun_query_literal literal,

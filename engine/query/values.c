@@ -1,8 +1,13 @@
 /* values.c - what a literal in a query means for the field before it. */
 
+#include <math.h>
+
 #include "base/clock.h"
 #include "query/parser.h"
 #include "json/scan.h"
+
+/* From here on every double is whole. */
+#define WHOLE_FROM (INT64_C(1) << 52)
 
 static const char *const expected[] = {
     [LUN_FIELD_TEXT] = "a text",
@@ -45,56 +50,54 @@ is_numeral(struct lun_text text)
 	return lun_json_check(text, NULL) == LUN_OK;
 }
 
-/* Of a valid JSON number: written without fraction and exponent. */
-static bool
-to_integer(struct lun_text number, int64_t *integer)
-{
-	bool negative = number.bytes[0] == '-';
-	int64_t sum = 0;
-
-	for (size_t i = negative; i < number.length; i++) {
-		int digit = number.bytes[i] - '0';
-
-		if (!is_digit(number.bytes[i]) ||
-		    __builtin_mul_overflow(sum, 10, &sum) ||
-		    __builtin_sub_overflow(sum, digit, &sum))
-			return false;
-	}
-	if (!negative && sum == INT64_MIN)
-		return false;
-	*integer = negative ? sum : -sum;
-	return true;
-}
-
 /* Also 3.0 and 1e3 are whole. */
 static bool
 read_integer(struct lun_text text, struct lun_value *value)
 {
-	double number;
+	bool exact;
 
-	if (!is_numeral(text))
-		return false;
 	value->kind = LUN_VALUE_INTEGER;
-	if (to_integer(text, &value->integer))
-		return true;
-	number = lun_json_number(text);
-	if (!(number >= -0x1p63 && number < 0x1p63) ||
-	    number != (double)(int64_t)number)
-		return false;
-	value->integer = (int64_t)number;
-	return true;
+	return is_numeral(text) &&
+	       lun_json_floor(text, &value->integer, &exact) && exact;
+}
+
+/*
+ * Whether a number of at most 64 bits is so large that no fraction lies between
+ * doubles: it is taken by all of its digits, as the integer at or below it.
+ */
+static bool
+is_large(struct lun_text text, int64_t *whole, bool *exact)
+{
+	return lun_json_floor(text, whole, exact) &&
+	       (*whole >= WHOLE_FROM || *whole < -WHOLE_FROM);
+}
+
+/* The greatest double that is not above an integer. */
+static double
+floor_to_double(int64_t integer, bool *exact)
+{
+	double number = (double)integer;
+
+	if (number >= 0x1p63 || (int64_t)number > integer)
+		number = nextafter(number, -INFINITY);
+	*exact = *exact && (int64_t)number == integer;
+	return number;
 }
 
 static bool
-read_number(struct lun_text text, struct lun_value *value)
+read_number(struct lun_text text, struct lun_value *value, bool *exact)
 {
-	int64_t integer;
+	int64_t whole;
 
 	if (!is_numeral(text))
 		return false;
 	value->kind = LUN_VALUE_NUMBER;
-	value->number = to_integer(text, &integer) ? (double)integer
-						   : lun_json_number(text);
+	if (is_large(text, &whole, exact)) {
+		value->number = floor_to_double(whole, exact);
+		return true;
+	}
+	*exact = true;
+	value->number = lun_json_number(text);
 	return true;
 }
 
@@ -112,22 +115,39 @@ read_boolean(struct lun_text text, struct lun_value *value)
 
 /* A date alone is its first moment in UTC. */
 static bool
-read_timestamp(struct lun_text text, struct lun_value *value)
+read_timestamp(struct lun_text text, struct lun_value *value, bool *exact)
 {
-	char midnight[] = "yyyy-mm-ddT00:00:00Z";
-	const size_t date_length = sizeof "yyyy-mm-dd" - 1;
+	struct lun_timestamp read;
 
-	if (text.length == date_length) {
-		memcpy(midnight, text.bytes, date_length);
-		text = lun_text_of(midnight);
-	}
+	if (!lun_timestamp_read(text, &read) ||
+	    (!read.zoned && !read.date_only))
+		return false;
 	value->kind = LUN_VALUE_TIMESTAMP;
-	return lun_timestamp_parse(text, &value->integer);
+	value->integer = read.us;
+	*exact = !read.cut;
+	return true;
+}
+
+/* A whole number stays one: 64 bits are exact, whatever it is compared with. */
+static bool
+read_json_number(struct lun_text text, struct lun_value *value, bool *exact)
+{
+	if (read_integer(text, value))
+		return true;
+	if (!is_numeral(text))
+		return false;
+	if (is_large(text, &value->integer, exact))
+		return true;
+	*exact = true;
+	*value = (struct lun_value){
+	    .kind = LUN_VALUE_NUMBER, .number = lun_json_number(text)};
+	return true;
 }
 
 /* The kind follows from how the literal is written; "null" is refused. */
 static bool
-read_json(struct lun_query_literal literal, struct lun_value *value)
+read_json(
+    struct lun_query_literal literal, struct lun_value *value, bool *exact)
 {
 	struct lun_text text = literal.text;
 
@@ -136,11 +156,7 @@ read_json(struct lun_query_literal literal, struct lun_value *value)
 			return false;
 		if (read_boolean(text, value))
 			return true;
-		if (is_numeral(text) && to_integer(text, &value->integer)) {
-			value->kind = LUN_VALUE_INTEGER;
-			return true;
-		}
-		if (read_number(text, value))
+		if (read_json_number(text, value, exact))
 			return true;
 	}
 	*value = (struct lun_value){.kind = LUN_VALUE_TEXT, .text = text};
@@ -149,19 +165,20 @@ read_json(struct lun_query_literal literal, struct lun_value *value)
 
 static bool
 read_typed(enum lun_field_type type, struct lun_query_literal literal,
-    struct lun_value *value)
+    struct lun_value *value, bool *exact)
 {
+	*exact = true;
 	switch (type) {
 	case LUN_FIELD_INTEGER:
 		return read_integer(literal.text, value);
 	case LUN_FIELD_NUMBER:
-		return read_number(literal.text, value);
+		return read_number(literal.text, value, exact);
 	case LUN_FIELD_BOOLEAN:
 		return read_boolean(literal.text, value);
 	case LUN_FIELD_TIMESTAMP:
-		return read_timestamp(literal.text, value);
+		return read_timestamp(literal.text, value, exact);
 	case LUN_FIELD_JSON:
-		return read_json(literal, value);
+		return read_json(literal, value, exact);
 	case LUN_FIELD_TEXT:
 		break;
 	}
@@ -172,13 +189,14 @@ read_typed(enum lun_field_type type, struct lun_query_literal literal,
 
 enum lun_code
 lun_query_value(struct lun_query_parser *p, const struct lun_column *column,
-    struct lun_query_literal literal, struct lun_value *value)
+    struct lun_query_literal literal, struct lun_value *value, bool *exact)
 {
 	if (literal.text.length > LUN_QUERY_VALUE_MAX)
 		return lun_query_fail(p,
 		    "a value has %zu bytes; at most %d are allowed",
 		    literal.text.length, LUN_QUERY_VALUE_MAX);
-	if (!read_typed(lun_query_column_type(p, column), literal, value))
+	if (!read_typed(
+		lun_query_column_type(p, column), literal, value, exact))
 		return fail_type(p, column, literal.text);
 	return LUN_OK;
 }

@@ -3,10 +3,13 @@
 #include "script/event_object.h"
 
 #include <lauxlib.h>
+#include <math.h>
 
 #include "script/script_state.h"
 #include "store/event_store.h"
 #include "json/decode.h"
+
+#define SHOWN_MAX 40 /* bytes of a value in a message */
 
 /* Registry keys of the metatables. */
 static const char event_key, data_key;
@@ -91,6 +94,23 @@ push_unescaped(lua_State *L, struct lun_script *script, struct lun_text literal)
 }
 
 static void
+push_number(lua_State *L, struct lun_text literal)
+{
+	double number = lun_json_number(literal);
+
+	if (isinf(number)) {
+		lua_pushlstring(L, literal.bytes,
+		    literal.length < SHOWN_MAX ? literal.length : SHOWN_MAX);
+		luaL_error(L,
+		    "event data: the number %s%s is beyond what a number can "
+		    "be",
+		    lua_tostring(L, -1),
+		    literal.length < SHOWN_MAX ? "" : "...");
+	}
+	lua_pushnumber(L, number);
+}
+
+static void
 push_member_value(lua_State *L, struct lun_script *script,
     const struct lun_member *member, struct lun_text value)
 {
@@ -105,7 +125,7 @@ push_member_value(lua_State *L, struct lun_script *script,
 		lua_pushinteger(L, lun_json_integer(value));
 		return;
 	case LUN_JSON_NUMBER:
-		lua_pushnumber(L, lun_json_number(value));
+		push_number(L, value);
 		return;
 	case LUN_JSON_TRUE:
 	case LUN_JSON_FALSE:

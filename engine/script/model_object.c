@@ -202,6 +202,20 @@ take_text(struct packing *p, struct lun_value *value)
 		refuse_field(p, "a text must be UTF-8");
 }
 
+/* A float without fraction may be beyond 64 bits. */
+static void
+refuse_float(struct packing *p)
+{
+	double number = lua_tonumber(p->L, -1);
+	bool whole = isfinite(number) && number == floor(number);
+
+	luaL_error(p->L, "field \"%s\": %s %s", p->field->name,
+	    lua_tostring(p->L, -1),
+	    whole ? "does not fit the 64 bits of an integer; declare the "
+		    "field as number"
+		  : "is not a whole number");
+}
+
 /* An integer, or a float that is a whole number; else it is refused. */
 static void
 take_integer(struct packing *p, struct lun_value *value)
@@ -213,8 +227,7 @@ take_integer(struct packing *p, struct lun_value *value)
 	value->kind = LUN_VALUE_INTEGER;
 	value->integer = lua_tointegerx(p->L, -1, &whole);
 	if (!whole)
-		luaL_error(p->L, "field \"%s\": %s is not a whole number",
-		    p->field->name, lua_tostring(p->L, -1));
+		refuse_float(p);
 }
 
 static void

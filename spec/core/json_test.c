@@ -79,6 +79,18 @@ codec_check(lua_State *L)
 }
 
 static int
+codec_check_form(lua_State *L)
+{
+	struct lun_err err;
+	enum lun_code code = lun_json_check_form(check_text(L, 1), &err);
+
+	if (code != LUN_OK)
+		return push_failure(L, code, &err);
+	lua_pushboolean(L, true);
+	return 1;
+}
+
+static int
 codec_decode(lua_State *L)
 {
 	lun_json_push(L, check_text(L, 1));
@@ -286,6 +298,20 @@ codec_number(lua_State *L)
 	return 1;
 }
 
+/* floor(text) -> the whole number at or below, whether equal; or nothing */
+static int
+codec_floor(lua_State *L)
+{
+	int64_t whole;
+	bool exact;
+
+	if (!lun_json_floor(check_text(L, 1), &whole, &exact))
+		return 0;
+	lua_pushinteger(L, whole);
+	lua_pushboolean(L, exact);
+	return 2;
+}
+
 static int
 codec_utf8_valid(lua_State *L)
 {
@@ -435,6 +461,7 @@ codec_jansson(lua_State *L)
 
 static const luaL_Reg functions[] = {
     {"check", codec_check},
+    {"check_form", codec_check_form},
     {"decode", codec_decode},
     {"encode", codec_encode},
     {"array", codec_array},
@@ -445,6 +472,7 @@ static const luaL_Reg functions[] = {
     {"elements", codec_elements},
     {"walk", codec_walk},
     {"unescape", codec_unescape},
+    {"floor", codec_floor},
     {"integer", codec_integer},
     {"number", codec_number},
     {"utf8_valid", codec_utf8_valid},

@@ -139,7 +139,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct lun_text array = {"[", 1};
 	struct lun_buffer wrapped = {0};
 
-	assert((check_members(input.text) == LUN_INVALID) == !valid);
+	bool formed = lun_json_check_form(input.text, NULL) == LUN_OK;
+
+	assert(formed || !valid);
+	assert((check_members(input.text) == LUN_INVALID) == !formed);
 	check_round_trip(&input, valid);
 	if (valid) {
 		lun_buffer_add_text(&wrapped, array);

@@ -28,16 +28,27 @@ local documents = {
   g = '{"n":-3,"t":"10"}',
 }
 
+-- Next to where doubles and 64 bits end, as scripts store it.
+local large = {
+  a = '{"n":9007199254740992.0}',
+  b = '{"n":9007199254740993}',
+  c = '{"n":9007199254740994.0}',
+  d = '{"n":9223372036854775807}',
+  e = '{"n":9.2233720368547758e+18}', -- 2^63
+  f = '{"n":1e+20}',
+  g = '{"n":-9223372036854775808}',
+}
+
 local function own_accounts(open)
   local owner = kit.own(open(), kit.account_schema())
   owner:commit(accounts)
   return owner
 end
 
-local function own_documents(open)
+local function own_documents(open, which)
   local owner = kit.own(open(), kit.schema())
   local models = {}
-  for id, json in pairs(documents) do
+  for id, json in pairs(which or documents) do
     models[id] = { model = { json = json } }
   end
   owner:commit(models)
@@ -72,6 +83,24 @@ local function fields(open)
       { "a", "last_activity=eq.2023-11-14T22:13:20Z" },
       { "a", "id=eq.a" },
       { "a b c", "id=lt.d" },
+    })
+  end)
+
+  it("rounds no value before it compares", function()
+    local between = "2023-11-14T22:13:20.0000005Z"
+    check(own_accounts(open), {
+      { "", "last_activity=eq." .. between },
+      { "a b", "last_activity=neq." .. between },
+      { "a b", "last_activity=not.eq." .. between },
+      { "a", "last_activity=lt." .. between },
+      { "a", "last_activity=lte." .. between },
+      { "b", "last_activity=gt." .. between },
+      { "b", "last_activity=gte." .. between },
+      { "b", "last_activity=in.(" .. between
+        .. ",2023-11-14T22:13:20.000001Z)" },
+      { "a b c", "rate=lt.100000000000000000000" },
+      { "", "rate=eq.9007199254740993" },
+      { e, "balance=eq.9223372036854775807.0" },
     })
   end)
 
@@ -189,6 +218,29 @@ local function json(open)
       { "a b d g", "n=not.eq.7" },
       { "d", "t=gt.a", "t=neq.x" },
       { "g", 't=eq."10"' },
+    })
+  end)
+
+  it("compares numbers inside json by all of their digits", function()
+    check(own_documents(open, large), {
+      { "b", "n=eq.9007199254740993" },
+      { "b", "n=eq.9007199254740993.0" },
+      { "a", "n=eq.9007199254740992" },
+      { "", "n=eq.9007199254740992.5" },
+      { "a b c d e f g", "n=neq.9007199254740992.5" },
+      { "a g", "n=lt.9007199254740992.5" },
+      { "b c d e f", "n=gte.9007199254740992.5" },
+      { "a b", "n=in.(9007199254740992.5,9007199254740992,9007199254740993)" },
+      { "d", "n=eq.9223372036854775807" },
+      { "e", "n=eq.9223372036854775808" },
+      { "e f", "n=gt.9223372036854775807" },
+      { "a b c d g", "n=lt.9223372036854775808" },
+      { "f", "n=eq.100000000000000000000" },
+      { "f", "n=eq.1e20" },
+      { "f", "n=eq.100000000000000000001" },
+      { "g", "n=eq.-9223372036854775808" },
+      { "g", "n=lt.-9223372036854775807.5" },
+      { "f e d c b a g", "n=is.not_null", "order=n.desc" },
     })
   end)
 

@@ -217,7 +217,7 @@ add_unwrapped(struct lun_sqlite_events *s, sqlite3_stmt *q,
 	struct lun_buffer name = {0};
 	enum lun_code code = LUN_OK;
 
-	if (lun_json_check(event->data, NULL) != LUN_OK)
+	if (lun_json_check_form(event->data, NULL) != LUN_OK)
 		return refuse_column(s, q, DATA, "is not JSON", err);
 	lun_event_unwrap(event, &name);
 	if (name.failed)

@@ -5,6 +5,7 @@
 --   "-0"       is -0.0 here and the integer 0 there
 --   \u0000     is refused in a key by jansson
 --   NUL        jansson passes over a raw one after a number or a word
+--   integers   beyond 64 bits are doubles here, and refused by jansson
 
 local helper = require "spec.helper"
 local json = require "json_test"
@@ -166,6 +167,7 @@ end
 
 local function is_known_refusal(message)
   return message:find("NUL byte in object key not supported", 1, true)
+    or message:find("too big", 1, true)
 end
 
 local function is_known_acceptance(text)

@@ -15,13 +15,23 @@ local valid = {
   "1.7976931348623157e308", "-1.7976931348623157e308", "4.9e-324",
   "1e-400", "0e99999999999999999999", "0.0000000e-99999999999999999999",
   "0." .. ("0"):rep(1000) .. "1e1000", "1" .. ("0"):rep(1000) .. ".0e-1000",
-  "-0." .. ("0"):rep(1097),
+  "-0." .. ("0"):rep(1097), "[0." .. ("0"):rep(1099) .. "]",
+  "9223372036854775808", "[-9223372036854775809]", "18446744073709551616",
+  ("1"):rep(308), "0e" .. ("0"):rep(1098) .. "1", ("9"):rep(5000) .. "e-4900",
   '"\\"\\\\\\/\\b\\f\\n\\r\\t"', '"\\u00e9\\u00E9\\u0000"',
   '"\\ud83d\\ude00"', '"\\uD83D\\uDE00"', '"\\uffff\\ufffe\\ufdd0"',
   '"/"', '"\127"', '"\u{80}\u{7ff}\u{800}\u{ffff}\u{10000}\u{10ffff}"',
   '"\u{d7ff}\u{e000}"', '"\\\\u0000"', '"a\\\\"', '"[{]},:"',
   '"1234567\\""', '"12345678"', '"1234567é"',
   nested("[", 100, "", "]"), nested('{"a":', 100, "1", "}"),
+}
+
+-- Numbers beyond every double, which have the form of JSON, and where.
+local too_large = {
+  { "1e309", 1 }, { "[1,-1e999999999999999999999]", 4 },
+  { '{"a":1.7976931348623159e308}', 6 }, { ("9"):rep(400) .. ".5", 1 },
+  { ("9"):rep(1097) .. "e-9", 1 }, { ("1"):rep(5000), 1 },
+  { '{"a":[-' .. ("1"):rep(310) .. "]}", 7 },
 }
 
 -- What, and the byte at which it is found.
@@ -82,18 +92,6 @@ local invalid = {
   { "1e+", 4, "digits expected in the exponent" },
   { "1e5.5", 4, "something after the value" },
   { "1_000", 2, "something after the value" },
-  { "9223372036854775808", 1, "integer does not fit 64 bits" },
-  { "[-9223372036854775809]", 2, "integer does not fit 64 bits" },
-  { "18446744073709551616", 1, "integer does not fit 64 bits" },
-  { ("1"):rep(5000), 1, "integer does not fit 64 bits" },
-  { "1e309", 1, "number too large" },
-  { "[1,-1e999999999999999999999]", 4, "number too large" },
-  { "1.7976931348623159e308", 1, "number too large" },
-  { ("9"):rep(400) .. ".5", 1, "number too large" },
-  { ("9"):rep(1097) .. "e-9", 1, "number too large" },
-  { ("9"):rep(1097) .. "e-99", 1, "number too long" },
-  { "[0." .. ("0"):rep(1099) .. "]", 2, "number too long" },
-  { "0e" .. ("0"):rep(1098) .. "1", 1, "number too long" },
   { '"', 2, "the string does not end" },
   { '"a', 3, "the string does not end" },
   { '"a\\', 4, "the string does not end" },
@@ -168,6 +166,21 @@ describe("JSON", function()
       ok, found = pcall(json.decode, text)
       assert.is_false(ok)
       assert.equal(message, found)
+      assert.is_nil((json.check_form(text)))
+    end)
+  end
+
+  for _, case in ipairs(too_large) do
+    local text, byte = case[1], case[2]
+    local message = ("invalid JSON at byte %d: number too large"):format(byte)
+
+    it("refuses " .. show(text) .. " as a value, but not its form", function()
+      assert.equal(message, select(2, json.check(text)))
+      assert.equal(message, select(2, pcall(json.decode, text)))
+      assert.is_true(json.check_form(text))
+      if text:sub(1, 1) == "{" then
+        assert.equal(1, #json.members(text))
+      end
     end)
   end
 end)
@@ -305,12 +318,12 @@ describe("elements", function()
 
   it("are taken one by one", function()
     local text = ' [1 , -0,1.5,1E2,"a,\\"]" ,[[1],[2]],{"x":"}"},null,'
-      .. "true,false, [ ] ] "
+      .. "true,false, [ ],9223372036854775808 ] "
     local values, kinds = list(text)
     assert.equal('1|-0|1.5|1E2|"a,\\"]"|[[1],[2]]|{"x":"}"}|null|true|false'
-      .. "|[ ]", values)
+      .. "|[ ]|9223372036854775808", values)
     assert.equal("integer number number number string array object null "
-      .. "true false array", kinds)
+      .. "true false array number", kinds)
   end)
 
   it("are none in an empty array", function()
@@ -399,6 +412,51 @@ describe("a number in valid JSON", function()
     assert.equal(5e-324, json.number(power_of_half(1074)))
     assert.equal(0.0, json.number(power_of_half(1075)))
     assert.equal(5e-324, json.number(power_of_half(1075) .. "00001"))
+    assert.equal(2^53 + 2, json.number(half .. "." .. zeros:rep(100) .. "1"))
+    assert.equal(1e20, json.number("1" .. ("0"):rep(5000) .. "e-4980"))
+    assert.equal(math.huge, json.number(("9"):rep(5000)))
+  end)
+
+  it("beyond 64 bits is a float", function()
+    for text, kind in pairs {
+      ["9223372036854775807"] = "integer",
+      ["-9223372036854775808"] = "integer",
+      ["9223372036854775808"] = "float",
+      ["-9223372036854775809"] = "float",
+      ["100000000000000000000"] = "float",
+      ["18446744073709551617"] = "float",
+    } do
+      assert.equal(kind, math.type(json.decode(text)), text)
+      assert.equal(tonumber(text), json.decode(text))
+      assert.equal(tonumber(text), json.decode('{"a":[' .. text .. "]}").a[1])
+    end
+  end)
+
+  it("has a whole number at or below it, by all of its digits", function()
+    for text, floor in pairs {
+      ["0"] = { 0, true }, ["-0"] = { 0, true }, ["-0.0e9"] = { 0, true },
+      ["3.0"] = { 3, true }, ["3.1"] = { 3, false }, ["-3.1"] = { -4, false },
+      ["0.1e1"] = { 1, true }, ["1E+2"] = { 100, true },
+      ["12300e-2"] = { 123, true }, ["12345e-2"] = { 123, false },
+      ["5e-324"] = { 0, false }, ["-5e-324"] = { -1, false },
+      ["1e-999999999999999999999"] = { 0, false },
+      ["0e999999999999999999999"] = { 0, true },
+      ["9007199254740993.0"] = { 9007199254740993, true },
+      ["9007199254740993." .. ("0"):rep(2000)] = { 9007199254740993, true },
+      ["9007199254740993." .. ("0"):rep(2000) .. "1"] =
+        { 9007199254740993, false },
+      ["9.223372036854775807e18"] = { math.maxinteger, true },
+      ["-9.223372036854775808e18"] = { math.mininteger, true },
+      ["9223372036854775807.9"] = { math.maxinteger, false },
+    } do
+      assert.same(floor, { json.floor(text) }, text)
+    end
+    for _, text in ipairs {
+      "9223372036854775808", "-9223372036854775809", "1e19", "1e400",
+      "-9223372036854775808.1", "0.1e20", "1e999999999999999999999",
+    } do
+      assert.same({}, { json.floor(text) }, text)
+    end
   end)
 end)
 

@@ -139,12 +139,16 @@ describe("a value", function()
     assert.equal("(eq balance integer:-5)", where "balance=eq.-5")
     assert.equal("(eq balance integer:3)", where "balance=eq.3.0")
     assert.equal("(eq balance integer:1000)", where "balance=eq.1e3")
+    assert.equal("(eq balance integer:9007199254740993)",
+      where "balance=eq.9007199254740993.0")
+    assert.equal("(eq balance integer:123)", where "balance=eq.12300e-2")
     assert.equal("(eq balance integer:9223372036854775807)",
       where "balance=eq.9223372036854775807")
     assert.equal("(eq balance integer:-9223372036854775808)",
       where "balance=eq.-9223372036854775808")
     for _, bad in ipairs {
-      "3.5", "x", "", "1 ", " 1", "+1", "0x1", "01", "1e400", "null", "true",
+      "3.5", "9007199254740993.5",
+      "x", "", "1 ", " 1", "+1", "0x1", "01", "1e400", "null", "true",
       "9223372036854775808", "9223372036854775808.0", "1e19",
       "--1", "-", "1.", ".5", "\n1",
     } do
@@ -157,6 +161,8 @@ describe("a value", function()
     assert.equal("(eq rate number:2.0)", where "rate=eq.2")
     assert.equal("(eq rate number:-0.25)", where "rate=eq.-2.5e-1")
     assert.equal("(eq rate number:1e+20)", where "rate=eq.1e20")
+    assert.equal("(eq rate number:1e+20)",
+      where "rate=eq.100000000000000000000")
     for _, bad in ipairs { "nan", "inf", "-Infinity", "1e999", "1,5", "" } do
       refuses("rate=eq." .. bad, "rate takes a number")
     end
@@ -186,12 +192,45 @@ describe("a value", function()
     end
   end)
 
+  it("between two that a field can hold is equal to none", function()
+    for term, below in pairs {
+      ["rate=@9007199254740993"] = "number:9.007199254741e+15",
+      ["rate=@9007199254740992.5"] = "number:9.007199254741e+15",
+      ["since=@1970-01-01T00:00:00.0000011Z"] = "timestamp:1",
+      ["data->x=@9007199254740992.5"] = "integer:9007199254740992",
+    } do
+      local function meaning(op)
+        return (where((term:gsub("@", op)))
+          :gsub(below:gsub("[%-%.%+]", "%%%0"), "V")
+          :gsub("rate", "C"):gsub("since", "C"):gsub("data>x", "C"))
+      end
+      assert.equal("(lte C V)", meaning "lt.")
+      assert.equal("(lte C V)", meaning "lte.")
+      assert.equal("(gt C V)", meaning "gt.")
+      assert.equal("(gt C V)", meaning "gte.")
+      assert.equal("(and (lte C V) (gt C V))", meaning "eq.")
+      assert.equal("(or (lte C V) (gt C V))", meaning "neq.")
+    end
+    local seven = "1970-01-01T00:00:00.0000011Z"
+    local day = "1970-01-01"
+    assert.equal("(in since timestamp:0 timestamp:0)",
+      where("since=in.(" .. table.concat({ day, seven, day }, ",") .. ")"))
+    assert.equal("(in since timestamp:0)",
+      where("since=in.(" .. day .. "," .. seven .. ")"))
+    assert.equal("(and (lte since timestamp:1) (gt since timestamp:1))",
+      where("since=in.(" .. seven .. "," .. seven .. ")"))
+  end)
+
   it("in json is what it looks like, quotes making it a text", function()
     for literal, kind in pairs {
       ["5"] = "integer:5",
       ["-0"] = "integer:0",
-      ["5.0"] = "number:5.0",
-      ["1e2"] = "number:100.0",
+      ["5.0"] = "integer:5",
+      ["1e2"] = "integer:100",
+      ["0.5e1"] = "integer:5",
+      ["5.5"] = "number:5.5",
+      ["9007199254740993.0"] = "integer:9007199254740993",
+      ["9223372036854775808"] = "number:9.2233720368548e+18",
       ["9223372036854775807"] = "integer:9223372036854775807",
       ["true"] = "boolean:1",
       ["false"] = "boolean:0",

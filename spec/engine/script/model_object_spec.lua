@@ -58,8 +58,14 @@ describe("a model with fields", function()
       store('i = "integer"', "{ i = 9007199254740993 }"))
     assert.equal('field "i": 3.5 is not a whole number',
       refused('i = "integer"', "{ i = 3.5 }"))
-    assert.equal('field "i": 1e+300 is not a whole number',
-      refused('i = "integer"', "{ i = 1e300 }"))
+    for shown, value in pairs { ["1e+300"] = "1e300", ["-1e+20"] = "-1e20",
+      ["9.2233720368548e+18"] = "2^63" } do
+      assert.equal('field "i": ' .. shown .. " does not fit the 64 bits of an "
+        .. "integer; declare the field as number",
+        refused('i = "integer"', "{ i = " .. value .. " }"))
+    end
+    assert.equal('field "i": inf is not a whole number',
+      refused('i = "integer"', "{ i = math.huge }"))
     assert.equal('field "i": expected integer, got text',
       refused('i = "integer"', '{ i = "3" }'))
     assert.equal('field "i": expected integer, got true',

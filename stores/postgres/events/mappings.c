@@ -632,8 +632,8 @@ make_statements(
 		code = convert_version(mapping, c, err);
 	if (code != LUN_OK)
 		return code;
-	mapping->check_data = !is_json(mapping->types[LUN_PG_C_DATA]);
-	mapping->check_metadata = !is_json(mapping->types[LUN_PG_C_METADATA]);
+	mapping->check_data =
+	    mapping->unwrap && !is_json(mapping->types[LUN_PG_C_DATA]);
 	if (!make_keys(mapping) || !make_columns(mapping) ||
 	    !make_channel(mapping))
 		return no_memory(c, err);

@@ -103,9 +103,8 @@ struct lun_pg_mapping {
 	enum lun_pg_key key;
 	enum lun_pg_safety safety;
 	Oid types[LUN_PG_COLUMNS]; /* as the server tells them */
-	bool check_data; /* its type does not see to it that it is JSON */
-	bool check_metadata;
 	bool unwrap;
+	bool check_data;   /* to unwrap what no type says is JSON */
 	bool contiguous;   /* the versions of a stream have no holes */
 	bool ignore_holes; /* go on where they have one all the same */
 	int64_t grace_us;

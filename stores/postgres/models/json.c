@@ -38,6 +38,9 @@ lun_pg_write_decimal(struct lun_buffer *out, double number)
 {
 	if (number == 0 && signbit(number)) {
 		lun_buffer_add_text(out, LUN_TEXT("0.00"));
+	} else if (number == 0x1p63) {
+		/* Its shortest digits are less than the greatest integer. */
+		lun_buffer_add_text(out, LUN_TEXT("9223372036854775808.0"));
 	} else if (number >= -0x1p63 && number < 0x1p63 &&
 		   number == (double)(int64_t)number) {
 		lun_json_write_integer(out, (int64_t)number);
@@ -106,38 +109,15 @@ compare_members(const void *a, const void *b)
 	return lun_text_compare(x->key, y->key);
 }
 
-static bool
-fits_integer(struct lun_text number)
-{
-	bool negative = number.bytes[0] == '-';
-	int64_t sum = 0;
-
-	for (size_t i = negative; i < number.length; i++)
-		if (__builtin_mul_overflow(sum, 10, &sum) ||
-		    __builtin_sub_overflow(sum, number.bytes[i] - '0', &sum))
-			return false;
-	return negative || sum != INT64_MIN;
-}
-
 static void
 receive_number(struct lun_text number, struct lun_buffer *out)
 {
-	struct lun_buffer decimal = {0};
-
-	if (lun_text_equal(number, LUN_TEXT("0.00"))) {
+	if (lun_text_equal(number, LUN_TEXT("0.00")))
 		lun_buffer_add_text(out, LUN_TEXT("-0.0"));
-	} else if (memchr(number.bytes, '.', number.length) != NULL) {
-		lun_json_write_number(out, lun_json_number(number));
-	} else if (fits_integer(number)) {
+	else if (lun_json_number_kind(number) == LUN_JSON_INTEGER)
 		lun_buffer_add_text(out, number);
-	} else {
-		lun_buffer_add_text(&decimal, number);
-		lun_buffer_add_text(&decimal, LUN_TEXT(".0"));
-		lun_json_write_number(
-		    out, lun_json_number(lun_buffer_text(&decimal)));
-		out->failed |= decimal.failed;
-		lun_buffer_free(&decimal);
-	}
+	else
+		lun_json_write_number(out, lun_json_number(number));
 }
 
 static void

@@ -684,31 +684,4 @@ describe("a postgres layout with late events #postgres", function()
     assert.equal("config", code)
     assert.matches('"mt_events" is filled by a subscription', message)
   end)
-
-  it("names the first event whose data is not JSON", function()
-    local layout, url, session = start "axon"
-    local writer = session()
-    append(writer, layout, "a", 0)
-    append(writer, layout, "a", 1)
-    writer:run [[UPDATE domain_event_entry SET payload = '<moved/>'
-      WHERE sequence_number = 1]]
-    local names, message, code = start_reader(url):read()
-    assert.is_nil(names)
-    assert.equal("invalid", code)
-    assert.matches("position 2: the data is not JSON", message)
-  end)
-
-  it("names the first event whose metadata is not JSON", function()
-    local layout, url, session = start "marten"
-    local writer = session()
-    append(writer, layout, "a", 1)
-    append(writer, layout, "a", 2)
-    writer:run [[
-      ALTER TABLE mt_events ALTER headers TYPE text;
-      UPDATE mt_events SET headers = '{"by": me}' WHERE version = 2]]
-    local names, message, code = start_reader(url):read()
-    assert.is_nil(names)
-    assert.equal("invalid", code)
-    assert.matches("position 2: the metadata is not JSON", message)
-  end)
 end)
