@@ -158,7 +158,11 @@ enum lun_code lun_engine_append(struct lun_engine *engine,
 /*
  * Register a script file. The projection's name is written to name if that is
  * not NULL (room for 41 bytes). A script that is registered already is
- * reloaded. LUN_SCRIPT names the file and the line or the field.
+ * reloaded. LUN_SCRIPT names the file and the line or the field; LUN_CONFIG if
+ * it is no regular file; LUN_BUDGET if loading it took too much, or got stuck
+ * inside one library call for the setting stuck_ms: its thread is then left
+ * behind (leaked), the text not tried again, and after eight of these nothing
+ * is loaded any more.
  */
 enum lun_code lun_engine_register(struct lun_engine *engine, const char *path,
     char *name, struct lun_err *err) LUN_MUSTCHECK;
@@ -181,7 +185,8 @@ enum lun_code lun_engine_register_folder(struct lun_engine *engine,
     const char *folder, struct lun_err *err) LUN_MUSTCHECK;
 
 /*
- * Load and validate a script and touch nothing. *json describes it.
+ * Load and validate a script and touch nothing. *json describes it. Each call
+ * on one that gets stuck inside a library call leaves a thread behind.
  */
 enum lun_code lun_script_check(
     const char *path, char **json, struct lun_err *err) LUN_MUSTCHECK;

@@ -2,8 +2,7 @@
 
 #include "api/json_answer.h"
 #include "base/error.h"
-#include "script/script.h"
-#include "settings/settings.h"
+#include "runtime/load.h"
 #include "json/scan.h"
 
 static void
@@ -83,18 +82,14 @@ lun_script_check(const char *path, char **json, struct lun_err *err)
 	struct lun_buffer out = {0};
 	struct lun_script *script;
 	struct lun_settings settings;
-	struct lun_script_limits limits;
+	struct lun_loading loading;
 	enum lun_code code = lun_settings_make(NULL, 0, &settings, err);
 
 	if (code != LUN_OK)
 		return code;
-	limits = (struct lun_script_limits){
-	    .instructions = settings.script_instructions,
-	    .cpu_ms = settings.script_cpu_ms,
-	    .memory_bytes = (size_t)settings.script_memory_bytes,
-	};
+	loading = lun_loading_from(&settings);
 	lun_settings_free(&settings);
-	code = lun_script_load_file(path, &limits, &script, err);
+	code = lun_load_script_file(path, &loading, &script, err);
 	if (code != LUN_OK)
 		return code;
 	describe_script(&out, script);

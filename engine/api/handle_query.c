@@ -7,10 +7,9 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "runtime/stuck.h"
+#include "runtime/load.h"
 
 #define NS_PER_MS  1000000LL
-#define LOOK_NS    (10 * NS_PER_MS) /* between looks at one that runs */
 #define LOST_LIMIT 3
 
 /* ---- its state ---------------------------------------------------------- */
@@ -42,7 +41,7 @@ static enum lun_code
 load_state(struct lun_engine *engine, struct lun_entry *entry, const char *hash,
     struct lun_script **out, struct lun_err *err)
 {
-	struct lun_script_limits limits = lun_engine_script_limits(engine);
+	struct lun_loading loading = lun_engine_loading(engine);
 	struct lun_buffer source = {0};
 	char chunk[LUN_PATH_MAX];
 	enum lun_code code = copy_source(engine, entry, hash, &source, err);
@@ -52,8 +51,8 @@ load_state(struct lun_engine *engine, struct lun_entry *entry, const char *hash,
 	    entry->path[0] != '\0' ? entry->path : entry->name);
 	pthread_mutex_unlock(&engine->lock);
 	if (code == LUN_OK)
-		code = lun_script_load(
-		    chunk, lun_buffer_text(&source), &limits, out, err);
+		code = lun_load_script(
+		    chunk, lun_buffer_text(&source), &loading, out, err);
 	lun_buffer_free(&source);
 	return code;
 }
@@ -193,32 +192,17 @@ end_lost(void *arg)
 	free_job(job);
 }
 
-/*
- * False: it is stuck. It is interrupted (*late) once the time for the call is
- * over, which ends it wherever the budget could have.
- */
+/* False: it is stuck. *late: its time was over. */
 static bool
 watch_job(struct lun_engine *engine, struct job *job, bool *late)
 {
-	struct lun_background *thread = job->reader->thread;
-	struct lun_stuck stuck = {
-	    .cpu_clock = lun_background_cpu_clock(thread)};
-	int64_t now = lun_clock_mono_ns();
-	int64_t deadline_ns =
-	    now + engine->settings.call_timeout_ms * NS_PER_MS;
+	const struct lun_settings *settings = &engine->settings;
+	const struct lun_patience patience = {.stuck_ms = settings->stuck_ms,
+	    .deadline_ns =
+		lun_clock_mono_ns() + settings->call_timeout_ms * NS_PER_MS};
 
-	*late = false;
-	while (!lun_background_done_until(thread, now + LOOK_NS)) {
-		if (lun_stuck_look(&stuck, lun_script_progress(job->script),
-			engine->settings.stuck_ms))
-			return false;
-		now = lun_clock_mono_ns();
-		if (now >= deadline_ns) {
-			*late = true;
-			lun_script_interrupt(job->script);
-		}
-	}
-	return true;
+	return lun_stuck_watch(job->reader->thread,
+	    lun_script_pulse(job->script), &patience, late);
 }
 
 static enum lun_code

@@ -4,9 +4,13 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/thread.h"
+
+#define LOWEST_PRIORITY 19
 
 enum phase {
 	IDLE,
@@ -21,6 +25,7 @@ struct lun_background {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	enum phase phase;
+	id_t id; /* of the thread, to the kernel */
 	lun_background_fn *job;
 	void *arg;
 	void (*ended)(void *arg); /* of a job that was abandoned */
@@ -43,6 +48,7 @@ run_jobs(void *arg)
 	bool abandoned;
 
 	pthread_mutex_lock(&background->lock);
+	background->id = (id_t)gettid();
 	while (background->phase != ENDING && background->phase != ABANDONED) {
 		struct lun_err err = {0};
 		enum lun_code code;
@@ -174,6 +180,7 @@ lun_background_abandon(
 	pthread_t thread = background->thread;
 
 	pthread_mutex_lock(&background->lock);
+	setpriority(PRIO_PROCESS, background->id, LOWEST_PRIORITY);
 	background->ended = ended;
 	background->phase = ABANDONED;
 	pthread_cond_broadcast(&background->changed);

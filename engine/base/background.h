@@ -37,7 +37,7 @@ bool lun_background_done_until(
 clockid_t lun_background_cpu_clock(const struct lun_background *background);
 /*
  * Give up waiting for the job under way, for good: its thread is left to
- * itself. Should the job end after all, `ended` is called on that thread with
+ * itself and to the processor's idle time. Should the job end after all, `ended` is called on that thread with
  * the job's argument and everything is freed.
  */
 void lun_background_abandon(

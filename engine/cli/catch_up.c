@@ -56,12 +56,13 @@ show_catching_up(void *arg, const struct lun_progress *progress, size_t count)
 enum lun_code
 cli_catch_up(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
 {
-	struct catching_up state = {
-	    .progress = cli_progress_new(&cli->screen, "event"),
-	    .signals = cli->signals,
-	};
-	enum lun_code code;
+	struct catching_up state = {0};
+	enum lun_code code = cli_signals_open(&cli->signals, err);
 
+	if (code != LUN_OK)
+		return code;
+	state.signals = cli->signals;
+	state.progress = cli_progress_new(&cli->screen, "event");
 	if (state.progress == NULL)
 		return lun_fail(err, LUN_NOMEM, "out of memory");
 	code = lun_engine_run_once(engine, show_catching_up, &state, err);

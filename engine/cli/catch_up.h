@@ -7,7 +7,7 @@
 
 #include "cli/command.h"
 
-/* cli->signals is open. LUN_TIMEOUT if a signal ended it first. */
+/* Opens cli->signals. LUN_TIMEOUT if a signal ended it first. */
 enum lun_code cli_catch_up(struct cli *cli, struct lun_engine *engine,
     struct lun_err *err) LUN_MUSTCHECK;
 

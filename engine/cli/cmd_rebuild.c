@@ -143,13 +143,7 @@ rebuild_projection(
 static enum lun_code
 run_rebuild(struct cli *cli, struct lun_err *err)
 {
-	enum lun_code code = cli_signals_open(&cli->signals, err);
-
-	if (code != LUN_OK)
-		return code;
-	code = cli_with_engine(cli, CLI_NEED_BOTH, rebuild_projection, err);
-	cli_signals_close(cli->signals);
-	return code;
+	return cli_with_engine(cli, CLI_NEED_BOTH, rebuild_projection, err);
 }
 
 static const struct cli_argument arguments[] = {

@@ -103,6 +103,8 @@ run_live(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
 	if (code == LUN_OK)
 		code = lun_engine_watch(engine, err);
 	if (code == LUN_OK)
+		code = cli_signals_open(&cli->signals, err);
+	if (code == LUN_OK)
 		code = lun_engine_start(engine, err);
 	if (code != LUN_OK)
 		return code;
@@ -124,14 +126,9 @@ run_projections(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
 static enum lun_code
 run_run(struct cli *cli, struct lun_err *err)
 {
-	/* Before the engine makes threads, so that they block signals too. */
-	enum lun_code code = cli_signals_open(&cli->signals, err);
-
-	if (code != LUN_OK)
-		return code;
-	code = cli_with_engine(cli, CLI_NEED_BOTH, run_projections, err);
-	cli_signals_close(cli->signals);
-	return code;
+	/* What is opened or loaded first has nothing to finish. */
+	cli_signals_end_at_once();
+	return cli_with_engine(cli, CLI_NEED_BOTH, run_projections, err);
 }
 
 static const struct cli_option options[] = {

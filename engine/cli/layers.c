@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/suggest.h"
+#include "runtime/load.h"
 
 #define PREFIX "LUNETTE_"
 
@@ -99,7 +100,7 @@ static enum lun_code
 read_file(struct cli_layers *layers, struct cli_layer *layer, const char *path,
     struct lun_err *err)
 {
-	enum lun_code code = lun_settings_file_load(path, &layers->file, err);
+	enum lun_code code = lun_load_settings(path, &layers->file, err);
 
 	if (code != LUN_OK)
 		return code;

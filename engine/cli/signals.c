@@ -22,6 +22,25 @@ stop_signals(sigset_t *set)
 	sigaddset(set, SIGTERM);
 }
 
+static void
+exit_at_once(int number)
+{
+	(void)number;
+	_exit(CLI_KILLED);
+}
+
+void
+cli_signals_end_at_once(void)
+{
+	struct sigaction action = {.sa_handler = exit_at_once};
+	sigset_t set;
+
+	stop_signals(&set);
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 enum lun_code
 cli_signals_open(int *fd, struct lun_err *err)
 {
@@ -45,25 +64,6 @@ cli_signals_close(int fd)
 		close(fd);
 }
 
-static void
-exit_at_once(int number)
-{
-	(void)number;
-	_exit(CLI_KILLED);
-}
-
-static void
-let_the_next_one_kill(void)
-{
-	struct sigaction action = {.sa_handler = exit_at_once};
-	sigset_t set;
-
-	stop_signals(&set);
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-}
-
 bool
 cli_signals_came(int fd, const char **name)
 {
@@ -73,7 +73,7 @@ cli_signals_came(int fd, const char **name)
 		return false;
 	if (name != NULL)
 		*name = info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM";
-	let_the_next_one_kill();
+	cli_signals_end_at_once();
 	return true;
 }
 

@@ -97,6 +97,7 @@ init_locks(struct lun_engine *engine)
 	pthread_mutex_init(&engine->append_lock, NULL);
 	pthread_mutex_init(&engine->board.lock, NULL);
 	lun_cond_init(&engine->board.changed);
+	pthread_mutex_init(&engine->losses.lock, NULL);
 	lun_readers_init(&engine->readers);
 }
 
@@ -114,6 +115,7 @@ free_engine(struct lun_engine *engine)
 	lun_event_store_close(engine->appender);
 	lun_model_store_close(engine->models);
 	lun_event_store_close(engine->events);
+	pthread_mutex_destroy(&engine->losses.lock);
 	pthread_cond_destroy(&engine->board.changed);
 	pthread_mutex_destroy(&engine->board.lock);
 	pthread_mutex_destroy(&engine->append_lock);

@@ -4,7 +4,7 @@
  *
  * Locks, in the order in which they may be taken: run_lock, register_lock,
  * entry->step_lock, append_lock, lock, stores_lock, board.lock; the readers'
- * own is taken last and alone.
+ * and the losses' own are taken last and alone.
  * entries only grow while the engine lives.
  */
 
@@ -12,6 +12,7 @@
 #define LUN_RUNTIME_ENGINE_H
 
 #include "projection/projection.h"
+#include "runtime/load.h"
 #include "runtime/reader.h"
 #include "runtime/watch.h"
 #include "runtime/worker.h"
@@ -63,6 +64,7 @@ struct lun_engine {
 	bool running;
 
 	struct lun_readers readers;
+	struct lun_load_losses losses;
 
 	/* Apart from those: an append waits as long as its store is locked. */
 	pthread_mutex_t append_lock;
@@ -82,8 +84,8 @@ size_t lun_engine_count(struct lun_engine *engine);
 bool lun_engine_is_running(struct lun_engine *engine);
 /* There may be news for the workers. */
 void lun_engine_wake(struct lun_engine *engine);
-struct lun_script_limits lun_engine_script_limits(
-    const struct lun_engine *engine);
+/* How scripts are loaded here; nobody stops it. */
+struct lun_loading lun_engine_loading(struct lun_engine *engine);
 
 /* Take run_lock, unless the engine runs already. */
 enum lun_code lun_engine_begin_running(

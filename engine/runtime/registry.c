@@ -266,26 +266,25 @@ register_script(struct lun_engine *engine, struct lun_script *script,
 	return code;
 }
 
-struct lun_script_limits
-lun_engine_script_limits(const struct lun_engine *engine)
+struct lun_loading
+lun_engine_loading(struct lun_engine *engine)
 {
-	return (struct lun_script_limits){
-	    .instructions = engine->settings.script_instructions,
-	    .cpu_ms = engine->settings.script_cpu_ms,
-	    .memory_bytes = (size_t)engine->settings.script_memory_bytes,
-	};
+	struct lun_loading loading = lun_loading_from(&engine->settings);
+
+	loading.losses = &engine->losses;
+	return loading;
 }
 
 static enum lun_code
 load_file(struct lun_engine *engine, const char *path,
     struct lun_script **script, struct lun_err *err)
 {
-	struct lun_script_limits limits = lun_engine_script_limits(engine);
+	struct lun_loading loading = lun_engine_loading(engine);
 
 	if (strlen(path) >= LUN_PATH_MAX)
 		return lun_fail(
 		    err, LUN_CONFIG, "%.60s...: path too long", path);
-	return lun_script_load_file(path, &limits, script, err);
+	return lun_load_script_file(path, &loading, script, err);
 }
 
 enum lun_code
@@ -320,11 +319,11 @@ enum lun_code
 lun_engine_register_source(struct lun_engine *engine, const char *chunk,
     const char *source, size_t length, char *name, struct lun_err *err)
 {
-	struct lun_script_limits limits = lun_engine_script_limits(engine);
+	struct lun_loading loading = lun_engine_loading(engine);
 	struct lun_text text = {source, length};
 	struct lun_script *script;
 	enum lun_code code =
-	    lun_script_load(chunk, text, &limits, &script, err);
+	    lun_load_script(chunk, text, &loading, &script, err);
 
 	if (code != LUN_OK)
 		return code;

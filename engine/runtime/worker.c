@@ -407,7 +407,7 @@ lun_worker_stuck(struct lun_worker *worker, int64_t limit_ms)
 	uint64_t progress;
 
 	pthread_mutex_lock(lock);
-	progress = lun_script_progress(worker->p->script);
+	progress = atomic_load(&lun_script_pulse(worker->p->script)->progress);
 	pthread_mutex_unlock(lock);
 	return lun_stuck_look(&worker->stuck, progress, limit_ms);
 }
@@ -429,11 +429,13 @@ wait_for_end(struct lun_worker *worker, int64_t until_ns)
 static uint64_t
 interrupt_script(struct lun_projection *p)
 {
+	struct lun_pulse *pulse;
 	uint64_t progress;
 
 	pthread_mutex_lock(&p->around->board->lock);
-	lun_script_interrupt(p->script);
-	progress = lun_script_progress(p->script);
+	pulse = lun_script_pulse(p->script);
+	atomic_store(&pulse->interrupt, true);
+	progress = atomic_load(&pulse->progress);
 	pthread_mutex_unlock(&p->around->board->lock);
 	return progress;
 }

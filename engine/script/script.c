@@ -13,7 +13,6 @@
 #include "script/lunette_object.h"
 #include "script/sandbox.h"
 #include "script/script_state.h"
-#include "script/source.h"
 #include "json/decode.h"
 #include "json/scan.h"
 #include "json/write.h"
@@ -185,8 +184,11 @@ lun_script_renew(struct lun_script *script, struct lun_err *err)
 
 	if (code != LUN_OK)
 		return code;
-	/* What others borrow from the description stays where it is. */
-	lun_declaration_free(&b.about);
+	/* What others borrow from a description that is there stays there. */
+	if (script->about.schema == NULL)
+		script->about = b.about;
+	else
+		lun_declaration_free(&b.about);
 	lun_vm_free(script->vm);
 	free(script->functions.on);
 	script->vm = b.vm;
@@ -226,12 +228,11 @@ make_bundle(struct lun_script *script, struct lun_err *err)
 }
 
 enum lun_code
-lun_script_load(const char *chunk, struct lun_text source,
+lun_script_new(const char *chunk, struct lun_text source,
     const struct lun_script_limits *limits, struct lun_script **out,
     struct lun_err *err)
 {
 	struct lun_script *script = calloc(1, sizeof *script);
-	struct building b;
 	enum lun_code code;
 
 	if (script == NULL)
@@ -242,33 +243,13 @@ lun_script_load(const char *chunk, struct lun_text source,
 	if (script->chunk == NULL || script->source.failed)
 		code = lun_fail(err, LUN_NOMEM, "%s: out of memory", chunk);
 	else
-		code = build_state(&b, script, err);
-	if (code == LUN_OK) {
-		script->vm = b.vm;
-		script->about = b.about;
-		script->functions = b.functions;
 		code = make_bundle(script, err);
-	}
 	if (code != LUN_OK) {
 		lun_script_free(script);
 		return code;
 	}
 	*out = script;
 	return LUN_OK;
-}
-
-enum lun_code
-lun_script_load_file(const char *path, const struct lun_script_limits *limits,
-    struct lun_script **out, struct lun_err *err)
-{
-	struct lun_buffer source = {0};
-	enum lun_code code = lun_source_read(path, &source, err);
-
-	if (code == LUN_OK)
-		code = lun_script_load(
-		    path, lun_buffer_text(&source), limits, out, err);
-	lun_buffer_free(&source);
-	return code;
 }
 
 void
@@ -348,16 +329,10 @@ lun_script_use_positions_of(
 
 /* ---- watching ---------------------------------------------------------- */
 
-uint64_t
-lun_script_progress(const struct lun_script *script)
+struct lun_pulse *
+lun_script_pulse(struct lun_script *script)
 {
-	return atomic_load(&script->pulse.progress);
-}
-
-void
-lun_script_interrupt(struct lun_script *script)
-{
-	atomic_store(&script->pulse.interrupt, true);
+	return &script->pulse;
 }
 
 bool

@@ -14,6 +14,7 @@
 #include "data/event.h"
 #include "data/schema.h"
 #include "lunette.h"
+#include "script/pulse.h"
 #include "store/model_store.h"
 #include "store/unit_of_work.h"
 
@@ -38,19 +39,20 @@ enum lun_on_error {
 struct lun_script;
 
 /*
- * Compile, run and validate. chunk is the name errors use (a path). LUN_SCRIPT
- * with "path:line: ..." for syntax and run-time errors and
- * "path: field: what is wrong" for a bad table.
+ * A script that is not loaded yet: all it has is its source, bundle, hash and
+ * pulse. chunk is the name errors use (a path). LUN_SCRIPT if it is no text.
  */
-enum lun_code lun_script_load(const char *chunk, struct lun_text source,
-    const struct lun_script_limits *limits, struct lun_script **out,
-    struct lun_err *err) LUN_MUSTCHECK;
-enum lun_code lun_script_load_file(const char *path,
+enum lun_code lun_script_new(const char *chunk, struct lun_text source,
     const struct lun_script_limits *limits, struct lun_script **out,
     struct lun_err *err) LUN_MUSTCHECK;
 /* NULL is allowed. */
 void lun_script_free(struct lun_script *script);
-/* Throw the Lua state away and build it again from the same source. */
+/*
+ * Build its Lua state: compile, run and validate. The one that is there is
+ * thrown away. LUN_SCRIPT with "path:line: ..." for syntax and run-time errors
+ * and "path: field: what is wrong" for a bad table. runtime/load.h has this for
+ * texts that nobody has run before.
+ */
 enum lun_code lun_script_renew(
     struct lun_script *script, struct lun_err *err) LUN_MUSTCHECK;
 
@@ -115,16 +117,7 @@ enum lun_code lun_script_query(struct lun_script *script,
     uint64_t max_limit, struct lun_buffer *out,
     struct lun_err *err) LUN_MUSTCHECK;
 
-/*
- * For a watchdog on another thread: rises whenever a handler is entered or
- * left or passes a budget check; odd while a handler runs.
- */
-uint64_t lun_script_progress(const struct lun_script *script);
-
-/*
- * Ask the handler that runs, or the next one, to stop at its next budget
- * check: the call then ends with LUN_UNAVAILABLE. Any thread.
- */
-void lun_script_interrupt(struct lun_script *script);
+/* For a watchdog on another thread. Lives as long as the script. */
+struct lun_pulse *lun_script_pulse(struct lun_script *script);
 
 #endif

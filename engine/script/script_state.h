@@ -51,7 +51,7 @@ struct lun_script {
 	struct lun_buffer bundle;
 	char hash[LUN_BUNDLE_HASH_SIZE];
 	struct lun_script_limits limits;
-	struct lun_vm_pulse pulse;
+	struct lun_pulse pulse;
 	struct lun_declaration about;
 	struct lun_event_store *events; /* whose positions; may be NULL */
 

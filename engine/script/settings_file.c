@@ -8,16 +8,16 @@
 
 #include "base/error.h"
 #include "script/sandbox.h"
-#include "script/source.h"
 #include "script/vm.h"
 
 /* Generous for a table of a few words. */
-static const struct lun_script_limits limits = {
-    .instructions = 10000000, .cpu_ms = 1000, .memory_bytes = 16 << 20};
+static const struct lun_script_limits limits = {.instructions = 10000000,
+    .cpu_ms = LUN_SETTINGS_FILE_CPU_MS,
+    .memory_bytes = 16 << 20};
 
 struct load {
 	const char *path;
-	struct lun_buffer source;
+	struct lun_text source;
 	struct lun_vm *vm;
 	/* name NUL value NUL, again and again */
 	struct lun_buffer texts;
@@ -135,13 +135,11 @@ push_sorted_keys(lua_State *L, int table, const char *path)
 static void
 run_chunk(lua_State *L, struct load *load)
 {
-	const struct lun_buffer *source = &load->source;
-
 	lua_pushnil(L);
 	lun_sandbox_open(L);
 	lua_pushfstring(L, "@%s", load->path);
-	if (luaL_loadbufferx(L, source->bytes != NULL ? source->bytes : "",
-		source->length, lua_tostring(L, -1), "t") != LUA_OK)
+	if (luaL_loadbufferx(L, load->source.bytes, load->source.length,
+		lua_tostring(L, -1), "t") != LUA_OK)
 		lua_error(L);
 	lun_vm_enter(load->vm);
 	lua_call(L, 0, 1);
@@ -172,20 +170,16 @@ load_protected(lua_State *L)
 	return 0;
 }
 
-static enum lun_code
-make_file(struct load *load, struct lun_settings_file **out)
+/* False: out of memory. */
+static bool
+make_pairs(struct load *load, struct lun_settings_file *file)
 {
-	struct lun_settings_file *file = calloc(1, sizeof *file);
 	char *at;
 
-	if (file == NULL)
-		return LUN_NOMEM;
 	file->pairs = calloc(load->count + 1, sizeof *file->pairs);
 	file->memory = lun_buffer_take(&load->texts);
-	if (file->pairs == NULL || file->memory == NULL) {
-		lun_settings_file_free(file);
-		return LUN_NOMEM;
-	}
+	if (file->pairs == NULL || file->memory == NULL)
+		return false;
 	at = file->memory;
 	for (; file->count < load->count; file->count++) {
 		struct lun_setting *pair = &file->pairs[file->count];
@@ -195,8 +189,7 @@ make_file(struct load *load, struct lun_settings_file **out)
 		pair->value = at;
 		at += strlen(at) + 1;
 	}
-	*out = file;
-	return LUN_OK;
+	return true;
 }
 
 /* Whatever the file did, it is the operator's. */
@@ -213,35 +206,41 @@ blame_file(const struct load *load, enum lun_code code, struct lun_err *err)
 	return lun_wrap(err, code, "%s", load->path);
 }
 
-static enum lun_code
-run_file(struct load *load, struct lun_settings_file **out, struct lun_err *err)
+enum lun_code
+lun_settings_file_run(struct lun_settings_file *file, struct lun_err *err)
 {
-	struct lun_vm_pulse pulse = {0};
-	enum lun_code code = lun_vm_new(&limits, &pulse, NULL, &load->vm, err);
+	struct load load = {
+	    .path = file->path, .source = lun_buffer_text(&file->source)};
+	enum lun_code code =
+	    lun_vm_new(&limits, &file->pulse, NULL, &load.vm, err);
 
 	if (code == LUN_OK)
-		code = lun_vm_protect(load->vm, load_protected, load, err);
+		code = lun_vm_protect(load.vm, load_protected, &load, err);
 	if (code != LUN_OK)
-		code = blame_file(load, code, err);
-	lun_vm_free(load->vm);
-	if (code == LUN_OK && make_file(load, out) != LUN_OK)
-		return lun_fail(
-		    err, LUN_NOMEM, "%s: out of memory", load->path);
+		code = blame_file(&load, code, err);
+	else if (!make_pairs(&load, file))
+		code = lun_fail(err, LUN_NOMEM, "%s: out of memory", load.path);
+	lun_vm_free(load.vm);
+	lun_buffer_free(&load.texts);
 	return code;
 }
 
 enum lun_code
-lun_settings_file_load(
-    const char *path, struct lun_settings_file **out, struct lun_err *err)
+lun_settings_file_new(const char *path, struct lun_text source,
+    struct lun_settings_file **out, struct lun_err *err)
 {
-	struct load load = {.path = path};
-	enum lun_code code = lun_source_read(path, &load.source, err);
+	struct lun_settings_file *file = calloc(1, sizeof *file);
 
-	if (code == LUN_OK)
-		code = run_file(&load, out, err);
-	lun_buffer_free(&load.source);
-	lun_buffer_free(&load.texts);
-	return code;
+	if (file == NULL)
+		return lun_fail(err, LUN_NOMEM, "%s: out of memory", path);
+	file->path = strdup(path);
+	lun_buffer_add_text(&file->source, source);
+	if (file->path == NULL || file->source.failed) {
+		lun_settings_file_free(file);
+		return lun_fail(err, LUN_NOMEM, "%s: out of memory", path);
+	}
+	*out = file;
+	return LUN_OK;
 }
 
 void
@@ -249,6 +248,8 @@ lun_settings_file_free(struct lun_settings_file *file)
 {
 	if (file == NULL)
 		return;
+	lun_buffer_free(&file->source);
+	free(file->path);
 	free(file->pairs);
 	free(file->memory);
 	free(file);

@@ -3,8 +3,10 @@
 #include "script/source.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/error.h"
 
@@ -18,11 +20,22 @@ fail_errno(const char *path, struct lun_err *err)
 	return lun_fail(err, code, "%s: %s", path, lun_errno_words(errno));
 }
 
+static const char *
+kind_of(mode_t mode)
+{
+	if (S_ISDIR(mode))
+		return "a folder";
+	if (S_ISFIFO(mode))
+		return "a FIFO";
+	return S_ISSOCK(mode) ? "a socket" : "a device";
+}
+
 static enum lun_code
 read_whole_file(
-    const char *path, FILE *file, struct lun_buffer *out, struct lun_err *err)
+    const char *path, int fd, struct lun_buffer *out, struct lun_err *err)
 {
-	size_t start = out->length, got;
+	size_t start = out->length;
+	ssize_t got;
 
 	do {
 		char *room = lun_buffer_reserve(out, CHUNK);
@@ -30,26 +43,40 @@ read_whole_file(
 		if (room == NULL)
 			return lun_fail(
 			    err, LUN_NOMEM, "%s: out of memory", path);
-		errno = 0;
-		got = fread(room, 1, CHUNK, file);
-		out->length += got;
+		do
+			got = read(fd, room, CHUNK);
+		while (got < 0 && errno == EINTR);
+		if (got < 0)
+			return fail_errno(path, err);
+		out->length += (size_t)got;
 		if (out->length - start > LUN_SOURCE_BYTES_MAX)
 			return lun_fail(err, LUN_CONFIG,
 			    "%s: has more than %zu bytes: not a script", path,
 			    LUN_SOURCE_BYTES_MAX);
 	} while (got > 0);
-	return ferror(file) ? fail_errno(path, err) : LUN_OK;
+	return LUN_OK;
 }
 
 enum lun_code
 lun_source_read(const char *path, struct lun_buffer *out, struct lun_err *err)
 {
-	FILE *file = fopen(path, "rb");
+	/* Opening a FIFO, or a device, must not wait for its other end. */
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	enum lun_code code;
+	struct stat status;
 
-	if (file == NULL)
+	/* A socket cannot be opened at all. */
+	if (fd < 0 && (errno != ENXIO || stat(path, &status) != 0))
 		return fail_errno(path, err);
-	code = read_whole_file(path, file, out, err);
-	fclose(file);
+	if (fd >= 0 && fstat(fd, &status) != 0)
+		code = fail_errno(path, err);
+	else if (!S_ISREG(status.st_mode))
+		code = lun_fail(err, LUN_CONFIG,
+		    "%s: is %s: a regular file is expected", path,
+		    kind_of(status.st_mode));
+	else
+		code = read_whole_file(path, fd, out, err);
+	if (fd >= 0)
+		close(fd);
 	return code;
 }

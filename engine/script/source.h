@@ -9,7 +9,11 @@
 
 #define LUN_SOURCE_BYTES_MAX ((size_t)4 << 20)
 
-/* Append the file's bytes. LUN_NOTFOUND, LUN_IO, LUN_CONFIG (too large). */
+/*
+ * Append the file's bytes. LUN_NOTFOUND, LUN_IO; LUN_CONFIG if it is too large
+ * or no regular file, for a FIFO or a device would be waited for. That is
+ * looked at, so the call does not wait for writers.
+ */
 enum lun_code lun_source_read(const char *path, struct lun_buffer *out,
     struct lun_err *err) LUN_MUSTCHECK;
 

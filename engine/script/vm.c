@@ -34,7 +34,7 @@ struct budget {
 struct lun_vm {
 	lua_State *L;
 	void *owner;
-	struct lun_vm_pulse *pulse;
+	struct lun_pulse *pulse;
 	struct lun_script_limits limits;
 	struct budget budget;
 	enum spent spent;
@@ -408,7 +408,7 @@ lun_vm_owner(lua_State *L)
 }
 
 enum lun_code
-lun_vm_new(const struct lun_script_limits *limits, struct lun_vm_pulse *pulse,
+lun_vm_new(const struct lun_script_limits *limits, struct lun_pulse *pulse,
     void *owner, struct lun_vm **out, struct lun_err *err)
 {
 	struct lun_vm *vm = calloc(1, sizeof *vm);

@@ -15,22 +15,18 @@
 #define LUN_SCRIPT_VM_H
 
 #include <lua.h>
-#include <stdatomic.h>
 
 #include "lunette.h"
+#include "script/pulse.h"
 #include "script/script.h"
-
-/* What other threads may look at and set; outlives the state. */
-struct lun_vm_pulse {
-	_Atomic uint64_t progress; /* odd while a handler runs */
-	atomic_bool interrupt;
-};
 
 struct lun_vm;
 
-/* owner is what lun_vm_owner() gives inside the state. */
+/*
+ * The pulse outlives the state; owner is what lun_vm_owner() gives inside it.
+ */
 enum lun_code lun_vm_new(const struct lun_script_limits *limits,
-    struct lun_vm_pulse *pulse, void *owner, struct lun_vm **out,
+    struct lun_pulse *pulse, void *owner, struct lun_vm **out,
     struct lun_err *err) LUN_MUSTCHECK;
 /* NULL is allowed. */
 void lun_vm_free(struct lun_vm *vm);

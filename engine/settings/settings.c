@@ -282,7 +282,8 @@ const struct lun_setting_entry lun_setting_entries[] = {
 	.argument = "MS",
 	.help =
 	    "CPU time without a sign of life after which a script counts as "
-	    "stuck inside one library call and is reported.",
+	    "stuck inside one library call and is reported; one that "
+	    "gets stuck while it is loaded is given up.",
 	.offset = OFFSET(stuck_ms),
     },
     {

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "runtime/load.h"
 #include "script/query_object.h"
 #include "script/script.h"
 #include "script/settings_file.h"
@@ -147,8 +148,9 @@ test_load(lua_State *L)
 	host = lua_newuserdatauv(L, sizeof *host, 0);
 	*host = (struct host){0};
 	luaL_setmetatable(L, SCRIPT);
-	if (lun_script_load(chunk, source, &limits, &host->script, &err) !=
-	    LUN_OK)
+	if (lun_script_new(chunk, source, &limits, &host->script, &err) !=
+		LUN_OK ||
+	    lun_script_renew(host->script, &err) != LUN_OK)
 		return fail(L, &err);
 	open_store(L, host, cache);
 	return 1;
@@ -158,12 +160,13 @@ test_load(lua_State *L)
 static int
 test_load_file(lua_State *L)
 {
-	struct lun_script_limits limits = check_limits(L, 2);
+	struct lun_loading loading = {
+	    .limits = check_limits(L, 2), .stuck_ms = 50};
 	struct lun_script *script;
 	struct lun_err err;
 
-	if (lun_script_load_file(
-		luaL_checkstring(L, 1), &limits, &script, &err) != LUN_OK)
+	if (lun_load_script_file(
+		luaL_checkstring(L, 1), &loading, &script, &err) != LUN_OK)
 		return fail(L, &err);
 	lua_pushstring(L, lun_script_schema(script)->projection);
 	lun_script_free(script);
@@ -600,15 +603,16 @@ script_renew(lua_State *L)
 static int
 script_progress(lua_State *L)
 {
-	lua_pushinteger(
-	    L, (lua_Integer)lun_script_progress(check_host(L)->script));
+	struct lun_pulse *pulse = lun_script_pulse(check_host(L)->script);
+
+	lua_pushinteger(L, (lua_Integer)atomic_load(&pulse->progress));
 	return 1;
 }
 
 static int
 script_interrupt(lua_State *L)
 {
-	lun_script_interrupt(check_host(L)->script);
+	atomic_store(&lun_script_pulse(check_host(L)->script)->interrupt, true);
 	return 0;
 }
 
@@ -619,8 +623,7 @@ test_settings(lua_State *L)
 	struct lun_settings_file *file;
 	struct lun_err err;
 
-	if (lun_settings_file_load(luaL_checkstring(L, 1), &file, &err) !=
-	    LUN_OK)
+	if (lun_load_settings(luaL_checkstring(L, 1), &file, &err) != LUN_OK)
 		return fail(L, &err);
 	lua_newtable(L);
 	for (size_t i = 0; i < file->count; i++) {

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -364,6 +365,35 @@ process_gc(lua_State *L)
 	return 0;
 }
 
+/* watch_opens(path): a descriptor for count_opens */
+static int
+support_watch_opens(lua_State *L)
+{
+	int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+
+	/* The kernel joins events that are equal: closing keeps them apart. */
+	if (fd < 0 || inotify_add_watch(
+			  fd, luaL_checkstring(L, 1), IN_OPEN | IN_CLOSE) < 0)
+		return luaL_error(L, "watching: %s", strerror(errno));
+	lua_pushinteger(L, fd);
+	return 1;
+}
+
+/* count_opens(fd): how often that file was opened since; ends the watch */
+static int
+support_count_opens(lua_State *L)
+{
+	int fd = (int)luaL_checkinteger(L, 1);
+	struct inotify_event event; /* of a file: without a name */
+	lua_Integer count = 0;
+
+	while (read(fd, &event, sizeof event) == (ssize_t)sizeof event)
+		count += (event.mask & IN_OPEN) != 0;
+	close(fd);
+	lua_pushinteger(L, count);
+	return 1;
+}
+
 static const luaL_Reg process_methods[] = {
     {"kill", process_kill},
     {"peak_kib", process_peak_kib},
@@ -374,6 +404,7 @@ static const luaL_Reg process_methods[] = {
 
 static const luaL_Reg functions[] = {
     {"chmod", support_chmod},
+    {"count_opens", support_count_opens},
     {"environ", support_environ},
     {"getcwd", support_getcwd},
     {"getpid", support_getpid},
@@ -384,6 +415,7 @@ static const luaL_Reg functions[] = {
     {"setenv", support_setenv},
     {"sleep_ms", support_sleep_ms},
     {"spawn", support_spawn},
+    {"watch_opens", support_watch_opens},
     {NULL, NULL},
 };
 

@@ -169,7 +169,29 @@ describe("a script", function()
     assert.equal("not_found", err.code)
     assert.equal(path .. "x: No such file or directory", err.message)
     _, err = script_test.load_file(helper.tmpdir())
-    assert.equal("io", err.code)
+    assert.equal("config", err.code)
+    assert.matches(": is a folder: a regular file is expected$", err.message)
+  end)
+
+  it("is refused where it is no regular file, without waiting", function()
+    local path = helper.tmpdir() .. "/pipe.lua"
+    assert.equal(0, (helper.run { "mkfifo", path }))
+    local _, err = script_test.load_file(path)
+    assert.equal("config", err.code)
+    assert.equal(path .. ": is a FIFO: a regular file is expected",
+      err.message)
+    _, err = script_test.load_file "/dev/zero"
+    assert.equal("/dev/zero: is a device: a regular file is expected",
+      err.message)
+    local socket = helper.tmpdir() .. "/socket.lua"
+    assert.equal(0, (helper.run { "python3", "-c", "import socket, sys; "
+      .. "socket.socket(socket.AF_UNIX).bind(sys.argv[1])", socket }))
+    _, err = script_test.load_file(socket)
+    assert.equal(socket .. ": is a socket: a regular file is expected",
+      err.message)
+    _, err = script_test.settings(path)
+    assert.equal(path .. ": is a FIFO: a regular file is expected",
+      err.message)
   end)
 end)
 
