@@ -78,7 +78,7 @@ lun_answer_json(struct lun_buffer *out, const char *key, struct lun_text json)
 
 	lun_answer_key(out, key);
 	start = out->length;
-	lun_buffer_add_text(out, json.bytes != NULL ? json : LUN_TEXT("null"));
+	lun_utf8_add(out, json.bytes != NULL ? json : LUN_TEXT("null"));
 	if (out->failed)
 		return;
 	for (char *at = out->bytes + start; at < out->bytes + out->length; at++)
@@ -109,36 +109,6 @@ lun_answer_token(struct lun_buffer *out, const char *key, const char *identity,
 
 /* ---- events ------------------------------------------------------------ */
 
-/* The character at the start of text, or 0 bytes if there is none. */
-static size_t
-character_length(struct lun_text text)
-{
-	for (size_t length = 1; length <= 4 && length <= text.length; length++)
-		if (lun_utf8_valid((struct lun_text){text.bytes, length}))
-			return length;
-	return 0;
-}
-
-/* Any bytes as a string; those that are not UTF-8 become U+FFFD. */
-static void
-write_any_text(struct lun_buffer *out, struct lun_text text)
-{
-	struct lun_buffer clean = {0};
-	size_t length;
-
-	for (; text.length > 0; text.bytes += length, text.length -= length) {
-		length = character_length(text);
-		if (length > 0)
-			lun_buffer_add(&clean, text.bytes, length);
-		else
-			lun_buffer_add_text(&clean, LUN_TEXT("\xef\xbf\xbd"));
-		length += length == 0;
-	}
-	out->failed |= clean.failed;
-	lun_json_write_string(out, lun_buffer_text(&clean));
-	lun_buffer_free(&clean);
-}
-
 /* What somebody stored may not be JSON: then its text is, and why it is not. */
 static void
 add_document(struct lun_buffer *out, const char *key, const char *error_key,
@@ -154,7 +124,7 @@ add_document(struct lun_buffer *out, const char *key, const char *error_key,
 	}
 	out->failed |= code == LUN_NOMEM;
 	lun_answer_key(out, key);
-	write_any_text(out, json);
+	lun_json_write_string(out, json);
 	lun_answer_words(out, error_key, err.message);
 }
 

@@ -6,7 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/printable.h"
+
 #define LUN_VERSION "1.0.0"
+#define LONGEST     2048 /* bytes of a message before it is cut */
 
 static const char *const code_names[] = {
     [LUN_OK] = "ok",
@@ -46,18 +49,28 @@ lun_errno_words(int error)
 	return words != NULL ? words : "unknown error";
 }
 
-/* A message is one line whatever a script or a driver put into it. */
+/*
+ * A message is one line that can be shown, whatever a script, a driver or a
+ * URL put into it. It is cut after passwords are gone: the "@" by which one is
+ * known may stand beyond.
+ */
 static void
-keep_one_line(char *message)
+take_message(struct lun_err *err, char *message, size_t size)
 {
-	for (char *p = message; *p != '\0'; p++)
-		if ((unsigned char)*p < ' ')
-			*p = ' ';
+	size_t length;
+
+	lun_printable_mask(message);
+	lun_printable_line(message, size);
+	length = strnlen(message, sizeof err->message - 1);
+	memcpy(err->message, message, length);
+	err->message[length] = '\0';
+	lun_printable_line(err->message, sizeof err->message);
 }
 
 enum lun_code
 lun_fail(struct lun_err *err, enum lun_code code, const char *fmt, ...)
 {
+	char message[LONGEST];
 	va_list args;
 
 	if (err == NULL)
@@ -65,32 +78,28 @@ lun_fail(struct lun_err *err, enum lun_code code, const char *fmt, ...)
 	err->code = code;
 	err->detail[0] = '\0';
 	va_start(args, fmt);
-	vsnprintf(err->message, sizeof err->message, fmt, args);
+	vsnprintf(message, sizeof message, fmt, args);
 	va_end(args);
-	keep_one_line(err->message);
+	take_message(err, message, sizeof message);
 	return code;
 }
 
 enum lun_code
 lun_wrap(struct lun_err *err, enum lun_code code, const char *fmt, ...)
 {
-	char cause[sizeof err->message];
+	char message[LONGEST];
 	va_list args;
 	int used;
 
 	if (err == NULL)
 		return code;
-	memcpy(cause, err->message, sizeof cause);
 	va_start(args, fmt);
-	used = vsnprintf(err->message, sizeof err->message, fmt, args);
+	used = vsnprintf(message, sizeof message, fmt, args);
 	va_end(args);
-	if (used >= 0 && (size_t)used + 3 < sizeof err->message) {
-		size_t room = sizeof err->message - (size_t)used - 3;
-
-		snprintf(
-		    err->message + used, room + 3, ": %.*s", (int)room, cause);
-	}
-	keep_one_line(err->message);
+	if (used >= 0 && (size_t)used < sizeof message)
+		snprintf(message + used, sizeof message - (size_t)used, ": %s",
+		    err->message);
+	take_message(err, message, sizeof message);
 	err->code = code;
 	return code;
 }

@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/printable.h"
+
 #define LINE_SIZE 2304 /* a message and its detail */
 
 void
@@ -19,5 +21,7 @@ lun_log(
 	va_start(args, fmt);
 	vsnprintf(line, sizeof line, fmt, args);
 	va_end(args);
+	lun_printable_mask(line);
+	lun_printable_line(line, sizeof line);
 	log->sink(log->arg, level, line);
 }

@@ -5,9 +5,11 @@
 #include <argp.h>
 #include <errno.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/printable.h"
 #include "base/suggest.h"
 #include "cli/help.h"
 #include "data/schema.h"
@@ -17,7 +19,8 @@
 #define KEY_SETTING 0x200
 #define KEY_OPTION  0x300
 
-#define COMMON_MAX (CLI_SETTINGS_MAX + 8)
+#define COMMON_MAX   (CLI_SETTINGS_MAX + 8)
+#define MISUSE_BYTES 2048
 
 const char *argp_program_version;
 
@@ -428,13 +431,16 @@ cli_options_help(struct cli *cli, const struct cli_command *command)
 void
 cli_misuse(const struct cli *cli, const char *fmt, ...)
 {
+	char words[MISUSE_BYTES];
 	va_list args;
 
-	fprintf(stderr, "lunette %s: ", cli->command->name);
 	va_start(args, fmt);
-	vfprintf(stderr, fmt, args);
+	vsnprintf(words, sizeof words, fmt, args);
 	va_end(args);
-	fprintf(stderr, "\nTry `lunette %s --help' for more information.\n",
+	lun_printable_mask(words);
+	lun_printable_line(words, sizeof words);
+	fprintf(stderr, "lunette %s: %s\n", cli->command->name, words);
+	fprintf(stderr, "Try `lunette %s --help' for more information.\n",
 	    cli->command->name);
 	exit(CLI_MISUSE);
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/printable.h"
 
 #define LINE_MAX_BYTES 4096
 
@@ -47,29 +48,6 @@ cli_screen_columns(int fd, int otherwise)
 	return size.ws_col;
 }
 
-void
-cli_screen_mask(char *text)
-{
-	char *at = text;
-
-	while ((at = strstr(at, "://")) != NULL) {
-		char *user = at + 3;
-		size_t length = strcspn(user, "/?# \"'");
-		char *host = memrchr(user, '@', length);
-		char *colon =
-		    host ? memchr(user, ':', (size_t)(host - user)) : NULL;
-
-		at = user;
-		if (colon == NULL || host - colon < 2)
-			continue;
-		/* Three stars at most: the text must not grow. */
-		for (char *p = colon + 1; p < host; p++)
-			*p = '*';
-		if (host - colon > 4)
-			memmove(colon + 4, host, strlen(host) + 1);
-	}
-}
-
 static void
 erase_picture(const struct cli_screen *screen)
 {
@@ -105,7 +83,8 @@ cli_screen_say(struct cli_screen *screen, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(line, sizeof line, fmt, args);
 	va_end(args);
-	cli_screen_mask(line);
+	lun_printable_mask(line);
+	lun_printable_lines(line, sizeof line);
 	print_line(screen, line);
 }
 

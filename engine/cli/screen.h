@@ -26,7 +26,7 @@ void cli_screen_fini(struct cli_screen *screen);
 /* Columns of a terminal; `otherwise` if fd is none. */
 int cli_screen_columns(int fd, int otherwise);
 
-/* A line of its own. Passwords in URLs are made unreadable. */
+/* A line of its own, or some, as they may be shown: see printable.h. */
 void cli_screen_say(struct cli_screen *screen, const char *fmt, ...)
     LUN_PRINTF(2, 3);
 
@@ -35,8 +35,5 @@ void cli_screen_log(void *arg, enum lun_log_level level, const char *message);
 
 /* Draw over the last picture. */
 void cli_screen_draw(struct cli_screen *screen, struct lun_text picture);
-
-/* Replace the password in every URL of the text by "***", in place. */
-void cli_screen_mask(char *text);
 
 #endif

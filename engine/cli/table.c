@@ -3,17 +3,19 @@
 #include "cli/table.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <wchar.h>
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/printable.h"
+#include "base/utf8.h"
 
-#define GAP          2
-#define NARROWEST    8
-#define ELLIPSIS     "\xe2\x80\xa6"
-#define DASH         "\xe2\x80\x93"
-#define ESCAPE_BYTES 12
+#define GAP       2
+#define NARROWEST 8
+#define ELLIPSIS  "\xe2\x80\xa6"
+#define DASH      "\xe2\x80\x93"
 
 struct cell {
 	size_t at; /* in the table's bytes */
@@ -36,50 +38,28 @@ struct cli_table {
 
 /* ---- printable text ---------------------------------------------------- */
 
-static size_t
-escape_character(wchar_t c, char text[ESCAPE_BYTES])
-{
-	static const char letters[] = "\a\b\t\n\v\f\r";
-	static const char names[] = "abtnvfr";
-	const char *known = c != 0 && c < 32 ? strchr(letters, (int)c) : NULL;
-
-	if (known != NULL)
-		return (size_t)snprintf(
-		    text, ESCAPE_BYTES, "\\%c", names[known - letters]);
-	return (size_t)snprintf(
-	    text, ESCAPE_BYTES, "\\u%04x", (unsigned)c & 0x1fffff);
-}
-
 /*
- * The next character as it is to be shown; returns the bytes taken. Marks
- * that turn the direction of writing could hide what a cell says.
+ * The next character as it is to be shown; returns the bytes taken. What the C
+ * library has no width for is escaped too.
  */
 static size_t
-next_shown(
-    struct lun_text rest, char shown[ESCAPE_BYTES], size_t *length, int *width)
+next_shown(struct lun_text rest, char shown[LUN_PRINTABLE_SIZE], size_t *length,
+    int *width)
 {
-	mbstate_t state = {0};
-	wchar_t c = 0;
-	size_t taken = mbrtowc(&c, rest.bytes, rest.length, &state);
-	bool turns =
-	    (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+	size_t taken = lun_printable_next(rest, shown, length);
+	uint32_t point;
 
-	if (taken == 0)
-		taken = 1;
-	if (taken > rest.length) {
-		*length = (size_t)snprintf(shown, ESCAPE_BYTES, "\\x%02x",
-		    (unsigned)(unsigned char)rest.bytes[0]);
-		*width = (int)*length;
-		return 1;
-	}
-	*width = wcwidth(c);
-	if (*width < 0 || turns) {
-		*length = escape_character(c, shown);
-		*width = (int)*length;
+	*width = (int)*length;
+	/* An escape is always longer than what it stands for. */
+	if (*length > taken)
 		return taken;
-	}
-	memcpy(shown, rest.bytes, taken);
-	*length = taken;
+	point = lun_utf8_point(rest.bytes, taken);
+	*width = wcwidth((wchar_t)point);
+	if (*width >= 0)
+		return taken;
+	*length = (size_t)snprintf(
+	    shown, LUN_PRINTABLE_SIZE, "\\u%04x", (unsigned)point);
+	*width = (int)*length;
 	return taken;
 }
 
@@ -90,7 +70,7 @@ cli_printable(struct lun_buffer *out, struct lun_text text, int width)
 
 	for (size_t at = 0; at < text.length;) {
 		struct lun_text rest = {text.bytes + at, text.length - at};
-		char shown[ESCAPE_BYTES];
+		char shown[LUN_PRINTABLE_SIZE];
 		size_t length;
 		int cells;
 

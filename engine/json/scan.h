@@ -15,6 +15,7 @@
 
 #include "base/buffer.h"
 #include "base/text.h"
+#include "base/utf8.h"
 #include "lunette.h"
 #include "json/write.h"
 
@@ -90,7 +91,5 @@ double lun_json_number(struct lun_text number);
  * of its digits; exact: they are equal. False if that is beyond 64 bits.
  */
 bool lun_json_floor(struct lun_text number, int64_t *whole, bool *exact);
-
-bool lun_utf8_valid(struct lun_text text);
 
 #endif

@@ -54,58 +54,6 @@ lun_json_read_word(struct lun_json_reader *reader, struct lun_text word)
 
 /* ---- UTF-8 ------------------------------------------------------------- */
 
-static bool
-is_continuation(char byte)
-{
-	return ((unsigned char)byte & 0xC0) == 0x80;
-}
-
-/*
- * Length of the sequence at p, which begins with a byte above 0x7F; 0 if it is
- * overlong, a surrogate, above U+10FFFF or cut short.
- */
-static size_t
-sequence_length(const char *p, const char *end)
-{
-	unsigned char lead = (unsigned char)p[0];
-	unsigned char next = end - p > 1 ? (unsigned char)p[1] : 0;
-	size_t length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-
-	if (lead < 0xC2 || lead > 0xF4 || (size_t)(end - p) < length)
-		return 0;
-	if ((lead == 0xE0 && next < 0xA0) || (lead == 0xED && next > 0x9F) ||
-	    (lead == 0xF0 && next < 0x90) || (lead == 0xF4 && next > 0x8F))
-		return 0;
-	for (size_t i = 1; i < length; i++)
-		if (!is_continuation(p[i]))
-			return 0;
-	return length;
-}
-
-bool
-lun_utf8_valid(struct lun_text text)
-{
-	const char *p = text.length > 0 ? text.bytes : "";
-	const char *end = p + text.length;
-	uint64_t eight;
-	size_t length;
-
-	while (p < end) {
-		if (end - p >= 8) {
-			memcpy(&eight, p, sizeof eight);
-			if ((eight & UINT64_C(0x8080808080808080)) == 0) {
-				p += 8;
-				continue;
-			}
-		}
-		length = (unsigned char)*p < 0x80 ? 1 : sequence_length(p, end);
-		if (length == 0)
-			return false;
-		p += length;
-	}
-	return true;
-}
-
 static size_t
 write_utf8(unsigned point, char *out)
 {
@@ -269,7 +217,7 @@ read_special(struct lun_json_reader *reader)
 	if ((unsigned char)*p < 0x20)
 		return lun_json_fault(
 		    reader, p, "raw control character in a string");
-	length = sequence_length(p, reader->end);
+	length = lun_utf8_length(p, reader->end);
 	if (length == 0)
 		return lun_json_fault(reader, p, "invalid UTF-8");
 	reader->at = p + length;

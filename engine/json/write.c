@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/locale.h"
+#include "base/utf8.h"
 
 #define INTEGER_SIZE 20 /* "-9223372036854775808" */
 
@@ -16,7 +17,29 @@
 static bool
 is_plain(char byte)
 {
-	return (unsigned char)byte >= 0x20 && byte != '"' && byte != '\\';
+	return (unsigned char)byte >= 0x20 && (unsigned char)byte < 0x80 &&
+	       byte != '"' && byte != '\\';
+}
+
+/* How many bytes at p need no escape and are UTF-8. */
+static size_t
+plain_length(const char *p, const char *end)
+{
+	const char *start = p;
+	size_t length;
+
+	while (p < end) {
+		if (is_plain(*p)) {
+			p++;
+			continue;
+		}
+		length =
+		    (unsigned char)*p >= 0x80 ? lun_utf8_length(p, end) : 0;
+		if (length == 0)
+			break;
+		p += length;
+	}
+	return (size_t)(p - start);
 }
 
 static void
@@ -41,20 +64,18 @@ void
 lun_json_write_string(struct lun_buffer *out, struct lun_text text)
 {
 	const char *p = text.bytes;
-	size_t left = text.length;
-	size_t plain;
+	const char *end = p + text.length;
 
 	lun_buffer_add_byte(out, '"');
-	while (left > 0) {
-		for (plain = 0; plain < left && is_plain(p[plain]); plain++)
-			;
+	while (p < end) {
+		size_t plain = plain_length(p, end);
+
 		lun_buffer_add(out, p, plain);
 		p += plain;
-		left -= plain;
-		if (left > 0) {
+		if (p < end && (unsigned char)*p < 0x80)
 			write_escape(out, *p++);
-			left--;
-		}
+		else if (p++ < end)
+			lun_buffer_add_text(out, LUN_UTF8_REPLACEMENT);
 	}
 	lun_buffer_add_byte(out, '"');
 }

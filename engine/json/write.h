@@ -12,7 +12,7 @@
 
 #define LUN_JSON_NUMBER_SIZE 40
 
-/* A string literal with quotes; text must be UTF-8. */
+/* A string literal with quotes; bytes that are not UTF-8 become U+FFFD. */
 void lun_json_write_string(struct lun_buffer *out, struct lun_text text);
 void lun_json_write_integer(struct lun_buffer *out, int64_t value);
 /*

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/locale.h"
+#include "base/printable.h"
 #include "script/slab.h"
 #include "json/scan.h"
 
@@ -62,20 +63,6 @@ in_handler(const struct lun_vm *vm)
 	       0;
 }
 
-/*
- * A message ends up in JSON and on terminals. Bytes that are not UTF-8 (a
- * script's own, or a character cut in two by the size) become "?".
- */
-static void
-make_printable(char *text)
-{
-	if (lun_utf8_valid(lun_text_of(text)))
-		return;
-	for (char *p = text; *p != '\0'; p++)
-		if ((unsigned char)*p >= 0x80)
-			*p = '?';
-}
-
 static int
 describe_frame(lua_State *L, lua_Debug *frame, char *out, size_t room)
 {
@@ -120,7 +107,7 @@ describe_frames(lua_State *L, int level, char *out, size_t size)
 	}
 	if (used > 0)
 		out[used - 1] = '\0';
-	make_printable(out);
+	lun_printable_lines(out, size);
 }
 
 /* "path:line: " of the innermost frame that has a line; the path's length. */
@@ -181,7 +168,6 @@ describe_error(lua_State *L)
 	if (vm->spent != NOT_SPENT)
 		return 1;
 	describe_raised(L, &vm->failure);
-	make_printable(vm->failure.message);
 	describe_frames(L, 1, vm->failure.detail, sizeof vm->failure.detail);
 	return 1;
 }
@@ -223,7 +209,6 @@ describe_spent(struct lun_vm *vm, lua_State *L)
 		lun_fail(failure, LUN_BUDGET,
 		    "%sused more than %" PRId64 " ms of CPU time in one call",
 		    line, vm->limits.cpu_ms);
-	make_printable(failure->message);
 	describe_frames(L, 0, failure->detail, sizeof failure->detail);
 }
 

@@ -37,7 +37,7 @@ lun_rows_write_value(struct lun_buffer *out, const struct lun_value *value)
 		lun_json_write_string(out, lun_text_of(timestamp));
 		break;
 	case LUN_VALUE_JSON:
-		lun_buffer_add_text(out, value->text);
+		lun_utf8_add(out, value->text);
 		break;
 	}
 }

@@ -5,10 +5,13 @@
 
 #include <lauxlib.h>
 #include <lua.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "base/error.h"
+#include "base/printable.h"
 #include "data/event.h"
 #include "data/position.h"
 #include "data/row.h"
@@ -399,6 +402,67 @@ filter_wants(lua_State *L)
 	return 1;
 }
 
+/* ---- what people are shown --------------------------------------------- */
+
+/* shown(text) -> every character of it as it is shown */
+static int
+shown(lua_State *L)
+{
+	struct lun_text rest = check_text(L, 1);
+	char one[LUN_PRINTABLE_SIZE];
+	luaL_Buffer all;
+
+	luaL_buffinit(L, &all);
+	while (rest.length > 0) {
+		size_t length, taken = lun_printable_next(rest, one, &length);
+
+		luaL_addlstring(&all, one, length);
+		rest.bytes += taken;
+		rest.length -= taken;
+	}
+	luaL_pushresult(&all);
+	return 1;
+}
+
+/* shown_lines(text, size) -> what becomes of it in an array of that size */
+static int
+shown_lines(lua_State *L)
+{
+	char text[4096];
+	size_t size = (size_t)luaL_checkinteger(L, 2);
+
+	luaL_argcheck(L, size > 0 && size <= sizeof text, 2, "too large");
+	snprintf(text, size, "%s", luaL_checkstring(L, 1));
+	lun_printable_lines(text, size);
+	lua_pushstring(L, text);
+	return 1;
+}
+
+/* masked(text) -> the same without passwords */
+static int
+masked(lua_State *L)
+{
+	char text[4096];
+
+	snprintf(text, sizeof text, "%s", luaL_checkstring(L, 1));
+	lun_printable_mask(text);
+	lua_pushstring(L, text);
+	return 1;
+}
+
+/* failure(text [, context]) -> the message of a failure */
+static int
+failure(lua_State *L)
+{
+	struct lun_err err;
+
+	lun_fail(&err, LUN_INVALID, "%s", luaL_checkstring(L, 1));
+	if (!lua_isnoneornil(L, 2))
+		lun_wrap(&err, LUN_INVALID, "%s", luaL_checkstring(L, 2));
+	lua_pushstring(L, err.message);
+	return 1;
+}
+
 static const luaL_Reg batch_methods[] = {
     {"add", batch_add},
     {"at", batch_at},
@@ -413,7 +477,9 @@ static const luaL_Reg functions[] = {
     {"buffer_join", buffer_join},
     {"buffer_printf", buffer_printf},
     {"clocks", clocks},
+    {"failure", failure},
     {"filter_wants", filter_wants},
+    {"masked", masked},
     {"position_compare", position_compare},
     {"position_from_hex", position_from_hex},
     {"token_format", token_format},
@@ -422,6 +488,8 @@ static const luaL_Reg functions[] = {
     {"position_to_hex", position_to_hex},
     {"row_pack", row_pack},
     {"row_unpack", row_unpack},
+    {"shown", shown},
+    {"shown_lines", shown_lines},
     {"timestamp_format", timestamp_format},
     {"timestamp_parse", timestamp_parse},
     {NULL, NULL},

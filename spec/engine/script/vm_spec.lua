@@ -111,7 +111,7 @@ describe("a Lua state", function()
     local failure = run [[error("a\nb\0c \xff")]]
     assert.equal("script.lua:7: a b", failure.message)
     failure = run [[error("\xff")]]
-    assert.equal("script.lua:7: ?", failure.message)
+    assert.equal("script.lua:7: \\xff", failure.message)
     failure = run [[error(("é"):rep(1000))]]
     assert.is_truthy(utf8.len(failure.message))
   end)

@@ -16,6 +16,8 @@ describe("a value", function()
     { null, "null" },
     { text 'a "b"\n', [["a \"b\"\n"]] },
     { text "", '""' },
+    { text "a\xffü\xed\xa0\x80", '"a\u{fffd}ü\u{fffd}\u{fffd}\u{fffd}"' },
+    { json '{"a":"\xff"}', '{"a":"\u{fffd}"}' },
     { integer(math.mininteger), "-9223372036854775808" },
     { { "number", 3.0 }, "3.0" },
     { { "number", 0.1 }, "0.1" },

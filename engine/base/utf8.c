@@ -1,0 +1,84 @@
+/* utf8.c - see utf8.h. */
+
+#include "base/utf8.h"
+
+static bool
+is_continuation(char byte)
+{
+	return ((unsigned char)byte & 0xC0) == 0x80;
+}
+
+size_t
+lun_utf8_length(const char *p, const char *end)
+{
+	unsigned char lead = (unsigned char)p[0];
+	unsigned char next = end - p > 1 ? (unsigned char)p[1] : 0;
+	size_t length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+
+	if (lead < 0x80)
+		return 1;
+	if (lead < 0xC2 || lead > 0xF4 || (size_t)(end - p) < length)
+		return 0;
+	if ((lead == 0xE0 && next < 0xA0) || (lead == 0xED && next > 0x9F) ||
+	    (lead == 0xF0 && next < 0x90) || (lead == 0xF4 && next > 0x8F))
+		return 0;
+	for (size_t i = 1; i < length; i++)
+		if (!is_continuation(p[i]))
+			return 0;
+	return length;
+}
+
+bool
+lun_utf8_valid(struct lun_text text)
+{
+	const char *p = text.length > 0 ? text.bytes : "";
+	const char *end = p + text.length;
+	uint64_t eight;
+	size_t length;
+
+	while (p < end) {
+		if (end - p >= 8) {
+			memcpy(&eight, p, sizeof eight);
+			if ((eight & UINT64_C(0x8080808080808080)) == 0) {
+				p += 8;
+				continue;
+			}
+		}
+		length = lun_utf8_length(p, end);
+		if (length == 0)
+			return false;
+		p += length;
+	}
+	return true;
+}
+
+uint32_t
+lun_utf8_point(const char *p, size_t length)
+{
+	static const unsigned char lead_bits[] = {0, 0x7F, 0x1F, 0x0F, 0x07};
+	uint32_t point = (unsigned char)p[0] & lead_bits[length];
+
+	for (size_t i = 1; i < length; i++)
+		point = point << 6 | ((unsigned char)p[i] & 0x3F);
+	return point;
+}
+
+void
+lun_utf8_add(struct lun_buffer *out, struct lun_text text)
+{
+	const char *end = text.bytes + text.length;
+	size_t length;
+
+	if (lun_utf8_valid(text)) {
+		lun_buffer_add_text(out, text);
+		return;
+	}
+	for (const char *p = text.bytes; p < end; p += length) {
+		length = lun_utf8_length(p, end);
+		if (length > 0)
+			lun_buffer_add(out, p, length);
+		else
+			lun_buffer_add_text(out, LUN_UTF8_REPLACEMENT);
+		length += length == 0;
+	}
+}
