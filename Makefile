@@ -165,6 +165,11 @@ fuzz: ## run each fuzzer for SECONDS=30
 	@$(AGAIN) fuzzers
 	@tools/fuzz $(SECONDS) $(FUZZ)
 
+chaos: ## whatever may happen to engines, at random, for SECONDS=30
+	@tools/install-packages test
+	@$(AGAIN) all specs
+	@LUNETTE_CHAOS_SECONDS=$(SECONDS) tools/run-specs --pattern=_chaos spec/chaos
+
 judges: ## the writers of other stores, from npm: SERVERS="13 18", 13 to 18
 	@tools/install-packages judges
 	@$(AGAIN) all specs
@@ -202,7 +207,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
 
 .PHONY: all lib core specs benches fuzzers demo test check lint asan tsan fuzz \
-	judges bench cover format rock install uninstall clean help
+	chaos judges bench cover format rock install uninstall clean help
 .SECONDARY:
 -include $(patsubst %.c,$(BUILD)/%.d,$(LIB_SRC) $(CLI_SRC) $(SPEC_SRC) \
 	$(FAULTY_SRC) $(BENCH_SRC) bench/fold.c $(HOST_SRC)) $(patsubst %.c,build/fuzz/%.d,$(LIB_SRC) $(FUZZ_SRC))
