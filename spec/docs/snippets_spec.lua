@@ -374,7 +374,7 @@ local runs = {
   ["stores/README.md"] = { { "INSERT INTO", on_sqlite_events } },
 }
 
-describe("the documentation #postgres", function()
+describe("the documentation", function()
   before_each(function()
     place = workplace.new()
     for _, folder in ipairs { "projections", "examples" } do
