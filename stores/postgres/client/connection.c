@@ -172,14 +172,19 @@ make_connection(struct lun_pg *c, struct lun_err *err)
 static enum lun_code
 ensure_connection(struct lun_pg *c, struct lun_err *err)
 {
-	enum lun_code code = LUN_OK;
+	enum lun_code code;
+	locale_t outer;
 
-	if (c->conn == NULL) {
-		/* What libpq says of a refusal is understood in English. */
-		locale_t outer = lun_locale_enter();
-
-		code = make_connection(c, err);
-		lun_locale_leave(outer);
+	if (c->conn != NULL)
+		return LUN_OK;
+	/* What libpq says of a refusal is understood in English. */
+	outer = lun_locale_enter();
+	code = make_connection(c, err);
+	lun_locale_leave(outer);
+	if (code == LUN_OK && c->session != NULL) {
+		code = lun_pg_exec(c, c->session, err);
+		if (code != LUN_OK)
+			drop_connection(c);
 	}
 	return code;
 }
@@ -200,7 +205,10 @@ lun_pg_open(struct lun_pg *c, const char *rest,
 void
 lun_pg_connect(struct lun_pg *c, const struct lun_pg *from)
 {
-	*c = (struct lun_pg){.url = lun_pg_url_share(from->url)};
+	*c = (struct lun_pg){
+	    .url = lun_pg_url_share(from->url),
+	    .session = from->session,
+	};
 }
 
 void

@@ -6,7 +6,7 @@
  * call fails with LUN_UNAVAILABLE and a transaction under way is gone (every
  * call says so until lun_pg_rollback()); else the next call connects anew by
  * itself. Nothing depends on the session: no prepared statements, no temporary
- * tables, SET LOCAL only; so a pooler in transaction mode may stand between.
+ * tables; so a pooler in transaction mode may stand between.
  *
  * Messages begin with the name of the url, which holds no password.
  */
@@ -31,6 +31,8 @@ struct lun_pg {
 	const atomic_bool *stop; /* LUN_AGAIN soon after it was set, or NULL */
 	bool patient;            /* wait as long as it takes, or until stop */
 	size_t pipeline_length;  /* statements sent, not ended */
+	/* Run on each new connection, where no pooler stands between; or NULL. */
+	const char *session;
 };
 
 /* rest is the URL without its scheme. Connects. */

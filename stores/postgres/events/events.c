@@ -34,20 +34,49 @@ release_source(struct lun_pg_source *source)
 		return;
 	lun_pg_listener_free(source->listener);
 	lun_pg_mapping_free(source->mapping);
+	free(source->remark);
 	free(source);
+}
+
+/*
+ * The server refuses a statement from which it would hide rows, whichever table
+ * of the layout they stand in. Through a pooler that holds for a transaction.
+ */
+static enum lun_code
+see_every_row(struct lun_pg_events *s, struct lun_err *err)
+{
+	if (s->source->pooled)
+		return lun_pg_exec(&s->c,
+		    "BEGIN READ ONLY; SET LOCAL row_security = off", err);
+	s->c.session = "SET row_security = off";
+	return lun_pg_exec(&s->c, s->c.session, err);
+}
+
+static enum lun_code
+look_for_mapping(struct lun_pg_events *s, struct lun_err *err)
+{
+	enum lun_code code = see_every_row(s, err);
+	enum lun_code ended = LUN_OK;
+
+	if (code != LUN_OK)
+		return code;
+	code = lun_pg_mapping_new(&s->c, &s->source->mapping, err);
+	if (s->source->pooled)
+		ended =
+		    lun_pg_exec(&s->c, "ROLLBACK", code == LUN_OK ? err : NULL);
+	return code == LUN_OK ? ended : code;
 }
 
 static enum lun_code
 find_mapping(struct lun_pg_events *s, struct lun_err *err)
 {
-	struct lun_pg_mapping **mapping = &s->source->mapping;
-	enum lun_code code = lun_pg_mapping_new(&s->c, mapping, err);
+	enum lun_code code = look_for_mapping(s, err);
 
 	if (code != LUN_NOTFOUND)
 		return code;
 	code = lun_pg_events_make(&s->c, err);
 	if (code == LUN_OK)
-		code = lun_pg_mapping_new(&s->c, mapping, err);
+		code = look_for_mapping(s, err);
 	return code == LUN_NOTFOUND ? lun_wrap(err, LUN_CONFIG, "open") : code;
 }
 
@@ -97,6 +126,30 @@ make_listener(struct lun_pg_events *s, struct lun_err *err)
 					: lun_pg_events_no_memory(s, err);
 }
 
+/* What is slow about it, for the log. */
+static enum lun_code
+make_remark(struct lun_pg_events *s, struct lun_err *err)
+{
+	struct lun_pg_source *source = s->source;
+	struct lun_buffer remark = {0};
+
+	if (source->mapping->remark != NULL)
+		lun_buffer_add_text(
+		    &remark, lun_text_of(source->mapping->remark));
+	if (source->listener == NULL && source->pooled &&
+	    source->mapping->channel != NULL)
+		lun_buffer_printf(&remark,
+		    "%sa pooler stands before the server, so new events are "
+		    "found by polling alone; with listen=URL of a direct "
+		    "connection the server can tell of them",
+		    remark.length > 0 ? "; " : "");
+	if (remark.length == 0)
+		return LUN_OK;
+	source->remark = lun_buffer_take(&remark);
+	return source->remark != NULL ? LUN_OK
+				      : lun_pg_events_no_memory(s, err);
+}
+
 static enum lun_code
 make_source(struct lun_pg_events *s, struct lun_err *err)
 {
@@ -108,14 +161,16 @@ make_source(struct lun_pg_events *s, struct lun_err *err)
 	atomic_init(&s->source->users, 1);
 	code = check_encoding(s, err);
 	if (code == LUN_OK)
+		code = find_pooler(s, err);
+	if (code == LUN_OK)
 		code = find_mapping(s, err);
 	if (code == LUN_OK)
 		code = lun_pg_events_identify(
 		    &s->c, s->source->mapping, s->source->identity, err);
 	if (code == LUN_OK)
-		code = find_pooler(s, err);
-	if (code == LUN_OK)
 		code = make_listener(s, err);
+	if (code == LUN_OK)
+		code = make_remark(s, err);
 	return code;
 }
 
@@ -139,6 +194,8 @@ postgres_close(struct lun_event_store *store)
 	lun_pg_state_free(&s->state);
 	lun_pg_versions_free(s->versions);
 	lun_buffer_free(&s->versions_of);
+	lun_buffer_free(&s->mark);
+	lun_buffer_free(&s->numbers);
 	lun_buffer_free(&s->settled_anchor);
 	free(s);
 }
@@ -207,12 +264,7 @@ postgres_remark(struct lun_event_store *store)
 {
 	const struct lun_pg_source *source = lun_pg_events_of(store)->source;
 
-	if (source->listener != NULL || !source->pooled ||
-	    source->mapping->channel == NULL)
-		return NULL;
-	return "a pooler stands before the server, so new events are found by "
-	       "polling alone; with listen=URL of a direct connection the "
-	       "server can tell of them";
+	return source->remark;
 }
 
 static int

@@ -14,12 +14,15 @@
 #include "postgres/events/versions.h"
 #include "store/event_store.h"
 
-/* What the connections to one event store share; constant but the listener. */
+/* What the connections to one event store share. */
 struct lun_pg_source {
 	atomic_uint users;
 	struct lun_pg_mapping *mapping;
 	struct lun_pg_listener *listener; /* NULL: no hints */
 	char identity[LUN_IDENTITY_SIZE];
+	char *remark;            /* NULL: none */
+	atomic_llong look_at_ns; /* when the catalogue is looked at again */
+	atomic_bool in_doubt;    /* it did not fit when last looked at */
 	bool pooled; /* a pooler stands between: LISTEN does not work */
 };
 
@@ -35,6 +38,8 @@ struct lun_pg_events {
 	struct lun_pg_safe_head safe_head;
 	struct lun_pg_pending_writers pending;
 	struct lun_pg_state state;
+	struct lun_buffer mark; /* of the catalogue, as it was found to fit */
+	struct lun_buffer numbers; /* the sequences it is made of */
 
 	/* What was read of the streams up to here, without the wanted only. */
 	struct lun_pg_versions *versions;
@@ -69,6 +74,13 @@ enum lun_code lun_pg_events_lag(struct lun_event_store *store,
     struct lun_lag *lag, struct lun_err *err);
 enum lun_code lun_pg_events_find(struct lun_event_store *store,
     struct lun_text id, struct lun_position *position, struct lun_err *err);
+
+/*
+ * catalogue_changes.c: LUN_CONFIG if the catalogue is not any more what the safe
+ * head rests on. mark is what the statement that found it says.
+ */
+enum lun_code lun_pg_events_check_catalogue(struct lun_pg_events *s,
+    const struct lun_buffer *mark, struct lun_err *err) LUN_MUSTCHECK;
 
 /* gaps.c */
 enum lun_code lun_pg_events_gaps(struct lun_event_store *store,

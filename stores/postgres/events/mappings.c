@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
-#include "postgres/events/pending_writers.h"
+#include "postgres/events/catalogue.h"
 #include "postgres/events/safe_head.h"
 #include "sql/names.h"
 
@@ -79,6 +79,7 @@ lun_pg_mapping_free(struct lun_pg_mapping *mapping)
 	free(mapping->scope);
 	free(mapping->visible);
 	free(mapping->shown);
+	free(mapping->remark);
 	free(mapping);
 }
 
@@ -86,6 +87,12 @@ bool
 lun_pg_mapping_is_own(const struct lun_pg_mapping *mapping)
 {
 	return strcmp(mapping->layout.name, OWN_LAYOUT) == 0;
+}
+
+bool
+lun_pg_mapping_is_custom(const struct lun_pg_mapping *mapping)
+{
+	return strcmp(mapping->layout.name, CUSTOM_LAYOUT) == 0;
 }
 
 /* ---- what the URL asks for --------------------------------------------- */
@@ -193,7 +200,7 @@ take_category(
 }
 
 static enum lun_code
-take_span(struct lun_pg *c, const char *key, int64_t most_ms, int64_t *us,
+take_span(struct lun_pg *c, const char *key, int64_t most_ms, atomic_llong *us,
     struct lun_err *err)
 {
 	const char *word = lun_pg_url_value(c->url, key);
@@ -400,6 +407,10 @@ make_conditions(struct lun_pg_mapping *mapping)
 	lun_buffer_add_text(&scope, layout->scope != NULL
 					? lun_text_of(layout->scope)
 					: LUN_TEXT("true"));
+	/* A row that has no number yet is no event yet. */
+	if (layout->transaction_id == NULL)
+		lun_buffer_printf(
+		    &scope, " AND %s IS NOT NULL", layout->position);
 	if (mapping->category != NULL) {
 		lun_buffer_add_text(&scope, LUN_TEXT(" AND "));
 		add_template(mapping, &scope, layout->category);
@@ -624,6 +635,7 @@ static enum lun_code
 make_statements(
     struct lun_pg_mapping *mapping, struct lun_pg *c, struct lun_err *err)
 {
+	struct lun_buffer remark = {0};
 	enum lun_code code = LUN_OK;
 
 	for (int i = 0; i < LUN_PG_COLUMNS && code == LUN_OK; i++)
@@ -638,8 +650,12 @@ make_statements(
 	    !make_channel(mapping))
 		return no_memory(c, err);
 	code = lun_pg_check_safety(mapping, c, err);
-	return code == LUN_OK ? lun_pg_pending_writers_prepare(c, mapping, err)
-			      : code;
+	if (code == LUN_OK)
+		code = lun_pg_catalogue_check(c, mapping, NULL, &remark, err);
+	if (remark.failed)
+		code = no_memory(c, err);
+	mapping->remark = lun_buffer_take(&remark);
+	return code;
 }
 
 /* ---- finding a layout -------------------------------------------------- */

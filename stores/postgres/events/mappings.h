@@ -5,11 +5,13 @@
  * expression for each part of an event, and how far it is safe to read. A
  * mapping is a layout as it was found in a database: the types of its columns
  * as the server tells them, and the statements made of them. It is constant
- * once it is made, and shared by the connections of a store.
+ * once it is made, but for two times, and shared by the connections of a store.
  */
 
 #ifndef LUN_POSTGRES_EVENTS_MAPPINGS_H
 #define LUN_POSTGRES_EVENTS_MAPPINGS_H
+
+#include <stdatomic.h>
 
 #include "postgres/client/connection.h"
 #include "store/event_store.h"
@@ -107,8 +109,9 @@ struct lun_pg_mapping {
 	bool check_data;   /* to unwrap what no type says is JSON */
 	bool contiguous;   /* the versions of a stream have no holes */
 	bool ignore_holes; /* go on where they have one all the same */
-	int64_t grace_us;
-	int64_t window_us;
+	/* Set once more where numbers turn out to be kept in stock. */
+	atomic_llong grace_us;
+	atomic_llong window_us;
 	char *schema;
 	char *table;
 	char *channel;  /* NULL: none */
@@ -124,6 +127,7 @@ struct lun_pg_mapping {
 	char *shown;     /* a condition: which of them is to be seen */
 	char *visible;   /* the same without events that are to be skipped */
 	char *own_texts[LUN_PG_COLUMNS]; /* of a layout given by the URL */
+	char *remark;                    /* what is slow about it, or NULL */
 };
 
 /*
@@ -137,6 +141,8 @@ void lun_pg_mapping_free(struct lun_pg_mapping *mapping);
 
 /* It is Lunette's own table, which can be appended to. */
 bool lun_pg_mapping_is_own(const struct lun_pg_mapping *mapping);
+/* The URL names its columns. */
+bool lun_pg_mapping_is_custom(const struct lun_pg_mapping *mapping);
 
 /* Rows can appear between those that were seen: see pending_writers.h. */
 static inline bool

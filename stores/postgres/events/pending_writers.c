@@ -26,13 +26,10 @@
 #include "postgres/events/pending_writers.h"
 
 #include "base/error.h"
+#include "postgres/events/catalogue.h"
 #include "sql/names.h"
 
 #define SPACING_US 20000 /* between watermarks */
-
-/* For numbers that sessions keep in stock. */
-#define STOCK_GRACE_US  10000000
-#define STOCK_WINDOW_US 60000000
 
 /* A prepared transaction has another name than when it began. */
 #define PREPARED LUN_TEXT("prepared")
@@ -44,21 +41,7 @@ lun_pg_time_position(int64_t us)
 	    us > 0 ? (uint64_t)(us / 1000) << 16 : 0, 0};
 }
 
-/* ---- sequences --------------------------------------------------------- */
-
-static const char select_sequences[] =
-    "SELECT EXISTS (SELECT FROM pg_catalog.pg_depend d "
-    "JOIN pg_catalog.pg_sequence s ON s.seqrelid = d.objid "
-    "WHERE d.classid = 'pg_class'::regclass AND d.refobjid = t.oid "
-    "AND s.seqcache > 1) "
-    "OR EXISTS (SELECT FROM pg_catalog.pg_attrdef a "
-    "JOIN pg_catalog.pg_depend d ON d.objid = a.oid "
-    "JOIN pg_catalog.pg_sequence s ON s.seqrelid = d.refobjid "
-    "WHERE d.classid = 'pg_attrdef'::regclass AND a.adrelid = t.oid "
-    "AND s.seqcache > 1), "
-    "EXISTS (SELECT FROM pg_catalog.pg_class s WHERE s.relkind = 'S' "
-    "AND s.relnamespace = t.relnamespace AND s.relname LIKE $2) "
-    "FROM pg_catalog.pg_class t WHERE t.oid = $1::text::regclass";
+/* ---- the statement ----------------------------------------------------- */
 
 static void
 add_relation(const struct lun_pg_mapping *mapping, struct lun_buffer *relation)
@@ -67,54 +50,6 @@ add_relation(const struct lun_pg_mapping *mapping, struct lun_buffer *relation)
 	lun_buffer_add_byte(relation, '.');
 	lun_sql_quote(relation, mapping->table);
 }
-
-static enum lun_code
-check_sequences(struct lun_pg *c, struct lun_pg_mapping *mapping,
-    const PGresult *row, struct lun_err *err)
-{
-	if (lun_pg_bool(row, 0, 1))
-		return lun_fail(err, LUN_CONFIG,
-		    "%s: each tenant has a sequence of its own, so the events "
-		    "have no common order: they cannot be read as one log",
-		    lun_pg_name(c));
-	if (!lun_pg_bool(row, 0, 0) || mapping->grace_us > 0 ||
-	    lun_pg_url_value(c->url, "grace_ms") != NULL)
-		return LUN_OK;
-	mapping->grace_us = STOCK_GRACE_US;
-	if (mapping->window_us == 0)
-		mapping->window_us = STOCK_WINDOW_US;
-	return LUN_OK;
-}
-
-enum lun_code
-lun_pg_pending_writers_prepare(
-    struct lun_pg *c, struct lun_pg_mapping *mapping, struct lun_err *err)
-{
-	struct lun_buffer relation = {0};
-	struct lun_pg_params params = {0};
-	PGresult *result = NULL;
-	enum lun_code code;
-
-	if (mapping->safety != LUN_PG_GAPS)
-		return LUN_OK;
-	add_relation(mapping, &relation);
-	lun_pg_add_text(&params, LUN_PG_TEXT, lun_buffer_text(&relation));
-	lun_pg_add_text(
-	    &params, LUN_PG_TEXT, lun_text_of(mapping->layout.rivals));
-	if (relation.failed)
-		code = lun_fail(
-		    err, LUN_NOMEM, "%s: out of memory", lun_pg_name(c));
-	else
-		code = lun_pg_query(c, select_sequences, &params, &result, err);
-	if (code == LUN_OK)
-		code = check_sequences(c, mapping, result, err);
-	PQclear(result);
-	lun_pg_params_free(&params);
-	lun_buffer_free(&relation);
-	return code;
-}
-
-/* ---- the statement ----------------------------------------------------- */
 
 /*
  * The time comes first, then the snapshot, then the locks: who is late for one
@@ -154,8 +89,9 @@ add_writers(
 
 static void
 add_writers_statement(const struct lun_pg_mapping *mapping,
-    struct lun_position after, const struct lun_buffer *relation,
-    struct lun_buffer *sql, struct lun_pg_params *params)
+    struct lun_position after, struct lun_text numbers,
+    const struct lun_buffer *relation, struct lun_buffer *sql,
+    struct lun_pg_params *params)
 {
 	lun_pg_start_params(mapping, params);
 	lun_buffer_printf(sql,
@@ -169,6 +105,8 @@ add_writers_statement(const struct lun_pg_mapping *mapping,
 	    "::int8, ");
 	add_writers(mapping, sql, params->count + 1);
 	lun_pg_add_text(params, LUN_PG_TEXT, lun_buffer_text(relation));
+	lun_buffer_add_text(sql, LUN_TEXT(", "));
+	lun_pg_catalogue_add_mark(mapping, numbers, sql, params);
 	lun_buffer_printf(sql,
 	    " FROM (VALUES (1)) v LEFT JOIN (SELECT %s FROM %s WHERE %s "
 	    "ORDER BY %s LIMIT 1) b ON true",
@@ -215,7 +153,10 @@ read_pending_writers(struct lun_pg *c, const struct lun_pg_mapping *mapping,
 	pending->now = lun_pg_int8(row, 0, next + 2);
 	lun_buffer_clear(&pending->writers);
 	lun_buffer_add_text(&pending->writers, lun_pg_bytes(row, 0, next + 3));
-	if (pending->anchor.failed || pending->writers.failed)
+	lun_buffer_clear(&pending->mark);
+	lun_buffer_add_text(&pending->mark, lun_pg_bytes(row, 0, next + 4));
+	if (pending->anchor.failed || pending->writers.failed ||
+	    pending->mark.failed)
 		return lun_fail(
 		    err, LUN_NOMEM, "%s: out of memory", lun_pg_name(c));
 	return LUN_OK;
@@ -232,7 +173,8 @@ lun_pg_pending_writers_find(struct lun_pg *c,
 	enum lun_code code;
 
 	add_relation(mapping, &relation);
-	add_writers_statement(mapping, after, &relation, &sql, &params);
+	add_writers_statement(
+	    mapping, after, pending->numbers, &relation, &sql, &params);
 	if (sql.failed || relation.failed)
 		code = lun_fail(
 		    err, LUN_NOMEM, "%s: out of memory", lun_pg_name(c));
@@ -252,6 +194,7 @@ lun_pg_pending_writers_free(struct lun_pg_pending_writers *pending)
 {
 	lun_buffer_free(&pending->anchor);
 	lun_buffer_free(&pending->writers);
+	lun_buffer_free(&pending->mark);
 }
 
 /* ---- watermarks -------------------------------------------------------- */

@@ -11,21 +11,15 @@
 #include "postgres/events/mappings.h"
 #include "postgres/events/source_state.h"
 
-/*
- * Look at the sequences of a mapping. Numbers that a session keeps in stock
- * (CACHE) need a grace time, which is set if the URL sets none. LUN_CONFIG if
- * several sequences number the rows.
- */
-enum lun_code lun_pg_pending_writers_prepare(struct lun_pg *c,
-    struct lun_pg_mapping *mapping, struct lun_err *err) LUN_MUSTCHECK;
-
 /* What one statement finds: the last event, then those who hold locks. */
 struct lun_pg_pending_writers {
 	struct lun_position last; /* event that can be seen; START: none */
 	struct lun_buffer anchor; /* the id of the event at `after` */
 	bool has_anchor;
 	struct lun_buffer writers;
-	int64_t now; /* by the server's clock */
+	int64_t now;             /* by the server's clock */
+	struct lun_text numbers; /* given by the caller, see catalogue.h */
+	struct lun_buffer mark;
 };
 
 void lun_pg_pending_writers_free(struct lun_pg_pending_writers *pending);

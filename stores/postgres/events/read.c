@@ -159,12 +159,15 @@ find_bound(struct lun_pg_events *s, const struct lun_read *request,
 
 	head->after = request->after;
 	head->most = 0;
+	head->numbers = lun_buffer_text(&s->numbers);
 	if (bounded && !known) {
 		head->most = SCANNED_LEAST;
 		if (request->max_events > SCANNED_LEAST / SCANNED_TIMES)
 			head->most = request->max_events * SCANNED_TIMES;
 	}
 	code = lun_pg_safe_head_find(&s->c, s->source->mapping, head, err);
+	if (code == LUN_OK)
+		code = lun_pg_events_check_catalogue(s, &head->mark, err);
 	if (code != LUN_OK || !bounded)
 		return code;
 	if (known && lun_position_compare(s->settled, head->bound) < 0) {
@@ -255,7 +258,10 @@ find_bound_by_writers(struct lun_pg_reading *r, struct lun_err *err)
 {
 	struct lun_pg_events *s = r->s;
 	struct lun_pg_pending_writers *pending = &s->pending;
-	enum lun_code code = lun_pg_pending_writers_find(
+	enum lun_code code;
+
+	pending->numbers = lun_buffer_text(&s->numbers);
+	code = lun_pg_pending_writers_find(
 	    &s->c, s->source->mapping, r->request->after, pending, err);
 
 	if (code != LUN_OK)
@@ -268,6 +274,9 @@ find_bound_by_writers(struct lun_pg_reading *r, struct lun_err *err)
 	lun_buffer_add_text(
 	    &s->safe_head.anchor, lun_buffer_text(&pending->anchor));
 	r->now = pending->now;
+	code = lun_pg_events_check_catalogue(s, &pending->mark, err);
+	if (code != LUN_OK)
+		return code;
 	lun_pg_pending_writers_advance(&s->state, s->source->mapping, pending);
 	return LUN_OK;
 }
@@ -332,6 +341,7 @@ lun_pg_events_head(struct lun_event_store *store, struct lun_position *head,
 
 	s->safe_head.after = LUN_POSITION_START;
 	s->safe_head.most = 0;
+	s->safe_head.numbers = LUN_TEXT_NONE;
 	code = lun_pg_safe_head_find(
 	    &s->c, s->source->mapping, &s->safe_head, err);
 	if (code == LUN_OK && s->safe_head.is_foreign)

@@ -12,7 +12,8 @@
  *
  * serialised: writers hold one lock from drawing a number until they commit.
  * Numbers become visible in their order, so what can be seen has no holes that
- * could be filled. It is a promise of the writers; we cannot check it.
+ * could be filled. The lock is a promise of the writers, which we cannot check;
+ * that no session keeps numbers in stock is looked at in catalogue.c.
  *
  * gaps, window: what can be seen proves nothing. The position found here is
  * only the last event; pending_writers.c proves how far below it is settled,
@@ -24,7 +25,7 @@
 #include "postgres/events/safe_head.h"
 
 #include "base/error.h"
-#include "sql/names.h"
+#include "postgres/events/catalogue.h"
 
 /* One way to find the bound. */
 struct strategy {
@@ -160,63 +161,6 @@ lun_pg_find_safety(const char *word, enum lun_pg_safety *safety)
 	return false;
 }
 
-/*
- * What a subscription brings has the numbers, ids and transactions of another
- * server, and comes when that one's are long over: only the order of commits
- * is kept.
- */
-static enum lun_code
-check_relation(const struct lun_pg_mapping *mapping, struct lun_pg *c,
-    const PGresult *row, struct lun_err *err)
-{
-	const char *kinds = lun_pg_has_pending_writers(mapping) ? "rp" : "rpv";
-
-	if (lun_pg_bool(row, 0, 0))
-		return lun_fail(err, LUN_CONFIG,
-		    "%s: \"%s\" is filled by a subscription, which does not "
-		    "bring what tells how far it is safe to read: read it "
-		    "where it is written",
-		    lun_pg_name(c), mapping->table);
-	if (strchr(kinds, *PQgetvalue(row, 0, 1)) == NULL)
-		return lun_fail(err, LUN_CONFIG,
-		    "%s: \"%s\" is no table, so those who write to it cannot "
-		    "be seen: name the table itself",
-		    lun_pg_name(c), mapping->table);
-	return LUN_OK;
-}
-
-static enum lun_code
-check_origin(
-    const struct lun_pg_mapping *mapping, struct lun_pg *c, struct lun_err *err)
-{
-	struct lun_buffer relation = {0};
-	struct lun_pg_params params = {0};
-	PGresult *result = NULL;
-	enum lun_code code;
-
-	lun_sql_quote(&relation, mapping->schema);
-	lun_buffer_add_byte(&relation, '.');
-	lun_sql_quote(&relation, mapping->table);
-	lun_pg_add_text(&params, LUN_PG_TEXT, lun_buffer_text(&relation));
-	if (relation.failed)
-		code = lun_fail(
-		    err, LUN_NOMEM, "%s: out of memory", lun_pg_name(c));
-	else
-		code = lun_pg_query(c,
-		    "SELECT EXISTS (SELECT FROM pg_catalog.pg_subscription_rel "
-		    "WHERE srrelid = t.oid OR srrelid IN (SELECT relid "
-		    "FROM pg_catalog.pg_partition_tree(t.oid))), "
-		    "t.relkind::text FROM pg_catalog.pg_class t "
-		    "WHERE t.oid = $1::text::regclass",
-		    &params, &result, err);
-	if (code == LUN_OK)
-		code = check_relation(mapping, c, result, err);
-	PQclear(result);
-	lun_pg_params_free(&params);
-	lun_buffer_free(&relation);
-	return code;
-}
-
 enum lun_code
 lun_pg_check_safety(
     const struct lun_pg_mapping *mapping, struct lun_pg *c, struct lun_err *err)
@@ -226,9 +170,7 @@ lun_pg_check_safety(
 	if (!s->fits(mapping))
 		return lun_fail(err, LUN_CONFIG, "%s: safe_head=%s needs %s",
 		    lun_pg_name(c), s->word, s->needs);
-	return mapping->safety == LUN_PG_SERIALISED
-		   ? LUN_OK
-		   : check_origin(mapping, c, err);
+	return LUN_OK;
 }
 
 /* ---- the statement ----------------------------------------------------- */
@@ -278,6 +220,8 @@ add_safe_head_statement(const struct lun_pg_mapping *mapping,
 	lun_pg_compare(mapping, sql, "=", params, head->after);
 	lun_buffer_add_text(sql, LUN_TEXT(" LIMIT 1), "));
 	strategies[mapping->safety].add_is_foreign(mapping, sql);
+	lun_buffer_add_text(sql, LUN_TEXT(", "));
+	lun_pg_catalogue_add_mark(mapping, head->numbers, sql, params);
 	lun_buffer_add_text(sql, LUN_TEXT(" FROM (VALUES (1)) v LEFT JOIN ("));
 	if (head->most > 0) {
 		lun_buffer_add_byte(sql, '(');
@@ -301,6 +245,7 @@ read_safe_head(const struct lun_pg_mapping *mapping, const PGresult *row,
 
 	lun_buffer_clear(&head->anchor);
 	lun_buffer_clear(&head->bound_anchor);
+	lun_buffer_clear(&head->mark);
 	head->bound = LUN_POSITION_START;
 	head->at_head = !found || lun_pg_bool(row, 0, id + 1);
 	if (found) {
@@ -311,6 +256,7 @@ read_safe_head(const struct lun_pg_mapping *mapping, const PGresult *row,
 	head->has_anchor = !lun_pg_is_null(row, 0, id + 2);
 	lun_buffer_add_text(&head->anchor, lun_pg_bytes(row, 0, id + 2));
 	head->is_foreign = lun_pg_bool(row, 0, id + 3);
+	lun_buffer_add_text(&head->mark, lun_pg_bytes(row, 0, id + 4));
 }
 
 enum lun_code
@@ -331,7 +277,8 @@ lun_pg_safe_head_find(struct lun_pg *c, const struct lun_pg_mapping *mapping,
 		code = lun_pg_query(c, sql.bytes, &params, &result, err);
 	if (code == LUN_OK)
 		read_safe_head(mapping, result, head);
-	if (head->anchor.failed || head->bound_anchor.failed)
+	if (head->anchor.failed || head->bound_anchor.failed ||
+	    head->mark.failed)
 		code = lun_fail(
 		    err, LUN_NOMEM, "%s: out of memory", lun_pg_name(c));
 	PQclear(result);
@@ -345,4 +292,5 @@ lun_pg_safe_head_free(struct lun_pg_safe_head *head)
 {
 	lun_buffer_free(&head->anchor);
 	lun_buffer_free(&head->bound_anchor);
+	lun_buffer_free(&head->mark);
 }

@@ -16,6 +16,7 @@
 struct lun_pg_safe_head {
 	struct lun_position after;
 	size_t most; /* rows the bound may lie ahead; 0: any number */
+	struct lun_text numbers; /* for the mark, see catalogue.h */
 
 	/* The safe head, or nearer by `most`; START: nothing is settled. */
 	struct lun_position bound;
@@ -25,6 +26,7 @@ struct lun_pg_safe_head {
 	bool at_head;                   /* nothing above the bound is settled */
 	/* Transaction ids that this server has not given out yet. */
 	bool is_foreign;
+	struct lun_buffer mark;
 };
 
 void lun_pg_safe_head_free(struct lun_pg_safe_head *head);

@@ -256,7 +256,7 @@ describe("a postgres layout with late events #postgres", function()
       local store, message, code = event_store.open(url)
       assert.is_nil(store)
       assert.equal("config", code)
-      assert.matches("each tenant has a sequence of its own", message)
+      assert.matches("a sequence for each tenant, such as mt_", message)
     end)
 
     it("passes over archived events and knows their versions", function()

@@ -356,7 +356,7 @@ describe("a layout of a postgres event store #postgres", function()
 
     it("may hold its data in large objects", function()
       database:sql [[
-        CREATE TABLE log (no bigint, key text, owner text, kind text,
+        CREATE TABLE log (no bigint UNIQUE, key text, owner text, kind text,
           body oid);
         INSERT INTO log VALUES (1, 'k', 'a', 'Moved',
           lo_from_bytea(0, '{"n":1}'))]]
@@ -366,7 +366,7 @@ describe("a layout of a postgres event store #postgres", function()
 
     it("may have one-key objects, which are unwrapped", function()
       database:sql [[
-        CREATE TABLE log (no bigint, key text, owner text, kind text,
+        CREATE TABLE log (no bigint UNIQUE, key text, owner text, kind text,
           body jsonb);
         INSERT INTO log VALUES
           (1, 'a', 's', 'Event', '{"Deposited": {"amount": 5}}'),
