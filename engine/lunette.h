@@ -117,6 +117,8 @@ void lun_engine_close(struct lun_engine *engine);
 
 struct lun_new_event {
 	const char *id; /* NULL: a new UUID; a stored one is not stored again */
+	/* NULL: of none. LUN_INVALID if the event store keeps no tenants. */
+	const char *tenant;
 	const char *stream;
 	const char *type;
 	const char *data;     /* JSON */

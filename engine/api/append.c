@@ -15,6 +15,7 @@ fill_append(
 	    .event =
 		{
 		    .id = lun_text_of(event->id),
+		    .tenant = lun_text_of(event->tenant),
 		    .stream = lun_text_of(event->stream),
 		    .type = lun_text_of(event->type),
 		    .data = lun_text_of(event->data),

@@ -134,6 +134,8 @@ lun_answer_event(struct lun_buffer *out, struct lun_event_store *events,
 {
 	lun_answer_position(out, "position", events, event->position);
 	lun_answer_text(out, "id", event->id);
+	if (event->tenant.bytes != NULL)
+		lun_answer_text(out, "tenant", event->tenant);
 	lun_answer_text(out, "stream", event->stream);
 	lun_answer_integer(out, "version", event->version);
 	lun_answer_text(out, "type", event->type);

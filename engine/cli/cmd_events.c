@@ -14,9 +14,9 @@
 #define LIMIT 100
 #define PAGE  500 /* rows whose columns are aligned with each other */
 
-/* The last one only with --tokens. */
-static const char *const columns[] = {"position", "recorded_at", "stream",
-    "version", "type", "data", "metadata", "token"};
+/* Tenants where there are some, tokens where they are asked for. */
+static const char *const columns[] = {"position", "recorded_at", "tenant",
+    "stream", "version", "type", "data", "metadata", "token"};
 
 #define COLUMNS (sizeof columns / sizeof columns[0])
 
@@ -24,7 +24,9 @@ struct event_table {
 	struct cli *cli;
 	struct cli_table *table;
 	struct cli_object object;
-	size_t columns;
+	bool tokens;
+	const char *columns[COLUMNS];
+	size_t column_count; /* 0: the first event decides */
 	size_t printed;
 	uint64_t seen;
 	bool is_cut; /* by a limit that nobody gave */
@@ -41,6 +43,21 @@ print_page(struct event_table *event_table)
 		    event_table->printed == 0, event_table->err);
 	event_table->printed += cli_table_rows(event_table->table);
 	cli_table_clear(event_table->table);
+}
+
+static void
+choose_columns(struct event_table *event_table)
+{
+	for (size_t i = 0; i < COLUMNS; i++) {
+		const char *column = columns[i];
+
+		if ((strcmp(column, "token") == 0 && !event_table->tokens) ||
+		    (strcmp(column, "tenant") == 0 &&
+			!cli_view_there(&event_table->object, column)))
+			continue;
+		event_table->columns[event_table->column_count++] = column;
+		cli_table_column(event_table->table, lun_text_of(column));
+	}
 }
 
 static bool
@@ -63,10 +80,12 @@ list_event(void *arg, const char *json, size_t length)
 	    cli_view_object(text, &event_table->object, event_table->err);
 	if (event_table->code != LUN_OK)
 		return false;
-	for (size_t i = 0; i < event_table->columns; i++)
+	if (event_table->column_count == 0)
+		choose_columns(event_table);
+	for (size_t i = 0; i < event_table->column_count; i++)
 		cli_view_cell(event_table->table,
 		    lun_json_find(event_table->object.members,
-			event_table->object.count, columns[i]));
+			event_table->object.count, event_table->columns[i]));
 	if (cli_table_rows(event_table->table) == PAGE)
 		print_page(event_table);
 	return event_table->code == LUN_OK && !ferror(stdout);
@@ -84,19 +103,19 @@ list_events(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
 	};
 	struct event_table event_table = {.cli = cli,
 	    .table = cli_table_new(),
-	    .columns = filter.tokens ? COLUMNS : COLUMNS - 1,
+	    .tokens = filter.tokens,
 	    .err = err};
 	enum lun_code code;
 
 	if (event_table.table == NULL)
 		return lun_fail(err, LUN_NOMEM, "out of memory");
-	for (size_t i = 0; i < event_table.columns; i++)
-		cli_table_column(event_table.table, lun_text_of(columns[i]));
 	code =
 	    lun_engine_events(engine, &filter, list_event, &event_table, err);
 	if (code == LUN_OK)
 		code = event_table.code;
 	if (code == LUN_OK && !cli->json) {
+		if (event_table.column_count == 0)
+			choose_columns(&event_table);
 		print_page(&event_table);
 		code = event_table.code;
 	}

@@ -50,6 +50,10 @@ struct import {
 	struct complaint complaints[COMPLAINTS_MAX]; /* of this batch */
 	size_t complaint_count, complaints_told;
 
+	/* Of all events so far; those of none have "". */
+	struct lun_buffer tenant;
+	bool tenant_known;
+
 	uint64_t added, existed, bad;
 };
 
@@ -201,6 +205,39 @@ is_blank(struct lun_text line)
 	return true;
 }
 
+/* Where no tenants are kept, streams of two could become one. */
+static enum lun_code
+leave_tenant(
+    struct import *import, struct lun_event *event, struct lun_err *failure)
+{
+	struct lun_text tenant = event->tenant;
+
+	if (import->events->has_tenants)
+		return LUN_OK;
+	event->tenant = LUN_TEXT_NONE;
+	if (import->tenant_known &&
+	    lun_text_equal(tenant, lun_buffer_text(&import->tenant)))
+		return LUN_OK;
+	if (import->tenant_known)
+		return lun_fail(failure, LUN_INVALID,
+		    "it is of the tenant \"%.*s\", and not of \"%.*s\" as "
+		    "those before it: tenants are not kept here, and streams "
+		    "of two of them may have one name; import each into a "
+		    "store of its own (\"events\" reads one tenant with "
+		    "tenant=NAME in the URL)",
+		    LUN_TEXT_ARG(tenant),
+		    LUN_TEXT_ARG(lun_buffer_text(&import->tenant)));
+	import->tenant_known = true;
+	lun_buffer_add_text(&import->tenant, tenant);
+	if (import->tenant.failed)
+		return lun_fail(failure, LUN_NOMEM, "out of memory");
+	if (tenant.length > 0)
+		cli_screen_say(&import->cli->screen,
+		    "%s: the name of the tenant \"%.*s\" is not kept",
+		    import->path, LUN_TEXT_ARG(tenant));
+	return LUN_OK;
+}
+
 static enum lun_code
 import_line(struct import *import, struct lun_text line, struct lun_err *err)
 {
@@ -211,7 +248,8 @@ import_line(struct import *import, struct lun_text line, struct lun_err *err)
 	if (is_blank(line))
 		return LUN_OK;
 	if (cli_import_line(line, &append, &import->scratch, &failure) !=
-	    LUN_OK)
+		LUN_OK ||
+	    leave_tenant(import, &append.event, &failure) != LUN_OK)
 		return bad_line(import, number, &failure, err);
 	import->waiting[import->batch->count] =
 	    (struct waiting){number, append.expected_version};
@@ -399,6 +437,7 @@ import_files(struct import *import, struct lun_err *err)
 	}
 	lun_batch_free(import->batch);
 	lun_buffer_free(&import->scratch);
+	lun_buffer_free(&import->tenant);
 	if (code == LUN_OK && bad > 0)
 		code = lun_fail(err, LUN_INVALID,
 		    "%" PRIu64 " bad line%s left out", bad,
@@ -453,7 +492,7 @@ const struct cli_command cmd_import = {
 	"(RFC 3339) or microseconds since 1970; \"version\" is the event's "
 	"place in its stream and must fit. An event whose id is stored "
 	"already is not stored again. What \"events --json\" prints is taken "
-	"as it is.\n\n"
+	"as it is; of tenants, which are not kept, one.\n\n"
 	"A file lands whole or not at all; with --keep-going all of it but "
 	"the bad lines.",
     .examples = "lunette import -e sqlite:bank.db history.jsonl.gz\n"

@@ -39,6 +39,16 @@ take_stream(struct lun_append *append, const struct lun_json_member *member,
 }
 
 static enum lun_code
+take_tenant(struct lun_append *append, const struct lun_json_member *member,
+    struct lun_text string, struct lun_err *err)
+{
+	if (string.bytes == NULL && member->kind != LUN_JSON_NULL)
+		return refuse_member(err, "\"tenant\" must be a string");
+	append->event.tenant = string;
+	return LUN_OK;
+}
+
+static enum lun_code
 take_type(struct lun_append *append, const struct lun_json_member *member,
     struct lun_text string, struct lun_err *err)
 {
@@ -143,6 +153,7 @@ ignore_member(struct lun_append *append, const struct lun_json_member *member,
 
 static const struct known_member known_members[] = {
     {"stream", true, take_stream},
+    {"tenant", false, take_tenant},
     {"type", true, take_type},
     {"data", true, take_data},
     {"metadata", false, take_metadata},

@@ -13,7 +13,8 @@
 #define CLI_IMPORT_LINE_MAX (2 * LUN_EVENT_BYTES_MAX + 65536)
 
 /*
- * {"stream","type","data"[,"metadata","id","at","version"]}. The event's
+ * {"stream","type","data"[,"metadata","id","at","version","tenant"]} and what
+ * else "events --json" prints. The event's
  * texts are borrowed from line and scratch, which is cleared first.
  * LUN_INVALID says what is wrong with which member.
  */

@@ -30,6 +30,7 @@ lun_batch_new(void)
 		free(batch);
 		return NULL;
 	}
+	batch->tenants_from = LUN_NO_EVENT;
 	return batch;
 }
 
@@ -75,6 +76,7 @@ lun_batch_clear(struct lun_batch *batch)
 	batch->reached = LUN_POSITION_START;
 	batch->at_head = false;
 	batch->at_gap = false;
+	batch->tenants_from = LUN_NO_EVENT;
 	lun_buffer_clear(&batch->source_state);
 	lun_documents_end(batch->documents);
 }
@@ -134,7 +136,7 @@ lun_batch_add(struct lun_batch *batch, const struct lun_event *event)
 {
 	size_t length = event->id.length + event->stream.length +
 			event->type.length + event->data.length +
-			event->metadata.length;
+			event->metadata.length + event->tenant.length;
 	struct lun_event *copy;
 	char *at;
 
@@ -150,6 +152,7 @@ lun_batch_add(struct lun_batch *batch, const struct lun_event *event)
 	copy->type = copy_into_block(&at, event->type);
 	copy->data = copy_into_block(&at, event->data);
 	copy->metadata = copy_into_block(&at, event->metadata);
+	copy->tenant = copy_into_block(&at, event->tenant);
 	batch->bytes += length + sizeof *copy;
 	return true;
 }

@@ -25,7 +25,10 @@ struct lun_event {
 	struct lun_text type;
 	struct lun_text data;     /* JSON, byte for byte as recorded */
 	struct lun_text metadata; /* JSON; absent: bytes is NULL */
+	struct lun_text tenant;   /* whose it is; absent: of none */
 };
+
+#define LUN_NO_EVENT SIZE_MAX
 
 struct lun_batch_block;
 struct lun_documents;
@@ -43,6 +46,8 @@ struct lun_batch {
 	struct lun_buffer source_state;
 	bool at_head; /* nothing more was there to read */
 	bool at_gap;  /* more is there, behind one that may still appear */
+	/* The event from which on the reader knows of two tenants, or none. */
+	size_t tenants_from;
 
 	/* What is known of the events' JSON: see documents.h. */
 	struct lun_documents *documents;

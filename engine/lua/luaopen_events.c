@@ -19,8 +19,8 @@ struct append {
 	struct lun_buffer *json;
 };
 
-static const char *const event_fields[] = {"id", "stream", "type", "data",
-    "metadata", "recorded_at", "expected_version", NULL};
+static const char *const event_fields[] = {"id", "tenant", "stream", "type",
+    "data", "metadata", "recorded_at", "expected_version", NULL};
 
 static const char *const events_fields[] = {
     "stream", "type", "after", "limit", NULL};
@@ -121,6 +121,7 @@ take_event(lua_State *L, struct append *append)
 	lun_host_check_keys(L, event, event_fields);
 	*added = (struct lun_new_event){
 	    .id = text_field(L, append, event, "id"),
+	    .tenant = text_field(L, append, event, "tenant"),
 	    .stream = needed_field(L, append, event, "stream"),
 	    .type = needed_field(L, append, event, "type"),
 	    .data = json_field(L, append, event, "data", "{}"),

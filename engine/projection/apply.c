@@ -223,6 +223,16 @@ goes_on(const struct pass *pass, enum lun_code code)
 	return code == LUN_OK && pass->step->outcome == LUN_STEP_APPLIED;
 }
 
+/* No policy helps: it is an operator's decision, made before the event. */
+static enum lun_code
+refuse_event(struct pass *pass, size_t at, struct lun_err *err)
+{
+	if (at > 0)
+		return cut_batch(pass, at, LUN_STEP_REPEAT, err);
+	name_event(pass->p, &pass->batch->events[at], err);
+	return err->code;
+}
+
 static enum lun_code
 extract_models(struct pass *pass, size_t at, size_t end, struct lun_err *err)
 {
@@ -232,6 +242,8 @@ extract_models(struct pass *pass, size_t at, size_t end, struct lun_err *err)
 		enum lun_code code = lun_script_extract(
 		    p->script, pass->batch, p->uow, &at, end, err);
 
+		if (code == LUN_CONFIG)
+			return refuse_event(pass, at, err);
 		if (!is_script_failure(code) ||
 		    lun_projection_is(p, LUN_PHASE_ABANDONED))
 			return code;

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "projection/projection.h"
+#include "store/tenants.h"
 
 #define REQUESTS_NS 100000000LL  /* between looks for requests */
 #define LONGEST_NS  5000000000LL /* the same while the store fails */
@@ -125,6 +126,32 @@ check_not_beyond(
 	    p->name, wanted, last);
 }
 
+/* A position set by hand has no state, but the tenants were seen. */
+static enum lun_code
+set_position(struct lun_projection *p, struct lun_position position,
+    struct lun_guard guard, struct lun_err *err)
+{
+	struct lun_checkpoint checkpoint = {0};
+	struct lun_buffer state = {0};
+	struct lun_tenants tenants;
+	struct lun_text rest;
+	enum lun_code code =
+	    lun_model_store_checkpoint(p->models, p->key, &checkpoint, err);
+
+	if (code == LUN_OK)
+		code =
+		    lun_tenants_split(lun_buffer_text(&checkpoint.source_state),
+			&tenants, &rest, err);
+	if (code == LUN_OK)
+		code = lun_tenants_join(&tenants, &state, err);
+	if (code == LUN_OK)
+		code = lun_model_store_set_position(p->models, p->key, position,
+		    lun_buffer_text(&state), guard, err);
+	lun_checkpoint_free(&checkpoint);
+	lun_buffer_free(&state);
+	return code;
+}
+
 static enum lun_code
 set_checkpoint(
     struct lun_projection *p, const char *argument, struct lun_err *err)
@@ -141,8 +168,7 @@ set_checkpoint(
 	if (code == LUN_OK)
 		code = read_guard_at_rest(p, &guard, err);
 	if (code == LUN_OK)
-		code = lun_model_store_set_position(
-		    p->models, p->key, position, LUN_TEXT_NONE, guard, err);
+		code = set_position(p, position, guard, err);
 	return code;
 }
 

@@ -231,6 +231,21 @@ keep_event(lua_State *L, struct run *run)
 		lua_pop(L, 1);
 }
 
+/* Streams of two tenants may have one name, and an id be made of it. */
+static bool
+mixes_tenants(struct run *run)
+{
+	size_t count;
+
+	if (run->at < run->batch->tenants_from || run->script->knows_tenant)
+		return false;
+	lun_uow_touches(run->uow, &count);
+	if (count == run->touch_count)
+		return false;
+	run->code = LUN_CONFIG;
+	return true;
+}
+
 static int
 extract_protected(lua_State *L)
 {
@@ -248,13 +263,29 @@ extract_protected(lua_State *L)
 		lun_event_object_push(L, (uint32_t)run->at);
 		lua_pushvalue(L, 2);
 		lua_pushvalue(L, -2);
+		script->knows_tenant = false;
 		call_handler(L, run, 1);
-		if (!note_models(L, run))
+		if (!note_models(L, run) || mixes_tenants(run))
 			return 0;
 		lua_settop(L, 4);
 		keep_event(L, run);
 	}
 	return 0;
+}
+
+static enum lun_code
+refuse_tenants(const struct run *run, struct lun_err *err)
+{
+	struct lun_text tenant = run->batch->events[run->at].tenant;
+
+	return lun_fail(err, LUN_CONFIG,
+	    "is of the tenant \"%.*s\", events of another one were read "
+	    "before, "
+	    "and extract_model_id does not look at event.tenant: make it a "
+	    "part of the id, or read one tenant alone, with tenant=NAME in the "
+	    "event store's URL, or, where the ids of two tenants are never the "
+	    "same, look at event.tenant and leave it",
+	    tenant.length > 80 ? 80 : (int)tenant.length, tenant.bytes);
 }
 
 enum lun_code
@@ -276,6 +307,8 @@ lun_script_extract(struct lun_script *script, const struct lun_batch *batch,
 	*at = run.at;
 	if (code != LUN_OK)
 		lun_uow_cut(uow, run.touch_count);
+	if (run.code == LUN_CONFIG)
+		return refuse_tenants(&run, err);
 	return run.code == LUN_NOMEM ? fail_memory(err) : code;
 }
 

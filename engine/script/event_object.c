@@ -27,7 +27,7 @@ struct data_object {
 };
 
 static const char *const field_names[] = {"data", "id", "metadata", "position",
-    "recorded_at", "stream", "type", "version"};
+    "recorded_at", "stream", "type", "version", "tenant"};
 
 enum field {
 	FIELD_DATA,
@@ -38,6 +38,7 @@ enum field {
 	FIELD_STREAM,
 	FIELD_TYPE,
 	FIELD_VERSION,
+	FIELD_TENANT,
 	FIELD_COUNT
 };
 
@@ -363,22 +364,29 @@ push_event_field(
 	case FIELD_VERSION:
 		lua_pushinteger(L, event->version);
 		return;
+	case FIELD_TENANT:
+		script->knows_tenant = true;
+		if (event->tenant.bytes == NULL)
+			lua_pushnil(L);
+		else
+			push_text(L, event->tenant);
+		return;
 	case FIELD_COUNT:
 		break;
 	}
 	lua_pushnil(L);
 }
 
-/* Every name begins with another letter. */
+/* The first letter tells most of them apart. */
 static enum field
 find_event_field(const char *name)
 {
 	enum field field = FIELD_DATA;
 
-	while (field < FIELD_COUNT && field_names[field][0] != name[0])
+	while (
+	    field < FIELD_COUNT && (field_names[field][0] != name[0] ||
+				       strcmp(field_names[field], name) != 0))
 		field++;
-	if (field < FIELD_COUNT && strcmp(field_names[field], name) != 0)
-		return FIELD_COUNT;
 	return field;
 }
 

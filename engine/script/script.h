@@ -84,7 +84,8 @@ void lun_script_use_positions_of(
  * `end`, noting touches in the unit of work. On LUN_SCRIPT or LUN_BUDGET *at is
  * the event that failed (none of its touches are noted); call again with
  * *at + 1 to pass over it. The message begins with the script's line, the
- * detail is a traceback.
+ * detail is a traceback. LUN_CONFIG: events of several tenants were read, and
+ * it gave ids for the event at *at without a look at event.tenant.
  */
 enum lun_code lun_script_extract(struct lun_script *script,
     const struct lun_batch *batch, struct lun_unit_of_work *uow, size_t *at,

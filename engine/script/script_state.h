@@ -57,7 +57,8 @@ struct lun_script {
 
 	struct lun_vm *vm;
 	struct lun_script_functions functions;
-	bool starved; /* the last failure was for want of memory */
+	bool starved;      /* the last failure was for want of memory */
+	bool knows_tenant; /* the handler under way has looked at it */
 
 	/*
 	 * The batch under way, NULL between batches. Event objects carry the

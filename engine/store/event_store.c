@@ -9,10 +9,10 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "store/driver.h"
+#include "store/tenants.h"
 #include "json/scan.h"
 
-#define UUID_SIZE           37 /* with its NUL */
-#define SOURCE_STATE_FORMAT 'A'
+#define UUID_SIZE 37 /* with its NUL */
 
 /* ---- opening and closing ----------------------------------------------- */
 
@@ -58,56 +58,25 @@ lun_event_store_identity(struct lun_event_store *store,
 	return store->ops->identity(store, identity, err);
 }
 
-/*
- * What is kept with a checkpoint begins with a letter for its format, here and
- * nowhere else. An empty state stays one: its position was set by hand.
- */
-static enum lun_code
-check_state_format(
-    struct lun_text kept, struct lun_text *state, struct lun_err *err)
-{
-	*state = kept;
-	if (kept.length == 0)
-		return LUN_OK;
-	if (kept.bytes[0] != SOURCE_STATE_FORMAT)
-		return lun_fail(err, LUN_CONFIG,
-		    "the source state kept with the checkpoint is not of the "
-		    "format \"%c\" that this Lunette reads: go on with the "
-		    "one that wrote it, or run \"lunette rebuild NAME\"",
-		    SOURCE_STATE_FORMAT);
-	state->bytes++;
-	state->length--;
-	return LUN_OK;
-}
-
-static enum lun_code
-add_state_format(struct lun_buffer *state, struct lun_err *err)
-{
-	if (state->length == 0)
-		return LUN_OK;
-	lun_buffer_add_byte(state, SOURCE_STATE_FORMAT);
-	if (state->failed)
-		return lun_fail(err, LUN_NOMEM, "read: out of memory");
-	memmove(state->bytes + 1, state->bytes, state->length - 1);
-	state->bytes[0] = SOURCE_STATE_FORMAT;
-	return LUN_OK;
-}
-
 enum lun_code
 lun_event_store_read(struct lun_event_store *store,
     const struct lun_read *request, struct lun_batch *batch,
     struct lun_err *err)
 {
 	struct lun_read inner = *request;
-	enum lun_code code =
-	    check_state_format(request->source_state, &inner.source_state, err);
+	struct lun_tenants tenants;
+	enum lun_code code = lun_tenants_split(
+	    request->source_state, &tenants, &inner.source_state, err);
 
 	assert(request->max_events > 0);
 	lun_batch_clear(batch);
 	if (code == LUN_OK)
 		code = store->ops->read(store, &inner, batch, err);
-	return code == LUN_OK ? add_state_format(&batch->source_state, err)
-			      : code;
+	if (code != LUN_OK)
+		return code;
+	if (store->has_tenants)
+		lun_tenants_see(&tenants, batch);
+	return lun_tenants_join(&tenants, &batch->source_state, err);
 }
 
 enum lun_code
@@ -178,8 +147,10 @@ enum lun_code
 lun_event_store_gaps(struct lun_event_store *store,
     struct lun_text source_state, struct lun_buffer *json, struct lun_err *err)
 {
+	struct lun_tenants tenants;
 	struct lun_text state;
-	enum lun_code code = check_state_format(source_state, &state, err);
+	enum lun_code code =
+	    lun_tenants_split(source_state, &tenants, &state, err);
 
 	if (code != LUN_OK)
 		return code;
@@ -218,11 +189,30 @@ check_json(const char *what, struct lun_text json, struct lun_err *err)
 	return LUN_OK;
 }
 
+/* A log without tenants would make one stream of two of theirs. */
 static enum lun_code
-check_event(const struct lun_append *append, struct lun_err *err)
+check_tenant(const struct lun_event_store *store, struct lun_text tenant,
+    struct lun_err *err)
+{
+	if (tenant.bytes == NULL)
+		return LUN_OK;
+	if (store->has_tenants)
+		return check_name("tenant", tenant, err);
+	return lun_fail(err, LUN_INVALID,
+	    "it is of the tenant \"%.*s\", and a %s event store keeps none",
+	    tenant.length > 200 ? 200 : (int)tenant.length, tenant.bytes,
+	    store->ops->scheme);
+}
+
+static enum lun_code
+check_event(const struct lun_event_store *store,
+    const struct lun_append *append, struct lun_err *err)
 {
 	const struct lun_event *event = &append->event;
 	enum lun_code code = check_name("stream", event->stream, err);
+
+	if (code == LUN_OK)
+		code = check_tenant(store, event->tenant, err);
 
 	if (code == LUN_OK)
 		code = check_name("type", event->type, err);
@@ -247,10 +237,11 @@ check_event(const struct lun_append *append, struct lun_err *err)
 }
 
 static enum lun_code
-check_events(const struct lun_append *events, size_t count, struct lun_err *err)
+check_events(const struct lun_event_store *store,
+    const struct lun_append *events, size_t count, struct lun_err *err)
 {
 	for (size_t i = 0; i < count; i++) {
-		enum lun_code code = check_event(&events[i], err);
+		enum lun_code code = check_event(store, &events[i], err);
 
 		if (code != LUN_OK && count == 1)
 			return lun_wrap(err, code, "append");
@@ -327,7 +318,7 @@ lun_event_store_append(struct lun_event_store *store,
 		return not_supported(store, err);
 	if (count == 0)
 		return LUN_OK;
-	code = check_events(events, count, err);
+	code = check_events(store, events, count, err);
 	if (code != LUN_OK)
 		return code;
 	if (make_call(&call, events, count)) {

@@ -64,6 +64,11 @@ struct lun_append_result {
 struct lun_event_store {
 	const struct lun_event_store_ops *ops;
 	bool in_transaction;
+	/*
+	 * Set by open and connect: its events may be of tenants, each of which
+	 * has streams of its own. Others refuse to append an event of one.
+	 */
+	bool has_tenants;
 };
 
 struct lun_event_store_ops {
@@ -92,8 +97,8 @@ struct lun_event_store_ops {
 	 * Add the wanted events after request->after to the (cleared) batch,
 	 * in order, never past the safe head, and set reached, source_state
 	 * and at_head. LUN_CONFIG if the store was replaced or cut back behind
-	 * request->after; the message says what to do. The engine keeps a
-	 * source state behind a letter for its format, which methods never see.
+	 * request->after; the message says what to do. The engine keeps more
+	 * before a source state than methods see (tenants.h).
 	 */
 	enum lun_code (*read)(struct lun_event_store *store,
 	    const struct lun_read *request, struct lun_batch *batch,

@@ -20,6 +20,7 @@
 ---@field stream string
 ---@field type string
 ---@field version integer in its stream
+---@field tenant string? whose it is, where its event store has tenants
 ---@field position string as the event store writes it
 ---@field recorded_at integer microseconds since 1970 UTC
 ---@field data any
@@ -145,6 +146,7 @@ function query:terms() end
 ---@class lunette.new_event
 ---@field stream string
 ---@field type string
+---@field tenant? string refused by a store that keeps none: all but memory:
 ---@field data? any any value with a JSON form; absent: {}
 ---@field metadata? any
 ---@field id? string absent: a UUID; a stored one is not stored again
@@ -163,6 +165,7 @@ function query:terms() end
 ---@class lunette.stored_event
 ---@field position string
 ---@field id string
+---@field tenant? string where it is of one
 ---@field stream string
 ---@field version integer
 ---@field type string

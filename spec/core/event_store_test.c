@@ -239,6 +239,7 @@ push_event(
 	set_text(L, "type", event->type);
 	set_text(L, "data", event->data);
 	set_text(L, "metadata", event->metadata);
+	set_text(L, "tenant", event->tenant);
 }
 
 static void
@@ -257,6 +258,9 @@ push_batch(
 	lua_setfield(L, -2, "state");
 	lua_pushboolean(L, batch->at_head);
 	lua_setfield(L, -2, "at_head");
+	if (batch->tenants_from != LUN_NO_EVENT)
+		set_integer(
+		    L, "tenants_from", (lua_Integer)batch->tenants_from + 1);
 }
 
 /* read{after=, state=, types=, stream=, max=, max_bytes=} */
@@ -376,6 +380,7 @@ check_event(lua_State *L, int table)
 	append.event.type = text_field(L, table, "type");
 	append.event.data = text_field(L, table, "data");
 	append.event.metadata = text_field(L, table, "metadata");
+	append.event.tenant = text_field(L, table, "tenant");
 	append.event.recorded_at = integer_field(L, table, "recorded_at", 0);
 	append.expected_version =
 	    integer_field(L, table, "expect", LUN_ANY_VERSION);

@@ -133,6 +133,7 @@ to_item(lua_State *L)
 	    .type = field_text(L, top, "type"),
 	    .data = field_text(L, top, "data"),
 	    .metadata = field_text(L, top, "metadata"),
+	    .tenant = field_text(L, top, "tenant"),
 	};
 	return item;
 }
@@ -246,6 +247,7 @@ append_item(void *arg, const struct lun_failed_event *item, struct lun_err *err)
 	set_text(L, "type", item->event.type);
 	set_text(L, "data", item->event.data);
 	set_text(L, "metadata", item->event.metadata);
+	set_text(L, "tenant", item->event.tenant);
 	append(L);
 	return LUN_OK;
 }

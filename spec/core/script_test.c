@@ -302,6 +302,7 @@ fill_batch(lua_State *L, struct host *host, size_t first, size_t size)
 		event.type = text_field(L, "type", "T");
 		event.data = text_field(L, "data", "{}");
 		event.metadata = text_field(L, "metadata", NULL);
+		event.tenant = text_field(L, "tenant", NULL);
 		if (!lun_batch_add(host->batch, &event))
 			luaL_error(L, "out of memory");
 		lua_pop(L, 1);

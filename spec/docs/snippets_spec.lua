@@ -359,6 +359,7 @@ local runs = {
     { "return {", script() },
     { "fields = { {", declaration },
     { "fields = { id", declaration },
+    { "extract_model_id", declaration },
     { "local lines", statements },
     { "handle_query", query_handler },
     { "local replay", specs_of_a_script },

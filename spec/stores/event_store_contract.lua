@@ -8,6 +8,7 @@
 --   listening  called with a store that was asked for its wake_fd, until true
 --   side_by_side  writers of different streams do not wait for each other
 --   polled     it gives no hints of news
+--   tenants    its events may be of tenants
 
 local helper = require "spec.helper"
 local assert = require "luassert"
@@ -249,17 +250,22 @@ return function(driver)
 
     it("refuses a state of a format that it does not read", function()
       local second = assert(store:append(events_of("a", 3)))[2].position
-      local page, message, code =
-        store:read { after = second, state = "other" }
-      assert.is_nil(page)
-      assert.equal("config", code)
-      assert.matches("format", message)
+      for _, state in ipairs { "other", "T", "T2", "T2:a", "T9:a", "Tx:" } do
+        local page, message, code =
+          store:read { after = second, state = state }
+        assert.is_nil(page)
+        assert.equal("config", code)
+        assert.matches("format", message)
+      end
     end)
 
     it("is kept behind the letter of its format", function()
       assert(store:append(events_of("a", 3)))
-      assert.equal("A", store:read({ max = 2 }).state:sub(1, 1))
-      assert.equal("A", store:read({ max = 3 }).state:sub(1, 1))
+      local head = driver.tenants and "T0:" or "A"
+      for _, max in ipairs { 2, 3 } do
+        local state = store:read({ max = max }).state
+        assert.equal(head, state:sub(1, #head))
+      end
     end)
 
     it("takes a position that was set without one", function()
@@ -613,6 +619,66 @@ return function(driver)
       assert.equal(0, failed)
       assert.is_true(went_first <= 60, went_first)
       patient:close()
+    end)
+  end)
+
+  describe("a tenant", function()
+    local function of(tenant, stream)
+      return { tenant = tenant, stream = stream, type = "Moved", data = "{}" }
+    end
+
+    if not driver.tenants then
+      it("is refused, as there would be nowhere to keep it", function()
+        local appended, message, code =
+          store:append { of(nil, "a"), of("acme", "a") }
+        assert.is_nil(appended)
+        assert.equal("invalid", code)
+        assert.matches('event 2 of 2: it is of the tenant "acme", and a %a+ '
+          .. "event store keeps none", message)
+        assert.equal(0, #read_all(store))
+      end)
+      return
+    end
+
+    it("has streams of its own", function()
+      local appended = assert(store:append {
+        of("acme", "a"), of("globex", "a"), of(nil, "a"), of("acme", "a"),
+      })
+      assert.same({ 1, 1, 1, 2 }, column(appended, "version"))
+      local tenants = {}
+      for i, found in ipairs(read_all(store)) do
+        tenants[i] = found.tenant or "none"
+      end
+      assert.same({ "acme", "globex", "none", "acme" }, tenants)
+    end)
+
+    it("has a name like that of a stream", function()
+      local _, message, code = store:append { of("", "a") }
+      assert.equal("invalid", code)
+      assert.matches("tenant is empty", message)
+    end)
+
+    it("is remembered with the checkpoint", function()
+      assert(store:append { of("acme", "a"), of("acme", "b"),
+        of("globex", "a"), of("acme", "a") })
+      local page = assert(store:read { max = 1 })
+      assert.is_nil(page.tenants_from)
+      assert.matches("^T4:acme", page.state)
+      page = assert(store:read {
+        max = 2, after = page.reached, state = page.state,
+      })
+      assert.equal(2, page.tenants_from)
+      assert.matches("^M", page.state)
+      page = assert(store:read { after = page.reached, state = page.state })
+      assert.equal(1, page.tenants_from)
+    end)
+
+    it("is forgotten where the type is not wanted", function()
+      local other = of("globex", "a")
+      other.type = "Closed"
+      assert(store:append { of("acme", "a"), other })
+      local page = assert(store:read { types = { "Moved" } })
+      assert.matches("^T4:acme", page.state)
     end)
   end)
 

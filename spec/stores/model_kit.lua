@@ -135,6 +135,7 @@ function kit.aside(n, model_id, changes)
     type = "MoneyDeposited",
     data = '{"amount":' .. n .. "}",
     metadata = n % 2 == 0 and '{"user":"ada"}' or nil,
+    tenant = n % 2 == 1 and "acme" or nil,
   }
   for key, value in pairs(changes or {}) do
     item[key] = value

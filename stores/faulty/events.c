@@ -63,11 +63,13 @@ open_inner_events(struct lun_fault *fault, const char *url,
 	code = lun_fault_strikes(fault, "open")
 		   ? lun_fault_report(fault, "open", err)
 		   : lun_event_store_open(url, options, &s->inner, err);
-	if (code == LUN_OK)
-		*out = &s->base;
-	else
+	if (code != LUN_OK) {
 		faulty_close(&s->base);
-	return code;
+		return code;
+	}
+	s->base.has_tenants = s->inner->has_tenants;
+	*out = &s->base;
+	return LUN_OK;
 }
 
 static enum lun_code
@@ -100,11 +102,13 @@ faulty_connect(struct lun_event_store *store, struct lun_event_store **out,
 	if (s == NULL)
 		return LUN_NOMEM;
 	code = lun_event_store_connect(from->inner, &s->inner, err);
-	if (code == LUN_OK)
-		*out = &s->base;
-	else
+	if (code != LUN_OK) {
 		faulty_close(&s->base);
-	return code;
+		return code;
+	}
+	s->base.has_tenants = s->inner->has_tenants;
+	*out = &s->base;
+	return LUN_OK;
 }
 
 /* ---- reading ----------------------------------------------------------- */

@@ -78,12 +78,20 @@ find_id(struct log *log, struct lun_text id)
 	return at;
 }
 
-static struct item **
-find_stream(struct log *log, struct lun_text stream)
+static bool
+is_of_stream(const struct item *item, const struct lun_event *event)
 {
-	struct item **at = &log->by_stream[bucket_of(log, stream)];
+	return lun_text_equal(item->event.stream, event->stream) &&
+	       lun_text_equal(item->event.tenant, event->tenant);
+}
 
-	while (*at != NULL && !lun_text_equal((*at)->event.stream, stream))
+/* The stream that the event is of: each tenant has streams of its own. */
+static struct item **
+find_stream(struct log *log, const struct lun_event *event)
+{
+	struct item **at = &log->by_stream[bucket_of(log, event->stream)];
+
+	while (*at != NULL && !is_of_stream(*at, event))
 		at = &(*at)->next_by_stream;
 	return at;
 }
@@ -92,7 +100,7 @@ static void
 link_item(struct log *log, struct item *item)
 {
 	struct item **id = &log->by_id[bucket_of(log, item->event.id)];
-	struct item **stream = find_stream(log, item->event.stream);
+	struct item **stream = find_stream(log, &item->event);
 
 	item->next_by_id = *id;
 	*id = item;
@@ -107,7 +115,7 @@ static void
 unlink_item(struct log *log, struct item *item)
 {
 	struct item **id = find_id(log, item->event.id);
-	struct item **stream = find_stream(log, item->event.stream);
+	struct item **stream = find_stream(log, &item->event);
 
 	*id = item->next_by_id;
 	if (item->older != NULL) {
@@ -183,7 +191,7 @@ new_log_item(const struct lun_event *event)
 {
 	size_t length = event->id.length + event->stream.length +
 			event->type.length + event->data.length +
-			event->metadata.length;
+			event->metadata.length + event->tenant.length;
 	struct item *item = malloc(sizeof *item + length + 1);
 	char *at;
 
@@ -196,6 +204,7 @@ new_log_item(const struct lun_event *event)
 	item->event.type = copy_into_item(&at, event->type);
 	item->event.data = copy_into_item(&at, event->data);
 	item->event.metadata = copy_into_item(&at, event->metadata);
+	item->event.tenant = copy_into_item(&at, event->tenant);
 	return item;
 }
 
@@ -243,6 +252,7 @@ new_memory_events(
 	if (s == NULL)
 		return lun_fail(err, LUN_NOMEM, "memory: out of memory");
 	s->base.ops = &lun_memory_events;
+	s->base.has_tenants = true;
 	s->log = log;
 	*out = &s->base;
 	return LUN_OK;
@@ -500,7 +510,7 @@ append_event(struct log *log, const struct lun_append *append,
 {
 	struct lun_event event = append->event;
 	const struct item *same = *find_id(log, event.id);
-	const struct item *last = *find_stream(log, event.stream);
+	const struct item *last = *find_stream(log, &event);
 	struct item *item;
 	enum lun_code code;
 

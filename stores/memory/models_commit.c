@@ -180,7 +180,7 @@ new_item(const struct lun_failed_event *from)
 	size_t length = from->model_id.length + from->error.length +
 			event->id.length + event->stream.length +
 			event->type.length + event->data.length +
-			event->metadata.length;
+			event->metadata.length + event->tenant.length;
 	struct memory_item *item = malloc(sizeof *item + length);
 	struct lun_failed_event *to;
 	char *at;
@@ -198,6 +198,7 @@ new_item(const struct lun_failed_event *from)
 	to->event.type = copy_into_event(&at, event->type);
 	to->event.data = copy_into_event(&at, event->data);
 	to->event.metadata = copy_into_event(&at, event->metadata);
+	to->event.tenant = copy_into_event(&at, event->tenant);
 	return item;
 }
 

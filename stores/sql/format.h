@@ -11,7 +11,7 @@
 
 #include "base/error.h"
 
-#define LUN_MODEL_FORMAT  2
+#define LUN_MODEL_FORMAT  3
 #define LUN_EVENTS_FORMAT 1
 
 /* As it is stored: 0 where nothing is said, in tables older than formats. */

@@ -28,13 +28,15 @@ static const char *const statements[STATEMENTS] = {
     [FIND_HEAD] = "SELECT max(position) FROM events",
     [FIND_ID] = "SELECT position, version FROM events WHERE id = ?1",
     [FIND_VERSION] = "SELECT max(version) FROM events WHERE stream = ?1",
-    [READ_ALL] = "SELECT " COLUMNS " FROM events WHERE position > ?1 "
-		 "ORDER BY position",
+    [READ_ALL] =
+	"SELECT " COLUMNS LUN_SQLITE_TENANT " FROM events WHERE position > ?1 "
+	"ORDER BY position",
     /* The inner query needs nothing but the index on (stream, version). */
-    [READ_STREAM] = "SELECT " COLUMNS " FROM events WHERE position IN "
-		    "(SELECT position FROM events WHERE stream = ?2 "
-		    "AND position > ?1 AND position <= ?3 "
-		    "ORDER BY position LIMIT ?4) ORDER BY position",
+    [READ_STREAM] =
+	"SELECT " COLUMNS LUN_SQLITE_TENANT " FROM events WHERE position IN "
+	"(SELECT position FROM events WHERE stream = ?2 "
+	"AND position > ?1 AND position <= ?3 "
+	"ORDER BY position LIMIT ?4) ORDER BY position",
     [COUNT_ALL] = "SELECT position, recorded_at, stream, type FROM events "
 		  "WHERE position > ?1 ORDER BY position",
     [INSERT] = "INSERT INTO events (id, stream, version, type, data, "
@@ -269,6 +271,7 @@ sqlite_close(struct lun_event_store *store)
 	if (s->notify_fd >= 0)
 		close(s->notify_fd);
 	lun_buffer_free(&s->anchor);
+	free(s->tenant);
 	free(s);
 }
 
@@ -295,6 +298,7 @@ sqlite_open(const char *rest, const struct lun_store_options *options,
 	if (s == NULL)
 		return lun_fail(err, LUN_NOMEM, "%s: out of memory", rest);
 	code = lun_sqlite_events_take_layout(s, rest, &path, err);
+	s->base.has_tenants = s->layout != NULL && s->layout->has_tenants;
 	if (code == LUN_OK)
 		code = lun_sqlite_open(&s->c, path, options, err);
 	if (code == LUN_NOTFOUND)
@@ -322,9 +326,14 @@ sqlite_connect(struct lun_event_store *store, struct lun_event_store **out,
 	if (s == NULL)
 		return lun_fail(err, LUN_NOMEM, "%s: out of memory",
 		    lun_sqlite_path(&lun_sqlite_events_of(store)->c));
+	s->base.has_tenants = store->has_tenants;
 	s->layout = lun_sqlite_events_of(store)->layout;
 	s->unwrap = lun_sqlite_events_of(store)->unwrap;
-	code = lun_sqlite_connect(&s->c, &lun_sqlite_events_of(store)->c, err);
+	code = lun_sqlite_events_share_tenant(
+	    s, lun_sqlite_events_of(store)->tenant, err);
+	if (code == LUN_OK)
+		code = lun_sqlite_connect(
+		    &s->c, &lun_sqlite_events_of(store)->c, err);
 	if (code == LUN_OK)
 		code = prepare_store(s, err);
 	if (code == LUN_OK)

@@ -26,6 +26,7 @@ struct lun_sqlite_layout {
 	const char *relation; /* with the columns of our own table */
 	const char *shown;    /* a condition: which rows are to be seen */
 	bool unwrap; /* {"Type": data} and "Type" in place of type and data */
+	bool has_tenants; /* the relation has the column tenant */
 };
 
 struct lun_sqlite_events {
@@ -33,6 +34,7 @@ struct lun_sqlite_events {
 	struct lun_sqlite c;
 	const struct lun_sqlite_layout *layout; /* NULL: our own table */
 	bool unwrap;
+	char *tenant; /* only its events; NULL: all */
 	sqlite3_stmt *q[STATEMENTS];
 	char identity[LUN_IDENTITY_SIZE];
 	int notify_fd; /* inotify on the WAL file; -1: not asked for */
@@ -49,12 +51,18 @@ enum lun_code lun_sqlite_events_find(struct lun_sqlite_events *s,
 enum lun_code lun_sqlite_events_no_memory(
     struct lun_sqlite_events *s, struct lun_err *err);
 
+/* After the metadata, where a layout has tenants. */
+#define LUN_SQLITE_TENANT "/*, tenant*/"
+
 /*
- * events_layout.c: take "?layout=NAME" and "&unwrap=no" off the path; without
- * them the layout is left alone. *path is to be freed.
+ * events_layout.c: take "?layout=NAME" and what may follow it, "&unwrap=no" and
+ * "&tenant=NAME", off the path; without them the layout is left alone. *path is
+ * to be freed.
  */
 enum lun_code lun_sqlite_events_take_layout(struct lun_sqlite_events *s,
     const char *rest, char **path, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_sqlite_events_share_tenant(struct lun_sqlite_events *s,
+    const char *tenant, struct lun_err *err) LUN_MUSTCHECK;
 /* The statement, made for a table of our own, for this layout. */
 enum lun_code lun_sqlite_events_prepare(struct lun_sqlite_events *s,
     const char *sql, bool hidden_too, sqlite3_stmt **q,

@@ -27,7 +27,8 @@ enum column {
 	STREAM,
 	TYPE,
 	DATA,
-	METADATA
+	METADATA,
+	TENANT /* where there are some */
 };
 
 /* ---- anchors ----------------------------------------------------------- */
@@ -190,6 +191,8 @@ read_other_columns(struct lun_sqlite_events *s, sqlite3_stmt *q,
 		code = read_json_column(s, q, DATA, &event->data, err);
 	if (code == LUN_OK && sqlite3_column_type(q, METADATA) != SQLITE_NULL)
 		code = read_json_column(s, q, METADATA, &event->metadata, err);
+	if (code == LUN_OK && s->base.has_tenants)
+		code = read_name_column(s, q, TENANT, &event->tenant, err);
 	if (code != LUN_OK)
 		return code;
 	if (event->recorded_at < LUN_TIMESTAMP_MIN ||

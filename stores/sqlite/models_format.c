@@ -18,6 +18,8 @@ static const struct lun_sql_step steps[] = {
 	" ADD rows_revision INTEGER NOT NULL DEFAULT 0;"
 	"UPDATE lunette_checkpoints SET rows_revision = revision,"
 	" source_state = CAST('A' || source_state AS BLOB)"},
+    {2, "ALTER TABLE lunette_parked ADD tenant TEXT;"
+	"ALTER TABLE lunette_skipped ADD tenant TEXT"},
 };
 
 static const char raise_all[] =

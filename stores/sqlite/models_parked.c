@@ -5,10 +5,10 @@
 #define SKIPPED_MAX 1000 /* kept for each shard */
 #define COLUMNS_WRITTEN                                                        \
 	"projection, build, shard, model_id, error, at, position, event_id,"   \
-	" stream, version, type, recorded_at, data, metadata"
+	" stream, version, type, recorded_at, data, metadata, tenant"
 #define COLUMNS                                                                \
 	"number, model_id, error, at, position, event_id, stream, version,"    \
-	" type, recorded_at, data, metadata"
+	" type, recorded_at, data, metadata, tenant"
 
 /* ---- writing ----------------------------------------------------------- */
 
@@ -32,6 +32,7 @@ insert_item(struct sqlite_models *m, sqlite3_stmt *q, struct lun_key key,
 	lun_sqlite_bind_integer(&m->c, q, 12, event->recorded_at);
 	lun_sqlite_bind_text(&m->c, q, 13, event->data);
 	lun_sqlite_bind_text(&m->c, q, 14, event->metadata);
+	lun_sqlite_bind_text(&m->c, q, 15, event->tenant);
 	return lun_sqlite_run(&m->c, q, err);
 }
 
@@ -125,7 +126,7 @@ write_skipped(struct sqlite_models *m, const struct lun_write_set *set,
 	}
 	code = insert_items(m,
 	    "INSERT INTO lunette_skipped (" COLUMNS_WRITTEN ") VALUES"
-	    " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	    " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 	    set->key, items, count, err);
 	if (code != LUN_OK)
 		return code;
@@ -145,7 +146,7 @@ lun_sqlite_write_failed_events(struct sqlite_models *m,
 	if (code == LUN_OK && set->parked_count > 0)
 		code = insert_items(m,
 		    "INSERT INTO lunette_parked (" COLUMNS_WRITTEN ") VALUES"
-		    " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		    " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		    set->key, set->parked, set->parked_count, err);
 	if (code == LUN_OK && set->skipped_count > 0)
 		code = write_skipped(m, set, err);
@@ -173,6 +174,7 @@ read_item(struct sqlite_models *m, sqlite3_stmt *q,
 	event->recorded_at = sqlite3_column_int64(q, 9);
 	event->data = lun_sqlite_column_text(q, 10);
 	event->metadata = lun_sqlite_column_text(q, 11);
+	event->tenant = lun_sqlite_column_text(q, 12);
 	if (lun_position_from_hex(
 		lun_sqlite_column_text(q, 4), &event->position))
 		return LUN_OK;

@@ -28,7 +28,8 @@
 	"  type TEXT NOT NULL,\n"                                              \
 	"  recorded_at INTEGER NOT NULL,\n"                                    \
 	"  data TEXT NOT NULL,\n"                                              \
-	"  metadata TEXT"
+	"  metadata TEXT,\n"                                                   \
+	"  tenant TEXT"
 
 static const char own_tables[] =
     "CREATE TABLE lunette_store (\n"

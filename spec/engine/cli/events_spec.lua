@@ -33,6 +33,29 @@ describe("lunette events", function()
       .. '"metadata":null}\n', out)
   end)
 
+  it("prints the tenant, where there are some", function()
+    local other = workplace.new()
+    other.env = { LUNETTE_EVENTS = "sqlite:shop.db?layout=emmett",
+      LUNETTE_MODELS = false }
+    other:sql("shop.db", [[CREATE TABLE emt_messages (stream_id TEXT,
+        stream_position INTEGER, partition TEXT, message_kind TEXT DEFAULT 'E',
+        message_data TEXT DEFAULT '{}', message_metadata TEXT,
+        message_type TEXT DEFAULT 'T', message_id TEXT,
+        is_archived BOOLEAN DEFAULT FALSE, global_position INTEGER PRIMARY KEY,
+        created DATETIME DEFAULT CURRENT_TIMESTAMP);
+      INSERT INTO emt_messages (stream_id, stream_position, partition,
+        message_id) VALUES ('s', 1, 'acme', 'm1'), ('s', 1, 'globex', 'm2')]])
+    local out = other:done { "events" }
+    assert.matches("^position +recorded_at +tenant +stream +version", out)
+    assert.matches("\n2 +%S+Z +globex +s +1 ", out)
+    out = other:done { "events", "--json" }
+    assert.matches('^{"position":"1","id":"m1","tenant":"acme","stream":"s"',
+      out)
+    out = other:done { "events", "--json", "-e",
+      "sqlite:shop.db?layout=emmett&tenant=globex" }
+    assert.matches('^{"position":"2","id":"m2","tenant":"globex"', out)
+  end)
+
   it("keeps to a line where the data has several", function()
     local other = workplace.new()
     other.env.LUNETTE_MODELS = false

@@ -77,6 +77,28 @@ describe("lunette import", function()
     assert.equal("3", stored())
   end)
 
+  it("takes the events of one tenant, and says that its name is lost",
+    function()
+      place:write("a.jsonl", line(1, ',"tenant":"acme"')
+        .. line(2, ',"tenant":"acme"'))
+      local code, said, told = place:run { "import", "a.jsonl" }
+      assert.equal(0, code)
+      assert.equal("a.jsonl: 2 events added\n", said)
+      assert.matches('a.jsonl: the name of the tenant "acme" is not kept',
+        told)
+    end)
+
+  it("refuses the events of a second tenant", function()
+    for _, second in ipairs { ',"tenant":"globex"', "" } do
+      place:write("a.jsonl", line(1, ',"tenant":"acme"') .. line(2, second))
+      local code, _, message = place:run { "import", "a.jsonl" }
+      assert.equal(1, code)
+      assert.matches('line 2: it is of the tenant "%a*", and not of "acme" as '
+        .. "those before it: tenants are not kept here", message)
+    end
+    assert.equal("0", stored())
+  end)
+
   local bad = {
     ["it is not JSON"] = { "nonsense", "invalid JSON at byte 1" },
     ["it is no object"] = { "[1]", "it is not a JSON object" },

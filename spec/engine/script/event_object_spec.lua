@@ -51,6 +51,15 @@ describe("an event", function()
     assert.equal('{"tags":["x"],"user":"ada"}', see("event.metadata", full))
   end)
 
+  it("has its tenant, where its event store has tenants", function()
+    assert.equal('"acme"', see("event.tenant", { tenant = "acme" }))
+    assert.equal('"acme"', see([[
+      for key, value in pairs(event) do
+        if key == "tenant" then return value end
+      end]], { tenant = "acme" }))
+    assert.equal("true", see("event.tenant == nil", full))
+  end)
+
   it("has no metadata if there was none", function()
     assert.equal("true", see "event.metadata == nil")
   end)

@@ -9,6 +9,7 @@ describe("a memory event store", function()
     end,
     options = { busy_timeout_ms = 20 },
     polled = true,
+    tenants = true,
   }
 
   it("has no name", function()

@@ -33,7 +33,7 @@ describe("the format of a postgres store #postgres", function()
   end)
 
   describe("of models", function()
-    local present = 2
+    local present = 3
     local schema = kit.schema { projection = "counter",
       fields = { note = "text", total = "integer" },
       indexes = { { "total" } } }

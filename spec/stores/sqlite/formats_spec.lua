@@ -37,7 +37,7 @@ describe("the format of a sqlite store", function()
   end
 
   describe("of models", function()
-    local present = 2
+    local present = 3
     local schema = kit.schema { projection = "counter",
       fields = { note = "text", total = "integer" },
       indexes = { { "total" } } }
@@ -64,8 +64,9 @@ describe("the format of a sqlite store", function()
 
     -- A store of the format before, which an open one has under its feet.
     local function set_back()
-      sql [[ALTER TABLE lunette_checkpoints DROP COLUMN rows_revision;
-        UPDATE lunette_store SET format = 1;]]
+      sql [[ALTER TABLE lunette_parked DROP COLUMN tenant;
+        ALTER TABLE lunette_skipped DROP COLUMN tenant;
+        UPDATE lunette_store SET format = 2;]]
     end
 
     it("is refused where it is none", function()
@@ -163,10 +164,10 @@ describe("the format of a sqlite store", function()
       local second = kit.own(store, schema, shard)
       set_back()
       for _, owner in ipairs { first, second } do
-        fails("owned", "is of format 1, and cannot be upgraded to 2 while "
+        fails("owned", "is of format 2, and cannot be upgraded to 3 while "
           .. 'projection "counter" is run by the spec: stop that engine first',
           open())
-        assert.equal(1, format())
+        assert.equal(2, format())
         store:release(owner.key, owner.fence)
       end
       assert(open()):close()

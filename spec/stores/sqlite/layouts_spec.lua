@@ -98,6 +98,44 @@ describe("a layout of a sqlite event store", function()
     assert.is_true(page.at_head)
   end)
 
+  it("has emmett's partition as the tenant, and reads one alone", function()
+    sql(tables.emmett)
+    sql [[INSERT INTO emt_messages (stream_id, stream_position, partition,
+        message_data, message_metadata, message_type, message_id)
+      VALUES ('a', 1, 'it''s & more', '{}', '{}', 'Moved', 'other')]]
+    local page = assert(assert(open "layout=emmett"):read { max = 10 })
+    assert.same({ "global", "global", "it's & more" }, column(page, "tenant"))
+    assert.equal(3, page.tenants_from)
+    local all = store:identity()
+    store:close()
+    local query = "layout=emmett&tenant=it's%20%26%20more"
+    assert(open(query))
+    assert.are_not.equal(all, store:identity())
+    for _ = 1, 2 do
+      page = assert(store:read { max = 10 })
+      assert.same({ "other" }, column(page, "id"))
+      assert.equal(1, #assert(store:read { max = 10, stream = "a" }))
+      assert.equal(1, store:lag({}).events)
+    end
+    local rest = assert(store:read {
+      max = 10, after = page.reached, state = page.state,
+    })
+    assert.equal(0, #rest)
+    local other = assert(store:connect())
+    assert.equal(1, #assert(other:read { max = 10 }))
+    other:close()
+  end)
+
+  it("has no tenants where there are none", function()
+    sql(tables.eventcore)
+    local _, message, code = open "layout=eventcore&tenant=acme"
+    assert.equal("config", code)
+    assert.matches("events of layout=eventcore have no tenant", message)
+    local page = assert(assert(open "layout=eventcore"):read { max = 10 })
+    assert.is_nil(page[1].tenant)
+    assert.matches("^A", page.state)
+  end)
+
   it("goes on after an event that was archived meanwhile", function()
     sql(tables.emmett)
     local page = assert(assert(open "layout=emmett"):read { max = 10 })
@@ -162,6 +200,6 @@ describe("a layout of a sqlite event store", function()
     assert.matches('there is no layout "marten"; write emmett or eventcore',
       message)
     _, message = open "layout=emmett&x=1"
-    assert.matches('"&x=1" is not understood', message)
+    assert.matches('"x=1" is not understood', message)
   end)
 end)

@@ -8,6 +8,8 @@
 #include <libpq-fe.h>
 
 #include "base/error.h"
+#include "sql/url.h"
+#include "json/scan.h"
 
 static const char *const own_keys[] = {
     "schema",
@@ -26,6 +28,7 @@ static const char *const own_keys[] = {
     "safe_head",
     "unwrap",
     "category",
+    "tenant",
     "grace_ms",
     "window_ms",
     "holes",
@@ -50,90 +53,43 @@ find_own_key(struct lun_text key)
 	return -1;
 }
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = lun_ascii_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* NULL when out of memory; a "%" that begins nothing stays as it is. */
-static char *
-decode_percents(struct lun_text text)
-{
-	struct lun_buffer out = {0};
-
-	for (size_t i = 0; i < text.length; i++) {
-		const char *at = text.bytes + i;
-		bool escaped = *at == '%' && i + 2 < text.length &&
-			       hex_digit(at[1]) >= 0 && hex_digit(at[2]) >= 0;
-
-		if (escaped) {
-			lun_buffer_add_byte(&out,
-			    (char)(hex_digit(at[1]) * 16 + hex_digit(at[2])));
-			i += 2;
-		} else {
-			lun_buffer_add_byte(&out, *at);
-		}
-	}
-	return lun_buffer_take(&out);
-}
-
-static struct lun_text
-take_url_part(struct lun_text *rest, char end)
-{
-	const char *found =
-	    rest->length > 0 ? memchr(rest->bytes, end, rest->length) : NULL;
-	struct lun_text taken = *rest;
-
-	if (found == NULL) {
-		*rest = LUN_TEXT_NONE;
-		return taken;
-	}
-	taken.length = (size_t)(found - rest->bytes);
-	rest->bytes += taken.length + 1;
-	rest->length -= taken.length + 1;
-	return taken;
-}
-
 /* One "key=value" of the query: ours is kept here, others go on to libpq. */
-static void
+static enum lun_code
 keep_or_pass_pair(struct lun_pg_url *url, struct lun_text pair,
-    struct lun_buffer *conninfo, char *separator)
+    struct lun_buffer *conninfo, char *separator, struct lun_err *err)
 {
 	struct lun_text value = pair;
-	struct lun_text key = take_url_part(&value, '=');
+	struct lun_text key = lun_sql_url_part(&value, '=');
 	int found = find_own_key(key);
 
 	if (found >= 0) {
-		char *decoded = decode_percents(value);
-
 		free(url->values[found]);
-		url->values[found] = decoded;
-		conninfo->failed |= decoded == NULL;
-		return;
+		url->values[found] = NULL;
+		return lun_sql_url_decode(key, value, &url->values[found], err);
 	}
 	lun_buffer_add_byte(conninfo, *separator);
 	lun_buffer_add_text(conninfo, pair);
 	*separator = '&';
+	return LUN_OK;
 }
 
-static bool
-split_query(struct lun_pg_url *url, const char *rest)
+static enum lun_code
+split_query(struct lun_pg_url *url, const char *rest, struct lun_err *err)
 {
 	struct lun_text query = lun_text_of(rest);
-	struct lun_text before = take_url_part(&query, '?');
+	struct lun_text before = lun_sql_url_part(&query, '?');
 	struct lun_buffer conninfo = {0};
 	char separator = '?';
+	enum lun_code code = LUN_OK;
 
 	lun_buffer_printf(&conninfo, "postgres:%.*s", LUN_TEXT_ARG(before));
-	while (query.length > 0)
-		keep_or_pass_pair(
-		    url, take_url_part(&query, '&'), &conninfo, &separator);
+	while (query.length > 0 && code == LUN_OK)
+		code = keep_or_pass_pair(url, lun_sql_url_part(&query, '&'),
+		    &conninfo, &separator, err);
 	url->conninfo = lun_buffer_take(&conninfo);
-	return url->conninfo != NULL;
+	if (code == LUN_OK && url->conninfo == NULL)
+		code = lun_fail(err, LUN_NOMEM, "postgres URL: out of memory");
+	return code;
 }
 
 /* ---- the name in messages ---------------------------------------------- */
@@ -230,13 +186,15 @@ lun_pg_url_new(const char *rest, const struct lun_store_options *options,
 	atomic_init(&url->cancelling, 0);
 	set_options(url, options);
 	url->values = calloc(OWN_KEYS, sizeof *url->values);
-	if (url->values == NULL || !split_query(url, rest))
+	if (url->values == NULL)
 		code = lun_fail(err, LUN_NOMEM, "postgres URL: out of memory");
-	else if (strncmp(rest, "//", 2) != 0)
+	else
+		code = split_query(url, rest, err);
+	if (code == LUN_OK && strncmp(rest, "//", 2) != 0)
 		code = lun_fail(err, LUN_CONFIG,
 		    "the postgres URL is not valid: write "
 		    "postgres://USER@HOST/DATABASE");
-	else
+	if (code == LUN_OK)
 		code = parse_conninfo(url, err);
 	if (code == LUN_OK && lun_pg_url_value(url, "schema") != NULL)
 		code = lun_pg_check_name(
@@ -279,25 +237,16 @@ lun_pg_url_value(const struct lun_pg_url *url, const char *key)
 
 /* ---- identifiers ------------------------------------------------------- */
 
-static bool
-is_name_character(char c)
-{
-	return lun_ascii_alnum(c) || c == '_' || c == '$' || c == '-' ||
-	       (unsigned char)c >= 0x80;
-}
-
 enum lun_code
 lun_pg_check_name(const char *what, const char *name, struct lun_err *err)
 {
 	size_t length = strlen(name);
-	bool fits = length > 0 && length <= LUN_PG_NAME_MAX;
 
-	for (size_t i = 0; i < length; i++)
-		fits = fits && is_name_character(name[i]);
-	if (fits)
+	if (length > 0 && length <= LUN_PG_NAME_MAX &&
+	    lun_utf8_valid(lun_text_of(name)))
 		return LUN_OK;
 	return lun_fail(err, LUN_CONFIG,
-	    "%s=%.100s: a name has 1 to %d letters, digits, \"_\", \"$\" and "
-	    "\"-\"",
+	    "%s=%.100s: a name has 1 to %d bytes of UTF-8, all of which are "
+	    "taken as they are",
 	    what, name, LUN_PG_NAME_MAX);
 }

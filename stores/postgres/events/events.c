@@ -224,11 +224,13 @@ postgres_open(const char *rest, const struct lun_store_options *options,
 	code = lun_pg_open(&s->c, rest, options, err);
 	if (code == LUN_OK)
 		code = make_source(s, err);
-	if (code == LUN_OK)
-		*out = &s->base;
-	else
+	if (code != LUN_OK) {
 		postgres_close(&s->base);
-	return code;
+		return code;
+	}
+	s->base.has_tenants = s->source->mapping->layout.tenant != NULL;
+	*out = &s->base;
+	return LUN_OK;
 }
 
 static enum lun_code
@@ -243,6 +245,7 @@ postgres_connect(struct lun_event_store *store, struct lun_event_store **out,
 	lun_pg_connect(&s->c, &from->c);
 	atomic_fetch_add(&from->source->users, 1);
 	s->source = from->source;
+	s->base.has_tenants = store->has_tenants;
 	*out = &s->base;
 	return LUN_OK;
 }

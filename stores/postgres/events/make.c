@@ -256,19 +256,26 @@ check_own_format(struct lun_pg *c, const PGresult *result, struct lun_err *err)
 	    &lun_sql_events_form, lun_pg_name(c), &format, err);
 }
 
-/* Server, database and table; long names are cut down to their hash. */
+/*
+ * Server, database, table and what the URL narrows it to; what is long is cut
+ * down to its hash.
+ */
 static void
 select_other_identity(const struct lun_pg_mapping *mapping, const char *server,
     struct lun_buffer *sql, struct lun_pg_params *params)
 {
+	struct lun_buffer log = {0};
+
+	lun_pg_scope_name(mapping, &log);
 	lun_buffer_printf(sql,
 	    "SELECT %s || '/' || d.oid || '/' || CASE "
-	    "WHEN octet_length($1 || $2) > 80 THEN md5($1 || '.' || $2) "
-	    "ELSE $1 || '.' || $2 END FROM pg_catalog.pg_database d "
+	    "WHEN octet_length($1) > 81 THEN md5($1) "
+	    "ELSE $1 END FROM pg_catalog.pg_database d "
 	    "WHERE d.datname = pg_catalog.current_database()",
 	    server);
-	lun_pg_add_text(params, LUN_PG_TEXT, lun_text_of(mapping->schema));
-	lun_pg_add_text(params, LUN_PG_TEXT, lun_text_of(mapping->table));
+	lun_pg_add_copy(params, LUN_PG_TEXT, lun_buffer_text(&log));
+	sql->failed |= log.failed;
+	lun_buffer_free(&log);
 }
 
 static enum lun_code

@@ -71,7 +71,7 @@ lun_pg_mapping_free(struct lun_pg_mapping *mapping)
 	free(mapping->schema);
 	free(mapping->table);
 	free(mapping->channel);
-	free(mapping->category);
+	lun_pg_scope_free(&mapping->narrowed);
 	free(mapping->columns);
 	free(mapping->keys);
 	free(mapping->keys_down);
@@ -184,22 +184,6 @@ take_unwrap(
 }
 
 static enum lun_code
-take_category(
-    struct lun_pg_mapping *mapping, struct lun_pg *c, struct lun_err *err)
-{
-	const char *word = lun_pg_url_value(c->url, "category");
-
-	if (word == NULL)
-		return LUN_OK;
-	if (mapping->layout.category == NULL)
-		return lun_fail(err, LUN_CONFIG,
-		    "%s: category= is for layout=message-db", lun_pg_name(c));
-	mapping->safety = LUN_PG_SERIALISED;
-	mapping->category = strdup(word);
-	return mapping->category != NULL ? LUN_OK : no_memory(c, err);
-}
-
-static enum lun_code
 take_span(struct lun_pg *c, const char *key, int64_t most_ms, atomic_llong *us,
     struct lun_err *err)
 {
@@ -292,8 +276,6 @@ take_url(struct lun_pg_mapping *mapping, struct lun_pg *c, struct lun_err *err)
 	if (code == LUN_OK)
 		code = take_unwrap(mapping, c, err);
 	if (code == LUN_OK)
-		code = take_category(mapping, c, err);
-	if (code == LUN_OK)
 		code = take_spans(mapping, c, err);
 	if (code == LUN_OK)
 		code = take_holes(mapping, c, err);
@@ -358,13 +340,14 @@ settle_optionals(struct lun_pg_layout *layout, const PGresult *columns)
 	}
 	for (int i = 0; i < LUN_PG_HIDDEN; i++)
 		layout->hidden[i] = settle_optional(layout->hidden[i], columns);
-	layout->realm = settle_optional(layout->realm, columns);
+	layout->tenant = settle_optional(layout->tenant, columns);
+	if (layout->realm == NULL)
+		layout->realm = layout->tenant;
 }
 
-/* %S is the schema with its dot. */
-static void
-add_template(const struct lun_pg_mapping *mapping, struct lun_buffer *text,
-    const char *pattern)
+void
+lun_pg_add_template(const struct lun_pg_mapping *mapping,
+    struct lun_buffer *text, const char *pattern)
 {
 	const char *mark;
 
@@ -385,49 +368,9 @@ make_from(struct lun_pg_mapping *mapping)
 	add_relation(mapping, &from);
 	lun_buffer_add_text(&from, LUN_TEXT(" e "));
 	if (mapping->layout.joins != NULL)
-		add_template(mapping, &from, mapping->layout.joins);
+		lun_pg_add_template(mapping, &from, mapping->layout.joins);
 	mapping->from = lun_buffer_take(&from);
 	return mapping->from != NULL;
-}
-
-/* A flag that is null is not set: the row is seen. */
-static void
-add_unless(struct lun_buffer *text, const char *condition)
-{
-	if (condition != NULL)
-		lun_buffer_printf(text, " AND (%s) IS NOT TRUE", condition);
-}
-
-static bool
-make_conditions(struct lun_pg_mapping *mapping)
-{
-	const struct lun_pg_layout *layout = &mapping->layout;
-	struct lun_buffer scope = {0}, shown = {0}, visible = {0};
-
-	lun_buffer_add_text(&scope, layout->scope != NULL
-					? lun_text_of(layout->scope)
-					: LUN_TEXT("true"));
-	/* A row that has no number yet is no event yet. */
-	if (layout->transaction_id == NULL)
-		lun_buffer_printf(
-		    &scope, " AND %s IS NOT NULL", layout->position);
-	if (mapping->category != NULL) {
-		lun_buffer_add_text(&scope, LUN_TEXT(" AND "));
-		add_template(mapping, &scope, layout->category);
-		lun_buffer_add_text(&scope, LUN_TEXT(" = $1"));
-	}
-	lun_buffer_add_text(&shown, LUN_TEXT("true"));
-	for (int i = 0; i < LUN_PG_HIDDEN; i++)
-		add_unless(&shown, layout->hidden[i]);
-	add_unless(&shown, layout->placeholder);
-	lun_buffer_add_text(&visible, lun_buffer_text(&scope));
-	lun_buffer_add_text(&visible, LUN_TEXT(" AND "));
-	lun_buffer_add_text(&visible, lun_buffer_text(&shown));
-	mapping->scope = lun_buffer_take(&scope);
-	mapping->shown = lun_buffer_take(&shown);
-	mapping->visible = lun_buffer_take(&visible);
-	return mapping->scope != NULL && mapping->shown != NULL &&
-	       mapping->visible != NULL;
 }
 
 static bool
@@ -621,6 +564,9 @@ make_columns(struct lun_pg_mapping *mapping)
 	for (int i = 0; i < LUN_PG_COLUMNS; i++)
 		lun_buffer_printf(&columns, "%s%s", i > 0 ? ", " : "",
 		    mapping->expressions[i]);
+	if (mapping->layout.tenant != NULL)
+		lun_buffer_printf(
+		    &columns, ", (%s)::text", mapping->layout.tenant);
 	mapping->columns = lun_buffer_take(&columns);
 	return mapping->columns != NULL;
 }
@@ -682,8 +628,10 @@ try_layout(struct lun_pg *c, const struct lun_pg_layout *layout,
 	if (code == LUN_OK)
 		settle_optionals(&mapping->layout, columns);
 	PQclear(columns);
+	if (code == LUN_OK)
+		code = lun_pg_scope_take(mapping, c, err);
 	if (code == LUN_OK &&
-	    (!make_from(mapping) || !make_conditions(mapping)))
+	    (!make_from(mapping) || !lun_pg_scope_make(mapping)))
 		code = no_memory(c, err);
 	if (code == LUN_OK)
 		code = find_types(mapping, c, err);

@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 
 #include "postgres/client/connection.h"
+#include "postgres/events/scope.h"
 #include "store/event_store.h"
 
 #define LUN_PG_HIDDEN 2
@@ -57,7 +58,12 @@ struct lun_pg_layout {
 	const char *transaction_id; /* of a pair */
 	const char *id;
 	const char *stream;
-	const char *realm; /* in which a stream's name is its own, or NULL */
+	/*
+	 * Where a stream's name is one stream's alone, or NULL. A tenant is
+	 * what scripts see; an event's realm is its tenant unless named apart.
+	 */
+	const char *tenant;
+	const char *realm;
 	const char *version;
 	const char *type;
 	const char *data;
@@ -114,12 +120,12 @@ struct lun_pg_mapping {
 	atomic_llong window_us;
 	char *schema;
 	char *table;
-	char *channel;  /* NULL: none */
-	char *category; /* NULL: all of them; else it is parameter 1 */
+	char *channel;                /* NULL: none */
+	struct lun_pg_scope narrowed; /* its values are the first parameters */
 
 	/* Parts of statements. Missing columns are nulls. */
 	char *expressions[LUN_PG_COLUMNS];
-	char *columns;   /* all of enum lun_pg_column */
+	char *columns;   /* all of enum lun_pg_column, and the tenant if any */
 	char *keys;      /* "position" or "transaction, position" */
 	char *keys_down; /* the same, each with DESC */
 	char *from;      /* the relation and its joins */
@@ -151,6 +157,10 @@ lun_pg_has_pending_writers(const struct lun_pg_mapping *mapping)
 	return mapping->safety == LUN_PG_GAPS ||
 	       mapping->safety == LUN_PG_WINDOW;
 }
+
+/* Add a part of a layout, in which %S is the schema with its dot. */
+void lun_pg_add_template(const struct lun_pg_mapping *mapping,
+    struct lun_buffer *text, const char *pattern);
 
 /* ---- positions --------------------------------------------------------- */
 

@@ -31,9 +31,7 @@ lun_pg_start_params(
     const struct lun_pg_mapping *mapping, struct lun_pg_params *params)
 {
 	lun_pg_params_clear(params);
-	if (mapping->category != NULL)
-		lun_pg_add_text(
-		    params, LUN_PG_TEXT, lun_text_of(mapping->category));
+	lun_pg_scope_add_params(&mapping->narrowed, params);
 }
 
 static void

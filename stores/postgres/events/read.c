@@ -124,6 +124,7 @@ read_wanted_rows(
 	struct lun_pg_events *s = r->s;
 	const struct lun_pg_mapping *mapping = s->source->mapping;
 
+	r->tenant_column = mapping->layout.tenant != NULL ? LUN_PG_COLUMNS : 0;
 	lun_buffer_clear(&s->sql);
 	lun_pg_start_params(mapping, &s->params);
 	lun_buffer_printf(&s->sql, "SELECT %s FROM %s WHERE %s AND ",

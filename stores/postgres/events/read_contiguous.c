@@ -66,6 +66,8 @@ begin_statement(struct lun_pg_reading *r, struct lun_err *err)
 	const struct lun_pg_mapping *mapping = s->source->mapping;
 	struct lun_buffer wanted = {0};
 
+	r->tenant_column =
+	    mapping->layout.tenant != NULL ? LUN_PG_COLUMNS + 1 : 0;
 	add_wanted(r, &wanted);
 	lun_buffer_add_text(&s->sql, LUN_TEXT("SELECT "));
 	for (int i = 0; i < LUN_PG_COLUMNS; i++) {

@@ -30,6 +30,7 @@ struct lun_pg_reading {
 	size_t taken; /* rows of the statement under way */
 	bool at_gap;  /* reading stopped there */
 	int64_t now;  /* by the server's clock, where writers are pending */
+	int tenant_column; /* of the statement under way; 0: there is none */
 };
 
 /* An event, borrowed from a row and from the texts here. */

@@ -32,6 +32,14 @@ read_name(const PGresult *row, int column, char uuid[LUN_PG_UUID_SIZE])
 	return (struct lun_text){uuid, LUN_PG_UUID_SIZE - 1};
 }
 
+static struct lun_text
+read_tenant(const PGresult *row, int column)
+{
+	struct lun_text tenant = lun_pg_bytes(row, 0, column);
+
+	return tenant.length > 0 ? tenant : LUN_TEXT_NONE;
+}
+
 static const char *
 check_name(struct lun_text name)
 {
@@ -115,11 +123,15 @@ lun_pg_read_event(struct lun_pg_reading *r, const PGresult *row,
 	};
 	out->counted = r->s->source->mapping->contiguous &&
 		       !lun_pg_is_null(row, 0, LUN_PG_C_VERSION);
+	if (r->tenant_column > 0)
+		event->tenant = read_tenant(row, r->tenant_column);
 	if (!lun_pg_is_null(row, 0, LUN_PG_C_RECORDED_AT))
 		event->recorded_at = lun_pg_time(row, 0, LUN_PG_C_RECORDED_AT);
 	wrong = check_name(event->id);
 	if (wrong == NULL)
 		wrong = check_name(event->stream);
+	if (event->tenant.length > LUN_EVENT_NAME_MAX)
+		wrong = "its tenant is too long";
 	return wrong == NULL ? LUN_OK
 			     : refuse_row(r, event->position, wrong, err);
 }

@@ -17,6 +17,8 @@ static const struct lun_sql_step steps[] = {
 	" ADD rows_revision bigint NOT NULL DEFAULT 0;"
 	"UPDATE @lunette_checkpoints SET rows_revision = revision,"
 	" source_state = '\\x41' || source_state;"},
+    {2, "ALTER TABLE @lunette_parked ADD tenant text;"
+	"ALTER TABLE @lunette_skipped ADD tenant text;"},
 };
 
 void

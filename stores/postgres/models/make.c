@@ -30,7 +30,8 @@
 	"  type text NOT NULL,\n"                                              \
 	"  recorded_at bigint NOT NULL,\n"                                     \
 	"  data text NOT NULL,\n"                                              \
-	"  metadata text"
+	"  metadata text,\n"                                                   \
+	"  tenant text"
 
 static const char own_tables[] =
     "CREATE TABLE IF NOT EXISTS @lunette_store (\n"

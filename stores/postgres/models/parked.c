@@ -7,7 +7,7 @@
 #define CHUNK_BYTES ((size_t)8 << 20)
 #define COLUMNS                                                                \
 	"number, model_id, error, at, position, event_id, stream, version,"    \
-	" type, recorded_at, data, metadata"
+	" type, recorded_at, data, metadata, tenant"
 
 /* ---- writing ----------------------------------------------------------- */
 
@@ -55,6 +55,12 @@ metadata_of(const struct lun_failed_event *item)
 	return item->event.metadata;
 }
 
+static struct lun_text
+tenant_of(const struct lun_failed_event *item)
+{
+	return item->event.tenant;
+}
+
 static void
 add_positions(
     struct pg_models *m, const struct lun_failed_event *items, size_t count)
@@ -92,7 +98,7 @@ add_texts(
     struct pg_models *m, const struct lun_failed_event *items, size_t count)
 {
 	static text_fn *const texts[] = {model_id_of, error_of, event_id_of,
-	    stream_of, type_of, data_of, metadata_of};
+	    stream_of, type_of, data_of, metadata_of, tenant_of};
 
 	for (size_t t = 0; t < sizeof texts / sizeof texts[0]; t++) {
 		lun_pg_begin_array(&m->params, LUN_PG_TEXT_ARRAY, count);
@@ -115,12 +121,13 @@ insert_chunk(struct pg_models *m, const char *table, struct lun_key key,
 	lun_pg_add_sql(m, table);
 	lun_pg_add_sql(m,
 	    " (projection, build, shard, position, version, recorded_at, at,"
-	    " model_id, error, event_id, stream, type, data, metadata)"
+	    " model_id, error, event_id, stream, type, data, metadata, tenant)"
 	    " SELECT $1, $2, $3, i.a, i.b, i.c, i.d, i.e, i.f, i.g, i.h, i.i,"
-	    " i.j, i.k FROM unnest($4::text[], $5::bigint[], $6::bigint[],"
-	    " $7::timestamptz[], $8::text[], $9::text[], $10::text[],"
-	    " $11::text[], $12::text[], $13::text[], $14::text[])"
-	    " WITH ORDINALITY AS i (a, b, c, d, e, f, g, h, i, j, k, number)"
+	    " i.j, i.k, i.l FROM unnest($4::text[], $5::bigint[],"
+	    " $6::bigint[], $7::timestamptz[], $8::text[], $9::text[],"
+	    " $10::text[], $11::text[], $12::text[], $13::text[], $14::text[],"
+	    " $15::text[])"
+	    " WITH ORDINALITY AS i (a, b, c, d, e, f, g, h, i, j, k, l, number)"
 	    " ORDER BY i.number");
 	return lun_pg_pipeline_sql(m, err);
 }
@@ -255,6 +262,7 @@ read_item(struct pg_models *m, const PGresult *r, int row,
 	event->recorded_at = lun_pg_int8(r, row, 9);
 	event->data = lun_pg_bytes(r, row, 10);
 	event->metadata = lun_pg_bytes(r, row, 11);
+	event->tenant = lun_pg_bytes(r, row, 12);
 	if (lun_position_from_hex(lun_pg_bytes(r, row, 4), &event->position))
 		return LUN_OK;
 	return lun_fail(err, LUN_IO,

@@ -460,7 +460,9 @@ describe("a postgres event store #postgres", function()
       ["postgres://u:secret@localhost/x?colour=red"] = "unknown key",
       ["postgres://u:sec%zzret@localhost/x"] = "not valid",
       ["postgres://u@/x?host=/nowhere"] = "No such file",
-      ["postgres://u@/x?schema=a;b"] = "a name has",
+      ["postgres://u@/x?schema="] = "a name has",
+      ["postgres://u@/x?schema=%ff"] = "a name has",
+      ["postgres://u@/x?schema=a%00b"] = "schema= in the URL has a NUL byte",
       ["postgres://u@/x?sslmode=perhaps"] = "sslmode",
     }
     for url, words in pairs(wrong) do

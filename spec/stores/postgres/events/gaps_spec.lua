@@ -599,6 +599,25 @@ describe("a postgres layout with late events #postgres", function()
       .. "settings 3", start_reader(url):read())
   end)
 
+  it("reads one tenant, and takes no other's event for a gap", function()
+    local layout, url, session = start "marten"
+    local one = session()
+    one:run "DROP INDEX mt_events_stream_id_version_idx"
+    for n, tenant in ipairs { "acme", "globex", "acme", "globex" } do
+      append(one, layout, "a", (n + 1) // 2)
+      one:run(("UPDATE mt_events SET tenant_id = '%s' WHERE seq_id = %d")
+        :format(tenant, n))
+    end
+    local events = start_reader(url .. "&tenant=globex")
+    assert.equal("a 1, a 2", events:read())
+    assert.matches('"anchor"', events.request.state)
+    assert.is_nil(events.request.state:find "skip")
+    assert.matches("^T6:globex", events.request.state)
+    local both = start_reader(url)
+    assert.equal("a 1, a 1, a 2, a 2", both:read())
+    assert.matches("^M", both.request.state)
+  end)
+
   describe("with versions that go the other way", function()
     local function append_crosswise(between)
       local layout, url, session = start "message-db"

@@ -188,6 +188,40 @@ describe("a layout of a postgres event store #postgres", function()
         assert.matches("version 2 of stream shared is missing", message)
       end)
 
+    it("has the partition as its tenant, and reads one alone", function()
+      make("emmett", 1)
+      database:sql [[
+        CREATE TABLE emt_messages_other PARTITION OF emt_messages
+          FOR VALUES IN ('o"t.h e&r');
+        INSERT INTO emt_messages SELECT 1, 10, pg_current_xact_id(),
+          created, false, 'E', 'writer-1', 'o"t.h e&r', '1', 'other',
+          'Closed', message_data, message_metadata
+        FROM emt_messages WHERE stream_id = 'writer-2']]
+      local all = assert(open "layout=emmett")
+      local page = assert(all:read {})
+      assert.same({ "emt:default", "emt:default", "emt:default",
+        'o"t.h e&r' }, column(page, "tenant"))
+      assert.equal(4, page.tenants_from)
+      assert.matches("^M", page.state)
+      page = assert(all:read { types = { "Closed", "Moved" } })
+      assert.same({ "emt:default", "emt:default", "emt:default",
+        'o"t.h e&r' }, column(page, "tenant"))
+      local other = assert(open "layout=emmett&tenant=o%22t.h%20e%26r")
+      page = assert(other:read {})
+      assert.same({ "other" }, column(page, "id"))
+      assert.equal(page.reached, other:head())
+      assert.equal(1, other:lag({}).events)
+      assert.equal(0, #assert(
+        other:read { after = page.reached, state = page.state }))
+      local default = assert(open "layout=emmett&tenant=emt:default")
+      assert.equal(3, #assert(default:read {}))
+      local identities = {}
+      for _, store in ipairs { all, other, default } do
+        assert.is_nil(identities[store:identity()])
+        identities[store:identity()] = true
+      end
+    end)
+
     it("is refused when it comes from another server", function()
       make("emmett", 1)
       database:sql "UPDATE emt_messages SET transaction_id = '4000000000'"
@@ -430,6 +464,25 @@ describe("a layout of a postgres event store #postgres", function()
     assert.equal("config", code)
     assert.matches("permission denied", message)
     database:sql "DROP OWNED BY bare; DROP ROLE bare"
+  end)
+
+  it("is refused with a tenant where there are none", function()
+    database:sql(layouts["message-db"].schema)
+    local store, message, code =
+      open "layout=message-db&category=writer&tenant=acme"
+    assert.is_nil(store)
+    assert.equal("config", code)
+    assert.matches('tenant=acme: the events of "messages" have no tenant',
+      message)
+  end)
+
+  it("has another identity where it is one category", function()
+    database:sql(layouts["message-db"].schema)
+    local all = assert(open "layout=message-db")
+    local one = assert(open "layout=message-db&category=writer")
+    local other = assert(open "layout=message-db&category=reader")
+    assert.are_not.equal(all:identity(), one:identity())
+    assert.are_not.equal(other:identity(), one:identity())
   end)
 
   it("has an identity that no other table has", function()

@@ -1,0 +1,63 @@
+/* url.c - values in the URLs of stores. */
+
+#include "sql/url.h"
+
+#include "base/error.h"
+
+struct lun_text
+lun_sql_url_part(struct lun_text *rest, char end)
+{
+	const char *found =
+	    rest->length > 0 ? memchr(rest->bytes, end, rest->length) : NULL;
+	struct lun_text taken = *rest;
+
+	if (found == NULL) {
+		*rest = LUN_TEXT_NONE;
+		return taken;
+	}
+	taken.length = (size_t)(found - rest->bytes);
+	rest->bytes += taken.length + 1;
+	rest->length -= taken.length + 1;
+	return taken;
+}
+
+static int
+hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+enum lun_code
+lun_sql_url_decode(
+    struct lun_text key, struct lun_text value, char **out, struct lun_err *err)
+{
+	struct lun_buffer decoded = {0};
+	char *text;
+
+	for (size_t i = 0; i < value.length; i++) {
+		const char *at = value.bytes + i;
+		bool escaped = *at == '%' && i + 2 < value.length &&
+			       hex_digit(at[1]) >= 0 && hex_digit(at[2]) >= 0;
+
+		lun_buffer_add_byte(&decoded,
+		    escaped ? (char)(hex_digit(at[1]) * 16 + hex_digit(at[2]))
+			    : *at);
+		i += escaped ? 2 : 0;
+	}
+	if (decoded.length > 0 &&
+	    memchr(decoded.bytes, '\0', decoded.length) != NULL) {
+		lun_buffer_free(&decoded);
+		return lun_fail(err, LUN_CONFIG,
+		    "%.*s= in the URL has a NUL byte (%%00)",
+		    LUN_TEXT_ARG(key));
+	}
+	text = lun_buffer_take(&decoded);
+	if (text == NULL)
+		return lun_fail(err, LUN_NOMEM, "URL: out of memory");
+	*out = text;
+	return LUN_OK;
+}
