@@ -107,8 +107,8 @@ const struct lun_pg_layout lun_pg_layouts[] = {
 	.name = "commanded",
 	.schema = "public",
 	.table = "stream_events",
-	.joins = "JOIN %Sevents d ON d.event_id = e.event_id "
-		 "JOIN %Sstreams s ON s.stream_id = e.original_stream_id",
+	.joins = "LEFT JOIN %Sevents d ON d.event_id = e.event_id "
+		 "LEFT JOIN %Sstreams s ON s.stream_id = e.original_stream_id",
 	.scope = "e.stream_id = 0",
 	.position = "e.stream_version",
 	.id = "d.event_id",
@@ -163,7 +163,8 @@ const struct lun_pg_layout lun_pg_layouts[] = {
 	.name = "sqlstreamstore",
 	.schema = "public",
 	.table = "messages",
-	.joins = "JOIN %Sstreams s ON s.id_internal = e.stream_id_internal",
+	.joins =
+	    "LEFT JOIN %Sstreams s ON s.id_internal = e.stream_id_internal",
 	.position = "e.position",
 	.id = "e.message_id",
 	.stream = "s.id_original",
@@ -180,7 +181,7 @@ const struct lun_pg_layout lun_pg_layouts[] = {
 	.name = "eventuous",
 	.schema = "eventuous",
 	.table = "messages",
-	.joins = "JOIN %Sstreams s ON s.stream_id = e.stream_id",
+	.joins = "LEFT JOIN %Sstreams s ON s.stream_id = e.stream_id",
 	/* Its readers fill gaps with them. */
 	.placeholder = "e.message_type = '$tombstone' "
 		       "AND s.stream_name = '__tombstones__'",

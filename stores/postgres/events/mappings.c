@@ -441,8 +441,8 @@ struct conversion {
 static const struct conversion to_name[] = {
     AS_IT_IS(LUN_PG_TEXT),
     AS_IT_IS(LUN_PG_VARCHAR),
-    AS_IT_IS(LUN_PG_BPCHAR),
     AS_IT_IS(LUN_PG_UUID),
+    {LUN_PG_BYTEA, "('\\x' || pg_catalog.encode(", ", 'hex'))"},
     {0, "(", ")::text"},
 };
 static const struct conversion to_integer[] = {

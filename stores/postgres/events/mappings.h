@@ -176,6 +176,15 @@ void lun_pg_compare(const struct lun_pg_mapping *mapping,
     struct lun_buffer *sql, const char *sign, struct lun_pg_params *params,
     struct lun_position position);
 
+/*
+ * Add a relation a with one row: the id of the event at this position, and how
+ * many there are, one without a position in its transaction among them; two
+ * stand for more.
+ */
+void lun_pg_add_anchor(const struct lun_pg_mapping *mapping,
+    struct lun_buffer *sql, struct lun_pg_params *params,
+    struct lun_position position);
+
 /* Of a row in which the keys stand at this column and the next ones. */
 struct lun_position lun_pg_keys_position(
     const struct lun_pg_mapping *mapping, const PGresult *row, int column);

@@ -95,20 +95,17 @@ add_writers_statement(const struct lun_pg_mapping *mapping,
 {
 	lun_pg_start_params(mapping, params);
 	lun_buffer_printf(sql,
-	    "SELECT b.*, (SELECT (%s)::text FROM %s WHERE "
-	    "%s AND ",
-	    mapping->layout.id, mapping->from, mapping->scope);
-	lun_pg_compare(mapping, sql, "=", params, after);
-	lun_buffer_printf(sql,
-	    " LIMIT 1), pg_catalog.pg_is_in_recovery(), "
+	    "SELECT b.*, a.id, pg_catalog.pg_is_in_recovery(), "
 	    "(extract(epoch FROM pg_catalog.statement_timestamp()) * 1000000)"
 	    "::int8, ");
 	add_writers(mapping, sql, params->count + 1);
 	lun_pg_add_text(params, LUN_PG_TEXT, lun_buffer_text(relation));
 	lun_buffer_add_text(sql, LUN_TEXT(", "));
 	lun_pg_catalogue_add_mark(mapping, numbers, sql, params);
+	lun_buffer_add_text(sql, LUN_TEXT(", a.n > 1 FROM "));
+	lun_pg_add_anchor(mapping, sql, params, after);
 	lun_buffer_printf(sql,
-	    " FROM (VALUES (1)) v LEFT JOIN (SELECT %s FROM %s WHERE %s "
+	    " LEFT JOIN (SELECT %s FROM %s WHERE %s "
 	    "ORDER BY %s LIMIT 1) b ON true",
 	    mapping->keys, mapping->from, mapping->scope, mapping->keys_down);
 	lun_buffer_add_byte(sql, '\0');
@@ -153,6 +150,7 @@ read_pending_writers(struct lun_pg *c, const struct lun_pg_mapping *mapping,
 	pending->now = lun_pg_int8(row, 0, next + 2);
 	lun_buffer_clear(&pending->writers);
 	lun_buffer_add_text(&pending->writers, lun_pg_bytes(row, 0, next + 3));
+	pending->has_rival = lun_pg_bool(row, 0, next + 5);
 	lun_buffer_clear(&pending->mark);
 	lun_buffer_add_text(&pending->mark, lun_pg_bytes(row, 0, next + 4));
 	if (pending->anchor.failed || pending->writers.failed ||

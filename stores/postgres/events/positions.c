@@ -69,6 +69,29 @@ lun_pg_compare(const struct lun_pg_mapping *mapping, struct lun_buffer *sql,
 	}
 }
 
+void
+lun_pg_add_anchor(const struct lun_pg_mapping *mapping, struct lun_buffer *sql,
+    struct lun_pg_params *params, struct lun_position position)
+{
+	const char *id = mapping->expressions[LUN_PG_C_ID];
+
+	lun_buffer_printf(sql,
+	    "(SELECT pg_catalog.min(x.id) AS id, pg_catalog.count(*) AS n FROM "
+	    "((SELECT (%s)::text AS id FROM %s WHERE %s AND ",
+	    id, mapping->from, mapping->scope);
+	lun_pg_compare(mapping, sql, "=", params, position);
+	lun_buffer_add_text(sql, LUN_TEXT(" LIMIT 2)"));
+	if (mapping->key == LUN_PG_PAIR) {
+		lun_buffer_printf(sql,
+		    " UNION ALL (SELECT (%s)::text FROM %s WHERE %s AND %s IS "
+		    "NULL AND %s = $%zu LIMIT 1)",
+		    id, mapping->from, mapping->scope, mapping->layout.position,
+		    mapping->layout.transaction_id, params->count + 1);
+		add_transaction(mapping, params, position.hi);
+	}
+	lun_buffer_add_text(sql, LUN_TEXT(") x) a"));
+}
+
 static struct lun_position
 read_position(const struct lun_pg_mapping *mapping, const PGresult *row,
     int number, int transaction)

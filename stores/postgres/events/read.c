@@ -68,6 +68,21 @@ refuse_foreign(struct lun_pg_events *s, struct lun_err *err)
 	    column);
 }
 
+/* A reader that has come to one of them does not see the other. */
+static enum lun_code
+refuse_rival(
+    struct lun_pg_events *s, struct lun_position position, struct lun_err *err)
+{
+	char text[LUN_POSITION_MAX];
+
+	lun_pg_format_position(s->source->mapping, position, text);
+	return lun_fail(err, LUN_INVALID,
+	    "%s: \"%s\" has several events at position %s, or one without a "
+	    "position beside it: only one event can stand at a place; correct "
+	    "the rows",
+	    lun_pg_name(&s->c), s->source->mapping->table, text);
+}
+
 /* A position without an anchor was set by hand and may lie in a hole. */
 static enum lun_code
 check_anchor(struct lun_pg_events *s, const struct lun_read *request,
@@ -79,6 +94,8 @@ check_anchor(struct lun_pg_events *s, const struct lun_read *request,
 		return refuse_foreign(s, err);
 	if (lun_position_compare(request->after, LUN_POSITION_START) == 0)
 		return LUN_OK;
+	if (head->has_rival)
+		return refuse_rival(s, request->after, err);
 	if (s->state.known)
 		return head->has_anchor &&
 			       lun_text_equal(lun_buffer_text(&s->state.anchor),
@@ -270,6 +287,7 @@ find_bound_by_writers(struct lun_pg_reading *r, struct lun_err *err)
 	s->safe_head.bound = pending->last;
 	s->safe_head.at_head = true;
 	s->safe_head.has_anchor = pending->has_anchor;
+	s->safe_head.has_rival = pending->has_rival;
 	s->safe_head.is_foreign = false;
 	lun_buffer_clear(&s->safe_head.anchor);
 	lun_buffer_add_text(
@@ -324,6 +342,8 @@ lun_pg_events_read(struct lun_event_store *store,
 		batch->at_gap = true;
 	lun_buffer_free(&r.hole.stream);
 	lun_buffer_free(&r.hole.realm);
+	if (code == LUN_OK && r.has_rivals)
+		code = refuse_rival(s, r.rivals_at, err);
 	if (code != LUN_OK)
 		return code;
 	lun_pg_state_encode(&s->state, &batch->source_state);

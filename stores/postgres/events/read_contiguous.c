@@ -371,7 +371,7 @@ stops_at_gap(struct lun_pg_reading *r, struct lun_position position)
 	struct lun_pg_state *state = &r->s->state;
 	uint64_t next = r->batch->reached.lo + 1;
 
-	if (r->s->source->mapping->safety != LUN_PG_GAPS || position.lo == next)
+	if (r->s->source->mapping->safety != LUN_PG_GAPS || position.lo <= next)
 		return false;
 	if (lun_position_compare(position, state->ceiling) > 0) {
 		if (state->open_gap.from != next)

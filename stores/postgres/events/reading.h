@@ -22,6 +22,8 @@ struct lun_pg_reading {
 	struct lun_batch *batch;
 	size_t limit; /* rows asked for */
 	size_t rows;
+	bool has_rivals; /* several rows stood at one place */
+	struct lun_position rivals_at;
 	size_t bytes;
 
 	/* Of the rows that are read whole, wanted or not. */

@@ -50,6 +50,19 @@ check_name(struct lun_text name)
 	return NULL;
 }
 
+/* Of a pair, the whole of which is not above a lower bound by itself. */
+static const char *
+check_keys(const struct lun_pg_mapping *mapping, const PGresult *row)
+{
+	if (mapping->key != LUN_PG_PAIR)
+		return NULL;
+	if (lun_pg_is_null(row, 0, LUN_PG_C_POSITION))
+		return "its position is null";
+	if (lun_pg_int8(row, 0, LUN_PG_C_POSITION) < 0)
+		return "its position is negative";
+	return NULL;
+}
+
 /*
  * NULL, or what is wrong with a payload that any bytes could be in. Who reads
  * it finds out whether it is JSON, except where the type is in there.
@@ -127,7 +140,9 @@ lun_pg_read_event(struct lun_pg_reading *r, const PGresult *row,
 		event->tenant = read_tenant(row, r->tenant_column);
 	if (!lun_pg_is_null(row, 0, LUN_PG_C_RECORDED_AT))
 		event->recorded_at = lun_pg_time(row, 0, LUN_PG_C_RECORDED_AT);
-	wrong = check_name(event->id);
+	wrong = check_keys(mapping, row);
+	if (wrong == NULL)
+		wrong = check_name(event->id);
 	if (wrong == NULL)
 		wrong = check_name(event->stream);
 	if (event->tenant.length > LUN_EVENT_NAME_MAX)
@@ -141,6 +156,11 @@ lun_pg_reading_advance(struct lun_pg_reading *r, const struct lun_event *event)
 {
 	struct lun_buffer *anchor = &r->s->state.anchor;
 
+	if (r->rows > 0 &&
+	    lun_position_compare(event->position, r->batch->reached) == 0) {
+		r->has_rivals = true;
+		r->rivals_at = event->position;
+	}
 	r->rows++;
 	r->bytes += event->data.length + event->metadata.length;
 	r->batch->reached = event->position;
@@ -150,15 +170,43 @@ lun_pg_reading_advance(struct lun_pg_reading *r, const struct lun_event *event)
 
 /* ---- filters in SQL ---------------------------------------------------- */
 
+/*
+ * Names are compared byte by byte, whatever the column makes of them: without
+ * padding, with another collation, in another case. One without a type is taken
+ * too, and named when it is read.
+ */
 static void
 add_types(struct lun_pg_events *s, const struct lun_event_filter *filter)
 {
-	lun_buffer_printf(&s->sql, " AND (%s)::text = ANY ($%zu)",
-	    s->source->mapping->layout.type, s->params.count + 1);
+	lun_buffer_printf(&s->sql,
+	    " AND ((%s)::text COLLATE pg_catalog.\"C\" = ANY ($%zu)) "
+	    "IS NOT FALSE",
+	    s->source->mapping->expressions[LUN_PG_C_TYPE],
+	    s->params.count + 1);
 	lun_pg_begin_array(&s->params, LUN_PG_TEXT_ARRAY, filter->type_count);
 	for (size_t i = 0; i < filter->type_count; i++)
 		lun_pg_element_text(&s->params, filter->types[i]);
 	lun_pg_end_array(&s->params);
+}
+
+/* As the column itself compares, so that its index is of use. */
+static void
+add_equal_in_index(struct lun_pg_events *s, enum lun_pg_column column,
+    const char *name, size_t parameter)
+{
+	switch (s->source->mapping->types[column]) {
+	case LUN_PG_TEXT:
+	case LUN_PG_VARCHAR:
+		lun_buffer_printf(
+		    &s->sql, " AND (%s)::text = $%zu", name, parameter);
+		break;
+	case LUN_PG_BPCHAR:
+		lun_buffer_printf(
+		    &s->sql, " AND %s = $%zu::bpchar", name, parameter);
+		break;
+	default:
+		break;
+	}
 }
 
 /* An index on uuids is no use to a text, nor is every text a uuid. */
@@ -170,7 +218,10 @@ lun_pg_add_equal(struct lun_pg_events *s, enum lun_pg_column column,
 	uuid_t uuid;
 
 	if (s->source->mapping->types[column] != LUN_PG_UUID) {
-		lun_buffer_printf(&s->sql, " AND (%s)::text = $%zu", name,
+		add_equal_in_index(s, column, name, s->params.count + 1);
+		lun_buffer_printf(&s->sql,
+		    " AND (%s)::text COLLATE pg_catalog.\"C\" = $%zu",
+		    s->source->mapping->expressions[column],
 		    s->params.count + 1);
 		lun_pg_add_text(&s->params, LUN_PG_TEXT, text);
 		return;

@@ -181,7 +181,7 @@ add_last_settled(const struct lun_pg_mapping *mapping, struct lun_buffer *sql)
 {
 	lun_buffer_printf(sql,
 	    "SELECT %s, (%s)::text, true FROM %s WHERE %s AND ", mapping->keys,
-	    mapping->layout.id, mapping->from, mapping->visible);
+	    mapping->expressions[LUN_PG_C_ID], mapping->from, mapping->visible);
 	strategies[mapping->safety].add_settled(mapping, sql);
 	lun_buffer_printf(sql, " ORDER BY %s LIMIT 1", mapping->keys_down);
 }
@@ -198,8 +198,9 @@ add_settled_ahead(const struct lun_pg_mapping *mapping,
 	lun_buffer_printf(sql,
 	    "SELECT %s, (%s)::text, false FROM %s WHERE %s AND (%s) = "
 	    "(SELECT %s FROM %s WHERE %s AND ",
-	    mapping->keys, mapping->layout.id, mapping->from, mapping->visible,
-	    mapping->keys, mapping->keys, mapping->from, mapping->visible);
+	    mapping->keys, mapping->expressions[LUN_PG_C_ID], mapping->from,
+	    mapping->visible, mapping->keys, mapping->keys, mapping->from,
+	    mapping->visible);
 	strategies[mapping->safety].add_settled(mapping, sql);
 	lun_buffer_add_text(sql, LUN_TEXT(" AND "));
 	lun_pg_compare(mapping, sql, ">", params, head->after);
@@ -214,15 +215,13 @@ add_safe_head_statement(const struct lun_pg_mapping *mapping,
     const struct lun_pg_safe_head *head, struct lun_buffer *sql,
     struct lun_pg_params *params)
 {
-	lun_buffer_add_text(sql, LUN_TEXT("SELECT b.*, (SELECT ("));
-	lun_buffer_printf(sql, "%s)::text FROM %s WHERE %s AND ",
-	    mapping->layout.id, mapping->from, mapping->scope);
-	lun_pg_compare(mapping, sql, "=", params, head->after);
-	lun_buffer_add_text(sql, LUN_TEXT(" LIMIT 1), "));
+	lun_buffer_add_text(sql, LUN_TEXT("SELECT b.*, a.id, "));
 	strategies[mapping->safety].add_is_foreign(mapping, sql);
 	lun_buffer_add_text(sql, LUN_TEXT(", "));
 	lun_pg_catalogue_add_mark(mapping, head->numbers, sql, params);
-	lun_buffer_add_text(sql, LUN_TEXT(" FROM (VALUES (1)) v LEFT JOIN ("));
+	lun_buffer_add_text(sql, LUN_TEXT(", a.n > 1 FROM "));
+	lun_pg_add_anchor(mapping, sql, params, head->after);
+	lun_buffer_add_text(sql, LUN_TEXT(" LEFT JOIN ("));
 	if (head->most > 0) {
 		lun_buffer_add_byte(sql, '(');
 		add_settled_ahead(mapping, head, sql, params);
@@ -241,7 +240,7 @@ read_safe_head(const struct lun_pg_mapping *mapping, const PGresult *row,
     struct lun_pg_safe_head *head)
 {
 	int id = lun_pg_key_columns(mapping);
-	bool found = !lun_pg_is_null(row, 0, id);
+	bool found = !lun_pg_is_null(row, 0, id + 1);
 
 	lun_buffer_clear(&head->anchor);
 	lun_buffer_clear(&head->bound_anchor);
@@ -257,6 +256,30 @@ read_safe_head(const struct lun_pg_mapping *mapping, const PGresult *row,
 	lun_buffer_add_text(&head->anchor, lun_pg_bytes(row, 0, id + 2));
 	head->is_foreign = lun_pg_bool(row, 0, id + 3);
 	lun_buffer_add_text(&head->mark, lun_pg_bytes(row, 0, id + 4));
+	head->has_rival = lun_pg_bool(row, 0, id + 5);
+}
+
+/* In descending order a null comes first. */
+static enum lun_code
+check_last_row(const struct lun_pg_mapping *mapping, struct lun_pg *c,
+    const PGresult *row, struct lun_err *err)
+{
+	int id = lun_pg_key_columns(mapping);
+	bool found = !lun_pg_is_null(row, 0, id + 1);
+
+	if (!found ||
+	    (!lun_pg_is_null(row, 0, id - 1) && !lun_pg_is_null(row, 0, id)))
+		return LUN_OK;
+	if (lun_pg_is_null(row, 0, id))
+		return lun_fail(err, LUN_INVALID,
+		    "%s: \"%s\" has an event whose id is null: correct the "
+		    "row",
+		    lun_pg_name(c), mapping->table);
+	return lun_fail(err, LUN_INVALID,
+	    "%s: \"%s\" has an event whose position is null, and which has "
+	    "no place in the order: %.*s; correct the row",
+	    lun_pg_name(c), mapping->table,
+	    LUN_TEXT_ARG(lun_pg_bytes(row, 0, id)));
 }
 
 enum lun_code
@@ -275,6 +298,8 @@ lun_pg_safe_head_find(struct lun_pg *c, const struct lun_pg_mapping *mapping,
 		    err, LUN_NOMEM, "%s: out of memory", lun_pg_name(c));
 	else
 		code = lun_pg_query(c, sql.bytes, &params, &result, err);
+	if (code == LUN_OK)
+		code = check_last_row(mapping, c, result, err);
 	if (code == LUN_OK)
 		read_safe_head(mapping, result, head);
 	if (head->anchor.failed || head->bound_anchor.failed ||

@@ -22,6 +22,7 @@ struct lun_pg_safe_head {
 	struct lun_position bound;
 	struct lun_buffer anchor; /* the id of the event at `after` */
 	bool has_anchor;
+	bool has_rival; /* more than one event stands at `after` */
 	struct lun_buffer bound_anchor; /* the id of the event at the bound */
 	bool at_head;                   /* nothing above the bound is settled */
 	/* Transaction ids that this server has not given out yet. */
