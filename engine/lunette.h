@@ -90,7 +90,7 @@ struct lun_engine_options {
 	size_t setting_count;
 	lun_log_fn *log; /* NULL: no log */
 	void *log_arg;
-	bool must_exist; /* false: a store that is absent is made */
+	bool must_exist; /* false: a store that is absent is made, and logged */
 };
 
 struct lun_engine;

@@ -178,5 +178,6 @@ const struct cli_command cmd_append = {
 		"  --type MoneyDeposited --data "
 		"'{\"account_id\":\"1\",\"amount\":5}'\n",
     .options = options,
+    .makes = CLI_MAKES_EVENTS,
     .run = run_append,
 };

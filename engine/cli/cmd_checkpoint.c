@@ -162,6 +162,5 @@ const struct cli_command cmd_checkpoint = {
 		"lunette checkpoint adopt account_summary\n",
     .arguments = arguments,
     .options = options,
-    .looks = "show",
     .run = run_checkpoint,
 };

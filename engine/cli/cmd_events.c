@@ -170,6 +170,5 @@ const struct cli_command cmd_events = {
     .examples = "lunette events -e sqlite:bank.db --stream account-1\n"
 		"lunette events --type MoneyDeposited --limit 0 --json\n",
     .options = options,
-    .looks = CLI_LOOKS_ALWAYS,
     .run = run_events,
 };

@@ -110,6 +110,5 @@ const struct cli_command cmd_gaps = {
 		"lunette gaps account_summary --json\n",
     .arguments = arguments,
     .options = options,
-    .looks = CLI_LOOKS_ALWAYS,
     .run = run_gaps,
 };

@@ -36,6 +36,5 @@ const struct cli_command cmd_get = {
     .description = "Print the model with this id.",
     .examples = "lunette get account_summary account-17\n",
     .arguments = arguments,
-    .looks = CLI_LOOKS_ALWAYS,
     .run = run_get,
 };

@@ -499,5 +499,6 @@ const struct cli_command cmd_import = {
 		"generate | lunette import -e sqlite:bank.db -\n",
     .arguments = arguments,
     .options = options,
+    .makes = CLI_MAKES_EVENTS,
     .run = run_import,
 };

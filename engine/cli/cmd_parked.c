@@ -250,6 +250,5 @@ const struct cli_command cmd_parked = {
 		"lunette parked retry account_summary account-17\n",
     .arguments = arguments,
     .options = options,
-    .looks = "list",
     .run = run_parked,
 };

@@ -99,6 +99,5 @@ const struct cli_command cmd_query = {
 	"lunette query account_summary 'or=(balance.lt.0,owner.is.null)'\n"
 	"lunette query account_summary select=id,balance --json\n",
     .arguments = arguments,
-    .looks = CLI_LOOKS_ALWAYS,
     .run = run_query,
 };

@@ -92,9 +92,6 @@ run_live(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
 	struct lun_err none;
 	enum lun_code code;
 
-	/* Nobody waits for it to end, so it tells what it does. */
-	if (cli_layers_value(&cli->layers, "log_level") == NULL)
-		cli->screen.level = LUN_LOG_INFO;
 	code = register_chosen_scripts(cli, engine, &scripts, err);
 	if (code == LUN_OK && scripts.count == 0) {
 		(void)no_script(cli, &none);
@@ -128,6 +125,10 @@ run_run(struct cli *cli, struct lun_err *err)
 {
 	/* What is opened or loaded first has nothing to finish. */
 	cli_signals_end_at_once();
+	/* Nobody waits for it to end, so it tells what it does. */
+	if (cli_value(cli, "once") == NULL &&
+	    cli_layers_value(&cli->layers, "log_level") == NULL)
+		cli->screen.level = LUN_LOG_INFO;
 	return cli_with_engine(cli, CLI_NEED_BOTH, run_projections, err);
 }
 
@@ -151,5 +152,6 @@ const struct cli_command cmd_run = {
     .examples = "lunette run -e sqlite:bank.db -m sqlite:bank.db\n"
 		"lunette run --once -p projections/account_summary.lua\n",
     .options = options,
+    .makes = CLI_MAKES_STORES,
     .run = run_run,
 };

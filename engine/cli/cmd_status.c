@@ -229,6 +229,5 @@ const struct cli_command cmd_status = {
 	"second; parked and skipped events; and what went wrong last. It can "
 	"be asked from "
 	"any process.",
-    .looks = CLI_LOOKS_ALWAYS,
     .run = run_status,
 };

@@ -13,8 +13,7 @@
 #include "lunette.h"
 #include "settings/settings.h"
 
-#define CLI_OPTIONS_MAX  12
-#define CLI_LOOKS_ALWAYS ""
+#define CLI_OPTIONS_MAX 12
 
 enum cli_exit {
 	CLI_DONE = 0,
@@ -32,6 +31,13 @@ enum cli_kind {
 	CLI_PROJECTION, /* checked to be a valid name */
 	CLI_FILE,
 	CLI_FOLDER,
+};
+
+/* Which stores a command makes where they are not there. */
+enum cli_makes {
+	CLI_MAKES_NOTHING,
+	CLI_MAKES_EVENTS,
+	CLI_MAKES_STORES,
 };
 
 struct cli_option {
@@ -59,11 +65,7 @@ struct cli_command {
 	const struct cli_argument *arguments; /* ends with a NULL name */
 	const struct cli_option *options;     /* ends with a NULL name */
 
-	/*
-	 * It only looks, and makes no store that is not there: the first
-	 * argument with which this is so, or CLI_LOOKS_ALWAYS; NULL: never.
-	 */
-	const char *looks;
+	enum cli_makes makes;
 
 	/*
 	 * On failure err says why; an empty message means that everything has

@@ -76,7 +76,7 @@ static void
 add_setting(struct lun_buffer *out, const struct lun_setting_entry *entry)
 {
 	static const enum cli_kind kind[] = {
-	    [LUN_SETTING_TEXT] = CLI_TEXT,
+	    [LUN_SETTING_URL] = CLI_TEXT,
 	    [LUN_SETTING_NUMBER] = CLI_NUMBER,
 	    [LUN_SETTING_CHOICE] = CLI_CHOICE,
 	};

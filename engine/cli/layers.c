@@ -7,9 +7,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "base/suggest.h"
 #include "runtime/load.h"
+#include "store/driver.h"
 
 #define PREFIX "LUNETTE_"
 
@@ -79,20 +81,80 @@ refuse_unknown_setting(const char *name, struct lun_err *err)
 	    LUN_TEXT_ARG(suggestion.word));
 }
 
+/* ---- the settings file ------------------------------------------------- */
+
+struct cli_text {
+	struct cli_text *next;
+	char *text;
+};
+
+/* Takes the text over, which may be NULL. */
 static enum lun_code
-read_pair(struct cli_layer *layer, const struct lun_setting *pair,
+keep_text(struct cli_layers *layers, char *text, const char **out,
     struct lun_err *err)
 {
+	struct cli_text *kept = malloc(sizeof *kept);
+
+	if (text == NULL || kept == NULL) {
+		free(text);
+		free(kept);
+		return lun_fail(err, LUN_NOMEM, "settings: out of memory");
+	}
+	*kept = (struct cli_text){layers->texts, text};
+	layers->texts = kept;
+	*out = text;
+	return LUN_OK;
+}
+
+/* "" where the file stands in the current folder. */
+static struct lun_text
+folder_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	size_t length = slash != NULL ? (size_t)(slash - path) : 0;
+
+	/* "/lunette.lua" */
+	if (slash == path)
+		return LUN_TEXT("/.");
+	return (struct lun_text){path, length};
+}
+
+static char *
+path_from(const char *path, struct lun_text folder)
+{
+	struct lun_buffer out = {0};
+
+	if (folder.length > 0 && path[0] != '/' && path[0] != '\0')
+		lun_buffer_printf(&out, "%.*s/", LUN_TEXT_ARG(folder));
+	lun_buffer_add_text(&out, lun_text_of(path));
+	return lun_buffer_take(&out);
+}
+
+/* Paths are the file's: they count from its folder, wherever that is read. */
+static enum lun_code
+read_pair(struct cli_layers *layers, struct cli_layer *layer,
+    const struct lun_setting *pair, struct lun_err *err)
+{
 	int index = cli_setting_index(pair->name);
+	struct lun_text folder = folder_of(layers->from);
+	const char *value = pair->value;
 	enum lun_code code;
 
-	if (strcmp(pair->name, "projections") == 0)
-		return cli_layer_add_projection(layer, pair->value, err);
+	if (strcmp(pair->name, "projections") == 0) {
+		code = keep_text(layers, path_from(value, folder), &value, err);
+		return code == LUN_OK
+			   ? cli_layer_add_projection(layer, value, err)
+			   : code;
+	}
 	if (index < 0)
 		return refuse_unknown_setting(pair->name, err);
-	code = lun_setting_check(&lun_setting_entries[index], pair->value, err);
+	code = lun_setting_check(&lun_setting_entries[index], value, err);
+	if (code == LUN_OK &&
+	    lun_setting_entries[index].type == LUN_SETTING_URL)
+		code = keep_text(
+		    layers, lun_driver_url_from(value, folder), &value, err);
 	if (code == LUN_OK)
-		layer->values[index] = pair->value;
+		layer->values[index] = value;
 	return code;
 }
 
@@ -106,7 +168,7 @@ read_file(struct cli_layers *layers, struct cli_layer *layer, const char *path,
 		return code;
 	layers->from = path;
 	for (size_t i = 0; i < layers->file->count && code == LUN_OK; i++)
-		code = read_pair(layer, &layers->file->pairs[i], err);
+		code = read_pair(layers, layer, &layers->file->pairs[i], err);
 	return code != LUN_OK ? lun_wrap(err, code, "%s", path) : LUN_OK;
 }
 
@@ -269,6 +331,13 @@ cli_layers_warn(struct cli_screen *screen)
 void
 cli_layers_free(struct cli_layers *layers)
 {
+	while (layers->texts != NULL) {
+		struct cli_text *kept = layers->texts;
+
+		layers->texts = kept->next;
+		free(kept->text);
+		free(kept);
+	}
 	lun_settings_file_free(layers->file);
 	free(layers->environment);
 	free(layers->flags.projections);

@@ -23,13 +23,16 @@ struct cli_layer {
 	size_t projection_count;
 };
 
+struct cli_text;
+
 struct cli_layers {
 	struct cli_layer flags;
 	const char *config; /* the file asked for by a flag; NULL: none */
 	struct lun_settings_file *file;
 	char *environment; /* owns the folders of LUNETTE_PROJECTIONS */
 	struct cli_layer chosen;
-	const char *from; /* the settings file that was read, or NULL */
+	const char *from;       /* the settings file that was read, or NULL */
+	struct cli_text *texts; /* paths made from those in that file */
 };
 
 /* "busy_timeout_ms" as "busy-timeout-ms" and as "LUNETTE_BUSY_TIMEOUT_MS". */

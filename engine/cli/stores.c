@@ -22,16 +22,6 @@ require_url(const struct cli *cli, const char *name)
 	    name, name, variable, name);
 }
 
-static bool
-only_looks(const struct cli *cli)
-{
-	const char *looks = cli->command->looks;
-
-	if (looks == NULL || looks[0] == '\0')
-		return looks != NULL;
-	return strcmp(cli_argument(cli, 0), looks) == 0;
-}
-
 enum lun_code
 cli_open_engine(struct cli *cli, enum cli_need need, struct lun_engine **engine,
     struct lun_err *err)
@@ -42,7 +32,7 @@ cli_open_engine(struct cli *cli, enum cli_need need, struct lun_engine **engine,
 	    .setting_count = cli_layers_settings(&cli->layers, settings),
 	    .log = cli_screen_log,
 	    .log_arg = &cli->screen,
-	    .must_exist = only_looks(cli),
+	    .must_exist = cli->command->makes != CLI_MAKES_STORES,
 	};
 
 	if (need != CLI_NEED_MODELS)
@@ -70,7 +60,11 @@ cli_open_events(
 	if (code != LUN_OK)
 		return code;
 	options = lun_settings_for_stores(&settings);
+	options.must_exist = cli->command->makes == CLI_MAKES_NOTHING;
 	code = lun_event_store_open(settings.events, &options, events, err);
+	if (code == LUN_OK && (*events)->made)
+		cli_screen_say(
+		    &cli->screen, "made the event store %s", settings.events);
 	lun_settings_free(&settings);
 	return code;
 }

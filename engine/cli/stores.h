@@ -17,8 +17,8 @@ enum cli_need {
 };
 
 /*
- * A URL that is missing is misuse: it is said how to give it. Of a command
- * that only looks, stores that are absent are not made.
+ * A URL that is missing is misuse: it is said how to give it. Stores that are
+ * absent are made by the commands whose table entry says so, and that is said.
  */
 enum lun_code cli_open_engine(struct cli *cli, enum cli_need need,
     struct lun_engine **engine, struct lun_err *err) LUN_MUSTCHECK;

@@ -44,6 +44,17 @@ level_of(const char *word)
 	return LUN_LOG_DEBUG;
 }
 
+static void
+tell_made(const struct lun_engine *engine)
+{
+	if (engine->events->made)
+		lun_log(&engine->log, LUN_LOG_WARNING,
+		    "made the event store %s", engine->settings.events);
+	if (engine->models->made)
+		lun_log(&engine->log, LUN_LOG_INFO, "made the model store %s",
+		    engine->settings.models);
+}
+
 static enum lun_code
 open_stores(struct lun_engine *engine, bool must_exist, struct lun_err *err)
 {
@@ -62,6 +73,8 @@ open_stores(struct lun_engine *engine, bool must_exist, struct lun_err *err)
 	if (code == LUN_OK)
 		code = lun_model_store_open(
 		    settings->models, &options, &engine->models, err);
+	if (code == LUN_OK)
+		tell_made(engine);
 	return code;
 }
 

@@ -20,7 +20,7 @@
 const struct lun_setting_entry lun_setting_entries[] = {
     {
 	.name = "events",
-	.type = LUN_SETTING_TEXT,
+	.type = LUN_SETTING_URL,
 	.argument = "URL",
 	.help = "Where events come from: sqlite:PATH, postgres://... "
 		"(?layout= for tables of others) or memory: (one that "
@@ -29,7 +29,7 @@ const struct lun_setting_entry lun_setting_entries[] = {
     },
     {
 	.name = "models",
-	.type = LUN_SETTING_TEXT,
+	.type = LUN_SETTING_URL,
 	.argument = "URL",
 	.help = "Where models and checkpoints live: postgres://..., "
 		"sqlite:PATH (the file of "
@@ -382,7 +382,7 @@ lun_setting_check(const struct lun_setting_entry *entry, const char *value,
 		return lun_fail(err, LUN_CONFIG,
 		    "setting %s: \"%.100s\" is not one of %s", entry->name,
 		    value, entry->choices);
-	case LUN_SETTING_TEXT:
+	case LUN_SETTING_URL:
 		break;
 	}
 	if (*value == '\0')

@@ -11,7 +11,7 @@
 struct lun_store_options;
 
 enum lun_setting_type {
-	LUN_SETTING_TEXT,
+	LUN_SETTING_URL,
 	LUN_SETTING_NUMBER, /* a whole number within its limits */
 	LUN_SETTING_CHOICE, /* one of the words in `choices` */
 };

@@ -64,6 +64,7 @@ struct lun_append_result {
 struct lun_event_store {
 	const struct lun_event_store_ops *ops;
 	bool in_transaction;
+	bool made; /* by open: nothing was kept there before */
 	/*
 	 * Set by open and connect: its events may be of tenants, each of which
 	 * has streams of its own. Others refuse to append an event of one.

@@ -183,6 +183,7 @@ struct lun_heartbeat {
 /* The base every driver's own struct starts with. */
 struct lun_model_store {
 	const struct lun_model_store_ops *ops;
+	bool made; /* by open: nothing was kept there before */
 };
 
 /* row is packed in the schema's order and borrowed for the call. */

@@ -21,7 +21,7 @@ set_integer(lua_State *L, const char *key, int64_t value)
 }
 
 static const char *const type_names[] = {
-    [LUN_SETTING_TEXT] = "text",
+    [LUN_SETTING_URL] = "url",
     [LUN_SETTING_NUMBER] = "number",
     [LUN_SETTING_CHOICE] = "choice",
 };

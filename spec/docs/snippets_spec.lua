@@ -32,10 +32,11 @@ local function shell(command)
   })
 end
 
+-- What it prints, in the order in which a person sees it.
 local function succeed(command)
-  local code, out, err = shell(command)
-  assert(code == 0, command .. " ended with " .. code .. ": " .. err .. out)
-  return out .. err
+  local code, out = shell("exec 2>&1; " .. command)
+  assert(code == 0, command .. " ended with " .. code .. ": " .. out)
+  return out
 end
 
 -- A whole script, checked; `name` is the file it is.

@@ -68,6 +68,7 @@ open_inner_events(struct lun_fault *fault, const char *url,
 		return code;
 	}
 	s->base.has_tenants = s->inner->has_tenants;
+	s->base.made = s->inner->made;
 	*out = &s->base;
 	return LUN_OK;
 }

@@ -84,10 +84,12 @@ open_inner_models(struct lun_fault *fault, const char *url,
 		code = report_fault(&made->base, "open", err);
 	else
 		code = lun_model_store_open(url, options, &made->inner, err);
-	if (code == LUN_OK)
+	if (code == LUN_OK) {
+		made->base.made = made->inner->made;
 		*out = &made->base;
-	else
+	} else {
 		faulty_close(&made->base);
+	}
 	return code;
 }
 

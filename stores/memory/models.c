@@ -51,7 +51,7 @@ static enum lun_code
 memory_open(const char *rest, const struct lun_store_options *options,
     struct lun_model_store **out, struct lun_err *err)
 {
-	struct memory_models first = {{&lun_memory_models}, NULL};
+	struct memory_models first = {.base.ops = &lun_memory_models};
 	enum lun_code code;
 
 	(void)options;

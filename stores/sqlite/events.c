@@ -161,8 +161,10 @@ create_tables(struct lun_sqlite_events *s, struct lun_err *err)
 		code = lun_sqlite_exec(&s->c, schema, err);
 	if (code == LUN_OK)
 		code = read_identity(s, err);
-	if (code == LUN_NOTFOUND)
+	if (code == LUN_NOTFOUND) {
 		code = write_identity(s, err);
+		s->base.made = true;
+	}
 	if (code == LUN_OK)
 		return lun_sqlite_commit(&s->c, err);
 	lun_sqlite_rollback(&s->c);

@@ -207,8 +207,10 @@ make_tables(struct sqlite_models *m, struct found *found, struct lun_err *err)
 	if (code != LUN_OK)
 		return code;
 	code = find_tables(m, found, err);
-	if (code == LUN_OK && !found->tables)
+	if (code == LUN_OK && !found->tables) {
 		code = create_tables(m, err);
+		m->base.made = true;
+	}
 	return lun_sqlite_end(m, code, err);
 }
 

@@ -1,3 +1,4 @@
+local helper = require "spec.helper"
 local workplace = require "spec.engine.cli.workplace"
 
 local append = { "append", "--stream", "s", "--type", "T", "--data", "1" }
@@ -71,6 +72,34 @@ describe("settings", function()
     place.env.LUNETTE_PROJECTIONS = "projections:projections/counter.lua"
     assert.equal(2, select(2,
       place:done({ "check" }):gsub("counter version 1", "")))
+  end)
+
+  it("have paths that count from the folder of their file", function()
+    helper.mkdir(place:path "conf")
+    place:counter()
+    helper.mkdir(place:path "conf/scripts")
+    place:write("conf/scripts/counter.lua",
+      place:read "projections/counter.lua")
+    place:write("conf/lunette.lua", [[return { events = "sqlite:e.db",
+      models = "sqlite:]] .. place.folder .. [[/m.db",
+      projections = { "scripts" } }]])
+    place:done { "append", "-c", "conf/lunette.lua", "--stream", "s", "--type",
+      "Counted", "--data", '{"id":"a","n":1}' }
+    assert.is_true(written "conf/e.db")
+    assert.is_false(written "e.db")
+    place.env.LUNETTE_CONFIG = place.folder .. "/conf/lunette.lua"
+    place:done { "run", "--once" }
+    assert.is_true(written "m.db")
+    assert.matches("counter version 1", place:done { "check" }, 1, true)
+    -- Those of the environment and of flags count from the current one.
+    place.env.LUNETTE_MODELS = "sqlite:here.db"
+    place:done { "run", "--once", "-p", "projections", "-e",
+      "sqlite:conf/e.db" }
+    assert.is_true(written "here.db")
+    place:write("lunette.lua", 'return { events = "memory:" }')
+    place.env.LUNETTE_CONFIG = nil
+    place.env.LUNETTE_MODELS = "memory:"
+    place:done { "run", "--once" }
   end)
 
   it("say where a wrong one is", function()

@@ -63,6 +63,8 @@ describe("lunette pause and resume", function()
   end)
 
   it("know what is no projection", function()
+    place:count("a", 1)
+    place:done { "run", "--once" }
     local code, _, err = place:run { "pause", "absent" }
     assert.equal(1, code)
     assert.matches('"absent" is not in the model store', err, 1, true)

@@ -74,18 +74,106 @@ describe("a command that only looks", function()
 end)
 
 describe("a command that changes something", function()
-  it("makes what it needs", function()
-    for _, command in ipairs {
-      { "run", "--once" },
-      { "pause", "counter" },
-      { "rebuild", "counter" },
-      { "checkpoint", "set", "counter", "0" },
-    } do
-      local place = workplace.new()
-      place:counter()
-      place:done(command)
-      place:done { "status" }
+  local place
+
+  before_each(function()
+    place = workplace.new()
+    place.env.LUNETTE_EVENTS = "sqlite:events.db"
+    place.env.LUNETTE_MODELS = "sqlite:models.db"
+    place:counter()
+  end)
+
+  local function exists(name)
+    local file = io.open(place:path(name))
+    return file ~= nil and file:close()
+  end
+
+  for _, command in ipairs {
+    { "pause", "counter" },
+    { "resume", "counter" },
+    { "rebuild", "counter" },
+    { "parked", "retry", "counter" },
+    { "parked", "discard", "counter", "a" },
+    { "checkpoint", "set", "counter", "0" },
+    { "checkpoint", "delete", "counter" },
+    { "checkpoint", "adopt", "counter" },
+  } do
+    it("makes no model store: " .. table.concat(command, " "), function()
+      place:count("a", 1)
+      local code, _, err = place:run(command)
+      assert.equal(1, code)
+      assert.matches("no models yet: models.db does not exist: check the name",
+        err, 1, true)
+      assert.is_false(exists "models.db")
+      place:done { "run", "--once" }
+      code, _, err = place:run(command)
+      assert.is_nil(err:find("does not exist", 1, true))
+      assert.is_true(code == 0 or err:find("parked", 1, true) ~= nil, err)
+    end)
+  end
+
+  it("makes no event store", function()
+    place:count("a", 1)
+    place:done { "run", "--once" }
+    place.env.LUNETTE_EVENTS = "sqlite:evnts.db"
+    local code, _, err = place:run { "rebuild", "counter" }
+    assert.equal(1, code)
+    assert.matches("evnts.db does not exist", err, 1, true)
+    assert.is_false(exists "evnts.db")
+  end)
+end)
+
+describe("a command that makes a store", function()
+  local place
+
+  before_each(function()
+    place = workplace.new()
+    place.env.LUNETTE_EVENTS = "sqlite:events.db"
+    place.env.LUNETTE_MODELS = "sqlite:models.db"
+    place:counter()
+    place:write("a.jsonl", '{"stream":"s","type":"T","data":1}\n')
+  end)
+
+  local whole = { whole = true }
+  local append = { "append", "--stream", "s", "--type", "T", "--data", "1" }
+
+  it("says so, once: append", function()
+    assert.same({ 0, "1\n", "made the event store sqlite:events.db\n" },
+      { place:run(append, whole) })
+    assert.same({ 0, "2\n", "" }, { place:run(append, whole) })
+  end)
+
+  it("says so, once: import", function()
+    assert.same({ 0, "a.jsonl: 1 event added\n",
+      "made the event store sqlite:events.db\n" },
+      { place:run({ "import", "a.jsonl" }, whole) })
+    assert.same({ 0, "a.jsonl: 1 event added\n", "" },
+      { place:run({ "import", "a.jsonl" }, whole) })
+  end)
+
+  it("says so, once: run", function()
+    local run = { "run", "--once", "--log-level", "info" }
+    local _, _, err = place:run(run, whole)
+    assert.matches("warning made the event store sqlite:events.db\n", err, 1,
+      true)
+    assert.matches("info    made the model store sqlite:models.db\n", err, 1,
+      true)
+    _, _, err = place:run(run, whole)
+    assert.is_nil(err:find("made", 1, true))
+  end)
+
+  it("says it of PostgreSQL too, without the password #postgres", function()
+    if not server then
+      return pending(why)
     end
+    local url = server:new_database().url
+    place.env.LUNETTE_EVENTS = url .. "&password=secret"
+    place.env.LUNETTE_MODELS = url
+    local _, _, err = place:run(append, whole)
+    assert.equal("made the event store " .. url .. "&password=***\n", err)
+    _, _, err = place:run({ "run", "--once", "--log-level", "info" }, whole)
+    assert.is_nil(err:find("made the event store", 1, true))
+    assert.matches("made the model store " .. url, err, 1, true)
   end)
 end)
 

@@ -79,10 +79,15 @@ local function options_of(self, options)
   return all
 end
 
--- words: the command line after "lunette". Exit code, output, errors.
+-- words: the command line after "lunette". Exit code, output, errors; that it
+-- made a store, as the first command of a place does, only if they are `whole`.
 function workplace:run(words, options)
-  return helper.run({ helper.lunette, table.unpack(words) },
+  local code, out, err = helper.run({ helper.lunette, table.unpack(words) },
     options_of(self, options))
+  if not (options and options.whole) then
+    err = err:gsub("[^\n]*made the %a+ store [^\n]*\n", "")
+  end
+  return code, out, err
 end
 
 function workplace:spawn(words, options)

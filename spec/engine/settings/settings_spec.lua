@@ -113,7 +113,7 @@ describe("the table of settings", function()
       if entry.initial then
         assert(settings.make { { entry.name, entry.initial } })
       else
-        assert.equal("text", entry.type)
+        assert.equal("url", entry.type)
       end
     end
   end)

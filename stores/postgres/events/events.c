@@ -75,6 +75,7 @@ find_mapping(struct lun_pg_events *s, struct lun_err *err)
 	if (code != LUN_NOTFOUND)
 		return code;
 	code = lun_pg_events_make(&s->c, err);
+	s->base.made = code == LUN_OK;
 	if (code == LUN_OK)
 		code = look_for_mapping(s, err);
 	return code == LUN_NOTFOUND ? lun_wrap(err, LUN_CONFIG, "open") : code;

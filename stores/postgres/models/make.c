@@ -186,8 +186,10 @@ make_tables(struct pg_models *m, struct found *found, struct lun_err *err)
 	if (code != LUN_OK)
 		return code;
 	code = find_tables(m, found, err);
-	if (code == LUN_OK && !found->tables)
+	if (code == LUN_OK && !found->tables) {
 		code = create_tables(m, found->schema, err);
+		m->base.made = true;
+	}
 	if (code == LUN_OK)
 		return lun_pg_commit(m->c, err);
 	lun_pg_rollback(m->c);
