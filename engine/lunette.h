@@ -237,7 +237,11 @@ enum lun_code lun_engine_start(
  */
 enum lun_code lun_engine_stop(struct lun_engine *engine, struct lun_err *err);
 
-/* Watch files and folders registered from and reload them when they change. */
+/*
+ * Follow the files and folders registered from: whatever comes to be there (an
+ * edit, a link that leads elsewhere, another folder) is taken up within some
+ * seconds, at once where the system gives hints (inotify).
+ */
 enum lun_code lun_engine_watch(
     struct lun_engine *engine, struct lun_err *err) LUN_MUSTCHECK;
 

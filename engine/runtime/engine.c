@@ -112,6 +112,7 @@ init_locks(struct lun_engine *engine)
 	lun_cond_init(&engine->board.changed);
 	pthread_mutex_init(&engine->losses.lock, NULL);
 	lun_readers_init(&engine->readers);
+	lun_files_init(&engine->files, &engine->log);
 }
 
 static void
@@ -120,10 +121,7 @@ free_engine(struct lun_engine *engine)
 	for (size_t i = 0; i < engine->entry_count; i++)
 		lun_entry_free(engine->entries[i]);
 	free(engine->entries);
-	for (size_t i = 0; i < engine->folder_count; i++)
-		free(engine->folders[i]);
-	free(engine->folders);
-	lun_watch_free(engine->watch);
+	lun_files_fini(&engine->files);
 	lun_readers_fini(&engine->readers);
 	lun_event_store_close(engine->appender);
 	lun_model_store_close(engine->models);
@@ -262,6 +260,32 @@ set_running(struct lun_engine *engine, bool running)
 	pthread_mutex_unlock(&engine->lock);
 }
 
+static enum lun_code
+start_follower(struct lun_engine *engine, struct lun_err *err)
+{
+	struct lun_follower *follower;
+	enum lun_code code = lun_follower_start(engine, &follower, err);
+
+	if (code != LUN_OK)
+		return code;
+	pthread_mutex_lock(&engine->lock);
+	engine->follower = follower;
+	pthread_mutex_unlock(&engine->lock);
+	return LUN_OK;
+}
+
+static void
+stop_follower(struct lun_engine *engine)
+{
+	struct lun_follower *follower;
+
+	pthread_mutex_lock(&engine->lock);
+	follower = engine->follower;
+	engine->follower = NULL;
+	pthread_mutex_unlock(&engine->lock);
+	lun_follower_stop(follower);
+}
+
 /*
  * What was left behind by an earlier run stays there; the others start. What is
  * being registered meanwhile is started here or by its registration, not twice.
@@ -282,6 +306,8 @@ lun_engine_start_all(struct lun_engine *engine,
 	pthread_mutex_unlock(&engine->register_lock);
 	if (code == LUN_OK)
 		code = lun_monitor_start(engine, &engine->monitor, err);
+	if (code == LUN_OK)
+		code = start_follower(engine, err);
 	return code;
 }
 
@@ -311,6 +337,7 @@ lun_engine_stop_all(struct lun_engine *engine, struct lun_err *err)
 	struct lun_entry *entry;
 
 	set_running(engine, false);
+	stop_follower(engine);
 	lun_monitor_halt(engine->monitor);
 	pthread_mutex_lock(&engine->lock);
 	for (size_t i = 0; i < engine->entry_count; i++)

@@ -3,8 +3,8 @@
  * api/, which together make up its public face.
  *
  * Locks, in the order in which they may be taken: run_lock, register_lock,
- * entry->step_lock, append_lock, lock, stores_lock, board.lock; the readers'
- * and the losses' own are taken last and alone.
+ * entry->step_lock, append_lock, lock, stores_lock, board.lock; the readers',
+ * the losses' and the files' own are taken last and alone.
  * entries only grow while the engine lives.
  */
 
@@ -12,9 +12,9 @@
 #define LUN_RUNTIME_ENGINE_H
 
 #include "projection/projection.h"
+#include "runtime/files.h"
 #include "runtime/load.h"
 #include "runtime/reader.h"
-#include "runtime/watch.h"
 #include "runtime/worker.h"
 
 #define LUN_PATH_MAX 4096
@@ -70,10 +70,10 @@ struct lun_engine {
 	pthread_mutex_t append_lock;
 	struct lun_event_store *appender; /* NULL: nothing was appended yet */
 
-	struct lun_monitor *monitor; /* NULL: not running */
-	char **folders;              /* registered from; under lock */
-	size_t folder_count;
-	struct lun_watch *watch; /* NULL: not watched; set once, under lock */
+	struct lun_monitor *monitor;   /* NULL: not running */
+	struct lun_follower *follower; /* NULL: not running; under lock */
+	struct lun_files files;        /* registered from */
+	atomic_bool name_freed;        /* a projection has lost its file */
 };
 
 /* The entry of that name, or NULL. */
@@ -114,16 +114,23 @@ void lun_entry_give_back(struct lun_entry *entry);
 void lun_entry_free(struct lun_entry *entry);
 
 /* A script file changed, appeared or went away. */
-void lun_engine_file_changed(struct lun_engine *engine, const char *path);
+void lun_engine_file_changed(
+    struct lun_engine *engine, const char *path, const atomic_bool *stop);
+/* Whether a projection comes from this file. */
+bool lun_engine_has_path(struct lun_engine *engine, const char *path);
 
-/*
- * With engine->lock held: call back for every script file that is registered,
- * be it there or not, and for those in the folders registered from.
- */
-void lun_engine_each_script(
-    struct lun_engine *engine, lun_watch_fn *script, void *arg);
+/* ---- follower.c: changed files ----------------------------------------- */
 
-/* ---- monitor.c: heartbeats, rates, the watchdog, changed files --------- */
+struct lun_follower;
+
+enum lun_code lun_follower_start(struct lun_engine *engine,
+    struct lun_follower **out, struct lun_err *err) LUN_MUSTCHECK;
+/* Files are followed now. */
+void lun_follower_ring(struct lun_follower *follower);
+/* Stop and free. NULL is allowed. */
+void lun_follower_stop(struct lun_follower *follower);
+
+/* ---- monitor.c: heartbeats, rates, the watchdog ------------------------ */
 
 struct lun_monitor;
 

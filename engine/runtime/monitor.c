@@ -1,5 +1,4 @@
-/* monitor.c - heartbeats, rates, the watchdog, changed files, the store's
- * upkeep. */
+/* monitor.c - heartbeats, rates, the watchdog, the store's upkeep. */
 
 #include <errno.h>
 #include <poll.h>
@@ -16,8 +15,6 @@
 #define NS_PER_MS 1000000LL
 #define NS_PER_S  1e9
 #define TICK_MS   100
-#define SETTLE_NS (50 * NS_PER_MS) /* an editor's several writes are one */
-#define HASTE_NS  (20 * SETTLE_NS) /* but nobody waits longer for their end */
 
 struct lun_monitor {
 	struct lun_engine *engine;
@@ -28,11 +25,6 @@ struct lun_monitor {
 	int64_t published_ns;
 	int64_t counted_ns;
 	int64_t renew_at_ns;
-
-	char **changed; /* paths of scripts, each once */
-	size_t changed_count;
-	int64_t changed_ns; /* the latest change */
-	int64_t first_ns;   /* the first of those not handled yet */
 };
 
 /* ---- what is published ------------------------------------------------- */
@@ -237,75 +229,14 @@ tend_store(struct lun_monitor *monitor)
 	lun_model_store_tend(monitor->store);
 }
 
-/* ---- changed files ----------------------------------------------------- */
-
-static void
-note_change(void *arg, const char *path)
-{
-	struct lun_monitor *monitor = arg;
-	char **grown;
-
-	monitor->changed_ns = lun_clock_mono_ns();
-	if (monitor->changed_count == 0)
-		monitor->first_ns = monitor->changed_ns;
-	for (size_t i = 0; i < monitor->changed_count; i++)
-		if (strcmp(monitor->changed[i], path) == 0)
-			return;
-	grown = realloc(
-	    monitor->changed, (monitor->changed_count + 1) * sizeof *grown);
-	if (grown == NULL)
-		return;
-	monitor->changed = grown;
-	grown[monitor->changed_count] = strdup(path);
-	if (grown[monitor->changed_count] != NULL)
-		monitor->changed_count++;
-}
-
-static void
-handle_changes(struct lun_monitor *monitor, int64_t now)
-{
-	if (monitor->changed_count == 0 ||
-	    (now - monitor->changed_ns < SETTLE_NS &&
-		now - monitor->first_ns < HASTE_NS))
-		return;
-	for (size_t i = 0; i < monitor->changed_count; i++) {
-		lun_engine_file_changed(monitor->engine, monitor->changed[i]);
-		free(monitor->changed[i]);
-	}
-	monitor->changed_count = 0;
-}
-
 /* ---- the loop ---------------------------------------------------------- */
 
-static struct lun_watch *
-find_watch(struct lun_engine *engine)
-{
-	struct lun_watch *watch;
-
-	pthread_mutex_lock(&engine->lock);
-	watch = engine->watch;
-	pthread_mutex_unlock(&engine->lock);
-	return watch;
-}
-
 static void
-wait_for_tick(struct lun_monitor *monitor, struct lun_watch *watch)
+wait_for_tick(const struct lun_monitor *monitor)
 {
-	struct pollfd sources[2] = {
-	    {.fd = monitor->bell, .events = POLLIN},
-	    {.fd = watch != NULL ? lun_watch_fd(watch) : -1, .events = POLLIN},
-	};
-	int timeout =
-	    monitor->changed_count > 0 ? SETTLE_NS / NS_PER_MS / 2 : TICK_MS;
+	struct pollfd bell = {.fd = monitor->bell, .events = POLLIN};
 
-	if (poll(sources, 2, timeout) > 0 && watch != NULL &&
-	    sources[1].revents != 0) {
-		pthread_mutex_lock(&monitor->engine->lock);
-		if (!lun_watch_read(watch, note_change, monitor))
-			lun_engine_each_script(
-			    monitor->engine, note_change, monitor);
-		pthread_mutex_unlock(&monitor->engine->lock);
-	}
+	poll(&bell, 1, TICK_MS);
 }
 
 static void *
@@ -318,11 +249,10 @@ run_monitor(void *arg)
 	while (!atomic_load(&monitor->stop)) {
 		int64_t now;
 
-		wait_for_tick(monitor, find_watch(engine));
+		wait_for_tick(monitor);
 		now = lun_clock_mono_ns();
 		watch_scripts(engine);
 		renew_leases(monitor, now);
-		handle_changes(monitor, now);
 		tend_store(monitor);
 		if (now - monitor->counted_ns >= heartbeat_ns)
 			measure_rates(monitor, now);
@@ -340,9 +270,6 @@ run_monitor(void *arg)
 static void
 free_monitor(struct lun_monitor *monitor)
 {
-	for (size_t i = 0; i < monitor->changed_count; i++)
-		free(monitor->changed[i]);
-	free(monitor->changed);
 	if (monitor->bell >= 0)
 		close(monitor->bell);
 	lun_model_store_close(monitor->store);

@@ -139,6 +139,8 @@ set_detached(struct lun_engine *engine, struct lun_entry *entry, bool detached)
 	if (entry->worker != NULL)
 		lun_worker_detach(entry->worker, detached);
 	pthread_mutex_unlock(&engine->lock);
+	if (detached)
+		atomic_store(&engine->name_freed, true);
 }
 
 /* False if there is no worker. */
@@ -212,18 +214,6 @@ leave_old_name(struct lun_engine *engine, const char *path, const char *name)
 	}
 }
 
-static enum lun_code
-follow_file(struct lun_engine *engine, const char *path, struct lun_err *err)
-{
-	enum lun_code code = LUN_OK;
-
-	pthread_mutex_lock(&engine->lock);
-	if (engine->watch != NULL && path[0] != '\0')
-		code = lun_watch_file(engine->watch, path, err);
-	pthread_mutex_unlock(&engine->lock);
-	return code;
-}
-
 /* script is taken over; path is "" for a source from memory. */
 static enum lun_code
 register_one(struct lun_engine *engine, struct lun_script *script,
@@ -247,8 +237,6 @@ register_one(struct lun_engine *engine, struct lun_script *script,
 		if (code == LUN_OK && lun_engine_is_running(engine))
 			code = lun_entry_start(engine, entry, NULL, err);
 	}
-	if (code == LUN_OK)
-		code = follow_file(engine, path, err);
 	if (code == LUN_OK && name != NULL)
 		memcpy(name, entry->name, sizeof entry->name);
 	return code;
@@ -276,27 +264,42 @@ lun_engine_loading(struct lun_engine *engine)
 }
 
 static enum lun_code
-load_file(struct lun_engine *engine, const char *path,
+load_file(struct lun_engine *engine, const char *path, const atomic_bool *stop,
     struct lun_script **script, struct lun_err *err)
 {
 	struct lun_loading loading = lun_engine_loading(engine);
 
+	loading.stop = stop;
 	if (strlen(path) >= LUN_PATH_MAX)
 		return lun_fail(
 		    err, LUN_CONFIG, "%.60s...: path too long", path);
 	return lun_load_script_file(path, &loading, script, err);
 }
 
+/* What is not registered is followed no further, unless its folder is. */
+static enum lun_code
+register_file(struct lun_engine *engine, const char *path,
+    const atomic_bool *stop, char *name, struct lun_err *err)
+{
+	struct lun_script *script;
+	bool added;
+	enum lun_code code = lun_files_note(&engine->files, path, &added, err);
+
+	if (code != LUN_OK)
+		return code;
+	code = load_file(engine, path, stop, &script, err);
+	if (code == LUN_OK)
+		code = register_script(engine, script, path, name, err);
+	if (code != LUN_OK && added)
+		lun_files_forget(&engine->files, path);
+	return code;
+}
+
 enum lun_code
 lun_engine_register(struct lun_engine *engine, const char *path, char *name,
     struct lun_err *err)
 {
-	struct lun_script *script;
-	enum lun_code code = load_file(engine, path, &script, err);
-
-	if (code != LUN_OK)
-		return code;
-	return register_script(engine, script, path, name, err);
+	return register_file(engine, path, NULL, name, err);
 }
 
 enum lun_code
@@ -304,7 +307,7 @@ lun_engine_register_as(struct lun_engine *engine, const char *path,
     const char *projection, struct lun_err *err)
 {
 	struct lun_script *script;
-	enum lun_code code = load_file(engine, path, &script, err);
+	enum lun_code code = load_file(engine, path, NULL, &script, err);
 
 	if (code != LUN_OK)
 		return code;
@@ -332,34 +335,10 @@ lun_engine_register_source(struct lun_engine *engine, const char *chunk,
 
 /* ---- folders ----------------------------------------------------------- */
 
-static enum lun_code
-remember_folder(
-    struct lun_engine *engine, const char *folder, struct lun_err *err)
-{
-	enum lun_code code = LUN_OK;
-	char **grown;
-
-	pthread_mutex_lock(&engine->lock);
-	grown = realloc(
-	    engine->folders, (engine->folder_count + 1) * sizeof *grown);
-	if (grown != NULL) {
-		engine->folders = grown;
-		grown[engine->folder_count] = strdup(folder);
-	}
-	if (grown == NULL || grown[engine->folder_count] == NULL)
-		code = lun_fail(err, LUN_NOMEM, "%s: out of memory", folder);
-	else
-		engine->folder_count++;
-	if (code == LUN_OK && engine->watch != NULL)
-		code = lun_watch_folder(engine->watch, folder, err);
-	pthread_mutex_unlock(&engine->lock);
-	return code;
-}
-
 static int
 choose_script(const struct dirent *entry)
 {
-	return lun_watch_is_script(entry->d_name);
+	return lun_files_is_script(entry->d_name);
 }
 
 static void
@@ -399,15 +378,16 @@ lun_engine_register_folder(
     struct lun_engine *engine, const char *folder, struct lun_err *err)
 {
 	struct dirent **found;
-	enum lun_code code;
-	int count = scandir(folder, &found, choose_script, alphasort);
+	enum lun_code code = lun_files_add_folder(&engine->files, folder, err);
+	int count;
 
+	if (code != LUN_OK)
+		return code;
+	count = scandir(folder, &found, choose_script, alphasort);
 	if (count < 0)
 		return lun_fail(err, LUN_CONFIG, "reading the folder %s: %s",
 		    folder, lun_errno_words(errno));
-	code = remember_folder(engine, folder, err);
-	if (code == LUN_OK)
-		code = register_found(engine, folder, found, count, err);
+	code = register_found(engine, folder, found, count, err);
 	for (int i = 0; i < count; i++)
 		free(found[i]);
 	free(found);
@@ -419,74 +399,46 @@ lun_engine_register_folder(
 enum lun_code
 lun_engine_watch(struct lun_engine *engine, struct lun_err *err)
 {
-	struct lun_watch *watch;
-	enum lun_code code = lun_watch_new(&watch, err);
-
-	if (code != LUN_OK)
-		return code;
+	(void)err;
+	lun_files_follow(&engine->files);
 	pthread_mutex_lock(&engine->lock);
-	if (engine->watch != NULL) {
-		pthread_mutex_unlock(&engine->lock);
-		lun_watch_free(watch);
-		return LUN_OK;
-	}
-	for (size_t i = 0; code == LUN_OK && i < engine->folder_count; i++)
-		code = lun_watch_folder(watch, engine->folders[i], err);
-	for (size_t i = 0; code == LUN_OK && i < engine->entry_count; i++)
-		if (engine->entries[i]->path[0] != '\0')
-			code = lun_watch_file(
-			    watch, engine->entries[i]->path, err);
-	if (code == LUN_OK)
-		engine->watch = watch;
+	if (engine->follower != NULL)
+		lun_follower_ring(engine->follower);
 	pthread_mutex_unlock(&engine->lock);
-	if (code != LUN_OK)
-		lun_watch_free(watch);
-	return code;
+	return LUN_OK;
 }
 
-static void
-each_in_folder(const char *folder, lun_watch_fn *script, void *arg)
-{
-	struct dirent **found;
-	int count = scandir(folder, &found, choose_script, alphasort);
-
-	for (int i = 0; i < count; i++) {
-		char path[LUN_PATH_MAX + NAME_MAX];
-
-		name_script(path, folder, found[i]);
-		script(arg, path);
-		free(found[i]);
-	}
-	if (count >= 0)
-		free(found);
-}
-
-void
-lun_engine_each_script(
-    struct lun_engine *engine, lun_watch_fn *script, void *arg)
-{
-	for (size_t i = 0; i < engine->entry_count; i++)
-		if (engine->entries[i]->path[0] != '\0')
-			script(arg, engine->entries[i]->path);
-	for (size_t i = 0; i < engine->folder_count; i++)
-		each_in_folder(engine->folders[i], script, arg);
-}
-
-void
-lun_engine_file_changed(struct lun_engine *engine, const char *path)
+static struct lun_entry *
+find_registered(struct lun_engine *engine, const char *path)
 {
 	struct lun_entry *entry;
-	struct lun_err err;
 
 	pthread_mutex_lock(&engine->register_lock);
 	entry = find_path(engine, path);
 	pthread_mutex_unlock(&engine->register_lock);
+	return entry;
+}
+
+bool
+lun_engine_has_path(struct lun_engine *engine, const char *path)
+{
+	return find_registered(engine, path) != NULL;
+}
+
+void
+lun_engine_file_changed(
+    struct lun_engine *engine, const char *path, const atomic_bool *stop)
+{
+	struct lun_entry *entry = find_registered(engine, path);
+	struct lun_err err;
+
 	if (access(path, F_OK) != 0) {
 		if (entry != NULL)
 			set_detached(engine, entry, true);
 		return;
 	}
-	if (lun_engine_register(engine, path, NULL, &err) == LUN_OK)
+	if (register_file(engine, path, stop, NULL, &err) == LUN_OK ||
+	    atomic_load(stop))
 		return;
 	lun_log(&engine->log, LUN_LOG_ERROR, "%s%s", err.message,
 	    entry != NULL ? "; the old script goes on" : "");

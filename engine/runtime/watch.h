@@ -1,8 +1,8 @@
 /*
- * watch.h - script files that change (inotify).
+ * watch.h - hints that something in a folder has changed (inotify).
  *
- * Folders are watched, not files: an editor that writes a temporary file and
- * renames it over the script replaces the file that a watch would be on.
+ * No more than hints: files.h looks at the files themselves. A system that has
+ * no watches left just gives none.
  */
 
 #ifndef LUN_RUNTIME_WATCH_H
@@ -17,25 +17,17 @@ enum lun_code lun_watch_new(
 /* NULL is allowed. */
 void lun_watch_free(struct lun_watch *watch);
 
-/* Watch the scripts of a folder, also ones to come. Twice is once. */
-enum lun_code lun_watch_folder(struct lun_watch *watch, const char *folder,
-    struct lun_err *err) LUN_MUSTCHECK;
-/* Watch one file of a folder; the others there do not matter. */
-enum lun_code lun_watch_file(struct lun_watch *watch, const char *path,
-    struct lun_err *err) LUN_MUSTCHECK;
+/*
+ * Watch the folder that this path leads to now. *id is for lun_watch_drop();
+ * the same folder has the same.
+ */
+enum lun_code lun_watch_add(struct lun_watch *watch, const char *folder,
+    int *id, struct lun_err *err) LUN_MUSTCHECK;
+void lun_watch_drop(struct lun_watch *watch, int id);
 
 /* Becomes readable when something has changed. */
 int lun_watch_fd(const struct lun_watch *watch);
-
-typedef void lun_watch_fn(void *arg, const char *path);
-
-/*
- * Call back for each watched path that changed, appeared or went away. False:
- * there were more changes than the system keeps, and any path may be one.
- */
-bool lun_watch_read(struct lun_watch *watch, lun_watch_fn *changed, void *arg);
-
-/* A script's file name: *.lua, but neither *_spec.lua nor hidden. */
-bool lun_watch_is_script(const char *name);
+/* Take the hints. */
+void lun_watch_drain(struct lun_watch *watch);
 
 #endif

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 #include "base/error.h"
 
@@ -79,4 +81,16 @@ lun_source_read(const char *path, struct lun_buffer *out, struct lun_err *err)
 	if (fd >= 0)
 		close(fd);
 	return code;
+}
+
+uint64_t
+lun_source_hash(const char *path)
+{
+	struct lun_buffer source = {0};
+	uint64_t hash = 0;
+
+	if (lun_source_read(path, &source, NULL) == LUN_OK)
+		hash = XXH3_64bits(source.bytes, source.length) | 1;
+	lun_buffer_free(&source);
+	return hash;
 }

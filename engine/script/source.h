@@ -16,5 +16,10 @@
  */
 enum lun_code lun_source_read(const char *path, struct lun_buffer *out,
     struct lun_err *err) LUN_MUSTCHECK;
+/*
+ * A hash of the bytes of a file, to see whether it is another text; 0 if there
+ * is none that can be read.
+ */
+uint64_t lun_source_hash(const char *path);
 
 #endif
