@@ -111,7 +111,11 @@ $(BENCHES): $(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/bench/fold.o \
 
 # Fuzzers bring a library of their own: clang's instrumentation is not gcc's.
 $(FUZZERS): build/fuzz/%: build/fuzz/spec/fuzz/%.o build/fuzz/liblunette.a
-	$(FUZZ_CC) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LUA_LIBS) $(LIBS)
+	$(FUZZ_CC) -fsanitize=fuzzer,address,undefined -o $@ \
+		$(filter %.o,$^) $(filter %.a,$^) $(LUA_LIBS) $(LIBS)
+
+# Lines of an import belong to the command.
+build/fuzz/event_fuzz: build/fuzz/engine/cli/import_line.o
 
 build/fuzz/liblunette.a: $(LIB_SRC:%.c=build/fuzz/%.o)
 	rm -f $@

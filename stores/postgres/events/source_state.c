@@ -287,16 +287,23 @@ lun_pg_state_encode(const struct lun_pg_state *state, struct lun_buffer *out)
 /* ---- from text --------------------------------------------------------- */
 
 static bool
+read_position(struct lun_text text, enum lun_json_kind kind,
+    struct lun_position *position)
+{
+	return kind == LUN_JSON_STRING &&
+	       lun_position_from_hex(
+		   (struct lun_text){text.bytes + 1, text.length - 2},
+		   position);
+}
+
+static bool
 next_position(struct lun_text *rest, struct lun_position *position)
 {
 	struct lun_text text;
 	enum lun_json_kind kind;
 
-	if (!lun_json_next_element(rest, &text, &kind) ||
-	    kind != LUN_JSON_STRING)
-		return false;
-	return lun_position_from_hex(
-	    (struct lun_text){text.bytes + 1, text.length - 2}, position);
+	return lun_json_next_element(rest, &text, &kind) &&
+	       read_position(text, kind, position);
 }
 
 static bool
@@ -316,9 +323,12 @@ static bool
 read_positions(struct lun_pg_positions *list, struct lun_text array)
 {
 	struct lun_position position;
+	struct lun_text text;
+	enum lun_json_kind kind;
 
-	while (next_position(&array, &position))
-		if (!lun_pg_positions_add(list, position))
+	while (lun_json_next_element(&array, &text, &kind))
+		if (!read_position(text, kind, &position) ||
+		    !lun_pg_positions_add(list, position))
 			return false;
 	return true;
 }
@@ -329,7 +339,7 @@ read_skip(struct lun_text array, struct lun_pg_skip *skip)
 	int64_t from, to;
 
 	if (!next_integer(&array, &from) || !next_integer(&array, &to) ||
-	    !next_integer(&array, &skip->at))
+	    !next_integer(&array, &skip->at) || from < 0 || to < from)
 		return false;
 	skip->from = (uint64_t)from;
 	skip->to = (uint64_t)to;
@@ -383,16 +393,6 @@ read_watermarks(struct lun_pg_state *state, struct lun_text array)
 }
 
 static bool
-read_hex_position(
-    const struct lun_json_member *member, struct lun_position *position)
-{
-	return member->kind == LUN_JSON_STRING &&
-	       lun_position_from_hex((struct lun_text){member->value.bytes + 1,
-					 member->value.length - 2},
-		   position);
-}
-
-static bool
 read_state_member(
     struct lun_pg_state *state, const struct lun_json_member *member)
 {
@@ -404,12 +404,16 @@ read_state_member(
 		return member->kind == LUN_JSON_STRING;
 	}
 	if (lun_text_equal(key, LUN_TEXT("ceiling")))
-		return read_hex_position(member, &state->ceiling);
+		return read_position(
+		    member->value, member->kind, &state->ceiling);
 	if (lun_text_equal(key, LUN_TEXT("floor")))
-		return read_hex_position(member, &state->floor);
+		return read_position(
+		    member->value, member->kind, &state->floor);
 	if (lun_text_equal(key, LUN_TEXT("skipped"))) {
+		if (member->kind != LUN_JSON_INTEGER)
+			return false;
 		state->skipped = (uint64_t)lun_json_integer(member->value);
-		return member->kind == LUN_JSON_INTEGER;
+		return true;
 	}
 	if (member->kind != LUN_JSON_ARRAY)
 		return false;
