@@ -4,6 +4,7 @@
 
 #include "lua/luaopen.h"
 #include "script/query_object.h"
+#include "script/source.h"
 
 #include <string.h>
 
@@ -118,6 +119,21 @@ lunette_check(lua_State *L)
 	return 1;
 }
 
+/* core.read_script(path): its text; for lunette.testing */
+static int
+core_read_script(lua_State *L)
+{
+	const char *path = lun_host_check_text(L, 1);
+	struct lun_buffer *text = lun_host_push_buffer(L);
+	struct lun_err err;
+	enum lun_code code = lun_source_read(path, text, &err);
+
+	if (code != LUN_OK)
+		return lun_host_fail(L, code, &err);
+	lua_pushlstring(L, text->bytes, text->length);
+	return 1;
+}
+
 /* lunette.array(table): an array even when it is empty. */
 static int
 lunette_array(lua_State *L)
@@ -217,6 +233,7 @@ static const luaL_Reg functions[] = {
     {"array", lunette_array},
     {"encode", lunette_encode},
     {"decode", lunette_decode},
+    {"read_script", core_read_script},
     {NULL, NULL},
 };
 

@@ -11,6 +11,7 @@
 -- path, a name (NAME.lua beside the spec, here, or in projections/) or a table
 -- { source = "return {...}", name = "what errors call it" }.
 
+local core = require "lunette.core"
 local lunette = require "lunette"
 
 local testing = {}
@@ -19,21 +20,12 @@ local batch_sizes = { 1, 2, 7, "all" }
 local all_events = 1000000
 local most_models = 1000000
 local most_differences = 10
+local most_loads = 100
 
 local first_moment = 1767225600000000 -- 2026-01-01T00:00:00Z
 local second = 1000000
 
 -- ---- projections ----------------------------------------------------------
-
-local function read_file(path)
-  local file = io.open(path, "rb")
-  if not file then
-    return nil
-  end
-  local text = file:read "a"
-  file:close()
-  return text
-end
 
 -- Where a bare name may be found; the spec is the first caller outside here.
 local function places(name)
@@ -59,9 +51,11 @@ local function find(projection)
   local is_path = projection:find "/" or projection:find "%.lua$"
   local paths = is_path and { projection } or places(projection)
   for _, path in ipairs(paths) do
-    local source = read_file(path)
+    local source, message, code = core.read_script(path)
     if source then
       return { source = source, name = path }
+    elseif code ~= "not_found" then
+      error(message, 3)
     end
   end
   error("no projection at " .. table.concat(paths, ", "), 3)
@@ -150,9 +144,17 @@ local function open(batch, settings)
   return check(lunette.open(all))
 end
 
+-- Step by step, loading the script anew after each: what it kept outside its
+-- models is gone.
+local function step_anew(engine, name, projection)
+  while check(engine:step(name)) do
+    check(engine:register(projection))
+  end
+end
+
 -- An engine that has applied the events, and the projection's name.
-local function run(projection, events, batch, settings)
-  local engine = open(batch, settings)
+local function run(projection, events, way, settings)
+  local engine = open(way.batch, settings)
   local name = check(engine:register(projection))
   local list = {}
   for i, event in ipairs(events) do
@@ -160,6 +162,9 @@ local function run(projection, events, batch, settings)
   end
   if #list > 0 then
     check(engine:append(list))
+  end
+  if way.anew then
+    step_anew(engine, name, projection)
   end
   check(engine:run_once())
   return engine, name
@@ -175,8 +180,8 @@ local function without_nulls(row)
   return model
 end
 
-local function models_of(projection, events, batch, settings)
-  local engine <close>, name = run(projection, events, batch, settings)
+local function models_of(projection, events, way, settings)
+  local engine <close>, name = run(projection, events, way, settings)
   local models = {}
   for _, row in ipairs(check(engine:query(name))) do
     models[row.id] = without_nulls(row)
@@ -219,24 +224,53 @@ local function differences(a, b, path, found)
   return found
 end
 
-local function batches_of(size)
-  return "batches of " .. size
-end
-
-local function describe(name, sizes, found)
-  local lines = {
-    name .. ": models depend on where batches end; a handler keeps something"
-      .. " outside its model",
-  }
+local function describe(name, first, way, found)
+  local lines = { name .. ": " .. way.cause }
   for i = 1, math.min(#found, most_differences) do
     local one = found[i]
     lines[#lines + 1] = ("  %s: %s in %s, %s in %s"):format(one.place,
-      show(one.x), batches_of(sizes[1]), show(one.y), batches_of(sizes[2]))
+      show(one.x), first.name, show(one.y), way.name)
   end
   if #found > most_differences then
     lines[#lines + 1] = "  and " .. #found - most_differences .. " more"
   end
   return table.concat(lines, "\n")
+end
+
+-- ---- ways to replay -------------------------------------------------------
+
+local function in_batches(size)
+  return {
+    name = "batches of " .. size,
+    batch = size,
+    cause = "models depend on where batches end; a handler keeps something"
+      .. " outside its model",
+  }
+end
+
+-- So that no replay of many events takes long, in batches of some.
+local function loaded_anew(count)
+  local size = math.max(1, (count + most_loads - 1) // most_loads)
+  return {
+    name = "batches of " .. size .. ", the script loaded anew after each",
+    batch = size,
+    anew = true,
+    cause = "models differ when the script is loaded again between batches; a"
+      .. " handler keeps something in a local variable of the script, or"
+      .. " depends on the order of pairs",
+  }
+end
+
+local function ways_of(events, options)
+  if options.batch then
+    return { in_batches(options.batch) }
+  end
+  local ways = {}
+  for i, size in ipairs(batch_sizes) do
+    ways[i] = in_batches(size)
+  end
+  ways[#ways + 1] = loaded_anew(#events)
+  return ways
 end
 
 -- ---- what specs call ------------------------------------------------------
@@ -248,15 +282,15 @@ end
 
 local function replay(projection, events, options)
   check_script(projection)
-  local sizes = options.batch and { options.batch } or batch_sizes
+  local ways = ways_of(events, options)
   local bare = without_handle_query(projection)
   local models, parked
-  for i, size in ipairs(sizes) do
+  for i, way in ipairs(ways) do
     local other, other_parked, name =
-      models_of(bare, events, size, options.settings)
+      models_of(bare, events, way, options.settings)
     local found = differences(models or other, other, "", {})
     if #found > 0 then
-      error(describe(name, { sizes[1], size }, found), 0)
+      error(describe(name, ways[1], way, found), 0)
     end
     if i == 1 then
       models, parked = other, other_parked
@@ -266,7 +300,7 @@ local function replay(projection, events, options)
 end
 
 local function query(projection, events, terms, options)
-  local engine <close>, name = run(projection, events, nil, options.settings)
+  local engine <close>, name = run(projection, events, {}, options.settings)
   return check(engine:query(name, terms))
 end
 
@@ -281,7 +315,8 @@ end
 
 -- The models by id, as plain tables without the id and without null fields,
 -- and the list of parked events. Replays in batches of 1, 2, 7 and all events
--- and raises if the models differ. options: batch (a number, to replay once),
+-- and once more with the script loaded anew between batches, and raises if the
+-- models differ. options: batch (a number, to replay once),
 -- settings (of the engine).
 ---@param projection string|{ source: string, name?: string }
 ---@param events table[] each with a type at least

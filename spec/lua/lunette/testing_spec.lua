@@ -135,6 +135,55 @@ describe("lunette.testing", function()
         assert.equal(2, models.b.seen)
       end)
 
+    it("shows what differs when the script is loaded anew", function()
+      local function keeping(what, value)
+        return {
+          name = "keeping.lua",
+          source = ([[local kept = %s
+            return {
+              name = "keeping",
+              version = 1,
+              fields = { n = "integer" },
+              extract_model_id = function(event) return event.data.key end,
+              apply_to_model = function(model, event) %s end,
+            }]]):format(what, value),
+        }
+      end
+      for what, value in pairs {
+        ["0"] = "kept = kept + 1 return { n = kept }",
+        ["{}"] = "kept[#kept + 1] = 1 return { n = #kept }",
+        ["(function() local n = 0 return function() n = n + 1 return n end "
+          .. "end)()"] = "return { n = kept() }",
+      } do
+        local message = raised(replay, keeping(what, value), events)
+        assert.matches("^keeping: models differ when the script is loaded "
+          .. "again between batches; a handler keeps something in a local "
+          .. "variable of the script", message)
+        assert.matches("a.n: 3 in batches of 1, 1 in batches of 1, the script "
+          .. "loaded anew after each", message)
+      end
+      local remembering = keeping("{}", [[
+        kept[event.data.n] = kept[event.data.n] or event.data.n * 2
+        return { n = kept[event.data.n] }]])
+      assert.equal(6, replay(remembering, events).a.n)
+    end)
+
+    it("loads a script no more than a hundred times", function()
+      local many = {}
+      for i = 1, 1000 do
+        many[i] = event("a", i)
+      end
+      local message = raised(replay, {
+        name = "counting.lua",
+        source = [[local n = 0
+          return { name = "counting", version = 1,
+            extract_model_id = function(event) return event.data.key end,
+            apply_to_model = function() n = n + 1 return { n = n } end }]],
+      }, many)
+      assert.matches("a.n: 1000 in batches of 1, 10 in batches of 10, the",
+        message)
+    end)
+
     it("raises a script's error with its line and the event", function()
       local message = raised(replay, projection "error 'broken'", events)
       assert.matches("sample%.lua:7", message)
@@ -174,6 +223,15 @@ describe("lunette.testing", function()
         })
         return models]])
       assert.equal(1, dofile(spec).k.n)
+    end)
+
+    it("does not wait for a pipe in the place of a projection", function()
+      local path = helper.tmpdir() .. "/pipe.lua"
+      assert.equal(0, (helper.run { "mkfifo", path }))
+      assert.matches("testing_spec%.lua:%d+: .*pipe.lua: is a FIFO",
+        raised(function()
+          replay(path, events)
+        end))
     end)
 
     it("names the places where it looked in vain", function()
