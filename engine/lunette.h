@@ -123,7 +123,12 @@ struct lun_new_event {
 	const char *type;
 	const char *data;     /* JSON */
 	const char *metadata; /* JSON or NULL */
-	int64_t recorded_at;  /* microseconds since 1970 UTC; 0: now */
+	/*
+	 * Microseconds since 1970 UTC, in the years 1 to 9999; 0 is now, unless
+	 * at_epoch says that it is 1970-01-01T00:00:00Z itself.
+	 */
+	int64_t recorded_at;
+	bool at_epoch;
 	/*
 	 * Version the stream must be at before this event (0: a new stream),
 	 * or LUN_ANY_VERSION. A mismatch is LUN_CONFLICT.

@@ -3,9 +3,20 @@
 #include <stdlib.h>
 
 #include "api/positions.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "data/token.h"
 #include "runtime/engine.h"
+
+/* What no event can have is refused by the store, also where 0 means now. */
+static int64_t
+recorded_at(const struct lun_new_event *event)
+{
+	if (event->recorded_at == 0 && !event->at_epoch)
+		return LUN_TIME_UNKNOWN;
+	return event->recorded_at == LUN_TIME_UNKNOWN ? LUN_TIME_INFINITY
+						      : event->recorded_at;
+}
 
 static void
 fill_append(
@@ -20,7 +31,7 @@ fill_append(
 		    .type = lun_text_of(event->type),
 		    .data = lun_text_of(event->data),
 		    .metadata = lun_text_of(event->metadata),
-		    .recorded_at = event->recorded_at,
+		    .recorded_at = recorded_at(event),
 		},
 	    .expected_version = event->expected_version,
 	};

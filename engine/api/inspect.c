@@ -55,7 +55,7 @@ lun_engine_checkpoint(struct lun_engine *engine, const char *projection,
 	lun_answer_words(&out, "event_store", checkpoint.identity);
 	lun_answer_words(&out, "script_hash", checkpoint.bundle_hash);
 	lun_answer_integer(&out, "scripts", checkpoint.script_count);
-	lun_answer_time(&out, "committed_at", checkpoint.committed_at);
+	lun_answer_commit_time(&out, checkpoint.committed_at);
 	lun_answer_token(&out, "token", identity, checkpoint.position);
 	lun_answer_integer(&out, "parked", (int64_t)checkpoint.parked_count);
 	lun_answer_integer(&out, "skipped", (int64_t)checkpoint.skipped_count);

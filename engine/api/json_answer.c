@@ -66,9 +66,19 @@ lun_answer_time(struct lun_buffer *out, const char *key, int64_t us)
 {
 	char text[LUN_TIMESTAMP_LENGTH + 1] = "";
 
-	if (us != 0 && us >= LUN_TIMESTAMP_MIN && us <= LUN_TIMESTAMP_MAX)
+	if (lun_timestamp_is_infinite(us)) {
+		lun_answer_words(out, key, us > 0 ? "infinity" : "-infinity");
+		return;
+	}
+	if (lun_timestamp_is_moment(us))
 		lun_timestamp_format(us, text);
 	lun_answer_words(out, key, text);
+}
+
+void
+lun_answer_commit_time(struct lun_buffer *out, int64_t us)
+{
+	lun_answer_time(out, "committed_at", us != 0 ? us : LUN_TIME_UNKNOWN);
 }
 
 void

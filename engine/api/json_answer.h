@@ -21,8 +21,10 @@ void lun_answer_words(
     struct lun_buffer *out, const char *key, const char *value);
 void lun_answer_integer(struct lun_buffer *out, const char *key, int64_t value);
 void lun_answer_bool(struct lun_buffer *out, const char *key, bool value);
-/* Microseconds since 1970 UTC; 0 stands for never and is null. */
+/* LUN_TIME_UNKNOWN is null, the ends of time are "infinity" and "-infinity". */
 void lun_answer_time(struct lun_buffer *out, const char *key, int64_t us);
+/* "committed_at"; 0 stands for never and is null. */
+void lun_answer_commit_time(struct lun_buffer *out, int64_t us);
 /*
  * Text that is JSON already; absent is null. Line breaks, which stand between
  * tokens alone, become spaces.

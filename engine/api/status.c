@@ -127,14 +127,17 @@ write_tenths(struct lun_buffer *out, double value)
 static void
 write_lag(const struct lun_lag *lag, struct lun_buffer *out)
 {
-	int64_t behind_us = 0;
+	bool known = lun_timestamp_is_moment(lag->oldest_recorded_at);
+	int64_t behind_us = known ? lag->now - lag->oldest_recorded_at : 0;
 
-	if (lag->oldest_recorded_at != 0)
-		behind_us = lag->now - lag->oldest_recorded_at;
 	if (behind_us < 0)
 		behind_us = 0;
 	lun_answer_integer(out, "lag_events", (int64_t)lag->events);
 	lun_answer_bool(out, "lag_exact", lag->exact);
+	if (lag->events > 0 && !known) {
+		lun_answer_json(out, "lag_seconds", LUN_TEXT_NONE);
+		return;
+	}
 	lun_answer_key(out, "lag_seconds");
 	write_tenths(out, (double)behind_us / US_PER_S);
 }
@@ -212,7 +215,7 @@ write_status(struct lun_engine *engine, struct lun_reader *reader,
 	lun_answer_integer(out, "parked", (int64_t)checkpoint->parked_count);
 	lun_answer_integer(out, "skipped", (int64_t)checkpoint->skipped_count);
 	lun_answer_integer(out, "scripts", checkpoint->script_count);
-	lun_answer_time(out, "committed_at", checkpoint->committed_at);
+	lun_answer_commit_time(out, checkpoint->committed_at);
 	lun_answer_token(out, "token", identity, checkpoint->position);
 	lun_buffer_add_byte(out, '}');
 }

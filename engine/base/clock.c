@@ -265,3 +265,22 @@ lun_timestamp_parse(struct lun_text text, int64_t *us)
 	*us = read.us;
 	return true;
 }
+
+bool
+lun_timestamp_of_text(struct lun_text text, int64_t *us)
+{
+	struct lun_timestamp read;
+	bool valid;
+
+	while (text.length > 0 && text.bytes[text.length - 1] == ' ')
+		text.length--;
+	*us = LUN_TIME_INFINITY;
+	if (lun_text_equal(text, LUN_TEXT("infinity")))
+		return true;
+	*us = LUN_TIME_MINUS_INFINITY;
+	if (lun_text_equal(text, LUN_TEXT("-infinity")))
+		return true;
+	valid = lun_timestamp_read(text, &read);
+	*us = read.us;
+	return valid;
+}

@@ -23,6 +23,26 @@ int64_t lun_clock_thread_ns(void);
 #define LUN_TIMESTAMP_MIN (-62135596800000000LL) /* 0001-01-01 */
 #define LUN_TIMESTAMP_MAX 253402300799999999LL   /* 9999-12-31 */
 
+/*
+ * What stands where a store of others has no moment: nothing at all, and the
+ * two ends of time. No moment is one of them.
+ */
+#define LUN_TIME_UNKNOWN        INT64_MIN
+#define LUN_TIME_MINUS_INFINITY (INT64_MIN + 1)
+#define LUN_TIME_INFINITY       INT64_MAX
+
+static inline bool
+lun_timestamp_is_moment(int64_t us)
+{
+	return us >= LUN_TIMESTAMP_MIN && us <= LUN_TIMESTAMP_MAX;
+}
+
+static inline bool
+lun_timestamp_is_infinite(int64_t us)
+{
+	return us == LUN_TIME_INFINITY || us == LUN_TIME_MINUS_INFINITY;
+}
+
 /* Writes LUN_TIMESTAMP_LENGTH bytes and a NUL; us must lie in the range. */
 void lun_timestamp_format(int64_t us, char text[LUN_TIMESTAMP_LENGTH + 1]);
 
@@ -46,5 +66,11 @@ struct lun_timestamp {
  */
 bool lun_timestamp_read(
     struct lun_text text, struct lun_timestamp *out) LUN_MUSTCHECK;
+
+/*
+ * A time in a column of text: the same, "infinity" or "-infinity", with spaces
+ * behind it or none. False if it is none of these.
+ */
+bool lun_timestamp_of_text(struct lun_text text, int64_t *us) LUN_MUSTCHECK;
 
 #endif

@@ -106,6 +106,7 @@ run_append(struct cli *cli, struct lun_err *err)
 		    .type = lun_text_of(cli_value(cli, "type")),
 		    .data = lun_text_of(data),
 		    .metadata = lun_text_of(cli_value(cli, "metadata")),
+		    .recorded_at = LUN_TIME_UNKNOWN,
 		},
 	    .expected_version = cli_number(cli, "expect", LUN_ANY_VERSION),
 	};

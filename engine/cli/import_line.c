@@ -99,7 +99,7 @@ take_at(struct lun_append *append, const struct lun_json_member *member,
 
 	if (member->kind == LUN_JSON_INTEGER) {
 		*at = lun_json_integer(member->value);
-		if (*at >= LUN_TIMESTAMP_MIN && *at <= LUN_TIMESTAMP_MAX)
+		if (lun_timestamp_is_moment(*at))
 			return LUN_OK;
 	} else if (string.bytes != NULL && lun_timestamp_parse(string, at)) {
 		return LUN_OK;
@@ -110,7 +110,7 @@ take_at(struct lun_append *append, const struct lun_json_member *member,
 	    "1970");
 }
 
-/* As "events --json" prints it; null where the store did not know. */
+/* As "events --json" prints it; null where the store did not know: now. */
 static enum lun_code
 take_recorded_at(struct lun_append *append,
     const struct lun_json_member *member, struct lun_text string,
@@ -227,7 +227,10 @@ cli_import_line(struct lun_text line, struct lun_append *append,
 	size_t count = MEMBERS_MAX;
 	enum lun_code code = lun_json_members(line, members, &count, err);
 
-	*append = (struct lun_append){.expected_version = LUN_ANY_VERSION};
+	*append = (struct lun_append){
+	    .event.recorded_at = LUN_TIME_UNKNOWN,
+	    .expected_version = LUN_ANY_VERSION,
+	};
 	lun_buffer_clear(scratch);
 	/* Strings of the event must not move while others are decoded. */
 	if (lun_buffer_reserve(scratch, line.length) == NULL)

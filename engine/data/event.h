@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
+#include "base/clock.h"
 #include "base/text.h"
 #include "data/position.h"
 #include "lunette.h"
@@ -19,7 +20,7 @@
 struct lun_event {
 	struct lun_position position;
 	int64_t version;     /* in its stream */
-	int64_t recorded_at; /* microseconds since 1970 UTC */
+	int64_t recorded_at; /* microseconds since 1970 UTC, or a LUN_TIME_* */
 	struct lun_text id;
 	struct lun_text stream;
 	struct lun_text type;

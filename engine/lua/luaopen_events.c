@@ -91,7 +91,7 @@ integer_field(
 	return value;
 }
 
-/* Microseconds, or RFC 3339 text. */
+/* Microseconds, or RFC 3339 text; LUN_TIME_UNKNOWN: it is absent. */
 static int64_t
 recorded_at(lua_State *L, int event)
 {
@@ -100,8 +100,8 @@ recorded_at(lua_State *L, int event)
 
 	if (lua_getfield(L, event, "recorded_at") != LUA_TSTRING) {
 		lua_pop(L, 1);
-		return integer_field(
-		    L, event, "recorded_at", LUN_TIMESTAMP_MIN, 0);
+		return integer_field(L, event, "recorded_at", LUN_TIMESTAMP_MIN,
+		    LUN_TIME_UNKNOWN);
 	}
 	text.bytes = lua_tolstring(L, -1, &text.length);
 	if (!lun_timestamp_parse(text, &us))
@@ -117,6 +117,7 @@ take_event(lua_State *L, struct append *append)
 {
 	struct lun_new_event *added = &append->events[append->count++];
 	int event = lua_gettop(L);
+	int64_t at = recorded_at(L, event);
 
 	lun_host_check_keys(L, event, event_fields);
 	*added = (struct lun_new_event){
@@ -126,7 +127,8 @@ take_event(lua_State *L, struct append *append)
 	    .type = needed_field(L, append, event, "type"),
 	    .data = json_field(L, append, event, "data", "{}"),
 	    .metadata = json_field(L, append, event, "metadata", NULL),
-	    .recorded_at = recorded_at(L, event),
+	    .recorded_at = at != LUN_TIME_UNKNOWN ? at : 0,
+	    .at_epoch = at == 0,
 	    .expected_version =
 		integer_field(L, event, "expected_version", 0, LUN_ANY_VERSION),
 	};

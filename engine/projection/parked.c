@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "json/scan.h"
 
 static bool
 reserve_item(struct lun_failed_events *list)
@@ -48,30 +47,16 @@ free_text(struct lun_text text)
 	free((char *)text.bytes);
 }
 
-/* No store takes bytes that are no text; whoever reads "" fails as before. */
-static struct lun_text
-storable(struct lun_text json)
-{
-	if (json.bytes == NULL ||
-	    (lun_utf8_valid(json) &&
-		memchr(json.bytes, '\0', json.length) == NULL))
-		return json;
-	return LUN_TEXT("");
-}
-
 bool
 lun_failed_events_add(struct lun_failed_events *list, struct lun_text model_id,
     const struct lun_event *event, struct lun_text error)
 {
 	struct lun_failed_event item = {.at = lun_clock_wall_us()};
-	struct lun_event kept = *event;
 
-	kept.data = storable(event->data);
-	kept.metadata = storable(event->metadata);
 	if (!reserve_item(list) || !copy_text(model_id, &item.model_id))
 		return false;
 	if (!copy_text(error, &item.error) ||
-	    !lun_batch_add(list->events, &kept)) {
+	    !lun_batch_add(list->events, event)) {
 		free_text(item.model_id);
 		free_text(item.error);
 		return false;

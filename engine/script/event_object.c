@@ -5,6 +5,7 @@
 #include <lauxlib.h>
 #include <math.h>
 
+#include "base/clock.h"
 #include "script/script_state.h"
 #include "store/event_store.h"
 #include "json/decode.h"
@@ -328,6 +329,18 @@ push_text(lua_State *L, struct lun_text text)
 	lua_pushlstring(L, text.length > 0 ? text.bytes : "", text.length);
 }
 
+static void
+push_time(lua_State *L, int64_t us)
+{
+	if (us == LUN_TIME_UNKNOWN)
+		lua_pushnil(L);
+	else if (lun_timestamp_is_infinite(us))
+		lua_pushnumber(
+		    L, us == LUN_TIME_INFINITY ? HUGE_VAL : -HUGE_VAL);
+	else
+		lua_pushinteger(L, us);
+}
+
 /* A field of the event object at index (+1). */
 static void
 push_event_field(
@@ -359,7 +372,7 @@ push_event_field(
 		push_position(L, script, event->position);
 		return;
 	case FIELD_RECORDED_AT:
-		lua_pushinteger(L, event->recorded_at);
+		push_time(L, event->recorded_at);
 		return;
 	case FIELD_VERSION:
 		lua_pushinteger(L, event->version);

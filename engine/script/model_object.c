@@ -274,12 +274,13 @@ take_timestamp(struct packing *p, struct lun_value *value)
 			luaL_error(p->L,
 			    "field \"%s\": \"%s\" is not an RFC 3339 time",
 			    p->field->name, text.bytes);
+	} else if (p->type == LUA_TNUMBER && isinf(lua_tonumber(p->L, -1))) {
+		refuse_field(p, "infinity is no time that can be stored");
 	} else {
 		take_integer(p, value);
 	}
 	value->kind = LUN_VALUE_TIMESTAMP;
-	if (value->integer < LUN_TIMESTAMP_MIN ||
-	    value->integer > LUN_TIMESTAMP_MAX)
+	if (!lun_timestamp_is_moment(value->integer))
 		refuse_field(
 		    p, "a time in microseconds outside the years 1 to 9999");
 }

@@ -229,8 +229,8 @@ check_event(const struct lun_event_store *store,
 	if (append->expected_version < LUN_ANY_VERSION)
 		return lun_fail(err, LUN_INVALID,
 		    "the expected version is negative; 0 means a new stream");
-	if (event->recorded_at < LUN_TIMESTAMP_MIN ||
-	    event->recorded_at > LUN_TIMESTAMP_MAX)
+	if (event->recorded_at != LUN_TIME_UNKNOWN &&
+	    !lun_timestamp_is_moment(event->recorded_at))
 		return lun_fail(
 		    err, LUN_INVALID, "its time is not in the years 1 to 9999");
 	return LUN_OK;
@@ -289,7 +289,7 @@ fill_in(struct append_call *call, size_t count)
 		struct lun_event *event = &call->events[i].event;
 		uuid_t uuid;
 
-		if (event->recorded_at == 0)
+		if (event->recorded_at == LUN_TIME_UNKNOWN)
 			event->recorded_at = now;
 		if (event->id.length > 0)
 			continue;

@@ -43,7 +43,7 @@ struct lun_read {
 struct lun_lag {
 	uint64_t events;
 	bool exact; /* else an estimate */
-	/* Of the first event not applied; 0: none. */
+	/* Of the first event not applied, which there may not be: LUN_TIME_*. */
 	int64_t oldest_recorded_at;
 	/* By the clock that gives events their times; a store may leave it. */
 	int64_t now;
@@ -198,8 +198,8 @@ enum lun_code lun_event_store_lag(struct lun_event_store *store,
     struct lun_position after, const struct lun_event_filter *filter,
     struct lun_lag *lag, struct lun_err *err) LUN_MUSTCHECK;
 /*
- * Events without an id get a new UUID (version 4), without recorded_at the
- * time now. Data and metadata must be valid JSON (LUN_INVALID). results may be
+ * Events without an id get a new UUID (version 4), those whose recorded_at is
+ * LUN_TIME_UNKNOWN the time now; any other must lie in the years 1 to 9999. Data and metadata must be valid JSON (LUN_INVALID). results may be
  * NULL.
  */
 enum lun_code lun_event_store_append(struct lun_event_store *store,

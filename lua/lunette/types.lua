@@ -22,7 +22,8 @@
 ---@field version integer in its stream
 ---@field tenant string? whose it is, where its event store has tenants
 ---@field position string as the event store writes it
----@field recorded_at integer microseconds since 1970 UTC
+---@field recorded_at? number microseconds since 1970 UTC; nil where the event
+---    store has none, math.huge or -math.huge where it says infinity
 ---@field data any
 ---@field metadata any nil if there is none
 
@@ -169,7 +170,7 @@ function query:terms() end
 ---@field stream string
 ---@field version integer
 ---@field type string
----@field recorded_at string RFC 3339
+---@field recorded_at string|lunette.null RFC 3339, "infinity" or "-infinity"
 ---@field data any
 ---@field data_error? string
 ---@field metadata any lunette.null if there is none
@@ -202,7 +203,7 @@ function query:terms() end
 ---@field token string|lunette.null
 ---@field lag_events integer|lunette.null wanted events not yet applied
 ---@field lag_exact? boolean else lag_events is an estimate
----@field lag_seconds number|lunette.null age of the oldest of these
+---@field lag_seconds number|lunette.null age of the oldest, where it is known
 ---@field events_per_second number
 ---@field owner string|lunette.null the engine that runs it
 ---@field waiting_for string|lunette.null

@@ -111,6 +111,18 @@ set_integer(lua_State *L, const char *key, lua_Integer value)
 	lua_setfield(L, -2, key);
 }
 
+/* An unknown time is absent, an infinite one a word. */
+static void
+set_time(lua_State *L, const char *key, int64_t us)
+{
+	if (lun_timestamp_is_infinite(us)) {
+		lua_pushstring(L, us > 0 ? "infinity" : "-infinity");
+		lua_setfield(L, -2, key);
+	} else if (us != LUN_TIME_UNKNOWN) {
+		set_integer(L, key, us);
+	}
+}
+
 static void
 push_position(
     lua_State *L, struct lun_event_store *store, struct lun_position position)
@@ -233,7 +245,7 @@ push_event(
 	push_position(L, store, event->position);
 	lua_setfield(L, -2, "position");
 	set_integer(L, "version", event->version);
-	set_integer(L, "recorded_at", event->recorded_at);
+	set_time(L, "recorded_at", event->recorded_at);
 	set_text(L, "id", event->id);
 	set_text(L, "stream", event->stream);
 	set_text(L, "type", event->type);
@@ -345,7 +357,7 @@ store_lag(lua_State *L)
 		return push_failure(L, &err, code);
 	lua_newtable(L);
 	set_integer(L, "events", (lua_Integer)lag.events);
-	set_integer(L, "oldest_recorded_at", lag.oldest_recorded_at);
+	set_time(L, "oldest_recorded_at", lag.oldest_recorded_at);
 	lua_pushboolean(L, lag.exact);
 	lua_setfield(L, -2, "exact");
 	return 1;
@@ -381,7 +393,8 @@ check_event(lua_State *L, int table)
 	append.event.data = text_field(L, table, "data");
 	append.event.metadata = text_field(L, table, "metadata");
 	append.event.tenant = text_field(L, table, "tenant");
-	append.event.recorded_at = integer_field(L, table, "recorded_at", 0);
+	append.event.recorded_at =
+	    integer_field(L, table, "recorded_at", LUN_TIME_UNKNOWN);
 	append.expected_version =
 	    integer_field(L, table, "expect", LUN_ANY_VERSION);
 	return append;

@@ -136,6 +136,17 @@ timestamp_parse(lua_State *L)
 	return 1;
 }
 
+static int
+timestamp_of_text(lua_State *L)
+{
+	int64_t us;
+
+	if (!lun_timestamp_of_text(check_text(L, 1), &us))
+		return 0;
+	lua_pushinteger(L, us);
+	return 1;
+}
+
 /* clocks() -> wall in microseconds, monotonic and thread in nanoseconds */
 static int
 clocks(lua_State *L)
@@ -490,6 +501,7 @@ static const luaL_Reg functions[] = {
     {"row_unpack", row_unpack},
     {"shown", shown},
     {"shown_lines", shown_lines},
+    {"timestamp_of_text", timestamp_of_text},
     {"timestamp_format", timestamp_format},
     {"timestamp_parse", timestamp_parse},
     {NULL, NULL},

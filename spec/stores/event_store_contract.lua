@@ -391,7 +391,10 @@ return function(driver)
       },
       ["metadata that is no JSON"] = { metadata = "nil" },
       ["a negative version"] = { expect = -2 },
-      ["a time out of range"] = { recorded_at = math.maxinteger },
+      ["a time beyond the years"] = { recorded_at = 253402300800000000 },
+      ["a time before the years"] = { recorded_at = -62135596800000001 },
+      ["the end of time"] = { recorded_at = math.maxinteger },
+      ["the beginning of time"] = { recorded_at = math.mininteger + 1 },
     }
     for what, changes in pairs(refused) do
       it("refuses " .. what, function()
@@ -528,7 +531,7 @@ return function(driver)
         { events = 1, oldest_recorded_at = 20, exact = true },
         store:lag { after = events[1].position, stream = "a" })
       assert.same(
-        { events = 0, oldest_recorded_at = 0, exact = true },
+        { events = 0, exact = true },
         store:lag { after = events[3].position })
     end)
   end)

@@ -412,7 +412,8 @@ memory_lag(struct lun_event_store *store, struct lun_position after,
     struct lun_err *err)
 {
 	struct log *log = memory_events_of(store)->log;
-	struct lun_lag found = {.exact = true};
+	struct lun_lag found = {
+	    .exact = true, .oldest_recorded_at = LUN_TIME_UNKNOWN};
 	size_t at = (size_t)after.lo;
 
 	(void)err;

@@ -441,8 +441,9 @@ count_waiting(struct lun_sqlite_events *s,
 				lun_sqlite_column_text(q, 2),
 				lun_sqlite_column_text(q, 3)))
 			continue;
-		if (lag->events++ == 0)
-			lag->oldest_recorded_at = sqlite3_column_int64(q, 1);
+		if (lag->events++ == 0 && lun_sqlite_event_time(s, q, 1,
+					      &lag->oldest_recorded_at) != NULL)
+			lag->oldest_recorded_at = LUN_TIME_UNKNOWN;
 	}
 	sqlite3_reset(q);
 	lag->exact = code == LUN_NOTFOUND;
@@ -457,7 +458,7 @@ sqlite_lag(struct lun_event_store *store, struct lun_position after,
 {
 	struct lun_sqlite_events *s = lun_sqlite_events_of(store);
 	int64_t start = (int64_t)after.lo, last = start, head;
-	struct lun_lag found = {0};
+	struct lun_lag found = {.oldest_recorded_at = LUN_TIME_UNKNOWN};
 	enum lun_code code;
 
 	lun_sqlite_bind_integer(&s->c, s->q[COUNT_ALL], 1, start);

@@ -42,6 +42,13 @@ struct lun_sqlite_events {
 };
 
 /* events.c; 0: the store is empty. */
+/*
+ * The time in a column of an event's row; it may be a LUN_TIME_* in the tables
+ * of others. NULL, or what is wrong with it.
+ */
+const char *lun_sqlite_event_time(const struct lun_sqlite_events *s,
+    sqlite3_stmt *q, int column, int64_t *us) LUN_MUSTCHECK;
+
 enum lun_code lun_sqlite_events_head(struct lun_sqlite_events *s, int64_t *head,
     struct lun_err *err) LUN_MUSTCHECK;
 /* LUN_NOTFOUND leaves err untouched. */

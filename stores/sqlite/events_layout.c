@@ -23,33 +23,25 @@
 #define TENANT_SHOWN     32 /* bytes; a longer name is cut down to its hash */
 #define TENANT_NAME_SIZE 48
 
-/* Times of SQLite's own kinds, to the millisecond, as microseconds. */
-#define MICROSECONDS(column)                                                   \
-	"CAST(strftime('%s', " column ") AS INTEGER) * 1000000 + "             \
-	"CAST(substr(strftime('%f', " column "), 4) AS INTEGER) * 1000"
-
 static const struct lun_sqlite_layout layouts[] = {
     {
 	.name = "emmett",
 	.relation = "SELECT global_position AS position, message_id AS id, "
 		    "stream_id AS stream, stream_position AS version, "
 		    "message_type AS type, message_data AS data, "
-		    "message_metadata AS metadata, " MICROSECONDS(
-			"created") " AS recorded_at, is_archived, "
-				   "message_kind, partition AS tenant "
-				   "FROM emt_messages",
+		    "message_metadata AS metadata, created AS recorded_at, "
+		    "is_archived, message_kind, partition AS tenant "
+		    "FROM emt_messages",
 	.shown = "message_kind = 'E' AND is_archived IS NOT TRUE",
 	.has_tenants = true,
     },
     {
 	/* Rows are never deleted, so no number is used again. */
 	.name = "eventcore",
-	.relation =
-	    "SELECT rowid AS position, event_id AS id, "
-	    "stream_id AS stream, stream_version AS version, "
-	    "event_type AS type, event_data AS data, metadata, " MICROSECONDS(
-		"created_at") " AS recorded_at "
-			      "FROM eventcore_events",
+	.relation = "SELECT rowid AS position, event_id AS id, "
+		    "stream_id AS stream, stream_version AS version, "
+		    "event_type AS type, event_data AS data, metadata, "
+		    "created_at AS recorded_at FROM eventcore_events",
 	.unwrap = true,
     },
 };

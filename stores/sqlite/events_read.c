@@ -174,6 +174,31 @@ read_integer_column(struct lun_sqlite_events *s, sqlite3_stmt *q,
 	return LUN_OK;
 }
 
+/* Our log has microseconds, the tables of others text or nothing. */
+const char *
+lun_sqlite_event_time(
+    const struct lun_sqlite_events *s, sqlite3_stmt *q, int column, int64_t *us)
+{
+	int type = sqlite3_column_type(q, column);
+
+	if (s->layout == NULL) {
+		*us = sqlite3_column_int64(q, column);
+		if (type != SQLITE_INTEGER)
+			return "is not an integer";
+	} else if (type == SQLITE_NULL) {
+		*us = LUN_TIME_UNKNOWN;
+		return NULL;
+	} else if (type != SQLITE_TEXT ||
+		   !lun_timestamp_of_text(
+		       lun_sqlite_column_text(q, column), us)) {
+		return "is no time such as 2026-11-23T05:32:58Z";
+	} else if (lun_timestamp_is_infinite(*us)) {
+		return NULL;
+	}
+	return lun_timestamp_is_moment(*us) ? NULL
+					    : "is not in the years 1 to 9999";
+}
+
 /* All but position, stream and type. */
 static enum lun_code
 read_other_columns(struct lun_sqlite_events *s, sqlite3_stmt *q,
@@ -181,10 +206,11 @@ read_other_columns(struct lun_sqlite_events *s, sqlite3_stmt *q,
 {
 	enum lun_code code =
 	    read_integer_column(s, q, VERSION, &event->version, err);
+	const char *wrong =
+	    lun_sqlite_event_time(s, q, RECORDED_AT, &event->recorded_at);
 
-	if (code == LUN_OK)
-		code = read_integer_column(
-		    s, q, RECORDED_AT, &event->recorded_at, err);
+	if (code == LUN_OK && wrong != NULL)
+		code = refuse_column(s, q, RECORDED_AT, wrong, err);
 	if (code == LUN_OK)
 		code = read_name_column(s, q, ID, &event->id, err);
 	if (code == LUN_OK)
@@ -193,13 +219,7 @@ read_other_columns(struct lun_sqlite_events *s, sqlite3_stmt *q,
 		code = read_json_column(s, q, METADATA, &event->metadata, err);
 	if (code == LUN_OK && s->base.has_tenants)
 		code = read_name_column(s, q, TENANT, &event->tenant, err);
-	if (code != LUN_OK)
-		return code;
-	if (event->recorded_at < LUN_TIMESTAMP_MIN ||
-	    event->recorded_at > LUN_TIMESTAMP_MAX)
-		return refuse_column(
-		    s, q, RECORDED_AT, "is not in the years 1 to 9999", err);
-	return LUN_OK;
+	return code;
 }
 
 static enum lun_code

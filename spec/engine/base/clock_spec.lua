@@ -49,6 +49,32 @@ describe("a timestamp", function()
     assert.equal(moment + 123456, parse "2026-11-23T05:32:58.1234569Z")
   end)
 
+  it("is read from columns of text, in UTC where they do not say", function()
+    local moment = parse "2026-11-23T05:32:58Z"
+    for text, us in pairs {
+      ["2026-11-23T05:32:58Z"] = moment,
+      ["2026-11-23 05:32:58"] = moment,
+      ["2026-11-23 05:32:58   "] = moment,
+      ["2026-11-23 07:32:58+02"] = moment,
+      ["2026-11-23 07:32:58.5+02:00"] = moment + 500000,
+      ["2026-11-23T05:32:58.123456789Z"] = moment + 123456,
+      ["2026-11-23"] = parse "2026-11-23T00:00:00Z",
+      ["infinity"] = math.maxinteger,
+      ["-infinity"] = math.mininteger + 1,
+    } do
+      assert.equal(us, values.timestamp_of_text(text), text)
+    end
+    for _, text in ipairs {
+      "", " ", "now", "2026-11-23T", "2026-11-23 05:32", "23.11.2026",
+      "11/23/2026", "2026-11-23 05:32:58 BC", "2026-11-23 05:32:58 Europe/Rome",
+      "2026-11-23 05:32:58+", "2026-11-23 05:32:58+2", "1795411978",
+      "2026-11-23 05:32:58+02:", "10000-01-01", "-0001-01-01", "0000-01-01",
+      "0001-01-01 00:00:00+02", "Infinity", "+infinity",
+    } do
+      assert.is_nil(values.timestamp_of_text(text), text)
+    end
+  end)
+
   it("is not read from anything else", function()
     for _, text in ipairs {
       "", "2026-11-23", "2026-11-23T05:32:58", "2026-11-23T05:32Z",

@@ -136,6 +136,46 @@ describe("a layout of a sqlite event store", function()
     assert.matches("^A", page.state)
   end)
 
+  it("takes the times of others as text, in UTC where it does not say",
+    function()
+      sql(tables.eventcore)
+      for text, us in pairs {
+        ["2024-01-02 03:04:05.123456"] = 1704164645123456,
+        ["2024-01-02 03:04:05.1234569"] = 1704164645123456,
+        ["2024-01-02T03:04:05"] = 1704164645000000,
+        ["2024-01-02T05:04:05+02:00"] = 1704164645000000,
+        ["2024-01-02 05:04:05+02"] = 1704164645000000,
+        ["2024-01-02"] = 1704153600000000,
+        ["1969-12-31 23:59:59.5"] = -500000,
+        ["infinity"] = "infinity",
+        ["-infinity"] = "-infinity",
+      } do
+        sql("UPDATE eventcore_events SET created_at = '" .. text .. "'")
+        local page = assert(assert(open "layout=eventcore"):read { max = 1 })
+        assert.equal(us, page[1].recorded_at, text)
+        assert.equal(us, store:lag { after = "0" }.oldest_recorded_at)
+        store:close()
+      end
+      for _, other in ipairs { "soon", "1704164645", "", "10000-01-01",
+        "-0001-01-01", "2024-02-30 00:00:00" } do
+        sql("UPDATE eventcore_events SET created_at = '" .. other .. "'")
+        local page, message = assert(open "layout=eventcore"):read { max = 1 }
+        assert.is_nil(page)
+        assert.matches("position 1: recorded_at is no time such as", message)
+        assert.is_nil(store:lag { after = "0" }.oldest_recorded_at)
+        store:close()
+      end
+      store = nil
+    end)
+
+  it("knows no time where there is none", function()
+    sql(tables.emmett)
+    sql "UPDATE emt_messages SET created = NULL"
+    local page = assert(assert(open "layout=emmett"):read { max = 1 })
+    assert.is_nil(page[1].recorded_at)
+    assert.same({ events = 2, exact = true }, store:lag { after = "0" })
+  end)
+
   it("goes on after an event that was archived meanwhile", function()
     sql(tables.emmett)
     local page = assert(assert(open "layout=emmett"):read { max = 10 })

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
+
 #define JSONB_VERSION    '\1'
 #define EPOCH_US         INT64_C(946684800000000) /* 2000-01-01 from 1970 */
 #define ARRAY_HEAD_BYTES 20
@@ -393,13 +395,20 @@ lun_pg_bool(const PGresult *result, int row, int column)
 	       PQgetvalue(result, row, column)[0] != '\0';
 }
 
-/* The ends of time are infinities to PostgreSQL. */
 int64_t
 lun_pg_time(const PGresult *result, int row, int column)
 {
-	int64_t us = lun_pg_int8(result, row, column);
+	int64_t us;
 
-	return us > INT64_MAX - EPOCH_US ? INT64_MAX : us + EPOCH_US;
+	if (lun_pg_is_null(result, row, column))
+		return LUN_TIME_UNKNOWN;
+	us = lun_pg_int8(result, row, column);
+	if (us == INT64_MIN)
+		return LUN_TIME_MINUS_INFINITY;
+	if (us == INT64_MAX)
+		return LUN_TIME_INFINITY;
+	/* Beyond any year that is taken, and no infinity. */
+	return us > INT64_MAX - EPOCH_US ? INT64_MAX - 1 : us + EPOCH_US;
 }
 
 struct lun_text

@@ -27,6 +27,7 @@ enum lun_pg_type {
 	LUN_PG_FLOAT8 = 701,
 	LUN_PG_BPCHAR = 1042,
 	LUN_PG_VARCHAR = 1043,
+	LUN_PG_DATE = 1082,
 	LUN_PG_TIMESTAMP = 1114,
 	LUN_PG_TIMESTAMPTZ = 1184,
 	LUN_PG_UUID = 2950,
@@ -116,7 +117,10 @@ void lun_pg_halves(
     const PGresult *result, int row, int column, uint64_t *hi, uint64_t *lo);
 double lun_pg_number(const PGresult *result, int row, int column);
 bool lun_pg_bool(const PGresult *result, int row, int column);
-/* Microseconds since 1970 UTC, of a timestamp with or without zone. */
+/*
+ * Microseconds since 1970 UTC, of a timestamp with or without zone, or a
+ * LUN_TIME_* where it is null or infinite.
+ */
 int64_t lun_pg_time(const PGresult *result, int row, int column);
 /* The JSON text of a json, text, bytea or (by its type) jsonb column. */
 struct lun_text lun_pg_json(const PGresult *result, int row, int column);

@@ -451,10 +451,15 @@ static const struct conversion to_integer[] = {
     AS_IT_IS(LUN_PG_INT2),
     {0, "(", ")::int8"},
 };
+/* Casts to timestamptz would ask the session for a zone; so may text. */
 static const struct conversion to_time[] = {
     AS_IT_IS(LUN_PG_TIMESTAMPTZ),
     AS_IT_IS(LUN_PG_TIMESTAMP),
-    {0, "(", ")::timestamptz"},
+    AS_IT_IS(LUN_PG_TEXT),
+    AS_IT_IS(LUN_PG_VARCHAR),
+    AS_IT_IS(LUN_PG_BPCHAR),
+    {LUN_PG_DATE, "(", ")::timestamp"},
+    {0, NULL, NULL},
 };
 static const struct conversion to_json[] = {
     AS_IT_IS(LUN_PG_JSON),
@@ -512,8 +517,9 @@ convert_columns(struct lun_pg_mapping *mapping, struct lun_pg *c,
 		    "%s: the column %s of \"%s\" has a type that cannot hold "
 		    "%s",
 		    lun_pg_name(c), text, mapping->table,
-		    readings[column].conversions == to_json ? "JSON"
-							    : "a position");
+		    readings[column].conversions == to_json   ? "JSON"
+		    : readings[column].conversions == to_time ? "a time"
+							      : "a position");
 	mapping->expressions[column] = lun_buffer_take(&out);
 	return mapping->expressions[column] != NULL ? LUN_OK
 						    : no_memory(c, err);

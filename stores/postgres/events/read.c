@@ -461,8 +461,8 @@ lun_pg_events_lag(struct lun_event_store *store, struct lun_position after,
 		    lun_pg_int8(result, 0, 0) < LAG_ROWS &&
 		    !(s->source->mapping->unwrap && filter->type_count > 0);
 		found.events = (uint64_t)lun_pg_int8(result, 0, 1);
-		if (!lun_pg_is_null(result, 0, 2))
-			found.oldest_recorded_at = lun_pg_time(result, 0, 2);
+		if (!lun_pg_event_time(result, 0, 2, &found.oldest_recorded_at))
+			found.oldest_recorded_at = LUN_TIME_UNKNOWN;
 		found.now = lun_pg_time(result, 0, 4);
 	}
 	if (code == LUN_OK && lun_pg_int8(result, 0, 0) >= LAG_ROWS)

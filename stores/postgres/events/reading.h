@@ -48,6 +48,9 @@ struct lun_pg_event {
 
 enum lun_code lun_pg_read_event(struct lun_pg_reading *r, const PGresult *row,
     struct lun_pg_event *out, struct lun_err *err) LUN_MUSTCHECK;
+/* The time of an event: of a timestamp or of its text. False if it is none. */
+bool lun_pg_event_time(
+    const PGresult *row, int number, int column, int64_t *us) LUN_MUSTCHECK;
 /* Add it to the batch if it is wanted. */
 enum lun_code lun_pg_add_event(struct lun_pg_reading *r,
     struct lun_event *event, struct lun_err *err) LUN_MUSTCHECK;

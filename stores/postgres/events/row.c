@@ -95,8 +95,9 @@ lun_pg_add_event(
 		lun_event_unwrap(event, &name);
 	if (wrong == NULL)
 		wrong = check_name(event->type);
-	if (wrong == NULL && (event->recorded_at < LUN_TIMESTAMP_MIN ||
-				 event->recorded_at > LUN_TIMESTAMP_MAX))
+	if (wrong == NULL && event->recorded_at != LUN_TIME_UNKNOWN &&
+	    !lun_timestamp_is_infinite(event->recorded_at) &&
+	    !lun_timestamp_is_moment(event->recorded_at))
 		wrong = "its time is not in the years 1 to 9999";
 	if (wrong != NULL)
 		code = refuse_row(r, event->position, wrong, err);
@@ -107,6 +108,19 @@ lun_pg_add_event(
 		code = lun_pg_events_no_memory(r->s, err);
 	lun_buffer_free(&name);
 	return code;
+}
+
+bool
+lun_pg_event_time(const PGresult *row, int number, int column, int64_t *us)
+{
+	Oid type = PQftype(row, column);
+
+	if (lun_pg_is_null(row, number, column) || type == LUN_PG_TIMESTAMPTZ ||
+	    type == LUN_PG_TIMESTAMP) {
+		*us = lun_pg_time(row, number, column);
+		return true;
+	}
+	return lun_timestamp_of_text(lun_pg_bytes(row, number, column), us);
 }
 
 bool
@@ -138,8 +152,6 @@ lun_pg_read_event(struct lun_pg_reading *r, const PGresult *row,
 		       !lun_pg_is_null(row, 0, LUN_PG_C_VERSION);
 	if (r->tenant_column > 0)
 		event->tenant = read_tenant(row, r->tenant_column);
-	if (!lun_pg_is_null(row, 0, LUN_PG_C_RECORDED_AT))
-		event->recorded_at = lun_pg_time(row, 0, LUN_PG_C_RECORDED_AT);
 	wrong = check_keys(mapping, row);
 	if (wrong == NULL)
 		wrong = check_name(event->id);
@@ -147,6 +159,10 @@ lun_pg_read_event(struct lun_pg_reading *r, const PGresult *row,
 		wrong = check_name(event->stream);
 	if (event->tenant.length > LUN_EVENT_NAME_MAX)
 		wrong = "its tenant is too long";
+	if (!lun_pg_event_time(
+		row, 0, LUN_PG_C_RECORDED_AT, &event->recorded_at))
+		wrong = "the text for its time is none such as "
+			"2026-11-23T05:32:58Z";
 	return wrong == NULL ? LUN_OK
 			     : refuse_row(r, event->position, wrong, err);
 }

@@ -271,7 +271,7 @@ describe("a postgres event store #postgres", function()
 
     it("names the event that breaks the rules", function()
       local one = append("a", 1)[1].position
-      database:sql "UPDATE lunette_events SET recorded_at = 'infinity'"
+      database:sql "UPDATE lunette_events SET recorded_at = '10000-01-01'"
       local page, message, code = store:read {}
       assert.is_nil(page)
       assert.equal("invalid", code)

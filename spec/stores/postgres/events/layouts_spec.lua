@@ -291,7 +291,7 @@ describe("a layout of a postgres event store #postgres", function()
         column(page, "id"))
       assert.equal("app:Moved", page[1].type)
       assert.equal(('{"id" : "%s"}'):format(id_of(1)), page[1].data)
-      assert.equal(0, page[1].recorded_at)
+      assert.is_nil(page[1].recorded_at)
       assert.equal(page[2].position, store:find "writer-2/1")
       database:sql "ALTER TABLE stored_events RENAME TO bank_events"
       local other = assert(open "layout=eventsourcing&table=bank_events")
