@@ -126,6 +126,10 @@ local function needs_server()
 end
 
 -- Commands on the event store of an example, which is one with these tables.
+local outbox = { schema = [[CREATE TABLE order_outbox (event_id uuid
+  PRIMARY KEY, aggregatetype text, aggregateid text, type text, payload jsonb,
+  created_at timestamptz NOT NULL DEFAULT clock_timestamp())]] }
+
 local function on_layouts(block)
   if not needs_server() then
     return
@@ -134,7 +138,7 @@ local function on_layouts(block)
     local name = command:match "layout=([%w_-]+)"
     local database = server:new_database()
     if command:find "postgres://" then
-      database:sql((layouts[name] or gap_layouts[name]).schema)
+      database:sql((layouts[name] or gap_layouts[name] or outbox).schema)
       command = command:gsub("postgres://reader@db/shop%?", function()
         return database:with ""
       end)
@@ -322,6 +326,7 @@ local runs = {
     { "cc -o embed", installed_program },
   },
   ["docs/event-stores.md"] = {
+    { "lunette run -e", on_layouts },
     { "lunette run -e", on_layouts },
     { "lunette gaps", on_models },
     { "CREATE ROLE reader", on_postgres({ gap_layouts.marten.schema },

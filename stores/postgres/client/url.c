@@ -29,6 +29,7 @@ static const char *const own_keys[] = {
     "unwrap",
     "category",
     "tenant",
+    "where",
     "grace_ms",
     "window_ms",
     "holes",

@@ -170,6 +170,13 @@ lun_pg_add_time(struct lun_pg_params *params, int64_t us)
 }
 
 void
+lun_pg_add_server_time(
+    struct lun_pg_params *params, enum lun_pg_type type, int64_t us)
+{
+	add_number(params, type, (uint64_t)us);
+}
+
+void
 lun_pg_add_bool(struct lun_pg_params *params, bool value)
 {
 	struct lun_pg_param *param = add_param(params, LUN_PG_BOOL);

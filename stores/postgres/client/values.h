@@ -30,6 +30,7 @@ enum lun_pg_type {
 	LUN_PG_DATE = 1082,
 	LUN_PG_TIMESTAMP = 1114,
 	LUN_PG_TIMESTAMPTZ = 1184,
+	LUN_PG_NUMERIC = 1700,
 	LUN_PG_UUID = 2950,
 	LUN_PG_JSONB = 3802,
 	LUN_PG_XID8 = 5069,
@@ -69,6 +70,9 @@ void lun_pg_add_xid8(struct lun_pg_params *params, uint64_t value);
 void lun_pg_add_uuid(struct lun_pg_params *params, uint64_t hi, uint64_t lo);
 /* Microseconds since 1970 UTC. */
 void lun_pg_add_time(struct lun_pg_params *params, int64_t us);
+/* Of a timestamp type, microseconds since 2000, as the server has them. */
+void lun_pg_add_server_time(
+    struct lun_pg_params *params, enum lun_pg_type type, int64_t us);
 void lun_pg_add_bool(struct lun_pg_params *params, bool value);
 
 /*

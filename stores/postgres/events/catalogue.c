@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "postgres/events/named_columns.h"
 #include "sql/names.h"
 
 /* For numbers that sessions keep in stock. */
@@ -26,8 +27,9 @@
 /* Whose rule it is, beside the ways to find the safe head. */
 enum scope {
 	EVERY_LAYOUT,
-	CUSTOM_ONLY,
+	NAMED_COLUMNS,
 	WHOLE_NUMBERS, /* positions that are one integer */
+	MOMENTS,
 	INT8_TRANSACTIONS,
 };
 
@@ -38,9 +40,9 @@ enum consequence {
 };
 
 /*
- * %1 to %4 are parameters: the relation, its columns for position and
- * transaction id (the same one where there is none), a pattern for rival
- * sequences. %P, %T and %I are the layout's position, transaction id and id, %F
+ * %1 to %4 are parameters: the relation, its columns for position and what
+ * decides beside it (transaction id, a moment's key; else the same one), a
+ * pattern for rival sequences. %P, %T and %I are the layout's position, transaction id and id, %F
  * the relation with its joins, %C the condition that a row is an event, %L the
  * lowest position that can be read.
  */
@@ -221,7 +223,11 @@ static const struct rule rules[] = {
 	"(SELECT (%P)::text FROM %F WHERE %C AND %P < %L LIMIT 1)",
 	"has an event before the first position that can be read, at ",
 	": positions begin at %L; correct the row"},
-    {T | S | G | W, CUSTOM_ONLY, REFUSE,
+    {S | W, MOMENTS, REFUSE,
+	"(SELECT (%I)::text FROM %F WHERE %C "
+	"AND %P IN ('infinity', '-infinity') LIMIT 1)",
+	"has an event at no moment in time: ", "; correct the row"},
+    {T | S | G | W, NAMED_COLUMNS, REFUSE,
 	"(SELECT %2 FROM top WHERE relkind IN ('r', 'p') "
 	"AND (SELECT pg_catalog.count(*) FROM numbers) <> 1 "
 	"AND NOT EXISTS (SELECT FROM pg_catalog.pg_index i "
@@ -256,10 +262,12 @@ applies(const struct rule *rule, const struct lun_pg_mapping *mapping)
 	if ((rule->safeties & 1U << mapping->safety) == 0)
 		return false;
 	switch (rule->scope) {
-	case CUSTOM_ONLY:
-		return lun_pg_mapping_is_custom(mapping);
+	case NAMED_COLUMNS:
+		return mapping->layout.named;
 	case WHOLE_NUMBERS:
 		return mapping->key == LUN_PG_NUMBER;
+	case MOMENTS:
+		return mapping->key == LUN_PG_MOMENT;
 	case INT8_TRANSACTIONS:
 		return mapping->types[LUN_PG_C_TRANSACTION] == LUN_PG_INT8;
 	default:
@@ -268,24 +276,6 @@ applies(const struct rule *rule, const struct lun_pg_mapping *mapping)
 }
 
 /* ---- the statement ----------------------------------------------------- */
-
-/* The name of a column, out of e.name or e."name". */
-static void
-add_column_name(struct lun_buffer *name, const char *column)
-{
-	const char *p = strchr(column, '.');
-
-	p = p != NULL ? p + 1 : column;
-	if (*p != '"') {
-		lun_buffer_add(name, p, strlen(p));
-		return;
-	}
-	for (p++; *p != '\0'; p++) {
-		if (*p == '"' && *++p != '"')
-			break;
-		lun_buffer_add_byte(name, *p);
-	}
-}
 
 static void
 add_letter(const struct lun_pg_mapping *mapping, char letter, size_t before,
@@ -358,6 +348,20 @@ add_relation(const struct lun_pg_mapping *mapping, struct lun_buffer *relation)
 	lun_sql_quote(relation, mapping->table);
 }
 
+/* What decides the order beside the position, or the position. */
+static const char *
+second_column(const struct lun_pg_mapping *mapping)
+{
+	switch (mapping->key) {
+	case LUN_PG_PAIR:
+		return mapping->layout.transaction_id;
+	case LUN_PG_MOMENT:
+		return mapping->layout.id;
+	default:
+		return mapping->layout.position;
+	}
+}
+
 static void
 add_params(const struct lun_pg_mapping *mapping, struct lun_pg_params *params)
 {
@@ -367,12 +371,10 @@ add_params(const struct lun_pg_mapping *mapping, struct lun_pg_params *params)
 	add_relation(mapping, &text);
 	lun_pg_add_copy(params, LUN_PG_TEXT, lun_buffer_text(&text));
 	lun_buffer_clear(&text);
-	add_column_name(&text, layout->position);
+	lun_pg_add_column_name(&text, layout->position);
 	lun_pg_add_copy(params, LUN_PG_TEXT, lun_buffer_text(&text));
 	lun_buffer_clear(&text);
-	add_column_name(&text, layout->transaction_id != NULL
-				   ? layout->transaction_id
-				   : layout->position);
+	lun_pg_add_column_name(&text, second_column(mapping));
 	lun_pg_add_copy(params, LUN_PG_TEXT, lun_buffer_text(&text));
 	lun_pg_add_text(params, LUN_PG_TEXT, lun_text_of(layout->rivals));
 	params->failed |= text.failed;

@@ -127,7 +127,14 @@ make_listener(struct lun_pg_events *s, struct lun_err *err)
 					: lun_pg_events_no_memory(s, err);
 }
 
-/* What is slow about it, for the log. */
+static void
+add_remark(struct lun_buffer *remark, const char *words)
+{
+	lun_buffer_printf(
+	    remark, "%s%s", remark->length > 0 ? "; " : "", words);
+}
+
+/* What is slow about it, and what it cannot promise, for the log. */
 static enum lun_code
 make_remark(struct lun_pg_events *s, struct lun_err *err)
 {
@@ -135,15 +142,18 @@ make_remark(struct lun_pg_events *s, struct lun_err *err)
 	struct lun_buffer remark = {0};
 
 	if (source->mapping->remark != NULL)
-		lun_buffer_add_text(
-		    &remark, lun_text_of(source->mapping->remark));
+		add_remark(&remark, source->mapping->remark);
 	if (source->listener == NULL && source->pooled &&
 	    source->mapping->channel != NULL)
-		lun_buffer_printf(&remark,
-		    "%sa pooler stands before the server, so new events are "
+		add_remark(&remark,
+		    "a pooler stands before the server, so new events are "
 		    "found by polling alone; with listen=URL of a direct "
-		    "connection the server can tell of them",
-		    remark.length > 0 ? "; " : "");
+		    "connection the server can tell of them");
+	if (source->mapping->layout.is_outbox)
+		add_remark(&remark,
+		    "rows of an outbox that are deleted before they were read "
+		    "are lost to these projections, and a rebuild finds only "
+		    "those that are left");
 	if (remark.length == 0)
 		return LUN_OK;
 	source->remark = lun_buffer_take(&remark);

@@ -267,5 +267,43 @@ const struct lun_pg_layout lun_pg_layouts[] = {
 	.metadata = "?e.metadata",
 	.safety = LUN_PG_SERIALISED,
     },
+    {
+	/* The columns that Debezium expects, and what a service may add. */
+	.name = "outbox",
+	.schema = "public",
+	.table = "outbox",
+	.named = true,
+	.is_outbox = true,
+	.id = "e.id",
+	.stream = "replace(replace(e.aggregatetype::text, '%', '%25'), '-', "
+		  "'%2D') || '-' || e.aggregateid::text",
+	.type = "e.type",
+	.data = "e.payload",
+	.recorded_at = "?e.timestamp",
+	.starts_at_zero = true,
+	.deletes = true,
+	/* A time, or an id with one, is taken before the first write. */
+	.grace_ms = 1000,
+	.window_ms = 10000,
+    },
+    {
+	/* The columns that Debezium expects, and what a service may add. */
+	.name = "outbox",
+	.schema = "public",
+	.table = "outboxevent",
+	.named = true,
+	.is_outbox = true,
+	.id = "e.id",
+	.stream = "replace(replace(e.aggregatetype::text, '%', '%25'), '-', "
+		  "'%2D') || '-' || e.aggregateid::text",
+	.type = "e.type",
+	.data = "e.payload",
+	.recorded_at = "?e.timestamp",
+	.starts_at_zero = true,
+	.deletes = true,
+	/* A time, or an id with one, is taken before the first write. */
+	.grace_ms = 1000,
+	.window_ms = 10000,
+    },
     {.name = NULL},
 };

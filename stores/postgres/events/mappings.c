@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "postgres/events/catalogue.h"
+#include "postgres/events/named_columns.h"
 #include "postgres/events/safe_head.h"
 #include "sql/names.h"
 
@@ -15,27 +16,14 @@
 #define GRACE_MS_MAX  3600000
 #define WINDOW_MS_MAX 86400000
 
-/* The keys of the URL that name columns, where layout=custom. */
-static const char *const column_keys[LUN_PG_COLUMNS] = {
-    [LUN_PG_C_POSITION] = "position",
-    [LUN_PG_C_TRANSACTION] = "transaction_id",
-    [LUN_PG_C_VERSION] = "version",
-    [LUN_PG_C_RECORDED_AT] = "recorded_at",
-    [LUN_PG_C_ID] = "id",
-    [LUN_PG_C_STREAM] = "stream",
-    [LUN_PG_C_TYPE] = "type",
-    [LUN_PG_C_DATA] = "data",
-    [LUN_PG_C_METADATA] = "metadata",
-};
-
 static enum lun_code
 no_memory(const struct lun_pg *c, struct lun_err *err)
 {
 	return lun_fail(err, LUN_NOMEM, "%s: out of memory", lun_pg_name(c));
 }
 
-static const char **
-column_of(struct lun_pg_layout *layout, enum lun_pg_column column)
+const char **
+lun_pg_column_of(struct lun_pg_layout *layout, enum lun_pg_column column)
 {
 	switch (column) {
 	case LUN_PG_C_POSITION:
@@ -73,7 +61,9 @@ lun_pg_mapping_free(struct lun_pg_mapping *mapping)
 	free(mapping->channel);
 	lun_pg_scope_free(&mapping->narrowed);
 	free(mapping->columns);
+	free(mapping->own_tenant);
 	free(mapping->keys);
+	free(mapping->keys_read);
 	free(mapping->keys_down);
 	free(mapping->from);
 	free(mapping->scope);
@@ -97,55 +87,13 @@ lun_pg_mapping_is_custom(const struct lun_pg_mapping *mapping)
 
 /* ---- what the URL asks for --------------------------------------------- */
 
-static enum lun_code
-take_column(struct lun_pg_mapping *mapping, struct lun_pg *c,
-    enum lun_pg_column column, struct lun_err *err)
-{
-	const char *key = column_keys[column];
-	const char *name = lun_pg_url_value(c->url, key);
-	struct lun_buffer text = {0};
-	enum lun_code code;
-
-	if (name == NULL)
-		return LUN_OK;
-	code = lun_pg_check_name(key, name, err);
-	if (code != LUN_OK)
-		return code;
-	lun_buffer_add_text(&text, LUN_TEXT("e."));
-	lun_sql_quote(&text, name);
-	mapping->own_texts[column] = lun_buffer_take(&text);
-	if (mapping->own_texts[column] == NULL)
-		return no_memory(c, err);
-	*column_of(&mapping->layout, column) = mapping->own_texts[column];
-	return LUN_OK;
-}
-
-static enum lun_code
-take_columns(
-    struct lun_pg_mapping *mapping, struct lun_pg *c, struct lun_err *err)
-{
-	static const enum lun_pg_column needed[] = {LUN_PG_C_POSITION,
-	    LUN_PG_C_ID, LUN_PG_C_STREAM, LUN_PG_C_TYPE, LUN_PG_C_DATA};
-	enum lun_code code = LUN_OK;
-
-	for (int i = 0; i < LUN_PG_COLUMNS && code == LUN_OK; i++)
-		code = take_column(mapping, c, (enum lun_pg_column)i, err);
-	for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
-		if (code == LUN_OK &&
-		    *column_of(&mapping->layout, needed[i]) == NULL)
-			code = lun_fail(err, LUN_CONFIG,
-			    "%s: the URL must name a column with %s=",
-			    lun_pg_name(c), column_keys[needed[i]]);
-	return code;
-}
-
 /* How it is safe to read is never guessed. */
 static enum lun_code
 take_safety(
     struct lun_pg_mapping *mapping, struct lun_pg *c, struct lun_err *err)
 {
 	const char *word = lun_pg_url_value(c->url, "safe_head");
-	bool custom = strcmp(mapping->layout.name, CUSTOM_LAYOUT) == 0;
+	bool custom = lun_pg_mapping_is_custom(mapping);
 
 	mapping->safety = mapping->layout.safety;
 	if (word == NULL && custom && mapping->layout.transaction_id == NULL)
@@ -155,7 +103,7 @@ take_safety(
 		    lun_pg_name(c));
 	if (word == NULL)
 		return LUN_OK;
-	if (custom && lun_pg_find_safety(word, &mapping->safety))
+	if (mapping->layout.named && lun_pg_find_safety(word, &mapping->safety))
 		return LUN_OK;
 	if (mapping->layout.may_be_serialised &&
 	    strcmp(word, "serialised") == 0) {
@@ -267,8 +215,8 @@ take_url(struct lun_pg_mapping *mapping, struct lun_pg *c, struct lun_err *err)
 {
 	enum lun_code code = LUN_OK;
 
-	if (mapping->layout.position == NULL)
-		code = take_columns(mapping, c, err);
+	if (mapping->layout.named)
+		code = lun_pg_take_named_columns(mapping, c, err);
 	if (code == LUN_OK)
 		code = take_names(mapping, c, err);
 	if (code == LUN_OK)
@@ -307,7 +255,8 @@ find_columns(struct lun_pg_mapping *mapping, struct lun_pg *c, PGresult **out,
 		code = no_memory(c, err);
 	else
 		code = lun_pg_query(c,
-		    "SELECT attname::text FROM pg_catalog.pg_attribute "
+		    "SELECT attname::text, atttypid::int8 "
+		    "FROM pg_catalog.pg_attribute "
 		    "WHERE attrelid = pg_catalog.to_regclass($1) "
 		    "AND attnum > 0 AND NOT attisdropped",
 		    &params, out, err);
@@ -334,7 +283,8 @@ static void
 settle_optionals(struct lun_pg_layout *layout, const PGresult *columns)
 {
 	for (int i = 0; i < LUN_PG_COLUMNS; i++) {
-		const char **column = column_of(layout, (enum lun_pg_column)i);
+		const char **column =
+		    lun_pg_column_of(layout, (enum lun_pg_column)i);
 
 		*column = settle_optional(*column, columns);
 	}
@@ -390,6 +340,20 @@ make_channel(struct lun_pg_mapping *mapping)
 	return mapping->channel != NULL;
 }
 
+/* The modifier of a numeric(PRECISION,SCALE), or -1, holds both. */
+static enum lun_code
+check_scale(const struct lun_pg_mapping *mapping, struct lun_pg *c,
+    int modifier, struct lun_err *err)
+{
+	if (mapping->types[LUN_PG_C_POSITION] != LUN_PG_NUMERIC ||
+	    (modifier >= 4 && ((modifier - 4) & 0xffff) == 0))
+		return LUN_OK;
+	return lun_fail(err, LUN_CONFIG,
+	    "%s: the position %s of \"%s\" may have fractions: let it be a "
+	    "numeric(20,0), or a bigint",
+	    lun_pg_name(c), mapping->layout.position, mapping->table);
+}
+
 /* The types of the columns, as the server resolves the expressions. */
 static enum lun_code
 find_types(
@@ -403,7 +367,7 @@ find_types(
 	lun_buffer_add_text(&sql, LUN_TEXT("SELECT "));
 	for (int i = 0; i < LUN_PG_COLUMNS; i++) {
 		const char *column =
-		    *column_of(&mapping->layout, (enum lun_pg_column)i);
+		    *lun_pg_column_of(&mapping->layout, (enum lun_pg_column)i);
 
 		lun_buffer_printf(&sql, "%s%s", i > 0 ? ", " : "",
 		    column != NULL ? column : "NULL::text");
@@ -418,6 +382,9 @@ find_types(
 		code = lun_pg_query(c, sql.bytes, &params, &result, err);
 	for (int i = 0; i < LUN_PG_COLUMNS && code == LUN_OK; i++)
 		mapping->types[i] = PQftype(result, i);
+	if (code == LUN_OK)
+		code = check_scale(
+		    mapping, c, PQfmod(result, LUN_PG_C_POSITION), err);
 	PQclear(result);
 	lun_buffer_free(&sql);
 	lun_pg_params_free(&params);
@@ -474,6 +441,9 @@ static const struct conversion to_position[] = {
     AS_IT_IS(LUN_PG_INT8),
     AS_IT_IS(LUN_PG_INT4),
     AS_IT_IS(LUN_PG_UUID),
+    AS_IT_IS(LUN_PG_TIMESTAMPTZ),
+    AS_IT_IS(LUN_PG_TIMESTAMP),
+    {LUN_PG_NUMERIC, "(", ")::int8"},
     {0, NULL, NULL},
 };
 static const struct conversion to_transaction[] = {
@@ -501,7 +471,7 @@ static enum lun_code
 convert_columns(struct lun_pg_mapping *mapping, struct lun_pg *c,
     enum lun_pg_column column, struct lun_err *err)
 {
-	const char *text = *column_of(&mapping->layout, column);
+	const char *text = *lun_pg_column_of(&mapping->layout, column);
 	const struct conversion *found = readings[column].conversions;
 	struct lun_buffer out = {0};
 
@@ -542,24 +512,61 @@ convert_version(
 	return *version != NULL ? LUN_OK : no_memory(c, err);
 }
 
+/*
+ * Of events at one moment the key decides, in an order of no meaning: 64 bits
+ * of its hash. They are read in the place of a transaction id.
+ */
+#define MOMENT_KEY                                                             \
+	"('x' || pg_catalog.left(pg_catalog.encode(pg_catalog.sha256("         \
+	"pg_catalog.convert_to((%s)::text, 'UTF8')), 'hex'), 16))::bit(64)"    \
+	"::int8"
+
+static bool
+find_key(struct lun_pg_mapping *mapping)
+{
+	Oid type = mapping->types[LUN_PG_C_POSITION];
+	char **second = &mapping->expressions[LUN_PG_C_TRANSACTION];
+	struct lun_buffer text = {0};
+
+	if (mapping->layout.transaction_id != NULL)
+		mapping->key = LUN_PG_PAIR;
+	else if (type == LUN_PG_UUID)
+		mapping->key = LUN_PG_UUID_KEY;
+	else if (type == LUN_PG_TIMESTAMPTZ || type == LUN_PG_TIMESTAMP)
+		mapping->key = LUN_PG_MOMENT;
+	if (mapping->key != LUN_PG_MOMENT)
+		return true;
+	lun_buffer_printf(&text, MOMENT_KEY, mapping->layout.id);
+	free(*second);
+	*second = lun_buffer_take(&text);
+	return *second != NULL;
+}
+
 static bool
 make_keys(struct lun_pg_mapping *mapping)
 {
 	const struct lun_pg_layout *layout = &mapping->layout;
-	struct lun_buffer keys = {0}, down = {0};
+	const char *second = mapping->expressions[LUN_PG_C_TRANSACTION];
+	struct lun_buffer keys = {0}, down = {0}, read = {0};
 
-	if (layout->transaction_id != NULL) {
-		mapping->key = LUN_PG_PAIR;
+	if (mapping->key == LUN_PG_PAIR) {
 		lun_buffer_printf(&keys, "%s, ", layout->transaction_id);
 		lun_buffer_printf(&down, "%s DESC, ", layout->transaction_id);
-	} else if (mapping->types[LUN_PG_C_POSITION] == LUN_PG_UUID) {
-		mapping->key = LUN_PG_UUID_KEY;
+		lun_buffer_add_text(&read, lun_buffer_text(&keys));
 	}
 	lun_buffer_printf(&keys, "%s", layout->position);
 	lun_buffer_printf(&down, "%s DESC", layout->position);
+	lun_buffer_printf(&read, "%s", mapping->expressions[LUN_PG_C_POSITION]);
+	if (mapping->key == LUN_PG_MOMENT) {
+		lun_buffer_printf(&keys, ", %s", second);
+		lun_buffer_printf(&down, ", %s DESC", second);
+		lun_buffer_printf(&read, ", %s", second);
+	}
 	mapping->keys = lun_buffer_take(&keys);
 	mapping->keys_down = lun_buffer_take(&down);
-	return mapping->keys != NULL && mapping->keys_down != NULL;
+	mapping->keys_read = lun_buffer_take(&read);
+	return mapping->keys != NULL && mapping->keys_down != NULL &&
+	       mapping->keys_read != NULL;
 }
 
 static bool
@@ -598,8 +605,8 @@ make_statements(
 		return code;
 	mapping->check_data =
 	    mapping->unwrap && !is_json(mapping->types[LUN_PG_C_DATA]);
-	if (!make_keys(mapping) || !make_columns(mapping) ||
-	    !make_channel(mapping))
+	if (!find_key(mapping) || !make_keys(mapping) ||
+	    !make_columns(mapping) || !make_channel(mapping))
 		return no_memory(c, err);
 	code = lun_pg_check_safety(mapping, c, err);
 	if (code == LUN_OK)
@@ -633,6 +640,8 @@ try_layout(struct lun_pg *c, const struct lun_pg_layout *layout,
 		    lun_pg_name(c), mapping->table, mapping->schema);
 	if (code == LUN_OK)
 		settle_optionals(&mapping->layout, columns);
+	if (code == LUN_OK)
+		code = lun_pg_choose_position(mapping, c, columns, err);
 	PQclear(columns);
 	if (code == LUN_OK)
 		code = lun_pg_scope_take(mapping, c, err);
@@ -676,6 +685,7 @@ lun_pg_mapping_new(
 	static const struct lun_pg_layout custom = {
 	    .name = CUSTOM_LAYOUT,
 	    .schema = "public",
+	    .named = true,
 	    .starts_at_zero = true,
 	    .grace_ms = 1000,
 	    .window_ms = 10000,

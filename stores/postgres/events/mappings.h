@@ -24,6 +24,7 @@ enum lun_pg_key {
 	LUN_PG_NUMBER,
 	LUN_PG_PAIR, /* a transaction id and a number */
 	LUN_PG_UUID_KEY,
+	LUN_PG_MOMENT, /* a time, and 64 bits of the id's hash */
 };
 
 /* How far it is safe to read; safe_head.c has the proofs. */
@@ -76,6 +77,8 @@ struct lun_pg_layout {
 	/* Only by category, which the URL names; an expression, or NULL. */
 	const char *category;
 	bool starts_at_zero; /* the first position; else it is above 0 */
+	bool named;          /* the URL may name its columns */
+	bool is_outbox;      /* rows go once they are delivered */
 	bool unwrap; /* {"Type": data} and "Type" in place of type and data */
 	const char *rivals; /* sequences beside the one: no common order */
 	bool loose;         /* versions may have holes, or do not exist */
@@ -128,12 +131,14 @@ struct lun_pg_mapping {
 	char *columns;   /* all of enum lun_pg_column, and the tenant if any */
 	char *keys;      /* "position" or "transaction, position" */
 	char *keys_down; /* the same, each with DESC */
+	char *keys_read; /* the same, of types that are understood here */
 	char *from;      /* the relation and its joins */
 	char *scope;     /* a condition: what has a position */
 	char *shown;     /* a condition: which of them is to be seen */
 	char *visible;   /* the same without events that are to be skipped */
-	char *own_texts[LUN_PG_COLUMNS]; /* of a layout given by the URL */
-	char *remark;                    /* what is slow about it, or NULL */
+	char *own_texts[LUN_PG_COLUMNS]; /* of columns that the URL names */
+	char *own_tenant;
+	char *remark; /* what is slow about it, or NULL */
 };
 
 /*
@@ -144,6 +149,10 @@ enum lun_code lun_pg_mapping_new(struct lun_pg *c, struct lun_pg_mapping **out,
     struct lun_err *err) LUN_MUSTCHECK;
 /* NULL is allowed. */
 void lun_pg_mapping_free(struct lun_pg_mapping *mapping);
+
+/* The layout's column or expression, to be looked at or replaced. */
+const char **lun_pg_column_of(
+    struct lun_pg_layout *layout, enum lun_pg_column column);
 
 /* It is Lunette's own table, which can be appended to. */
 bool lun_pg_mapping_is_own(const struct lun_pg_mapping *mapping);
@@ -192,6 +201,18 @@ int lun_pg_key_columns(const struct lun_pg_mapping *mapping);
 /* Of a row of the statement that reads events. */
 struct lun_position lun_pg_event_position(
     const struct lun_pg_mapping *mapping, const PGresult *row);
+
+/*
+ * Add "unnest(...) s WHERE ...", of those positions, which are UUIDs or moments,
+ * that the keys of a row are one of.
+ */
+void lun_pg_add_positions(const struct lun_pg_mapping *mapping,
+    struct lun_buffer *sql, struct lun_pg_params *params,
+    const struct lun_position *positions, size_t count);
+
+/* The lowest position that an event of this time can have. */
+struct lun_position lun_pg_time_position(
+    const struct lun_pg_mapping *mapping, int64_t us);
 
 void lun_pg_format_position(const struct lun_pg_mapping *mapping,
     struct lun_position position, char text[LUN_POSITION_MAX]);

@@ -34,13 +34,6 @@
 /* A prepared transaction has another name than when it began. */
 #define PREPARED LUN_TEXT("prepared")
 
-struct lun_position
-lun_pg_time_position(int64_t us)
-{
-	return (struct lun_position){
-	    us > 0 ? (uint64_t)(us / 1000) << 16 : 0, 0};
-}
-
 /* ---- the statement ----------------------------------------------------- */
 
 static void
@@ -71,7 +64,7 @@ add_writers(
 	    "AND (l.relation = t.oid OR l.relation IN "
 	    "(SELECT relid FROM pg_catalog.pg_partition_tree(t.oid))",
 	    n);
-	if (mapping->key == LUN_PG_UUID_KEY)
+	if (mapping->safety == LUN_PG_WINDOW)
 		lun_buffer_add_text(sql, LUN_TEXT("))"));
 	else
 		lun_buffer_add_text(sql,
@@ -107,7 +100,8 @@ add_writers_statement(const struct lun_pg_mapping *mapping,
 	lun_buffer_printf(sql,
 	    " LEFT JOIN (SELECT %s FROM %s WHERE %s "
 	    "ORDER BY %s LIMIT 1) b ON true",
-	    mapping->keys, mapping->from, mapping->scope, mapping->keys_down);
+	    mapping->keys_read, mapping->from, mapping->scope,
+	    mapping->keys_down);
 	lun_buffer_add_byte(sql, '\0');
 }
 
@@ -263,7 +257,7 @@ is_settled(const struct lun_pg_watermark *watermark,
     const struct lun_pg_mapping *mapping, int64_t now)
 {
 	return watermark->writers.length == 0 &&
-	       (mapping->key == LUN_PG_UUID_KEY ||
+	       (mapping->safety == LUN_PG_WINDOW ||
 		   now - watermark->at >= mapping->grace_us);
 }
 
@@ -324,9 +318,9 @@ lun_pg_pending_writers_advance(struct lun_pg_state *state,
 	struct lun_position position = pending->last;
 	size_t settled = 0;
 
-	if (mapping->key == LUN_PG_UUID_KEY)
-		position =
-		    lun_pg_time_position(pending->now - mapping->grace_us);
+	if (mapping->safety == LUN_PG_WINDOW)
+		position = lun_pg_time_position(
+		    mapping, pending->now - mapping->grace_us);
 	for (size_t i = 0; i < state->watermark_count; i++)
 		drop_ended_writers(
 		    &state->watermarks[i], lun_buffer_text(&pending->writers));

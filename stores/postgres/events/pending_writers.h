@@ -36,7 +36,4 @@ void lun_pg_pending_writers_advance(struct lun_pg_state *state,
     const struct lun_pg_mapping *mapping,
     const struct lun_pg_pending_writers *pending);
 
-/* The lowest position an event with an id of this time can have. */
-struct lun_position lun_pg_time_position(int64_t us);
-
 #endif

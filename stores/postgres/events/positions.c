@@ -7,6 +7,8 @@
 
 #include <uuid/uuid.h>
 
+#include "base/clock.h"
+
 #define HALF 8 /* bytes of a UUID in each part of a position */
 
 /*
@@ -24,6 +26,34 @@ position_of(const struct lun_pg_mapping *mapping, int64_t number)
 {
 	number += mapping->layout.starts_at_zero ? 1 : 0;
 	return (struct lun_position){0, number > 0 ? (uint64_t)number : 0};
+}
+
+/*
+ * Moments: microseconds since 2000, as the server has them, and a part of a
+ * hash, both signed there; here they are shifted to stand in one order.
+ */
+#define SIGN     (UINT64_C(1) << 63)
+#define EPOCH_US INT64_C(946684800000000) /* 2000, since 1970 */
+
+static int64_t
+signed_of(uint64_t half)
+{
+	return (int64_t)(half ^ SIGN);
+}
+
+static uint64_t
+half_of(int64_t number)
+{
+	return (uint64_t)number ^ SIGN;
+}
+
+struct lun_position
+lun_pg_time_position(const struct lun_pg_mapping *mapping, int64_t us)
+{
+	if (mapping->key == LUN_PG_MOMENT)
+		return (struct lun_position){half_of(us - EPOCH_US), 0};
+	return (struct lun_position){
+	    us > 0 ? (uint64_t)(us / 1000) << 16 : 0, 0};
 }
 
 void
@@ -57,6 +87,14 @@ lun_pg_compare(const struct lun_pg_mapping *mapping, struct lun_buffer *sql,
 		    sql, "(%s) %s ($%zu, $%zu)", mapping->keys, sign, n, n + 1);
 		add_transaction(mapping, params, position.hi);
 		lun_pg_add_int8(params, (int64_t)position.lo);
+		break;
+	case LUN_PG_MOMENT:
+		lun_buffer_printf(
+		    sql, "(%s) %s ($%zu, $%zu)", mapping->keys, sign, n, n + 1);
+		lun_pg_add_server_time(params,
+		    (enum lun_pg_type)mapping->types[LUN_PG_C_POSITION],
+		    signed_of(position.hi));
+		lun_pg_add_int8(params, signed_of(position.lo));
 		break;
 	case LUN_PG_UUID_KEY:
 		lun_buffer_printf(sql, "%s %s $%zu", mapping->keys, sign, n);
@@ -103,6 +141,10 @@ read_position(const struct lun_pg_mapping *mapping, const PGresult *row,
 		position.hi = (uint64_t)lun_pg_int8(row, 0, transaction);
 		position.lo = (uint64_t)lun_pg_int8(row, 0, number);
 		break;
+	case LUN_PG_MOMENT:
+		position.hi = half_of(lun_pg_int8(row, 0, number));
+		position.lo = half_of(lun_pg_int8(row, 0, transaction));
+		break;
 	case LUN_PG_UUID_KEY:
 		lun_pg_halves(row, 0, number, &position.hi, &position.lo);
 		break;
@@ -116,13 +158,16 @@ read_position(const struct lun_pg_mapping *mapping, const PGresult *row,
 int
 lun_pg_key_columns(const struct lun_pg_mapping *mapping)
 {
-	return mapping->key == LUN_PG_PAIR ? 2 : 1;
+	return mapping->key == LUN_PG_PAIR || mapping->key == LUN_PG_MOMENT ? 2
+									    : 1;
 }
 
 struct lun_position
 lun_pg_keys_position(
     const struct lun_pg_mapping *mapping, const PGresult *row, int column)
 {
+	if (mapping->key == LUN_PG_MOMENT)
+		return read_position(mapping, row, column, column + 1);
 	return read_position(
 	    mapping, row, column + lun_pg_key_columns(mapping) - 1, column);
 }
@@ -132,6 +177,51 @@ lun_pg_event_position(const struct lun_pg_mapping *mapping, const PGresult *row)
 {
 	return read_position(
 	    mapping, row, LUN_PG_C_POSITION, LUN_PG_C_TRANSACTION);
+}
+
+static void
+add_ids(struct lun_buffer *sql, struct lun_pg_params *params, const char *key,
+    const struct lun_position *positions, size_t count)
+{
+	lun_buffer_printf(sql, "pg_catalog.unnest($%zu) s (id) WHERE s.id = %s",
+	    params->count + 1, key);
+	lun_pg_begin_array(params, LUN_PG_UUID_ARRAY, count);
+	for (size_t i = 0; i < count; i++)
+		lun_pg_element_uuid(params, positions[i].hi, positions[i].lo);
+	lun_pg_end_array(params);
+}
+
+static void
+add_moments(struct lun_buffer *sql, struct lun_pg_params *params,
+    const struct lun_pg_mapping *mapping, const struct lun_position *positions,
+    size_t count)
+{
+	bool zoned = mapping->types[LUN_PG_C_POSITION] == LUN_PG_TIMESTAMPTZ;
+
+	lun_buffer_printf(sql,
+	    "ROWS FROM (pg_catalog.unnest($%zu), pg_catalog.unnest($%zu)) "
+	    "s (moment, part) WHERE (s.moment%s, s.part) = (%s)",
+	    params->count + 1, params->count + 2,
+	    zoned ? "" : " AT TIME ZONE 'UTC'", mapping->keys);
+	lun_pg_begin_array(params, LUN_PG_TIMESTAMPTZ_ARRAY, count);
+	for (size_t i = 0; i < count; i++)
+		lun_pg_element_int8(params, signed_of(positions[i].hi));
+	lun_pg_end_array(params);
+	lun_pg_begin_array(params, LUN_PG_INT8_ARRAY, count);
+	for (size_t i = 0; i < count; i++)
+		lun_pg_element_int8(params, signed_of(positions[i].lo));
+	lun_pg_end_array(params);
+}
+
+void
+lun_pg_add_positions(const struct lun_pg_mapping *mapping,
+    struct lun_buffer *sql, struct lun_pg_params *params,
+    const struct lun_position *positions, size_t count)
+{
+	if (mapping->key == LUN_PG_MOMENT)
+		add_moments(sql, params, mapping, positions, count);
+	else
+		add_ids(sql, params, mapping->keys, positions, count);
 }
 
 /* ---- text -------------------------------------------------------------- */
@@ -157,6 +247,51 @@ join_uuid(const uuid_t uuid)
 	return position;
 }
 
+/* A year that the text of a time cannot have is no moment of an event. */
+static void
+format_moment(struct lun_position position, char text[LUN_POSITION_MAX])
+{
+	int64_t us = signed_of(position.hi);
+	char time[LUN_TIMESTAMP_LENGTH + 1];
+
+	if (us < LUN_TIMESTAMP_MIN - EPOCH_US) {
+		snprintf(text, LUN_POSITION_MAX, "start");
+		return;
+	}
+	if (us > LUN_TIMESTAMP_MAX - EPOCH_US)
+		us = LUN_TIMESTAMP_MAX - EPOCH_US;
+	lun_timestamp_format(us + EPOCH_US, time);
+	snprintf(text, LUN_POSITION_MAX, "%s/%016" PRIx64, time, position.lo);
+}
+
+/* A time alone: before every event of that moment. */
+static bool
+parse_moment(struct lun_text text, struct lun_position *position)
+{
+	const char *slash = memchr(text.bytes, '/', text.length);
+	struct lun_position part = LUN_POSITION_START;
+	struct lun_text time = text;
+	char hex[LUN_POSITION_HEX_SIZE];
+	int64_t us;
+
+	if (lun_text_equal(text, LUN_TEXT("start"))) {
+		*position = LUN_POSITION_START;
+		return true;
+	}
+	if (slash != NULL) {
+		time.length = (size_t)(slash - text.bytes);
+		if (text.length - time.length - 1 != 2 * HALF)
+			return false;
+		snprintf(hex, sizeof hex, "%016d%.16s", 0, slash + 1);
+		if (!lun_position_from_hex(lun_text_of(hex), &part))
+			return false;
+	}
+	if (!lun_timestamp_parse(time, &us))
+		return false;
+	*position = (struct lun_position){half_of(us - EPOCH_US), part.lo};
+	return true;
+}
+
 void
 lun_pg_format_position(const struct lun_pg_mapping *mapping,
     struct lun_position position, char text[LUN_POSITION_MAX])
@@ -167,6 +302,9 @@ lun_pg_format_position(const struct lun_pg_mapping *mapping,
 	case LUN_PG_PAIR:
 		snprintf(text, LUN_POSITION_MAX, "%" PRIu64 ":%" PRIu64,
 		    position.hi, position.lo);
+		break;
+	case LUN_PG_MOMENT:
+		format_moment(position, text);
 		break;
 	case LUN_PG_UUID_KEY:
 		split_uuid(position, uuid);
@@ -238,6 +376,8 @@ lun_pg_parse_position(const struct lun_pg_mapping *mapping,
 	switch (mapping->key) {
 	case LUN_PG_PAIR:
 		return parse_pair(text, position);
+	case LUN_PG_MOMENT:
+		return parse_moment(text, position);
 	case LUN_PG_UUID_KEY:
 		return parse_uuid(text, position);
 	case LUN_PG_NUMBER:

@@ -24,7 +24,8 @@
 
 #define WHAT_TO_DO                                                             \
 	"the event store was replaced or cut back; restore it, or start the "  \
-	"projection anew with lunette rebuild NAME"
+	"projection anew with lunette rebuild NAME, or, if nothing else was "  \
+	"deleted, go on with lunette checkpoint set NAME %s"
 
 /* ---- refusals ---------------------------------------------------------- */
 
@@ -40,18 +41,20 @@ refuse_position(struct lun_pg_events *s, const struct lun_read *request,
 	if (s->safe_head.has_anchor)
 		return lun_fail(err, LUN_CONFIG,
 		    "%s has another event at position %s than the one that "
-		    "was read last: " WHAT_TO_DO,
+		    "was read last: the event store was replaced or cut back; "
+		    "restore it, or start the projection anew with lunette "
+		    "rebuild NAME",
 		    name, after);
 	if (s->safe_head.at_head &&
 	    lun_position_compare(request->after, s->safe_head.bound) > 0)
 		return lun_fail(err, LUN_CONFIG,
 		    "%s ends at position %s, before position %s that was read "
 		    "last: " WHAT_TO_DO,
-		    name, bound, after);
+		    name, bound, after, bound);
 	return lun_fail(err, LUN_CONFIG,
 	    "%s no longer has the event at position %s that was read "
 	    "last: " WHAT_TO_DO,
-	    name, after);
+	    name, after, after);
 }
 
 static enum lun_code
@@ -83,6 +86,19 @@ refuse_rival(
 	    lun_pg_name(&s->c), s->source->mapping->table, text);
 }
 
+/* The event read last is gone, and that is no reason to stop. */
+static bool
+may_be_gone(const struct lun_pg_events *s, const struct lun_read *request)
+{
+	const struct lun_pg_layout *layout = &s->source->mapping->layout;
+
+	if (s->safe_head.has_anchor)
+		return false;
+	return layout->is_outbox ||
+	       (layout->deletes && lun_position_compare(
+				       request->after, s->safe_head.bound) < 0);
+}
+
 /* A position without an anchor was set by hand and may lie in a hole. */
 static enum lun_code
 check_anchor(struct lun_pg_events *s, const struct lun_read *request,
@@ -92,7 +108,8 @@ check_anchor(struct lun_pg_events *s, const struct lun_read *request,
 
 	if (head->is_foreign)
 		return refuse_foreign(s, err);
-	if (lun_position_compare(request->after, LUN_POSITION_START) == 0)
+	if (lun_position_compare(request->after, LUN_POSITION_START) == 0 ||
+	    may_be_gone(s, request))
 		return LUN_OK;
 	if (head->has_rival)
 		return refuse_rival(s, request->after, err);
@@ -212,6 +229,14 @@ set_anchor(struct lun_pg_events *s, const struct lun_buffer *anchor)
 	lun_buffer_add_text(&s->state.anchor, lun_buffer_text(anchor));
 }
 
+/* One that is gone stays the one that was read last. */
+static void
+keep_anchor(struct lun_pg_events *s)
+{
+	if (s->safe_head.has_anchor)
+		set_anchor(s, &s->safe_head.anchor);
+}
+
 /* The rows that are wanted, and no others. */
 static enum lun_code
 read_wanted(struct lun_pg_reading *r, struct lun_err *err)
@@ -260,7 +285,7 @@ read_to_bound(struct lun_pg_reading *r, struct lun_err *err)
 		r->batch->at_head = false;
 	if (lun_pg_reading_is_full(r) ||
 	    lun_position_compare(r->bound, r->request->after) <= 0)
-		set_anchor(s, &s->safe_head.anchor);
+		keep_anchor(s);
 	else if (reads_contiguous(r))
 		code = lun_pg_read_contiguous(r, err);
 	else
@@ -383,8 +408,8 @@ lun_pg_events_find(struct lun_event_store *store, struct lun_text id,
 
 	lun_buffer_clear(&s->sql);
 	lun_pg_start_params(mapping, &s->params);
-	lun_buffer_printf(&s->sql, "SELECT %s FROM %s WHERE %s", mapping->keys,
-	    mapping->from, mapping->scope);
+	lun_buffer_printf(&s->sql, "SELECT %s FROM %s WHERE %s",
+	    mapping->keys_read, mapping->from, mapping->scope);
 	lun_pg_add_equal(s, LUN_PG_C_ID, mapping->layout.id, id);
 	lun_buffer_add_text(&s->sql, LUN_TEXT(" LIMIT 1"));
 	code = lun_pg_events_run(s, &result, err);
@@ -437,6 +462,7 @@ estimate_lag(struct lun_pg_events *s, struct lun_position after,
 	enum lun_code code = lun_pg_events_head(&s->base, &head, err);
 
 	if (code != LUN_OK || s->source->mapping->key == LUN_PG_UUID_KEY ||
+	    s->source->mapping->key == LUN_PG_MOMENT ||
 	    !lun_position_from_decimal(last, &end))
 		return code;
 	if (head.lo > end.lo && end.lo > after.lo)

@@ -532,17 +532,11 @@ static void
 add_not_delivered(struct lun_pg_reading *r)
 {
 	struct lun_pg_events *s = r->s;
-	const struct lun_pg_positions *delivered = &s->state.delivered;
 
-	lun_buffer_printf(&s->sql,
-	    " AND NOT EXISTS (SELECT FROM pg_catalog.unnest($%zu) s(id) "
-	    "WHERE s.id = %s)",
-	    s->params.count + 1, s->source->mapping->layout.position);
-	lun_pg_begin_array(&s->params, LUN_PG_UUID_ARRAY, delivered->count);
-	for (size_t i = 0; i < delivered->count; i++)
-		lun_pg_element_uuid(
-		    &s->params, delivered->items[i].hi, delivered->items[i].lo);
-	lun_pg_end_array(&s->params);
+	lun_buffer_add_text(&s->sql, LUN_TEXT(" AND NOT EXISTS (SELECT FROM "));
+	lun_pg_add_positions(s->source->mapping, &s->sql, &s->params,
+	    s->state.delivered.items, s->state.delivered.count);
+	lun_buffer_add_byte(&s->sql, ')');
 }
 
 /* Ids in the window that were not there when it was read. */
@@ -552,7 +546,7 @@ read_late_ids(struct lun_pg_reading *r, struct lun_err *err)
 	struct lun_pg_events *s = r->s;
 	const struct lun_pg_mapping *mapping = s->source->mapping;
 	struct lun_position start =
-	    lun_pg_time_position(r->now - mapping->window_us);
+	    lun_pg_time_position(mapping, r->now - mapping->window_us);
 	enum lun_code code;
 
 	if (lun_position_compare(start, s->state.floor) > 0) {

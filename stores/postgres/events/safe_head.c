@@ -45,7 +45,10 @@ struct strategy {
 static bool
 is_pair(const struct lun_pg_mapping *mapping)
 {
-	return mapping->key == LUN_PG_PAIR;
+	Oid type = mapping->types[LUN_PG_C_POSITION];
+
+	return mapping->key == LUN_PG_PAIR && type != LUN_PG_UUID &&
+	       type != LUN_PG_TIMESTAMPTZ && type != LUN_PG_TIMESTAMP;
 }
 
 static const char *
@@ -92,9 +95,15 @@ is_number(const struct lun_pg_mapping *mapping)
 }
 
 static bool
-is_uuid(const struct lun_pg_mapping *mapping)
+is_number_or_moment(const struct lun_pg_mapping *mapping)
 {
-	return mapping->key == LUN_PG_UUID_KEY;
+	return mapping->key == LUN_PG_NUMBER || mapping->key == LUN_PG_MOMENT;
+}
+
+static bool
+tells_time(const struct lun_pg_mapping *mapping)
+{
+	return mapping->key == LUN_PG_UUID_KEY || mapping->key == LUN_PG_MOMENT;
 }
 
 /* Numbers become visible in their order: what is seen is settled. */
@@ -118,7 +127,7 @@ static const struct strategy strategies[LUN_PG_SAFETIES] = {
     [LUN_PG_TRANSACTIONS] =
 	{
 	    .word = "transactions",
-	    .needs = "a transaction id of type xid8 or bigint",
+	    .needs = "a transaction id of type xid8 or bigint beside a number",
 	    .fits = is_pair,
 	    .add_settled = add_has_ended,
 	    .add_is_foreign = add_is_foreign,
@@ -126,8 +135,8 @@ static const struct strategy strategies[LUN_PG_SAFETIES] = {
     [LUN_PG_SERIALISED] =
 	{
 	    .word = "serialised",
-	    .needs = "an integer as position, and no transaction id",
-	    .fits = is_number,
+	    .needs = "an integer or a time as position, and no transaction id",
+	    .fits = is_number_or_moment,
 	    .add_settled = add_true,
 	    .add_is_foreign = add_false,
 	},
@@ -143,8 +152,8 @@ static const struct strategy strategies[LUN_PG_SAFETIES] = {
     [LUN_PG_WINDOW] =
 	{
 	    .word = "window",
-	    .needs = "a UUID of version 7 as position",
-	    .fits = is_uuid,
+	    .needs = "a UUID of version 7 or a time as position",
+	    .fits = tells_time,
 	    .add_settled = add_true,
 	    .add_is_foreign = add_false,
 	},
@@ -180,8 +189,9 @@ static void
 add_last_settled(const struct lun_pg_mapping *mapping, struct lun_buffer *sql)
 {
 	lun_buffer_printf(sql,
-	    "SELECT %s, (%s)::text, true FROM %s WHERE %s AND ", mapping->keys,
-	    mapping->expressions[LUN_PG_C_ID], mapping->from, mapping->visible);
+	    "SELECT %s, (%s)::text, true FROM %s WHERE %s AND ",
+	    mapping->keys_read, mapping->expressions[LUN_PG_C_ID],
+	    mapping->from, mapping->visible);
 	strategies[mapping->safety].add_settled(mapping, sql);
 	lun_buffer_printf(sql, " ORDER BY %s LIMIT 1", mapping->keys_down);
 }
@@ -198,9 +208,9 @@ add_settled_ahead(const struct lun_pg_mapping *mapping,
 	lun_buffer_printf(sql,
 	    "SELECT %s, (%s)::text, false FROM %s WHERE %s AND (%s) = "
 	    "(SELECT %s FROM %s WHERE %s AND ",
-	    mapping->keys, mapping->expressions[LUN_PG_C_ID], mapping->from,
-	    mapping->visible, mapping->keys, mapping->keys, mapping->from,
-	    mapping->visible);
+	    mapping->keys_read, mapping->expressions[LUN_PG_C_ID],
+	    mapping->from, mapping->visible, mapping->keys, mapping->keys,
+	    mapping->from, mapping->visible);
 	strategies[mapping->safety].add_settled(mapping, sql);
 	lun_buffer_add_text(sql, LUN_TEXT(" AND "));
 	lun_pg_compare(mapping, sql, ">", params, head->after);

@@ -18,8 +18,9 @@ struct lun_pg_mapping;
 /* The expression is to give this text, exactly. */
 struct lun_pg_narrowing {
 	const char *key; /* of the URL */
+	char *word;      /* what stands there behind it */
 	char *expression;
-	char *value;
+	const char *value; /* in the word */
 };
 
 struct lun_pg_scope {
