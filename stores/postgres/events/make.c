@@ -21,6 +21,9 @@
  * with them. Whoever has no transaction id yet takes one after those before
  * it in the stream: the lock is taken, and only then is it asked what the last
  * version is. Whoever had one already may come too late.
+ *
+ * A transaction with a NOTIFY cannot be prepared, and nobody can tell whether
+ * this one will be, so it goes without the hint where that may happen.
  */
 static const char append_function[] =
     "CREATE OR REPLACE FUNCTION %Slunette_append(\n"
@@ -33,7 +36,10 @@ static const char append_function[] =
     "  last bigint;\n"
     "  writer xid8;\n"
     "BEGIN\n"
-    "  PERFORM pg_catalog.pg_notify('lunette_events', '');\n"
+    "  IF pg_catalog.current_setting('max_prepared_transactions') = '0'\n"
+    "  THEN\n"
+    "    PERFORM pg_catalog.pg_notify('lunette_events', '');\n"
+    "  END IF;\n"
     "  IF pg_catalog.pg_current_xact_id_if_assigned() IS NULL THEN\n"
     "    PERFORM pg_catalog.pg_advisory_xact_lock(\n"
     "      pg_catalog.hashtextextended(\n"

@@ -333,6 +333,26 @@ describe("a postgres event store #postgres", function()
       assert_ordered()
     end)
 
+    it("by its function, in a transaction that is prepared", function()
+      local own = postgres.own {
+        settings = { max_prepared_transactions = "4" },
+      }
+      local other = own:new_database()
+      local log = assert(event_store.open(other.url))
+      local early = pg_session.open(other.url)
+      early:run "BEGIN"
+      early:run "SELECT lunette_append('a', 'Moved', '1')"
+      early:run "PREPARE TRANSACTION 'two_phases'"
+      assert(log:append { { stream = "b", type = "Moved", data = "2" } })
+      assert.equal(0, #assert(log:read {}))
+      early:run "COMMIT PREPARED 'two_phases'"
+      assert.equal(2, #assert(log:read {}))
+      assert.equal("2", early:run "SELECT lunette_append('a', 'Moved', '3')")
+      early:close()
+      log:close()
+      own:stop "immediate"
+    end)
+
     it("by its function, and alone it never fails for that", function()
       database:sql [[
         CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$
