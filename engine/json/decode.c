@@ -19,6 +19,12 @@ lun_json_null(void)
 	return (void *)(uintptr_t)&null_address;
 }
 
+bool
+lun_json_is_null(lua_State *L, int index)
+{
+	return lua_touserdata(L, index) == lun_json_null();
+}
+
 const void *
 lun_json_array_key(void)
 {
@@ -40,6 +46,19 @@ lun_json_setup(lua_State *L)
 	lua_pushliteral(L, "array");
 	lua_setfield(L, -2, "__metatable");
 	lua_rawsetp(L, LUA_REGISTRYINDEX, lun_json_array_key());
+}
+
+bool
+lun_json_is_plain(lua_State *L, int index)
+{
+	bool array;
+
+	if (!lua_istable(L, index) || !lua_getmetatable(L, index))
+		return lua_istable(L, index);
+	lua_rawgetp(L, LUA_REGISTRYINDEX, lun_json_array_key());
+	array = lua_rawequal(L, -1, -2);
+	lua_pop(L, 2);
+	return array;
 }
 
 void

@@ -15,6 +15,7 @@
 #define LUN_JSON_DECODE_H
 
 #include <lua.h>
+#include <stdbool.h>
 
 #include "base/buffer.h"
 #include "base/text.h"
@@ -54,8 +55,18 @@ void lun_json_push_answer(lua_State *L, struct lun_text json);
  */
 void lun_json_encode(lua_State *L, int index, struct lun_buffer *out);
 
+/*
+ * The same for what a script made: raises for a table with a metatable other
+ * than that of arrays too, as it would read otherwise once it is stored.
+ */
+void lun_json_encode_plain(lua_State *L, int index, struct lun_buffer *out);
+
 /* The address that stands for null. */
 void *lun_json_null(void);
+bool lun_json_is_null(lua_State *L, int index);
+
+/* A table without a metatable, or with that of arrays? */
+bool lun_json_is_plain(lua_State *L, int index);
 
 /* The address of the registry and metatable keys. */
 const void *lun_json_array_key(void); /* registry: the array metatable */

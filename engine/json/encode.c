@@ -25,6 +25,7 @@ struct encoder {
 	lua_State *L;
 	struct lun_buffer *out;
 	size_t limit; /* length of out at which the value is too large */
+	bool plain;   /* no metatables but that of arrays */
 };
 
 static void encode_value(
@@ -369,6 +370,9 @@ encode_table(struct encoder *encoder, int index, const struct path *path)
 	luaL_checkstack(L, 2 * FEW_MEMBERS + LUA_MINSTACK, "JSON value");
 	if (is_marked(L, index, &has_metatable)) {
 		encode_array(encoder, index, path);
+	} else if (has_metatable && encoder->plain) {
+		refuse_value(
+		    encoder, path, "a table with a metatable cannot be stored");
 	} else if (first_key_type(L, index) == LUA_TNUMBER) {
 		encode_array(encoder, index, path);
 		if (!has_metatable)
@@ -432,13 +436,25 @@ encode_value(struct encoder *encoder, int index, const struct path *path)
 	}
 }
 
+static void
+encode_document(struct encoder encoder, int index)
+{
+	struct path top = {.up = NULL};
+
+	encoder.limit = encoder.out->length + LUN_JSON_SIZE_MAX;
+	luaL_checkstack(encoder.L, LUA_MINSTACK, NULL);
+	encode_value(&encoder, lua_absindex(encoder.L, index), &top);
+}
+
 void
 lun_json_encode(lua_State *L, int index, struct lun_buffer *out)
 {
-	struct encoder encoder = {.L = L, .out = out};
-	struct path top = {.up = NULL};
+	encode_document((struct encoder){.L = L, .out = out}, index);
+}
 
-	encoder.limit = out->length + LUN_JSON_SIZE_MAX;
-	luaL_checkstack(L, LUA_MINSTACK, NULL);
-	encode_value(&encoder, lua_absindex(L, index), &top);
+void
+lun_json_encode_plain(lua_State *L, int index, struct lun_buffer *out)
+{
+	encode_document(
+	    (struct encoder){.L = L, .out = out, .plain = true}, index);
 }

@@ -246,12 +246,15 @@ write_rows(lua_State *L, struct lun_buffer *out)
 	if (!lua_istable(L, -1))
 		luaL_error(L, "expected a list of rows, got a %s",
 		    luaL_typename(L, -1));
+	if (!lun_json_is_plain(L, -1))
+		luaL_error(L, "expected a list of rows, got a table with a "
+			      "metatable");
 	lua_pushnil(L);
 	if (lua_next(L, -2) == 0)
 		lun_json_mark_array(L, -1);
 	else
 		lua_pop(L, 2);
-	lun_json_encode(L, -1, out);
+	lun_json_encode_plain(L, -1, out);
 	if (!out->failed && out->bytes[start] != '[')
 		luaL_error(L, "expected a list of rows, got one table");
 }

@@ -180,21 +180,25 @@ next_list(struct lun_script *script)
 	script->list_number = 1;
 }
 
+/* nil and null in a list are no model, as they are on their own. */
 static bool
 touch_list(lua_State *L, struct run *run)
 {
 	int list = lua_gettop(L);
-	lua_Integer count = (lua_Integer)lua_rawlen(L, list);
 
-	if (count == 0 && (lua_pushnil(L), lua_next(L, list) != 0))
-		luaL_error(L, "expected a list of model ids, got a table "
-			      "without the key 1");
+	if (!lun_json_is_plain(L, list))
+		luaL_error(L, "a list of model ids must be a plain table "
+			      "without a metatable");
 	next_list(run->script);
-	for (lua_Integer i = 1; i <= count; i++) {
-		lua_rawgeti(L, list, i);
-		if (!touch_listed(run, lun_script_read_id(L, run->script, -1)))
+	for (lua_pushnil(L); lua_next(L, list) != 0; lua_pop(L, 1)) {
+		if (!lua_isinteger(L, -2) || lua_tointeger(L, -2) < 1)
+			luaL_error(L,
+			    "expected a list of model ids, got a table with "
+			    "the key %s",
+			    luaL_tolstring(L, -2, NULL));
+		if (!lun_json_is_null(L, -1) &&
+		    !touch_listed(run, lun_script_read_id(L, run->script, -1)))
 			return false;
-		lua_pop(L, 1);
 	}
 	return true;
 }
@@ -212,10 +216,12 @@ note_models(lua_State *L, struct run *run)
 	case LUA_TNUMBER:
 		return touch_model(run, lun_script_read_id(L, run->script, -1));
 	default:
-		luaL_error(L,
-		    "expected a model id, a list of model ids or nil, got %s",
-		    luaL_typename(L, -1));
-		return false;
+		if (!lun_json_is_null(L, -1))
+			luaL_error(L,
+			    "expected a model id, a list of model ids or nil, "
+			    "got %s",
+			    luaL_typename(L, -1));
+		return true;
 	}
 }
 
@@ -374,15 +380,12 @@ check_result(lua_State *L)
 		lua_replace(L, -2);
 	}
 	if (!lua_istable(L, -1))
-		luaL_error(L, "expected the model (a table) or nil, got a %s",
-		    luaL_typename(L, -1));
-	if (!lua_getmetatable(L, -1))
-		return;
-	lua_rawgetp(L, LUA_REGISTRYINDEX, lun_json_array_key());
-	if (!lua_rawequal(L, -1, -2))
+		luaL_error(L, "expected the model (a table) or nil, got %s%s",
+		    lun_json_is_null(L, -1) ? "" : "a ",
+		    lun_json_is_null(L, -1) ? "null" : luaL_typename(L, -1));
+	if (!lun_json_is_plain(L, -1))
 		luaL_error(
 		    L, "a model must be a plain table without a metatable");
-	lua_pop(L, 2);
 }
 
 /* What the handler returned is on top. False: see run->code. */

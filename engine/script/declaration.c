@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/suggest.h"
+#include "json/decode.h"
 
 #define RETRIES_MAX 100
 #define TYPES_MAX   1000
@@ -93,13 +94,13 @@ text_at(lua_State *L, int index)
 	return text;
 }
 
-/* Length of the list at index; -1 if it is no list. */
+/* Length of the list at index; -1 if it is no plain list. */
 static lua_Integer
 list_length(lua_State *L, int index)
 {
 	lua_Integer length, count = 0;
 
-	if (!lua_istable(L, index))
+	if (!lun_json_is_plain(L, index))
 		return -1;
 	index = lua_absindex(L, index);
 	length = (lua_Integer)lua_rawlen(L, index);
@@ -693,17 +694,30 @@ check_key(struct reader *r)
 	return complain_unknown_key(r, key);
 }
 
+/* Only what stands in a table counts; with a metatable more would seem to. */
+static bool
+check_plain(struct reader *r, const char *what)
+{
+	return !lua_istable(r->L, -1) || lun_json_is_plain(r->L, -1) ||
+	       complain(
+		   r, "%s: must be a plain table without a metatable", what);
+}
+
 static bool
 read_table(struct reader *r)
 {
 	int top = lua_gettop(r->L);
 
+	lua_pushvalue(r->L, r->table);
+	if (!check_plain(r, "the table that the script returns"))
+		return false;
+	lua_settop(r->L, top);
 	for (lua_pushnil(r->L); lua_next(r->L, r->table) != 0; lua_pop(r->L, 1))
 		if (!check_key(r))
 			return false;
 	for (size_t i = 0; i < KEY_COUNT; i++) {
 		push_described(r, keys[i].key);
-		if (!keys[i].read(r))
+		if (!check_plain(r, keys[i].key) || !keys[i].read(r))
 			return false;
 		lua_settop(r->L, top);
 	}

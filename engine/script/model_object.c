@@ -151,20 +151,13 @@ refuse_key(struct packing *p)
 	    key.bytes);
 }
 
-static bool
-is_null(lua_State *L)
-{
-	return lua_islightuserdata(L, -1) &&
-	       lua_touserdata(L, -1) == lun_json_null();
-}
-
 /* The value on top is what the model says its id is. */
 static void
 check_own_id(struct packing *p)
 {
 	struct lun_text id;
 
-	if (lua_isnil(p->L, -1) || is_null(p->L))
+	if (lua_isnil(p->L, -1) || lun_json_is_null(p->L, -1))
 		return;
 	id = lun_script_read_id(p->L, p->script, -1);
 	if (lun_text_equal(id, p->id))
@@ -289,7 +282,7 @@ static void
 take_field_value(struct packing *p, struct lun_value *value)
 {
 	p->type = lua_type(p->L, -1);
-	if (p->type == LUA_TLIGHTUSERDATA && is_null(p->L))
+	if (p->type == LUA_TLIGHTUSERDATA && lun_json_is_null(p->L, -1))
 		return; /* as good as absent */
 	switch (p->field->type) {
 	case LUN_FIELD_TEXT:
@@ -382,7 +375,7 @@ pack_json(struct packing *p)
 	struct lun_value value = {.kind = LUN_VALUE_JSON};
 
 	lun_buffer_clear(json);
-	lun_json_encode(p->L, -1, json);
+	lun_json_encode_plain(p->L, -1, json);
 	if (json->failed) {
 		p->script->row.failed = true;
 		return;

@@ -154,6 +154,8 @@ push_list(lua_State *L, int index)
 	if (!lua_istable(L, index))
 		luaL_error(L, "\"in\" needs a list of values, got %s",
 		    luaL_typename(L, index));
+	if (!lun_json_is_plain(L, index))
+		luaL_error(L, "\"in\" needs a plain list, without a metatable");
 	count = (lua_Integer)lua_rawlen(L, index);
 	luaL_buffinit(L, &out);
 	luaL_addchar(&out, '(');

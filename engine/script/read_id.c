@@ -5,6 +5,7 @@
 #include <lauxlib.h>
 
 #include "data/model_id.h"
+#include "json/decode.h"
 #include "json/scan.h"
 
 static void
@@ -18,15 +19,26 @@ refuse_text(lua_State *L, struct lun_text id)
 	luaL_error(L, "a model id must be UTF-8 text without NUL bytes");
 }
 
+/* The value at index is none: a number is shown, of others what they are. */
+static void
+refuse_id(lua_State *L, int index, const char *expected)
+{
+	const char *got = luaL_typename(L, index);
+
+	if (lun_json_is_null(L, index))
+		got = "null";
+	if (lua_type(L, index) == LUA_TNUMBER)
+		got = lua_tostring(L, index);
+	luaL_error(L, "expected a model id (%s), got %s", expected, got);
+}
+
 static struct lun_text
 read_text_id(lua_State *L, int index)
 {
 	struct lun_text id = LUN_TEXT_NONE;
 
 	if (lua_type(L, index) != LUA_TSTRING && !lua_isinteger(L, index))
-		luaL_error(L,
-		    "expected a model id (text or an integer), got %s",
-		    luaL_typename(L, index));
+		refuse_id(L, index, "text or an integer");
 	id.bytes = lua_tolstring(L, index, &id.length);
 	if (id.length == 0 || id.length > LUN_MODEL_ID_MAX ||
 	    memchr(id.bytes, '\0', id.length) != NULL || !lun_utf8_valid(id))
@@ -57,8 +69,7 @@ read_integer_id(lua_State *L, int index)
 	if (lua_type(L, index) == LUA_TNUMBER)
 		make_integer(L, index);
 	else if (lua_type(L, index) != LUA_TSTRING)
-		luaL_error(L, "expected a model id (an integer), got %s",
-		    luaL_typename(L, index));
+		refuse_id(L, index, "an integer");
 	id.bytes = lua_tolstring(L, index, &id.length);
 	if (!lun_model_id_integer(id, &integer))
 		luaL_error(

@@ -368,13 +368,50 @@ copy_entries(lua_State *L, const struct entry *entry, int to)
 	}
 }
 
+/*
+ * s.name, where that is no function of Lua's: one that the script has put into
+ * its table `string`, which is the upvalue. Nil would make every event whose
+ * data is a string concern no model.
+ */
+static int
+index_string(lua_State *L)
+{
+	lua_settop(L, 2);
+	lua_pushvalue(L, 2);
+	if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL)
+		return 1;
+	push_text(L, 2);
+	return luaL_error(L,
+	    "a string has no \"%s\": it is text and no object; was it encoded "
+	    "as JSON twice?",
+	    lua_tostring(L, -1));
+}
+
+/* Push (+1) the functions of strings, whatever becomes of the table. */
+static void
+push_string_functions(lua_State *L, int globals)
+{
+	lua_createtable(L, 0, sizeof string_entries / sizeof string_entries[0]);
+	lua_getfield(L, globals, "string");
+	for (const struct entry *entry = string_entries; entry->name != NULL;
+	     entry++) {
+		lua_getfield(L, -1, entry->name);
+		lua_setfield(L, -3, entry->name);
+	}
+	lua_createtable(L, 0, 1);
+	lua_insert(L, -2);
+	lua_pushcclosure(L, index_string, 1);
+	lua_setfield(L, -2, "__index");
+	lua_setmetatable(L, -2);
+}
+
 /* Strings keep working whatever a script does to its string table. */
 static void
 protect_strings(lua_State *L, int globals)
 {
 	lua_pushliteral(L, "");
 	lua_createtable(L, 0, 3);
-	lua_getfield(L, globals, "string");
+	push_string_functions(L, globals);
 	lua_setfield(L, -2, "__index");
 	lua_pushliteral(L, "string");
 	lua_setfield(L, -2, "__metatable");

@@ -95,11 +95,12 @@ describe("extracting model ids", function()
     for id, what in pairs {
       ["true"] = "expected a model id, a list of model ids or nil, "
         .. "got boolean",
-      ["1.5"] = "expected a model id (text or an integer), got number",
-      ["[null]"] = "expected a model id (text or an integer), got userdata",
+      ["1.5"] = "expected a model id (text or an integer), got 1.5",
+      ["42.0"] = "expected a model id (text or an integer), got 42.0",
+      ["[true]"] = "expected a model id (text or an integer), got boolean",
+      ['["a",1e20]'] = "expected a model id (text or an integer), got 1e+20",
       ["[[]]"] = "expected a model id (text or an integer), got table",
-      ['{"a":1}'] = "expected a list of model ids, got a table without "
-        .. "the key 1",
+      ['{"a":1}'] = "expected a list of model ids, got a table with the key a",
       ['""'] = "a model id must not be empty",
       ['"a\\u0000"'] = "a model id must be UTF-8 text without NUL bytes",
       ['"' .. ("x"):rep(1001) .. '"'] =
@@ -113,6 +114,57 @@ describe("extracting model ids", function()
     assert.equal("script.lua:2: extract_model_id: "
       .. "a model id must be UTF-8 text without NUL bytes",
       message(script, { {} }))
+  end)
+
+  it("takes null for no model, as it takes nil", function()
+    for _, body in ipairs { counter, by_number } do
+      local script = load(body)
+      assert.same({}, script:run(ids("null", "[]", "[null]", "[null,7,null]",
+        "[7,null]")))
+      assert.matches('"n":2', script:get "7")
+    end
+    local script = load [[
+      extract_model_id = function(event)
+        local lists = { { nil, "b" }, { "a", nil, "b" }, { [7] = "b" },
+          { nil, nil }, lunette.null, { lunette.null, "b", nil } }
+        return lists[event.data.n]
+      end,
+      apply_to_model = function(model)
+        return { n = (model and model.n or 0) + 1 }
+      end]]
+    local events = {}
+    for n = 1, 6 do
+      events[n] = { data = ('{"n":%d}'):format(n) }
+    end
+    assert.same({}, script:run(events))
+    assert.equal('{"id":"b","n":4}', script:get "b")
+    assert.equal('{"id":"a","n":1}', script:get "a")
+  end)
+
+  it("refuses a list that is no plain table", function()
+    for list, what in pairs {
+      ['setmetatable({}, { __index = { "a" } })'] =
+        "a list of model ids must be a plain table without a metatable",
+      ['setmetatable({ "a" }, { __len = function() return 0 end })'] =
+        "a list of model ids must be a plain table without a metatable",
+      ['{ "a", b = "c" }'] =
+        "expected a list of model ids, got a table with the key b",
+      ['{ [0] = "a" }'] =
+        "expected a list of model ids, got a table with the key 0",
+      ['{ [1.5] = "a" }'] =
+        "expected a list of model ids, got a table with the key 1.5",
+      ["lunette.query 'p'"] =
+        "a list of model ids must be a plain table without a metatable",
+    } do
+      local script = load("extract_model_id = function() return " .. list
+        .. " end, apply_to_model = type")
+      assert.matches(what, message(script, { {} }), 1, true)
+    end
+    local script = load [[
+      extract_model_id = function() return lunette.array { "a" } end,
+      apply_to_model = function() return { n = 1 } end]]
+    assert.same({}, script:run { {} })
+    assert.equal('{"id":"a","n":1}', script:get "a")
   end)
 
   it("takes integers for a key that is one", function()
@@ -143,8 +195,7 @@ describe("extracting model ids", function()
       assert.equal(where .. "a model id must be an integer, got " .. got,
         message(script, ids(id)))
     end
-    for id, got in pairs { ["[null]"] = "userdata", ["[true]"] = "boolean",
-      ["[[]]"] = "table" } do
+    for id, got in pairs { ["[true]"] = "boolean", ["[[]]"] = "table" } do
       assert.equal(where .. "expected a model id (an integer), got " .. got,
         message(script, ids(id)))
     end
@@ -285,6 +336,11 @@ describe("applying events", function()
       ["true"] = "expected the model (a table) or nil, got a boolean",
       ["setmetatable({}, {})"] =
         "a model must be a plain table without a metatable",
+      ["lunette.null"] = "expected the model (a table) or nil, got null",
+      ["{ list = setmetatable({}, { __index = { 1 } }) }"] =
+        "list: a table with a metatable cannot be stored",
+      ["{ deep = { setmetatable({}, {}) } }"] =
+        "deep[1]: a table with a metatable cannot be stored",
       ["{ 1, nil, 3 }"] = "an array must have the keys 1 to n without holes",
       ["{ f = type }"] = "f: a function cannot be stored",
       ["{ x = 0/0 }"] = "x: nan cannot be stored",

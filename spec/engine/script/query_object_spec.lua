@@ -296,6 +296,10 @@ describe("handle_query", function()
       ["nil"] = "expected a list of rows, got a nil",
       ["{ a = 1 }"] = "expected a list of rows, got one table",
       ["{ type }"] = "[1]: a function cannot be stored",
+      ["setmetatable({}, { __index = { {} } })"] =
+        "expected a list of rows, got a table with a metatable",
+      ["{ setmetatable({}, { __index = { a = 1 } }) }"] =
+        "[1]: a table with a metatable cannot be stored",
     } do
       local _, err = answering("function() return " .. answer .. " end")
         :query()

@@ -115,6 +115,27 @@ describe("the sandbox", function()
     assert.matches("nil or table expected", message)
   end)
 
+  it("raises where a string is indexed by no function of strings", function()
+    for index, name in pairs { [".account"] = "account", [".Len"] = "Len",
+      ["[1]"] = "1", ["[true]"] = "true", ["['']"] = "",
+      [".trim"] = "trim", [".dump"] = "dump" } do
+      local _, message = value('("text")' .. index)
+      assert.matches(('a string has no "%s": it is text and no object; was it '
+        .. "encoded as JSON twice?"):format(name), message, 1, true)
+    end
+    local _, message = value "('text'):nothing()"
+    assert.matches('a string has no "nothing"', message)
+    assert.equal("true", value "string.account == nil")
+    assert.equal('"TEXT"', value "('text'):upper()")
+    assert.equal("true", value "('text').upper == string.upper")
+  end)
+
+  it("finds what a script adds to its string table", function()
+    assert.equal('"<text>"', value("('text'):wrap()",
+      "function string.wrap(s) return '<' .. s .. '>' end"))
+    assert.equal('"TEXT"', value("('text'):upper()", "string.upper = nil"))
+  end)
+
   it("converts times", function()
     assert.equal("1700000000123456",
       value 'lunette.timestamp "2023-11-14T22:13:20.123456Z"')

@@ -222,6 +222,9 @@ describe("a broken script", function()
       .. "as name and version",
       select(2, script_test.load "return { 1 }").message
         :match "^script%.lua: (.*)$")
+    assert.equal("script.lua: the table that the script returns: must be a "
+      .. "plain table without a metatable", select(2, script_test.load
+      "return setmetatable({}, { __index = string })").message)
   end)
 
   it("is told path and field, and the line of a function", function()
@@ -354,6 +357,12 @@ describe("a broken script", function()
     { { handels = '{ "A" }' },
       'handels: unknown field; did you mean "handles"?' },
     { { whatever = "1" }, "whatever: unknown field" },
+    { { handles = 'setmetatable({ "A" }, {})' },
+      "handles: must be a plain table without a metatable" },
+    { { fields = 'setmetatable({ a = "text" }, { __index = string })' },
+      "fields: must be a plain table without a metatable" },
+    { { apply_to_model = false, on = "setmetatable({ A = type }, {})" },
+      "on: must be a plain table without a metatable" },
   }
   for _, case in ipairs(cases) do
     it("is told " .. case[2], function()
