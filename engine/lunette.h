@@ -14,6 +14,8 @@
  * in *err, which may be NULL. On failure out-parameters are untouched.
  * The library never exits, aborts, prints or installs a signal handler. The
  * locale of the host is left as it is, and nothing depends on it.
+ * Signals are blocked in its threads; a host with a limit of the size of files
+ * that ignores SIGXFSZ gets an error in place of the signal.
  */
 
 #ifndef LUNETTE_H
@@ -313,7 +315,9 @@ enum lun_request_kind {
 };
 
 /*
- * argument may be NULL. timeout_ms bounds the wait for another engine.
+ * argument may be NULL. timeout_ms bounds the wait for another engine; so many
+ * that the clock has no such moment are no bound. LUN_INVALID for a kind that
+ * is none of these.
  * A rebuild returns when the models are cleared; if no engine runs the
  * projection, lun_projection_step() or lun_engine_run_once() replays it.
  */

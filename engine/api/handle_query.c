@@ -9,7 +9,6 @@
 #include "base/error.h"
 #include "runtime/load.h"
 
-#define NS_PER_MS  1000000LL
 #define LOST_LIMIT 3
 
 /* ---- its state ---------------------------------------------------------- */
@@ -198,8 +197,7 @@ watch_job(struct lun_engine *engine, struct job *job, bool *late)
 {
 	const struct lun_settings *settings = &engine->settings;
 	const struct lun_patience patience = {.stuck_ms = settings->stuck_ms,
-	    .deadline_ns =
-		lun_clock_mono_ns() + settings->call_timeout_ms * NS_PER_MS};
+	    .deadline_ns = lun_clock_deadline_ns(settings->call_timeout_ms)};
 
 	return lun_stuck_watch(job->reader->thread,
 	    lun_script_pulse(job->script), &patience, late);

@@ -9,8 +9,7 @@
 #include "base/error.h"
 #include "runtime/engine.h"
 
-#define LOOK_NS   10000000L /* between looks for the answer to a request */
-#define NS_PER_MS 1000000LL
+#define LOOK_NS 10000000L /* between looks for the answer to a request */
 
 /* Requests are written, so no reader will do. */
 static enum lun_code
@@ -218,11 +217,16 @@ lun_engine_request(struct lun_engine *engine, const char *projection,
     enum lun_request_kind kind, const char *argument, int64_t timeout_ms,
     struct lun_err *err)
 {
-	int64_t deadline_ns = lun_clock_mono_ns() + timeout_ms * NS_PER_MS;
+	int64_t deadline_ns = lun_clock_deadline_ns(timeout_ms);
 	struct lun_entry *entry = lun_engine_find(engine, projection);
 	union carried carried;
 	enum lun_code code;
 
+	/* A host may hand over any number. */
+	if ((unsigned)kind > LUN_REQUEST_ADOPT_CHECKPOINT)
+		return lun_fail(err, LUN_INVALID,
+		    "%s: there is no request of kind %d", projection,
+		    (int)kind);
 	code = write_argument(
 	    engine, projection, kind, deadline_ns, &carried, &argument, err);
 	if (code != LUN_OK)

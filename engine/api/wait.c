@@ -9,8 +9,7 @@
 #include "base/thread.h"
 #include "runtime/engine.h"
 
-#define LOOK_NS   5000000L /* between looks at another engine's checkpoint */
-#define NS_PER_MS 1000000LL
+#define LOOK_NS 5000000L /* between looks at another engine's checkpoint */
 
 struct wait {
 	struct lun_engine *engine;
@@ -229,7 +228,7 @@ lun_engine_wait(struct lun_engine *engine, const char *projection,
 	    .engine = engine,
 	    .projection = projection,
 	    .entry = lun_engine_find(engine, projection),
-	    .deadline_ns = lun_clock_mono_ns() + timeout_ms * NS_PER_MS,
+	    .deadline_ns = lun_clock_deadline_ns(timeout_ms),
 	};
 	enum lun_code code = find_target(&wait, after, err);
 

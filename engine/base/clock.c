@@ -7,6 +7,7 @@
 #include <time.h>
 
 #define NS_PER_S  1000000000LL
+#define NS_PER_MS 1000000LL
 #define US_PER_S  1000000LL
 #define S_PER_DAY 86400LL
 
@@ -29,6 +30,19 @@ int64_t
 lun_clock_mono_ns(void)
 {
 	return read_ns(CLOCK_MONOTONIC);
+}
+
+int64_t
+lun_clock_deadline_ns(int64_t ms)
+{
+	int64_t now = lun_clock_mono_ns(), span, deadline;
+
+	if (ms <= 0)
+		return now;
+	if (__builtin_mul_overflow(ms, NS_PER_MS, &span) ||
+	    __builtin_add_overflow(now, span, &deadline))
+		return INT64_MAX;
+	return deadline;
 }
 
 int64_t

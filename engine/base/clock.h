@@ -14,6 +14,12 @@ int64_t lun_clock_wall_us(void);
 /* Nanoseconds since some moment; never jumps. For time limits. */
 int64_t lun_clock_mono_ns(void);
 
+/*
+ * That clock so many milliseconds from now; INT64_MAX, which is never, beyond
+ * its range.
+ */
+int64_t lun_clock_deadline_ns(int64_t ms);
+
 /* Nanoseconds of CPU the calling thread has used. For script budgets. */
 int64_t lun_clock_thread_ns(void);
 

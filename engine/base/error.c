@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -45,6 +46,9 @@ const char *
 lun_errno_words(int error)
 {
 	const char *words = strerrordesc_np(error);
+
+	if (error == EMFILE)
+		return "too many open files: raise the limit (ulimit -n)";
 
 	return words != NULL ? words : "unknown error";
 }

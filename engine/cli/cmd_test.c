@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,6 +125,7 @@ run_busted(const char *folder, struct lun_err *err)
 	char *lua = find_on_path("lua5.4");
 	char *option = NULL;
 
+	signal(SIGXFSZ, SIG_DFL);
 	if (busted == NULL) {
 		free(lua);
 		return lun_fail(err, LUN_CONFIG,

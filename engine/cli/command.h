@@ -96,6 +96,9 @@ const char *cli_value(const struct cli *cli, const char *option);
 
 /* A CLI_NUMBER option, checked when it was parsed. */
 int64_t cli_number(const struct cli *cli, const char *option, int64_t initial);
+/* The same as milliseconds, at most INT64_MAX. */
+int64_t cli_seconds_as_ms(
+    const struct cli *cli, const char *option, int64_t initial);
 
 /* An argument by its index, or NULL. */
 const char *cli_argument(const struct cli *cli, size_t index);

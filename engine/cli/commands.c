@@ -74,6 +74,14 @@ cli_number(const struct cli *cli, const char *option, int64_t initial)
 	return value != NULL ? strtoll(value, NULL, 10) : initial;
 }
 
+int64_t
+cli_seconds_as_ms(const struct cli *cli, const char *option, int64_t initial)
+{
+	int64_t seconds = cli_number(cli, option, initial), ms;
+
+	return __builtin_mul_overflow(seconds, 1000, &ms) ? INT64_MAX : ms;
+}
+
 const char *
 cli_argument(const struct cli *cli, size_t index)
 {

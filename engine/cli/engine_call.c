@@ -34,13 +34,12 @@ enum lun_code
 cli_request(struct cli *cli, struct lun_engine *engine, const char *projection,
     enum lun_request_kind kind, const char *argument, struct lun_err *err)
 {
-	int64_t seconds = cli_number(cli, "timeout", TIMEOUT_SECONDS);
+	int64_t ms = cli_seconds_as_ms(cli, "timeout", TIMEOUT_SECONDS);
 	enum lun_code code = cli_scripts_register(cli, engine, projection, err);
 
 	if (code != LUN_OK && code != LUN_NOTFOUND && runs_script(kind))
 		return code;
-	return lun_engine_request(
-	    engine, projection, kind, argument, seconds * 1000, err);
+	return lun_engine_request(engine, projection, kind, argument, ms, err);
 }
 
 enum lun_code

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/descriptors.h"
 #include "base/error.h"
@@ -70,6 +71,22 @@ show_overview(void)
 	return CLI_DONE;
 }
 
+/*
+ * A write beyond a limit is to fail with words, not to kill; every projection
+ * takes descriptors, and the soft limit is there for programs with select().
+ */
+static void
+use_limits(void)
+{
+	struct rlimit files;
+
+	signal(SIGXFSZ, SIG_IGN);
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+		return;
+	files.rlim_cur = files.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &files);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -78,6 +95,7 @@ main(int argc, char **argv)
 	int status;
 
 	lun_descriptors_fill();
+	use_limits();
 	if (!cli_output_begin())
 		return CLI_FAILED;
 	/* For the widths of characters; whatever the environment says. */

@@ -19,8 +19,7 @@
 #include "base/error.h"
 #include "projection/projection.h"
 
-#define NS_PER_MS 1000000LL
-#define QUEUED    "waits behind an earlier parked event of this model"
+#define QUEUED "waits behind an earlier parked event of this model"
 
 /* One batch on its way through the script. */
 struct pass {
@@ -76,7 +75,7 @@ schedule_retry(const struct pass *pass, const struct lun_event *event,
 	if (pause_ms > settings->retry_max_ms)
 		pause_ms = settings->retry_max_ms;
 	p->attempts++;
-	p->retry_at_ns = lun_clock_mono_ns() + pause_ms * NS_PER_MS;
+	p->retry_at_ns = lun_clock_deadline_ns(pause_ms);
 	lun_projection_wait_for(p, "the next try of an event that failed");
 	lun_log(p->around->log, LUN_LOG_WARNING,
 	    "%s; try %d of %d again in %lld ms", err->message, p->attempts,

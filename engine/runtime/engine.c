@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -12,8 +13,7 @@
 #include "base/error.h"
 #include "base/thread.h"
 
-#define NS_PER_MS 1000000LL
-#define HOST_MAX  64
+#define HOST_MAX 64
 
 /* ---- opening and closing ----------------------------------------------- */
 
@@ -260,6 +260,27 @@ set_running(struct lun_engine *engine, bool running)
 	pthread_mutex_unlock(&engine->lock);
 }
 
+/* On SQLite, which takes the most: docs/operations.md has the figures. */
+#define FILES_OF_AN_ENGINE    30
+#define FILES_OF_A_PROJECTION 9
+#define FILES_OF_A_READER     4
+
+static void
+tell_descriptors(struct lun_engine *engine)
+{
+	size_t projections = lun_engine_count(engine);
+	size_t needed = FILES_OF_AN_ENGINE +
+			projections * FILES_OF_A_PROJECTION +
+			(size_t)engine->settings.readers * FILES_OF_A_READER;
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < needed)
+		lun_log(&engine->log, LUN_LOG_WARNING,
+		    "%zu projections may need %zu file descriptors, and the "
+		    "limit is %llu: raise it (ulimit -n)",
+		    projections, needed, (unsigned long long)files.rlim_cur);
+}
+
 static enum lun_code
 start_follower(struct lun_engine *engine, struct lun_err *err)
 {
@@ -297,6 +318,7 @@ lun_engine_start_all(struct lun_engine *engine,
 	enum lun_code code = LUN_OK;
 	struct lun_entry *entry;
 
+	tell_descriptors(engine);
 	pthread_mutex_lock(&engine->register_lock);
 	set_running(engine, true);
 	for (size_t i = 0;
@@ -331,8 +353,7 @@ lun_engine_begin_running(struct lun_engine *engine, struct lun_err *err)
 enum lun_code
 lun_engine_stop_all(struct lun_engine *engine, struct lun_err *err)
 {
-	int64_t deadline_ns =
-	    lun_clock_mono_ns() + engine->settings.stop_ms * NS_PER_MS;
+	int64_t deadline_ns = lun_clock_deadline_ns(engine->settings.stop_ms);
 	enum lun_code code = LUN_OK;
 	struct lun_entry *entry;
 

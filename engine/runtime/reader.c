@@ -11,7 +11,6 @@
 #include "base/thread.h"
 #include "runtime/engine.h"
 
-#define NS_PER_MS    1000000LL
 #define NS_PER_S     INT64_C(1000000000)
 #define NS_PER_TENTH (NS_PER_S / 10)
 #define USERS_SIZE   300 /* of the list of those who have the readers */
@@ -192,8 +191,8 @@ lun_reader_take(struct lun_engine *engine, const struct lun_reading *reading,
 	enum lun_code code;
 
 	if (deadline_ns == 0)
-		deadline_ns = lun_clock_mono_ns() +
-			      engine->settings.call_timeout_ms * NS_PER_MS;
+		deadline_ns =
+		    lun_clock_deadline_ns(engine->settings.call_timeout_ms);
 	pthread_mutex_lock(&readers->lock);
 	code = wait_for_reader(engine, reading, deadline_ns, &reader, err);
 	if (code == LUN_OK) {

@@ -114,6 +114,20 @@ engine_status(lua_State *L)
 	return push_json(L, code, json, &err);
 }
 
+/* request(projection, kind as a number) */
+static int
+engine_request(lua_State *L)
+{
+	struct lun_err err;
+	enum lun_request_kind kind =
+	    (enum lun_request_kind)luaL_checkinteger(L, 3);
+
+	return push_done(L,
+	    lun_engine_request(check_engine(L), luaL_checkstring(L, 2), kind,
+		NULL, INT64_MAX, &err),
+	    &err);
+}
+
 static int
 engine_get(lua_State *L)
 {
@@ -341,6 +355,7 @@ static const luaL_Reg engine_methods[] = {
     {"get", engine_get},
     {"query", engine_query},
     {"register", engine_register},
+    {"request", engine_request},
     {"register_beside", engine_register_beside},
     {"run_once", engine_run_once},
     {"start_and_stop", engine_start_and_stop},

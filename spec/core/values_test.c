@@ -115,6 +115,20 @@ position_compare(lua_State *L)
 
 /* ---- clocks ------------------------------------------------------------ */
 
+/* deadline_ns(ms): nanoseconds from now, or "never" */
+static int
+deadline_ns(lua_State *L)
+{
+	int64_t now = lun_clock_mono_ns();
+	int64_t until = lun_clock_deadline_ns(luaL_checkinteger(L, 1));
+
+	if (until == INT64_MAX)
+		lua_pushliteral(L, "never");
+	else
+		lua_pushinteger(L, until - now);
+	return 1;
+}
+
 static int
 timestamp_format(lua_State *L)
 {
@@ -502,6 +516,7 @@ static const luaL_Reg functions[] = {
     {"shown", shown},
     {"shown_lines", shown_lines},
     {"timestamp_of_text", timestamp_of_text},
+    {"deadline_ns", deadline_ns},
     {"timestamp_format", timestamp_format},
     {"timestamp_parse", timestamp_parse},
     {NULL, NULL},

@@ -142,6 +142,10 @@ describe_result(const char *path, int result, int cause, const char *words,
 {
 	size_t count = sizeof meanings / sizeof meanings[0];
 
+	if ((result & 0xff) == SQLITE_CANTOPEN &&
+	    (cause == EMFILE || cause == ENFILE))
+		return lun_fail(err, LUN_IO, "%s cannot be opened: %s", path,
+		    lun_errno_words(cause));
 	if ((result & 0xff) == SQLITE_IOERR && result != SQLITE_IOERR_NOMEM)
 		return describe_io_error(path, result, cause, err);
 	if (result == SQLITE_IOERR_NOMEM)

@@ -3,6 +3,20 @@ local values = require "values_test"
 
 local parse, format = values.timestamp_parse, values.timestamp_format
 
+describe("a deadline", function()
+  it("is never where its moment is beyond the clock", function()
+    for _, ms in ipairs { 0, -1, math.mininteger } do
+      assert.is_true(values.deadline_ns(ms) < 1e9)
+      assert.is_true(values.deadline_ns(ms) >= 0)
+    end
+    local hour = values.deadline_ns(3600000)
+    assert.is_true(hour >= 3600 * 10 ^ 9 and hour < 3601 * 10 ^ 9)
+    for _, ms in ipairs { math.maxinteger, math.maxinteger // 1000000 } do
+      assert.equal("never", values.deadline_ns(ms))
+    end
+  end)
+end)
+
 describe("a timestamp", function()
   it("is written in 27 bytes", function()
     for us, text in pairs {

@@ -84,6 +84,19 @@ describe("an engine in a program with threads #threads", function()
     return registered:register_beside(sources)
   end
 
+  it("refuses a request of a kind that there is not", function()
+    local idle = assert(engine_test.open("memory:", "memory:"))
+    assert(idle:register(script))
+    assert(idle:request("count", 0))
+    for _, kind in ipairs { -1, 8, 1000000 } do
+      local ok, message, code = idle:request("count", kind)
+      assert.is_nil(ok)
+      assert.equal("count: there is no request of kind " .. kind, message)
+      assert.equal("invalid", code)
+    end
+    idle:close()
+  end)
+
   it("starts and stops while another thread registers", function()
     for _ = 1, 30 do
       local busy = assert(engine_test.open("memory:", "memory:"))
