@@ -43,37 +43,62 @@ post_request(struct lun_model_store *models, const char *projection,
 	return lun_model_store_request_post(models, &request, number, err);
 }
 
-/* LUN_AGAIN: in vain. */
-static enum lun_code
-wait_for_result(struct lun_model_store *models, int64_t number,
-    int64_t deadline_ns, struct lun_err *err)
+static void
+pause_a_little(void)
 {
 	const struct timespec pause = {0, LOOK_NS};
 
-	for (;;) {
-		enum lun_code code =
-		    lun_model_store_request_result(models, number, false, err);
+	nanosleep(&pause, NULL);
+}
 
-		if (code != LUN_AGAIN && code != LUN_UNAVAILABLE)
+/* outcome: LUN_AGAIN where the time is up, and then it is withdrawn. */
+static enum lun_code
+wait_for_result(struct lun_model_store *models, int64_t number,
+    int64_t deadline_ns, struct lun_err *outcome, struct lun_err *err)
+{
+	for (;;) {
+		enum lun_code code = lun_model_store_request_result(
+		    models, number, false, outcome, err);
+
+		if (code != LUN_OK && code != LUN_UNAVAILABLE)
+			return code;
+		if (code == LUN_OK && outcome->code != LUN_AGAIN)
 			return code;
 		if (lun_clock_mono_ns() >= deadline_ns)
 			return lun_model_store_request_result(
-			    models, number, true, err);
-		nanosleep(&pause, NULL);
+			    models, number, true, outcome, err);
+		pause_a_little();
 	}
 }
 
-/*
- * Leave the request for the engine that runs the projection, and wait.
- * LUN_AGAIN: in vain.
- */
+/* What status says of it tells why. */
+static enum lun_code
+fail_in_vain(struct lun_model_store *models, const char *projection,
+    int64_t timeout_ms, struct lun_err *err)
+{
+	struct lun_heartbeat heartbeat;
+
+	if (lun_model_store_heartbeat(
+		models, lun_only_key(projection), &heartbeat, NULL) == LUN_OK &&
+	    heartbeat.waiting_for[0] != '\0')
+		return lun_fail(err, LUN_TIMEOUT,
+		    "%s: the engine that runs it could not do it within %lld "
+		    "ms, and will not do it any more: %s",
+		    projection, (long long)timeout_ms, heartbeat.waiting_for);
+	return lun_fail(err, LUN_TIMEOUT,
+	    "%s: the engine that runs it did not answer within %lld ms",
+	    projection, (long long)timeout_ms);
+}
+
+/* Leave the request for the engine that runs the projection, and wait. */
 static enum lun_code
 ask_owner(struct lun_engine *engine, const char *projection,
-    enum lun_request_kind kind, const char *argument, int64_t deadline_ns,
-    struct lun_err *err)
+    enum lun_request_kind kind, const char *argument, int64_t timeout_ms,
+    int64_t deadline_ns, struct lun_err *err)
 {
 	struct lun_model_store *models;
 	enum lun_code code = connect_models(engine, &models, err);
+	struct lun_err outcome = {0};
 	int64_t number;
 
 	if (code != LUN_OK)
@@ -81,23 +106,44 @@ ask_owner(struct lun_engine *engine, const char *projection,
 	code = post_request(models, projection, kind, argument, &number, err);
 	if (code == LUN_OK) {
 		lun_engine_wake(engine);
-		code = wait_for_result(models, number, deadline_ns, err);
+		code =
+		    wait_for_result(models, number, deadline_ns, &outcome, err);
 	}
+	if (code == LUN_OK && outcome.code == LUN_AGAIN)
+		code = fail_in_vain(models, projection, timeout_ms, err);
+	else if (code == LUN_OK && outcome.code != LUN_OK)
+		code = lun_fail(err, outcome.code, "%s", outcome.message);
 	lun_model_store_close(models);
 	return code;
+}
+
+/* As long as something is locked or away, until the time is up. */
+static enum lun_code
+execute_patiently(struct lun_projection *p, enum lun_request_kind kind,
+    const char *argument, int64_t deadline_ns, struct lun_err *err)
+{
+	enum lun_code code;
+
+	for (;;) {
+		code = lun_projection_own(p, err);
+		if (code == LUN_OK)
+			code = lun_projection_execute(p, kind, argument, err);
+		if (code != LUN_UNAVAILABLE ||
+		    lun_clock_mono_ns() >= deadline_ns)
+			return code;
+		pause_a_little();
+	}
 }
 
 /* Execute it here, as nobody runs the projection. LUN_OWNED: somebody does. */
 static enum lun_code
 execute_here(struct lun_projection *p, enum lun_request_kind kind,
-    const char *argument, struct lun_err *err)
+    const char *argument, int64_t deadline_ns, struct lun_err *err)
 {
 	bool owned = lun_projection_is_owned(p);
-	enum lun_code code = lun_projection_own(p, err);
+	enum lun_code code =
+	    execute_patiently(p, kind, argument, deadline_ns, err);
 
-	if (code != LUN_OK)
-		return code;
-	code = lun_projection_execute(p, kind, argument, err);
 	if (!owned)
 		lun_projection_disown(p);
 	return code;
@@ -137,21 +183,37 @@ execute_unregistered(struct lun_engine *engine, const char *projection,
 		    projection, NULL, &engine->around, &p, err);
 	if (code != LUN_OK)
 		return code;
-	code = execute_here(p, kind, argument, err);
+	code = execute_here(p, kind, argument, deadline_ns, err);
 	lun_projection_free(p);
 	return code;
 }
 
-/* LUN_OWNED if a worker or another engine has it. */
+/* What a request carries to whoever executes it. */
+union carried {
+	char position[LUN_POSITION_MAX];
+	char identity[LUN_IDENTITY_SIZE];
+	char hash[LUN_BUNDLE_HASH_SIZE];
+};
+
+/*
+ * LUN_OWNED if a worker or another engine has it. That one is to build the text
+ * that was registered here.
+ */
 static enum lun_code
 execute_registered(struct lun_engine *engine, struct lun_entry *entry,
-    enum lun_request_kind kind, const char *argument, struct lun_err *err)
+    enum lun_request_kind kind, union carried *carried, const char **argument,
+    int64_t deadline_ns, struct lun_err *err)
 {
 	enum lun_code code = lun_entry_take(engine, entry, err);
 
 	if (code != LUN_OK)
 		return code == LUN_CONFIG ? LUN_OWNED : code;
-	code = execute_here(entry->p, kind, argument, err);
+	code = execute_here(entry->p, kind, *argument, deadline_ns, err);
+	if (code == LUN_OWNED && kind == LUN_REQUEST_REBUILD) {
+		snprintf(carried->hash, sizeof carried->hash, "%s",
+		    lun_script_hash(entry->p->script));
+		*argument = carried->hash;
+	}
 	lun_entry_give_back(entry);
 	return code;
 }
@@ -164,12 +226,6 @@ is_detached(struct lun_entry *entry)
 
 	return report.state == LUN_STATE_DETACHED && !report.owned;
 }
-
-/* What a request carries to whoever executes it. */
-union carried {
-	char position[LUN_POSITION_MAX];
-	char identity[LUN_IDENTITY_SIZE];
-};
 
 /* The event store's own text. */
 static enum lun_code
@@ -235,13 +291,10 @@ lun_engine_request(struct lun_engine *engine, const char *projection,
 		code = execute_unregistered(
 		    engine, projection, kind, argument, deadline_ns, err);
 	else
-		code = execute_registered(engine, entry, kind, argument, err);
+		code = execute_registered(
+		    engine, entry, kind, &carried, &argument, deadline_ns, err);
 	if (code == LUN_OWNED)
-		code = ask_owner(
-		    engine, projection, kind, argument, deadline_ns, err);
-	if (code != LUN_AGAIN)
-		return code;
-	return lun_fail(err, LUN_TIMEOUT,
-	    "%s: the engine that runs it did not answer within %lld ms",
-	    projection, (long long)timeout_ms);
+		code = ask_owner(engine, projection, kind, argument, timeout_ms,
+		    deadline_ns, err);
+	return code;
 }

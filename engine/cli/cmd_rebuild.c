@@ -68,7 +68,7 @@ show_status(struct cli_progress *progress, const char *projection,
 	cli_progress_show(progress, &part, 1);
 }
 
-/* LUN_AGAIN while it is on its way. */
+/* LUN_AGAIN while it is on its way, LUN_NOTFOUND if nobody runs it any more. */
 static enum lun_code
 outcome_of(
     const char *projection, const struct status *status, struct lun_err *err)
@@ -78,6 +78,14 @@ outcome_of(
 		    status->last_error != NULL ? status->last_error : "");
 	if (status->lag == 0)
 		return LUN_OK;
+	if (strcmp(status->state, "paused") == 0)
+		return lun_fail(err, LUN_CONFIG,
+		    "%s was paused before it had caught up: \"lunette resume "
+		    "%s\" lets it go on",
+		    projection, projection);
+	if (strcmp(status->state, "stopped") == 0)
+		return lun_fail(err, LUN_NOTFOUND,
+		    "the engine that replayed %s has ended", projection);
 	return LUN_AGAIN;
 }
 
@@ -135,9 +143,12 @@ rebuild_projection(
 	/* That another engine holds it is an answer here, not a warning. */
 	if (cli_layers_value(&cli->layers, "log_level") == NULL)
 		cli->screen.level = LUN_LOG_ERROR;
-	code = cli_catch_up(cli, engine, err);
-	return code == LUN_OWNED ? follow_rebuild(cli, engine, projection, err)
-				 : code;
+	do {
+		code = cli_catch_up(cli, engine, err);
+		if (code == LUN_OWNED)
+			code = follow_rebuild(cli, engine, projection, err);
+	} while (code == LUN_NOTFOUND);
+	return code;
 }
 
 static enum lun_code
@@ -168,9 +179,11 @@ const struct cli_command cmd_rebuild = {
     .description =
 	"Clear models, parked events and checkpoint in one transaction, then "
 	"replay from the first event. An engine that runs the projection does "
-	"it, else this command does. Needed after the version in the script "
-	"was raised.\nA projection that is paused goes on with it: a rebuild "
-	"ends a pause.",
+	"it, else this command does; what is built is what stands in the "
+	"script's file now. Needed after the version in the script was raised; "
+	"where fields, handles or the key changed and it was not, nothing is "
+	"done and the exit status is 1.\nA projection that is paused goes on "
+	"with it: a rebuild ends a pause.",
     .examples = "lunette rebuild account_summary\n",
     .arguments = arguments,
     .options = options,

@@ -103,7 +103,8 @@ struct lun_report {
 	uint64_t events_read;                    /* by this process */
 	uint64_t set_aside[LUN_SET_ASIDE_KINDS]; /* likewise; durable */
 	double events_per_second;
-	char waiting_for[128];
+	char waiting_for[LUN_WAITING_SIZE];
+	char request_waits[LUN_WAITING_SIZE]; /* what a request waits for */
 	char last_error[512];
 };
 
@@ -126,6 +127,15 @@ struct lun_surroundings {
 	struct lun_model_store *models;
 	pthread_mutex_t *stores_lock; /* held while connecting */
 	const char *owner;            /* host and process, in words */
+	/*
+	 * What stands in the script file of a projection now, from whatever
+	 * thread runs that, soon after stop was set not; *out is NULL where
+	 * the script came from no file.
+	 */
+	enum lun_code (*load)(void *loader, const char *projection,
+	    const atomic_bool *stop, struct lun_script **out,
+	    struct lun_err *err);
+	void *loader;
 };
 
 /* What became of a parked event that was tried again. */
@@ -230,6 +240,8 @@ struct lun_projection {
 	atomic_bool stop_asked; /* give up waiting for a locked store */
 
 	struct lun_report report; /* guarded by around->board->lock */
+	bool wait_is_told;        /* to the log, of this cause; like it */
+	int64_t wait_told_ns;     /* of any cause last; like it */
 };
 
 /* script is taken over, also on failure; NULL: only for administration. */
@@ -319,7 +331,15 @@ void lun_projection_release_phase(struct lun_projection *p);
 void lun_projection_begin_anew(struct lun_projection *p);
 /* In words for status; "" for nothing. */
 void lun_projection_wait_for(struct lun_projection *p, const char *what);
-/* A store is away; the log says so once, until it is back. */
+/*
+ * The same for a request that could not be done yet, while the projection goes
+ * on; "" when none is left. The log says it once.
+ */
+void lun_projection_request_waits(struct lun_projection *p, const char *why);
+/*
+ * A store is away; the log says so, and again where the cause becomes another
+ * one. From the projection's own thread or its committer.
+ */
 void lun_projection_wait_for_store(struct lun_projection *p, const char *why);
 /* NULL forgets the last error. */
 void lun_projection_note_error(

@@ -2,8 +2,11 @@
 
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "projection/projection.h"
+
+#define TOLD_EVERY_NS 1000000000LL /* changed causes of a wait, in the log */
 
 void
 lun_projection_wait_for(struct lun_projection *p, const char *what)
@@ -16,13 +19,51 @@ lun_projection_wait_for(struct lun_projection *p, const char *what)
 	pthread_mutex_unlock(&board->lock);
 }
 
+/* Whether the log is to be told; with the lock held. */
+static bool
+note_wait(struct lun_projection *p, const char *why)
+{
+	struct lun_report *report = &p->report;
+	int64_t now = lun_clock_mono_ns();
+	bool waits = report->waiting_for[0] != '\0';
+	bool same = strncmp(report->waiting_for, why,
+			sizeof report->waiting_for - 1) == 0;
+
+	snprintf(report->waiting_for, sizeof report->waiting_for, "%s", why);
+	p->wait_is_told = p->wait_is_told && waits && same;
+	if (p->wait_is_told || (waits && now < p->wait_told_ns + TOLD_EVERY_NS))
+		return false;
+	p->wait_is_told = true;
+	p->wait_told_ns = now;
+	return true;
+}
+
 void
 lun_projection_wait_for_store(struct lun_projection *p, const char *why)
 {
-	bool waits = lun_projection_report(p).waiting_for[0] != '\0';
+	struct lun_board *board = p->around->board;
+	bool told;
 
-	lun_projection_wait_for(p, why);
-	if (!waits)
+	pthread_mutex_lock(&board->lock);
+	told = note_wait(p, why);
+	pthread_mutex_unlock(&board->lock);
+	if (told)
+		lun_log(p->around->log, LUN_LOG_WARNING, "%s waits: %s",
+		    p->name, why);
+}
+
+void
+lun_projection_request_waits(struct lun_projection *p, const char *why)
+{
+	struct lun_report *report = &p->report;
+	bool waits;
+
+	pthread_mutex_lock(&p->around->board->lock);
+	waits = report->request_waits[0] != '\0';
+	snprintf(
+	    report->request_waits, sizeof report->request_waits, "%s", why);
+	pthread_mutex_unlock(&p->around->board->lock);
+	if (!waits && why[0] != '\0')
 		lun_log(p->around->log, LUN_LOG_WARNING, "%s waits: %s",
 		    p->name, why);
 }
@@ -46,6 +87,9 @@ lun_projection_report(struct lun_projection *p)
 	pthread_mutex_lock(&p->around->board->lock);
 	report = p->report;
 	pthread_mutex_unlock(&p->around->board->lock);
+	if (report.waiting_for[0] == '\0')
+		memcpy(report.waiting_for, report.request_waits,
+		    sizeof report.waiting_for);
 	return report;
 }
 

@@ -6,6 +6,7 @@
 #include "store/tenants.h"
 
 #define REQUESTS_NS 100000000LL  /* between looks for requests */
+#define AGAIN_NS    500000000LL  /* before one that could not be done */
 #define LONGEST_NS  5000000000LL /* the same while the store fails */
 
 /* What a change of the shard, or of the whole projection, is to find there. */
@@ -68,28 +69,118 @@ resume_projection(
 	return set_paused(p, false, err);
 }
 
+/* ---- rebuilding -------------------------------------------------------- */
+
+/* What is built is what stands in the file now; NULL: the script in force. */
+static enum lun_code
+load_next(
+    struct lun_projection *p, struct lun_script **next, struct lun_err *err)
+{
+	const struct lun_surroundings *around = p->around;
+	enum lun_code code = LUN_OK;
+
+	*next = NULL;
+	if (around->load != NULL)
+		code = around->load(around->loader, p->name,
+		    p->has_worker ? &p->stop_asked : NULL, next, err);
+	if (code != LUN_OK || *next != NULL)
+		return code;
+	*next = p->next_script;
+	p->next_script = NULL;
+	return LUN_OK;
+}
+
+/* Whoever asked may look at another file than the engine that runs it. */
+static enum lun_code
+check_same_text(struct lun_projection *p, const struct lun_script *script,
+    const char *hash, struct lun_err *err)
+{
+	if (hash == NULL || hash[0] == '\0' ||
+	    strcmp(hash, lun_script_hash(script)) == 0)
+		return LUN_OK;
+	return lun_fail(err, LUN_CONFIG,
+	    "%s: the engine that runs it (%s) has another text of its script: "
+	    "rebuild from the file that it reads, or stop it first",
+	    p->name, p->around->owner);
+}
+
+/* Other models need another version: see docs/operations.md. */
+static enum lun_code
+check_version(struct lun_projection *p, const struct lun_checkpoint *stored,
+    const struct lun_schema *schema, struct lun_err *err)
+{
+	if (schema->version > stored->version)
+		return LUN_OK;
+	if (schema->version < stored->version)
+		return lun_fail(err, LUN_CONFIG,
+		    "%s: its script has version %d, and version %d is built: "
+		    "raise the version to %d",
+		    p->name, schema->version, stored->version,
+		    stored->version + 1);
+	return lun_model_store_check_schema(
+	    schema, stored->version, lun_buffer_text(&stored->schema), err);
+}
+
+/* A projection that was never defined has nothing to differ from. */
+static enum lun_code
+check_rebuild(struct lun_projection *p, const struct lun_script *script,
+    const char *hash, struct lun_err *err)
+{
+	struct lun_checkpoint stored = {0};
+	enum lun_code code = check_same_text(p, script, hash, err);
+
+	if (code == LUN_OK)
+		code =
+		    lun_model_store_checkpoint(p->models, p->key, &stored, err);
+	if (code == LUN_NOTFOUND)
+		return LUN_OK;
+	if (code == LUN_OK)
+		code =
+		    check_version(p, &stored, lun_script_schema(script), err);
+	lun_checkpoint_free(&stored);
+	return code;
+}
+
+static enum lun_code
+reset_models(struct lun_projection *p, const struct lun_script *script,
+    struct lun_err *err)
+{
+	struct stored stored;
+	enum lun_code code = read_stored(p, &stored, err);
+
+	if (code == LUN_OK)
+		code = lun_model_store_reset(p->models, p->key,
+		    lun_script_schema(script), stored.shard, err);
+	return code;
+}
+
+/* argument: the hash of the text that whoever asks means, if it knows one. */
 static enum lun_code
 rebuild_projection(
     struct lun_projection *p, const char *argument, struct lun_err *err)
 {
-	struct lun_script *next = p->next_script;
-	struct stored stored;
-	enum lun_code code = read_stored(p, &stored, err);
+	struct lun_script *next;
+	enum lun_code code = load_next(p, &next, err);
+	const struct lun_script *script = next != NULL ? next : p->script;
 
-	(void)argument;
 	if (code == LUN_OK)
-		code = lun_model_store_reset(p->models, p->key,
-		    lun_script_schema(next != NULL ? next : p->script),
-		    stored.shard, err);
-	if (code != LUN_OK)
+		code = check_rebuild(p, script, argument, err);
+	if (code == LUN_OK)
+		code = reset_models(p, script, err);
+	if (code != LUN_OK) {
+		lun_script_free(next);
 		return code;
+	}
 	p->schema_is_stored = true;
 	if (next != NULL) {
+		lun_script_free(p->next_script);
 		p->next_script = NULL;
 		lun_projection_put_script(p, next);
 	}
 	return LUN_OK;
 }
+
+/* ---- the checkpoint ---------------------------------------------------- */
 
 /* The guard of a change to the checkpoint, which nobody may be moving. */
 static enum lun_code
@@ -271,6 +362,7 @@ static const struct {
 	bool needs_script;
 	bool needs_models; /* defined, and of this event store */
 	bool starts_anew;  /* a failed projection goes on afterwards */
+	bool goes_on;      /* … also where its script fails again */
 	bool moves;        /* the position may be another one afterwards */
 } requests[] = {
     [LUN_REQUEST_PAUSE] =
@@ -299,6 +391,7 @@ static const struct {
 	    .needs_script = true,
 	    .needs_models = true,
 	    .starts_anew = true,
+	    .goes_on = true,
 	},
     [LUN_REQUEST_DISCARD] =
 	{
@@ -367,7 +460,8 @@ lun_projection_execute(struct lun_projection *p, enum lun_request_kind kind,
 	if (requests[kind].moves)
 		lun_projection_forget_position(p);
 	if (requests[kind].starts_anew &&
-	    (code == LUN_OK || code == LUN_SCRIPT)) {
+	    (code == LUN_OK ||
+		(code == LUN_SCRIPT && requests[kind].goes_on))) {
 		lun_projection_doubt_checkpoint(p);
 		lun_projection_begin_anew(p);
 		if (code != LUN_OK)
@@ -377,8 +471,14 @@ lun_projection_execute(struct lun_projection *p, enum lun_request_kind kind,
 	} else {
 		lun_projection_doubt_checkpoint(p);
 	}
-	lun_log(p->around->log, LUN_LOG_INFO, "%s: %s: %s", p->name,
-	    requests[kind].words, code == LUN_OK ? "done" : failure.message);
+	if (code == LUN_UNAVAILABLE)
+		(void)lun_wrap(&failure, code, "%s", requests[kind].words);
+	lun_projection_request_waits(
+	    p, code == LUN_UNAVAILABLE ? failure.message : "");
+	if (code != LUN_UNAVAILABLE)
+		lun_log(p->around->log, LUN_LOG_INFO, "%s: %s: %s", p->name,
+		    requests[kind].words,
+		    code == LUN_OK ? "done" : failure.message);
 	if (code != LUN_OK && err != NULL)
 		*err = failure;
 	return code;
@@ -396,6 +496,7 @@ publish_status(struct lun_projection *p)
 	(void)!lun_model_store_publish(p->models, &heartbeat, 1, NULL);
 }
 
+/* LUN_AGAIN: one could not be done yet, and is left there. */
 static enum lun_code
 serve_requests(struct lun_projection *p, lun_before_request_fn *before,
     void *arg, struct lun_err *err)
@@ -409,11 +510,13 @@ serve_requests(struct lun_projection *p, lun_before_request_fn *before,
 
 		if (before != NULL)
 			before(arg);
-		(void)!lun_projection_execute(
+		code = lun_projection_execute(
 		    p, request.kind, request.argument, &outcome);
 		if (lun_projection_is(p, LUN_PHASE_ABANDONED))
 			return LUN_NOTFOUND;
 		publish_status(p);
+		if (code == LUN_UNAVAILABLE)
+			return LUN_AGAIN;
 		code = lun_model_store_request_finish(p->models, request.number,
 		    outcome.code, outcome.message, err);
 		if (code != LUN_OK)
@@ -428,14 +531,20 @@ lun_projection_serve_requests(
 {
 	int64_t now = lun_clock_mono_ns();
 	struct lun_err err;
+	enum lun_code code;
 
 	if (!lun_projection_is_owned(p) || now < p->requests_ns)
 		return;
 	p->requests_ns = now + REQUESTS_NS;
-	if (serve_requests(p, before, arg, &err) == LUN_NOTFOUND) {
+	code = serve_requests(p, before, arg, &err);
+	if (code == LUN_NOTFOUND || code == LUN_AGAIN)
 		p->requests_pause_ns = 0;
+	if (code == LUN_NOTFOUND)
+		lun_projection_request_waits(p, "");
+	if (code == LUN_AGAIN)
+		p->requests_ns = lun_clock_mono_ns() + AGAIN_NS;
+	if (code == LUN_NOTFOUND || code == LUN_AGAIN)
 		return;
-	}
 	if (p->requests_pause_ns == 0) {
 		p->requests_pause_ns = REQUESTS_NS;
 		lun_log(p->around->log, LUN_LOG_WARNING,

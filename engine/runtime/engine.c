@@ -169,6 +169,8 @@ lun_engine_open(const struct lun_engine_options *options,
 	    .models = engine->models,
 	    .stores_lock = &engine->stores_lock,
 	    .owner = engine->owner,
+	    .load = lun_engine_load,
+	    .loader = engine,
 	};
 	*out = engine;
 	return LUN_OK;

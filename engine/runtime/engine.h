@@ -113,6 +113,11 @@ void lun_entry_give_back(struct lun_entry *entry);
 
 void lun_entry_free(struct lun_entry *entry);
 
+/* For lun_surroundings; loader is the engine. */
+enum lun_code lun_engine_load(void *loader, const char *projection,
+    const atomic_bool *stop, struct lun_script **out,
+    struct lun_err *err) LUN_MUSTCHECK;
+
 /* A script file changed, appeared or went away. */
 void lun_engine_file_changed(
     struct lun_engine *engine, const char *path, const atomic_bool *stop);

@@ -295,6 +295,42 @@ register_file(struct lun_engine *engine, const char *path,
 	return code;
 }
 
+static void
+copy_path(struct lun_engine *engine, const struct lun_entry *entry,
+    char path[LUN_PATH_MAX])
+{
+	pthread_mutex_lock(&engine->lock);
+	snprintf(path, LUN_PATH_MAX, "%s", entry != NULL ? entry->path : "");
+	pthread_mutex_unlock(&engine->lock);
+}
+
+enum lun_code
+lun_engine_load(void *loader, const char *projection, const atomic_bool *stop,
+    struct lun_script **out, struct lun_err *err)
+{
+	struct lun_engine *engine = loader;
+	char path[LUN_PATH_MAX];
+	struct lun_script *script;
+	enum lun_code code;
+
+	*out = NULL;
+	copy_path(engine, lun_engine_find(engine, projection), path);
+	if (path[0] == '\0')
+		return LUN_OK;
+	code = load_file(engine, path, stop, &script, err);
+	if (code != LUN_OK)
+		return code;
+	if (strcmp(lun_script_schema(script)->projection, projection) != 0) {
+		code = lun_fail(err, LUN_CONFIG,
+		    "%s is the script of %s now, no longer of %s", path,
+		    lun_script_schema(script)->projection, projection);
+		lun_script_free(script);
+		return code;
+	}
+	*out = script;
+	return LUN_OK;
+}
+
 enum lun_code
 lun_engine_register(struct lun_engine *engine, const char *path, char *name,
     struct lun_err *err)

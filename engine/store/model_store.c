@@ -451,9 +451,11 @@ lun_model_store_request_finish(struct lun_model_store *store, int64_t number,
 
 enum lun_code
 lun_model_store_request_result(struct lun_model_store *store, int64_t number,
-    bool withdraw, struct lun_err *err)
+    bool withdraw, struct lun_err *outcome, struct lun_err *err)
 {
-	return store->ops->request_result(store, number, withdraw, err);
+	*outcome = (struct lun_err){.code = LUN_OK};
+	return store->ops->request_result(
+	    store, number, withdraw, outcome, err);
 }
 
 enum lun_code

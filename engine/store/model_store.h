@@ -34,6 +34,7 @@
 #define LUN_MODEL_STORE_ABI  1
 #define LUN_BUNDLE_HASH_SIZE 33 /* 32 hexadecimal digits */
 #define LUN_OWNER_SIZE       128
+#define LUN_WAITING_SIZE     320 /* of the words for what is waited for */
 
 /*
  * What everything in a model store is kept by: one shard of one build of a
@@ -172,7 +173,8 @@ struct lun_heartbeat {
 	int shard;
 	char owner[LUN_OWNER_SIZE]; /* who runs it: host, process */
 	char state[24];
-	char waiting_for[128]; /* "" or what it waits for, in words */
+	char waiting_for
+	    [LUN_WAITING_SIZE]; /* "" or what it waits for, in words */
 	char last_error[512];
 	double events_per_second;
 	/* Not published, but told by the store, which has a clock or a lock. */
@@ -362,11 +364,13 @@ struct lun_model_store_ops {
 	    int64_t number, enum lun_code outcome, const char *message,
 	    struct lun_err *err);
 	/*
-	 * LUN_AGAIN while it waits; else the outcome, described in err, and
-	 * the request is forgotten. withdraw: forget it even while it waits.
+	 * What became of it, in *outcome: its code is LUN_AGAIN while it
+	 * waits; else the request is forgotten. withdraw: forget it even while
+	 * it waits. The code returned is about the look.
 	 */
 	enum lun_code (*request_result)(struct lun_model_store *store,
-	    int64_t number, bool withdraw, struct lun_err *err);
+	    int64_t number, bool withdraw, struct lun_err *outcome,
+	    struct lun_err *err);
 
 	/* Replace the heartbeats of these shards. */
 	enum lun_code (*publish)(struct lun_model_store *store,
@@ -494,7 +498,8 @@ enum lun_code lun_model_store_request_finish(struct lun_model_store *store,
     int64_t number, enum lun_code outcome, const char *message,
     struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_model_store_request_result(struct lun_model_store *store,
-    int64_t number, bool withdraw, struct lun_err *err) LUN_MUSTCHECK;
+    int64_t number, bool withdraw, struct lun_err *outcome,
+    struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_model_store_publish(struct lun_model_store *store,
     const struct lun_heartbeat *heartbeats, size_t count,
     struct lun_err *err) LUN_MUSTCHECK;

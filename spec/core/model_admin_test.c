@@ -97,11 +97,13 @@ store_request_finish(lua_State *L)
 static int
 store_request_result(lua_State *L)
 {
-	struct lun_err err;
+	struct lun_err outcome, err;
 	enum lun_code code = lun_model_store_request_result(check_store(L, 1),
-	    luaL_checkinteger(L, 2), lua_toboolean(L, 3), &err);
+	    luaL_checkinteger(L, 2), lua_toboolean(L, 3), &outcome, &err);
 
-	return push_done(L, code, &err);
+	if (code != LUN_OK)
+		return push_done(L, code, &err);
+	return push_done(L, outcome.code, &outcome);
 }
 
 static struct lun_heartbeat

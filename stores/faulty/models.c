@@ -388,12 +388,12 @@ faulty_request_finish(struct lun_model_store *store, int64_t number,
 
 static enum lun_code
 faulty_request_result(struct lun_model_store *store, int64_t number,
-    bool withdraw, struct lun_err *err)
+    bool withdraw, struct lun_err *outcome, struct lun_err *err)
 {
 	if (fault_strikes(store, "request_result"))
 		return report_fault(store, "request_result", err);
 	return lun_model_store_request_result(
-	    inner_of(store), number, withdraw, err);
+	    inner_of(store), number, withdraw, outcome, err);
 }
 
 static enum lun_code

@@ -190,7 +190,8 @@ enum lun_code lun_memory_request_finish(struct lun_model_store *store,
     int64_t number, enum lun_code outcome, const char *message,
     struct lun_err *err);
 enum lun_code lun_memory_request_result(struct lun_model_store *store,
-    int64_t number, bool withdraw, struct lun_err *err);
+    int64_t number, bool withdraw, struct lun_err *outcome,
+    struct lun_err *err);
 enum lun_code lun_memory_publish(struct lun_model_store *store,
     const struct lun_heartbeat *heartbeats, size_t count, struct lun_err *err);
 enum lun_code lun_memory_heartbeat(struct lun_model_store *store,

@@ -91,7 +91,7 @@ lun_memory_request_finish(struct lun_model_store *store, int64_t number,
 
 enum lun_code
 lun_memory_request_result(struct lun_model_store *store, int64_t number,
-    bool withdraw, struct lun_err *err)
+    bool withdraw, struct lun_err *outcome, struct lun_err *err)
 {
 	struct memory_data *data = lun_memory_lock(store);
 	struct memory_request **link = find_request(data, number);
@@ -100,10 +100,10 @@ lun_memory_request_result(struct lun_model_store *store, int64_t number,
 	if (*link == NULL)
 		code = lun_model_store_no_request(number, err);
 	else if (!(*link)->finished)
-		code = lun_fail(err, LUN_AGAIN, "request %lld still waits",
+		lun_fail(outcome, LUN_AGAIN, "request %lld still waits",
 		    (long long)number);
 	else if ((*link)->outcome != LUN_OK)
-		code = lun_fail(err, (*link)->outcome, "%s", (*link)->message);
+		lun_fail(outcome, (*link)->outcome, "%s", (*link)->message);
 	if (*link != NULL && ((*link)->finished || withdraw))
 		forget_request(link);
 	lun_memory_unlock(data);

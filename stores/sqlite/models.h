@@ -183,7 +183,8 @@ enum lun_code lun_sqlite_request_finish(struct lun_model_store *store,
     int64_t number, enum lun_code outcome, const char *message,
     struct lun_err *err);
 enum lun_code lun_sqlite_request_result(struct lun_model_store *store,
-    int64_t number, bool withdraw, struct lun_err *err);
+    int64_t number, bool withdraw, struct lun_err *outcome,
+    struct lun_err *err);
 enum lun_code lun_sqlite_publish(struct lun_model_store *store,
     const struct lun_heartbeat *heartbeats, size_t count, struct lun_err *err);
 enum lun_code lun_sqlite_heartbeat(struct lun_model_store *store,

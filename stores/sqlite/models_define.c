@@ -184,7 +184,46 @@ add_view_sql(struct lun_buffer *sql, struct lun_key key,
 	lun_sql_add_view_columns(sql, schema);
 	lun_buffer_printf(sql, " FROM ");
 	lun_sqlite_add_table(sql, key);
-	lun_buffer_printf(sql, ";\n");
+}
+
+/* A view that says the same stays, and with it what others hung on it. */
+static enum lun_code
+find_view(struct sqlite_models *m, const char *name, struct lun_text sql,
+    bool *stands, struct lun_err *err)
+{
+	sqlite3_stmt *q = NULL;
+	enum lun_code code;
+
+	code = lun_sqlite_statement(m,
+	    "SELECT 1 FROM sqlite_schema"
+	    " WHERE type = 'view' AND name = ?1 AND sql = ?2",
+	    &q, err);
+	if (code != LUN_OK)
+		return code;
+	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(name));
+	lun_sqlite_bind_text(&m->c, q, 2, sql);
+	code = lun_sqlite_step(&m->c, q, err);
+	*stands = code == LUN_OK;
+	lun_sqlite_done(q);
+	return code == LUN_NOTFOUND ? LUN_OK : code;
+}
+
+static enum lun_code
+make_view(struct sqlite_models *m, struct lun_key key,
+    const struct lun_schema *schema, const char *name, struct lun_err *err)
+{
+	struct lun_buffer sql = {0};
+	bool stands = false;
+	enum lun_code code;
+
+	add_view_sql(&sql, key, schema, name);
+	code = find_view(m, name, lun_buffer_text(&sql), &stands, err);
+	if (code == LUN_OK && !stands)
+		code = lun_sqlite_check_free(m, key.projection, name, err);
+	if (code == LUN_OK && !stands)
+		return exec_buffer(m, &sql, err);
+	lun_buffer_free(&sql);
+	return code;
 }
 
 static enum lun_code
@@ -193,32 +232,44 @@ make_views(struct sqlite_models *m, struct lun_key key,
 {
 	const int versions[] = {0, schema->version};
 	char name[LUN_NAME_MAX + 24];
-	struct lun_buffer sql = {0};
 	enum lun_code code = LUN_OK;
 
 	for (size_t i = 0; code == LUN_OK && i < 2; i++) {
 		write_view_name(name, key.projection, versions[i]);
-		code = lun_sqlite_check_free(m, key.projection, name, err);
-		add_view_sql(&sql, key, schema, name);
+		code = make_view(m, key, schema, name, err);
 	}
-	if (code == LUN_OK)
-		return exec_buffer(m, &sql, err);
-	lun_buffer_free(&sql);
 	return code;
 }
 
-static void
-add_view_drops(struct lun_buffer *sql, const char *projection, int version)
+/* next: what the build will have; its views stay. NULL: nothing. */
+static enum lun_code
+add_view_drops(struct sqlite_models *m, struct lun_buffer *drops,
+    struct lun_key key, int version, const struct lun_schema *next,
+    struct lun_err *err)
 {
 	const int versions[] = {0, version};
 	char name[LUN_NAME_MAX + 24];
+	enum lun_code code = LUN_OK;
 
-	for (size_t i = 0; i < 2; i++) {
-		write_view_name(name, projection, versions[i]);
-		lun_buffer_printf(sql, "DROP VIEW IF EXISTS ");
-		lun_sql_quote(sql, name);
-		lun_buffer_add_byte(sql, ';');
+	for (size_t i = 0; code == LUN_OK && i < 2; i++) {
+		struct lun_buffer sql = {0};
+		bool stays = false;
+
+		write_view_name(name, key.projection, versions[i]);
+		if (next != NULL &&
+		    (versions[i] == 0 || versions[i] == next->version)) {
+			add_view_sql(&sql, key, next, name);
+			code = find_view(
+			    m, name, lun_buffer_text(&sql), &stays, err);
+		}
+		lun_buffer_free(&sql);
+		if (stays)
+			continue;
+		lun_buffer_printf(drops, "DROP VIEW IF EXISTS ");
+		lun_sql_quote(drops, name);
+		lun_buffer_add_byte(drops, ';');
 	}
+	return code;
 }
 
 /* ---- rows of the engine's tables --------------------------------------- */
@@ -381,10 +432,13 @@ lun_sqlite_define(struct lun_model_store *store, struct lun_key key,
 
 /* ---- beginning anew and forgetting ------------------------------------- */
 
-/* The tables of a build, of all for build 0, and the views of the live one. */
+/*
+ * The tables of a build, of all for build 0, and the views of the live one,
+ * unless the next schema has the same.
+ */
 static enum lun_code
 collect_drops(struct sqlite_models *m, struct lun_key key,
-    struct lun_buffer *sql, struct lun_err *err)
+    const struct lun_schema *next, struct lun_buffer *sql, struct lun_err *err)
 {
 	sqlite3_stmt *q = NULL;
 	enum lun_code code;
@@ -401,8 +455,8 @@ collect_drops(struct sqlite_models *m, struct lun_key key,
 	while (lun_sqlite_next(m, q, &code, err)) {
 		key.build = sqlite3_column_int64(q, 0);
 		if (sqlite3_column_int(q, 2) != 0)
-			add_view_drops(
-			    sql, key.projection, sqlite3_column_int(q, 1));
+			code = add_view_drops(
+			    m, sql, key, sqlite3_column_int(q, 1), next, err);
 		lun_buffer_printf(sql, "DROP TABLE IF EXISTS ");
 		lun_sqlite_add_table(sql, key);
 		lun_buffer_add_byte(sql, ';');
@@ -412,10 +466,11 @@ collect_drops(struct sqlite_models *m, struct lun_key key,
 }
 
 static enum lun_code
-drop_models(struct sqlite_models *m, struct lun_key key, struct lun_err *err)
+drop_models(struct sqlite_models *m, struct lun_key key,
+    const struct lun_schema *next, struct lun_err *err)
 {
 	struct lun_buffer sql = {0};
-	enum lun_code code = collect_drops(m, key, &sql, err);
+	enum lun_code code = collect_drops(m, key, next, &sql, err);
 
 	if (code == LUN_OK)
 		return exec_buffer(m, &sql, err);
@@ -425,7 +480,8 @@ drop_models(struct sqlite_models *m, struct lun_key key, struct lun_err *err)
 
 /* Everything of a build but its number and its shards' revisions and fences. */
 static enum lun_code
-empty_build(struct sqlite_models *m, struct lun_key key, struct lun_err *err)
+empty_build(struct sqlite_models *m, struct lun_key key,
+    const struct lun_schema *next, struct lun_err *err)
 {
 	static const char *const statements[] = {
 	    "DELETE FROM lunette_parked WHERE projection = ?1 AND build = ?2",
@@ -442,7 +498,7 @@ empty_build(struct sqlite_models *m, struct lun_key key, struct lun_err *err)
 	    "UPDATE lunette_projections SET paused = 0,"
 	    " revision = revision + 1 WHERE name = ?1 AND paused",
 	};
-	enum lun_code code = drop_models(m, key, err);
+	enum lun_code code = drop_models(m, key, next, err);
 
 	if (code != LUN_OK)
 		return code;
@@ -463,7 +519,7 @@ reset_projection(struct sqlite_models *m, struct lun_key key,
 		code = lun_model_store_check_guard(
 		    key.projection, guard, stored.revision, stored.fence, err);
 	if (code == LUN_OK)
-		code = empty_build(m, key, err);
+		code = empty_build(m, key, schema, err);
 	if (code == LUN_OK)
 		code = start_build(m, key, schema, err);
 	if (code == LUN_OK)
@@ -504,8 +560,8 @@ drop_projection(struct sqlite_models *m, struct lun_key key,
 	enum lun_code code = lun_sqlite_check_guard(m, key, guard, err);
 
 	if (code == LUN_OK)
-		code =
-		    drop_models(m, (struct lun_key){key.projection, 0, 0}, err);
+		code = drop_models(
+		    m, (struct lun_key){key.projection, 0, 0}, NULL, err);
 	if (code != LUN_OK)
 		return code;
 	return run_all_for_key(

@@ -223,17 +223,14 @@ fetch_result(struct sqlite_models *m, int64_t number, bool withdraw,
 /* A look without the write lock first: callers ask again and again. */
 enum lun_code
 lun_sqlite_request_result(struct lun_model_store *store, int64_t number,
-    bool withdraw, struct lun_err *err)
+    bool withdraw, struct lun_err *outcome, struct lun_err *err)
 {
 	struct sqlite_models *m = sqlite_models_of(store);
-	struct lun_err outcome = {.code = LUN_OK};
-	enum lun_code code = read_result(m, number, &outcome, err);
+	enum lun_code code = read_result(m, number, outcome, err);
 
-	if (code == LUN_OK && (withdraw || outcome.code != LUN_AGAIN))
-		code = fetch_result(m, number, withdraw, &outcome, err);
-	if (code != LUN_OK || outcome.code == LUN_OK)
-		return code;
-	return lun_fail(err, outcome.code, "%s", outcome.message);
+	if (code == LUN_OK && (withdraw || outcome->code != LUN_AGAIN))
+		code = fetch_result(m, number, withdraw, outcome, err);
+	return code;
 }
 
 /* ---- heartbeats -------------------------------------------------------- */

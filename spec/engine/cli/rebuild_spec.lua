@@ -69,6 +69,80 @@ describe("lunette rebuild", function()
     assert.matches("counter: rebuild: done", engine:stderr(), 1, true)
   end)
 
+  local changes = {
+    ["a field"] = { 'total = "integer"', 'total = "integer", more = "text"' },
+    ["the key"] = { "fields = {", 'fields = { id = "integer",' },
+    ["handles"] = { 'handles = { "Counted" }', 'handles = { "Other" }' },
+    ["a lower version"] = { "version = 2", "version = 1" },
+  }
+  for what, change in pairs(changes) do
+    it("asks for a higher version where " .. what .. " changed, with an engine "
+      .. "and without", function()
+        place:counter("version = 1", "version = 2")
+        place:done { "run", "--once" }
+        local before = place:read "projections/counter.lua"
+        local text, count = before:gsub(change[1], change[2])
+        assert.equal(1, count)
+        place:write("projections/counter.lua", text)
+        local function refused()
+          local code, _, err = place:run { "rebuild", "counter" }
+          assert.equal(1, code)
+          assert.matches("raise the version", err)
+          assert.equal("3", total())
+        end
+        refused()
+        place:write("projections/counter.lua", before)
+        engine = place:start "counter"
+        place:write("projections/counter.lua", text)
+        refused()
+        place:write("projections/counter.lua", (text:gsub("version = %d",
+          "version = 3"):gsub('id = "integer",', ""):gsub("Other", "Counted")))
+        place:done { "rebuild", "counter" }
+        assert.equal("3", total())
+        assert.matches("counter +live +3 ", place:done { "status" })
+      end)
+  end
+
+  it("says what is wrong with a script, with an engine and without", function()
+    place:done { "run", "--once" }
+    local function refused()
+      local before = place:read "projections/counter.lua"
+      place:write("projections/counter.lua", "return {")
+      local code, _, err = place:run { "rebuild", "counter" }
+      assert.equal(1, code)
+      assert.matches("counter.lua:1: unexpected symbol", err)
+      assert.equal("3", total())
+      place:write("projections/counter.lua", before)
+    end
+    refused()
+    engine = place:start "counter"
+    refused()
+  end)
+
+  it("is refused by an engine that has another text of the script", function()
+    engine = place:start "counter"
+    helper.mkdir(place:path "others")
+    place:write("others/counter.lua",
+      place:read "projections/counter.lua" .. "-- changed\n")
+    local code, _, err = place:run { "rebuild", "-p", "others", "counter" }
+    assert.equal(1, code)
+    assert.matches("has another text of its script", err)
+    assert.is_nil(engine:stderr():find("rebuild: done", 1, true))
+  end)
+
+  it("leaves views and triggers of others in place", function()
+    place:done { "run", "--once" }
+    place:sql("bank.db", [[
+      CREATE TABLE noted (id);
+      CREATE VIEW mine AS SELECT total FROM counter;
+      CREATE TRIGGER taken INSTEAD OF DELETE ON counter
+        BEGIN INSERT INTO noted VALUES (old.id); END;]])
+    place:done { "rebuild", "counter" }
+    place:sql("bank.db", "DELETE FROM counter")
+    assert.equal("3", place:sql("bank.db", "SELECT * FROM mine"))
+    assert.equal("a", place:sql("bank.db", "SELECT * FROM noted"))
+  end)
+
   it("returns once the models are cleared, if asked to", function()
     engine = place:start "counter"
     place:sql("bank.db", "UPDATE counter__b1 SET total = 99")

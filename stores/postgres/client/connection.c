@@ -164,7 +164,9 @@ make_connection(struct lun_pg *c, struct lun_err *err)
 		code = check_version(c, err);
 	if (code == LUN_OK && PQsetnonblocking(c->conn, 1) != 0)
 		code = lun_pg_fail(c, NULL, err);
-	if (code != LUN_OK)
+	if (code == LUN_OK)
+		atomic_store(&c->url->answered, true);
+	else
 		drop_connection(c);
 	return code;
 }
@@ -614,6 +616,9 @@ lun_pg_begin(struct lun_pg *c, const char *more, struct lun_err *err)
 	else
 		code = lun_pg_exec(c, sql.bytes, err);
 	lun_buffer_free(&sql);
+	/* How a standby refuses READ WRITE. */
+	if (code != LUN_OK && lun_pg_failed_with(c, "0A000"))
+		code = lun_pg_fail_as(c, "25006", err);
 	c->in_transaction = code == LUN_OK;
 	if (code != LUN_OK && c->conn != NULL &&
 	    PQtransactionStatus(c->conn) != PQTRANS_IDLE)

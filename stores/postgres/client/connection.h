@@ -123,5 +123,8 @@ void lun_pg_hang_up(struct lun_pg_url *url, PGconn *conn);
 enum lun_code lun_pg_fail(
     struct lun_pg *c, const PGresult *result, struct lun_err *err);
 enum lun_code lun_pg_fail_to_connect(struct lun_pg *c, struct lun_err *err);
+/* The same as another SQLSTATE, in its words alone. */
+enum lun_code lun_pg_fail_as(
+    struct lun_pg *c, const char *sqlstate, struct lun_err *err);
 
 #endif

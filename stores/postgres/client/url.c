@@ -185,6 +185,7 @@ lun_pg_url_new(const char *rest, const struct lun_store_options *options,
 		return lun_fail(err, LUN_NOMEM, "postgres URL: out of memory");
 	atomic_init(&url->users, 1);
 	atomic_init(&url->cancelling, 0);
+	atomic_init(&url->answered, false);
 	set_options(url, options);
 	url->values = calloc(OWN_KEYS, sizeof *url->values);
 	if (url->values == NULL)

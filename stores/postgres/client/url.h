@@ -19,6 +19,7 @@
 struct lun_pg_url {
 	atomic_uint users;
 	atomic_uint cancelling; /* threads that do, see cancel.c */
+	atomic_bool answered;   /* the server has let us in once */
 	char *conninfo; /* the URL as libpq gets it: may hold a password */
 	char *name;     /* for messages: without one */
 	char **values;  /* of our own keys; NULL: not given */

@@ -124,7 +124,7 @@ change_guarded(struct pg_models *m, struct lun_key key, const char *sql,
 		if (!changed)
 			code = lun_pg_check_guard(m, key, guard, err);
 	}
-	return lun_pg_models_end(m, code, err);
+	return lun_pg_models_end(m, key, code, err);
 }
 
 enum lun_code

@@ -182,6 +182,7 @@ try_commit(struct pg_models *m, const struct lun_write_set *set, bool trust,
 		code = run_commit(m, &attempt, err);
 		lun_pg_rollback(m->c);
 		code = explain_failed_commit(m, &attempt, code, err);
+		code = lun_pg_explain_lock(m, set->key, code, err);
 	}
 	lun_pg_free_writes(&attempt.writes);
 	return code;

@@ -10,163 +10,6 @@
 
 #include "postgres/models/models.h"
 
-/* ---- what is there ----------------------------------------------------- */
-
-/* LUN_OK, or LUN_NOTFOUND (err untouched). */
-static enum lun_code
-find_object(
-    struct pg_models *m, const char *name, char kind[20], struct lun_err *err)
-{
-	PGresult *result = NULL;
-	enum lun_code code;
-
-	lun_pg_add_name(m, m->schema);
-	lun_pg_add_name(m, name);
-	code = lun_pg_run(m,
-	    "SELECT CASE c.relkind WHEN 'v' THEN 'view' WHEN 'i' THEN 'index'"
-	    " WHEN 'm' THEN 'materialized view' WHEN 'S' THEN 'sequence'"
-	    " ELSE 'table' END"
-	    " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n"
-	    " ON n.oid = c.relnamespace"
-	    " WHERE n.nspname = $1 AND c.relname = $2",
-	    &result, err);
-	if (code == LUN_OK && PQntuples(result) == 0)
-		code = LUN_NOTFOUND;
-	else if (code == LUN_OK)
-		lun_pg_copy_text(result, 0, 0, kind, 20);
-	PQclear(result);
-	return code;
-}
-
-static enum lun_code
-check_free(struct pg_models *m, const struct lun_schema *schema,
-    const char *name, struct lun_err *err)
-{
-	char kind[20];
-	enum lun_code code = find_object(m, name, kind, err);
-
-	if (code == LUN_NOTFOUND)
-		return LUN_OK;
-	if (code != LUN_OK)
-		return code;
-	return lun_fail(err, LUN_CONFIG,
-	    "define \"%s\": schema \"%s\" has a %s \"%s\" already that is not "
-	    "this projection's; rename it or the projection",
-	    schema->projection, m->schema, kind, name);
-}
-
-static enum lun_code
-run_ddl(struct pg_models *m, struct lun_err *err)
-{
-	lun_buffer_add_byte(&m->sql, '\0');
-	if (m->sql.failed)
-		return lun_fail(
-		    err, LUN_NOMEM, "%s: out of memory", lun_pg_name(m->c));
-	return lun_pg_exec(m->c, m->sql.bytes, err);
-}
-
-/* ---- the table of a build, and the views of the live one --------------- */
-
-static void
-name_version(const struct lun_schema *schema, char name[LUN_PG_TABLE_NAME_SIZE])
-{
-	snprintf(name, LUN_PG_TABLE_NAME_SIZE, "%s__v%d", schema->projection,
-	    schema->version);
-}
-
-static void
-add_column(struct pg_models *m, const char *name, enum lun_field_type type)
-{
-	lun_sql_quote(&m->sql, name);
-	lun_pg_add_sql(m, " ");
-	lun_pg_add_sql(m, lun_pg_column_type(type));
-	if (type == LUN_FIELD_TEXT)
-		lun_pg_add_sql(m, " COLLATE \"C\"");
-}
-
-static void
-add_table_sql(
-    struct pg_models *m, struct lun_key key, const struct lun_schema *schema)
-{
-	lun_pg_add_sql(m, "CREATE TABLE ");
-	lun_pg_add_table(m, key);
-	lun_pg_add_sql(m, " (");
-	add_column(m, "id", schema->key_type);
-	lun_pg_add_sql(m, " PRIMARY KEY");
-	for (size_t i = 0; i < schema->field_count; i++) {
-		const struct lun_field *field =
-		    &schema->fields[lun_schema_column(schema, i)];
-
-		lun_pg_add_sql(m, ", ");
-		add_column(m, field->name, field->type);
-	}
-	lun_pg_add_sql(m, ");\n");
-}
-
-static void
-add_view_sql(struct pg_models *m, struct lun_key key,
-    const struct lun_schema *schema, const char *name)
-{
-	lun_pg_add_sql(m, "CREATE VIEW @");
-	lun_sql_quote(&m->sql, name);
-	lun_pg_add_sql(m, " AS SELECT ");
-	lun_sql_add_view_columns(&m->sql, schema);
-	lun_pg_add_sql(m, " FROM ");
-	lun_pg_add_table(m, key);
-	lun_pg_add_sql(m, ";\n");
-}
-
-static enum lun_code
-check_view_names(
-    struct pg_models *m, const struct lun_schema *schema, struct lun_err *err)
-{
-	char name[LUN_PG_TABLE_NAME_SIZE];
-	enum lun_code code = check_free(m, schema, schema->projection, err);
-
-	if (code != LUN_OK)
-		return code;
-	name_version(schema, name);
-	return check_free(m, schema, name, err);
-}
-
-/* Indexes are made later, but their names are looked at now. */
-static enum lun_code
-check_names(struct pg_models *m, struct lun_key key,
-    const struct lun_schema *schema, bool is_live, struct lun_err *err)
-{
-	char name[LUN_PG_INDEX_NAME_SIZE];
-	enum lun_code code;
-
-	lun_pg_name_table(key, name);
-	code = check_free(m, schema, name, err);
-	if (code == LUN_OK && is_live)
-		code = check_view_names(m, schema, err);
-	for (size_t i = 0; code == LUN_OK && i < schema->index_count; i++) {
-		lun_pg_name_index(key, schema, i, name);
-		code = check_free(m, schema, name, err);
-	}
-	return code;
-}
-
-static enum lun_code
-make_models(struct pg_models *m, struct lun_key key,
-    const struct lun_schema *schema, bool is_live, struct lun_err *err)
-{
-	char name[LUN_PG_TABLE_NAME_SIZE];
-	enum lun_code code = check_names(m, key, schema, is_live, err);
-
-	if (code != LUN_OK)
-		return code;
-	name_version(schema, name);
-	lun_buffer_clear(&m->sql);
-	add_table_sql(m, key, schema);
-	if (is_live) {
-		add_view_sql(m, key, schema, schema->projection);
-		add_view_sql(m, key, schema, name);
-	}
-	return run_ddl(m, err);
-}
-
 /* ---- rows -------------------------------------------------------------- */
 
 /* Held from here on: whoever else makes something of it waits. */
@@ -218,7 +61,7 @@ static enum lun_code
 make_build(struct pg_models *m, struct lun_key key,
     const struct lun_schema *schema, bool is_live, struct lun_err *err)
 {
-	enum lun_code code = make_models(m, key, schema, is_live, err);
+	enum lun_code code = lun_pg_make_models(m, key, schema, is_live, err);
 
 	if (code != LUN_OK)
 		return code;
@@ -241,52 +84,6 @@ insert_checkpoint(struct pg_models *m, struct lun_key key,
 }
 
 /* ---- forgetting -------------------------------------------------------- */
-
-/*
- * A build's table, of every build for build 0, and the views of the live one:
- * the names in lunette_builds, as other things may be called alike.
- */
-static enum lun_code
-list_drops(struct pg_models *m, struct lun_key key, PGresult **result,
-    struct lun_err *err)
-{
-	lun_pg_add_build(m, key);
-	lun_pg_add_name(m, m->schema);
-	return lun_pg_run(m,
-	    "SELECT o.kind, c.relname::text FROM @lunette_builds b,"
-	    " LATERAL (VALUES ('VIEW', 'v', b.projection, b.state),"
-	    "   ('VIEW', 'v', b.projection || '__v' || b.version, b.state),"
-	    "   ('TABLE', 'r', b.projection || '__b' || b.build, 'live'))"
-	    "  o (kind, relkind, name, state)"
-	    " JOIN pg_catalog.pg_class c"
-	    "  ON c.relname = o.name AND c.relkind::text = o.relkind"
-	    " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-	    " WHERE b.projection = $1 AND $2 IN (b.build, 0)"
-	    " AND o.state = 'live' AND n.nspname = $3 ORDER BY 1 DESC, 2",
-	    result, err);
-}
-
-static enum lun_code
-drop_models(struct pg_models *m, struct lun_key key, struct lun_err *err)
-{
-	PGresult *result = NULL;
-	enum lun_code code = list_drops(m, key, &result, err);
-
-	if (code != LUN_OK)
-		return code;
-	lun_buffer_clear(&m->sql);
-	for (int i = 0; i < PQntuples(result); i++) {
-		lun_pg_add_sql(m, "DROP ");
-		lun_pg_add_sql(m, PQgetvalue(result, i, 0));
-		lun_pg_add_sql(m, " @");
-		lun_sql_quote(&m->sql, PQgetvalue(result, i, 1));
-		lun_pg_add_sql(m, ";");
-	}
-	if (PQntuples(result) > 0)
-		code = run_ddl(m, err);
-	PQclear(result);
-	return code;
-}
 
 /* Each by projection and build; build 0: of any. */
 static enum lun_code
@@ -418,7 +215,7 @@ transact_define(struct pg_models *m, struct lun_key key,
 	if (code != LUN_OK)
 		return code;
 	return lun_pg_models_end(
-	    m, define_projection(m, key, schema, fence, err), err);
+	    m, key, define_projection(m, key, schema, fence, err), err);
 }
 
 enum lun_code
@@ -429,6 +226,23 @@ lun_pg_define(struct lun_model_store *store, struct lun_key key,
 
 	return lun_pg_models_leave(
 	    m, transact_define(m, key, schema, fence, err));
+}
+
+/*
+ * Readers queue behind whoever waits for a lock that excludes them, so it is
+ * not waited for here: callers try again.
+ */
+static enum lun_code
+begin_in_passing(struct pg_models *m, struct lun_key key, struct lun_err *err)
+{
+	enum lun_code code = lun_pg_models_begin(m, key, err);
+
+	if (code == LUN_OK)
+		code =
+		    lun_pg_exec(m->c, "SET LOCAL lock_timeout = '200ms'", err);
+	if (code != LUN_OK)
+		lun_pg_rollback(m->c);
+	return code;
 }
 
 /* ---- reset ------------------------------------------------------------- */
@@ -478,10 +292,11 @@ remake_build(struct pg_models *m, struct lun_key key,
 	if (code == LUN_OK)
 		code = unpause_projection(m, key, err);
 	if (code == LUN_OK)
-		code = drop_models(m, key, err);
+		code = lun_pg_replace_models(m, key, schema, is_live, err);
 	if (code == LUN_OK)
 		code = empty_build(m, key, err);
-	return code == LUN_OK ? make_build(m, key, schema, is_live, err) : code;
+	return code == LUN_OK ? insert_build(m, key, schema, is_live, err)
+			      : code;
 }
 
 static enum lun_code
@@ -517,10 +332,10 @@ lun_pg_reset(struct lun_model_store *store, struct lun_key key,
 	enum lun_code code;
 
 	lun_pg_end_indexing(m, key);
-	code = lun_pg_models_begin(m, key, err);
+	code = begin_in_passing(m, key, err);
 	if (code == LUN_OK)
 		code = lun_pg_models_end(
-		    m, reset_projection(m, key, schema, guard, err), err);
+		    m, key, reset_projection(m, key, schema, guard, err), err);
 	return lun_pg_models_leave(m, code);
 }
 
@@ -545,7 +360,7 @@ delete_engine_rows(struct pg_models *m, struct lun_key all, struct lun_err *err)
 	    " paused = false, revision = revision + 1 WHERE name = $1",
 	    NULL, err);
 	if (code == LUN_OK)
-		code = drop_models(m, all, err);
+		code = lun_pg_drop_models(m, all, err);
 	if (code != LUN_OK)
 		return code;
 	return run_each(
@@ -576,9 +391,9 @@ lun_pg_drop(struct lun_model_store *store, struct lun_key key,
 
 	lun_pg_end_indexing(m, all);
 	m->last_commit.revision = 0; /* revisions begin again at 1 */
-	code = lun_pg_models_begin(m, key, err);
+	code = begin_in_passing(m, key, err);
 	if (code == LUN_OK)
 		code = lun_pg_models_end(
-		    m, drop_projection(m, key, guard, err), err);
+		    m, key, drop_projection(m, key, guard, err), err);
 	return lun_pg_models_leave(m, code);
 }

@@ -174,7 +174,7 @@ find_index_state(struct pg_models *m, const struct wanted *w, enum state *state,
  * CREATE INDEX CONCURRENTLY cannot share a transaction with a SET.
  */
 static enum lun_code
-lift_timeouts(struct pg_models *m, bool *pooled, struct lun_err *err)
+lift_limits(struct pg_models *m, bool *pooled, struct lun_err *err)
 {
 	PGresult *result = NULL;
 	enum lun_code code =
@@ -186,8 +186,10 @@ lift_timeouts(struct pg_models *m, bool *pooled, struct lun_err *err)
 	PQclear(result);
 	if (*pooled)
 		return LUN_OK;
-	return lun_pg_exec(
-	    m->c, "SET statement_timeout = 0; SET lock_timeout = 0", err);
+	return lun_pg_exec(m->c,
+	    "SET statement_timeout = 0; SET lock_timeout = 0;"
+	    "SET default_transaction_read_only = off",
+	    err);
 }
 
 /* What failed may have been done by somebody else in the meantime. */
@@ -211,7 +213,7 @@ static enum lun_code
 create_index(struct pg_models *m, const struct wanted *w, struct lun_err *err)
 {
 	bool pooled = false;
-	enum lun_code code = lift_timeouts(m, &pooled, err);
+	enum lun_code code = lift_limits(m, &pooled, err);
 
 	if (code != LUN_OK)
 		return code;
@@ -219,11 +221,13 @@ create_index(struct pg_models *m, const struct wanted *w, struct lun_err *err)
 	code = run_index_sql(m, err);
 	if (code == LUN_OK)
 		return code;
-	if (pooled && lun_pg_failed_with(m->c, "57014"))
+	if (pooled && (lun_pg_failed_with(m->c, "57014") ||
+			  lun_pg_failed_with(m->c, "25006")))
 		code = lun_wrap(err, code,
-		    "index \"%s\": a pooler stands before the server, so this "
-		    "role's statement_timeout applies: ALTER ROLE ... SET "
-		    "statement_timeout = 0, or make the index by hand",
+		    "index \"%s\": a pooler stands before the server, so what "
+		    "this role has set applies: ALTER ROLE ... SET "
+		    "statement_timeout = 0 and default_transaction_read_only = "
+		    "off, or make the index by hand",
 		    w->name);
 	return check_failed_index(m, w, code);
 }

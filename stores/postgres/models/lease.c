@@ -109,7 +109,7 @@ take_lease(struct pg_models *m, struct lun_key key, const char *owner,
 	code = raise_fence(m, key, owner, time_to_live_ms, fence, err);
 	if (code == LUN_OK && *fence > 0)
 		code = shut_out(m, key, *fence, err);
-	return lun_pg_models_end(m, code, err);
+	return lun_pg_models_end(m, key, code, err);
 }
 
 /*
@@ -199,7 +199,7 @@ renew_lease_row(struct pg_models *m, struct lun_key key, int64_t fence,
 	lun_pg_add_key(m, key);
 	lun_pg_add_int8(&m->params, fence);
 	lun_pg_add_int8(&m->params, time_to_live_ms);
-	code = lun_pg_run(m,
+	code = lun_pg_change(m,
 	    "UPDATE @lunette_owners SET expires_at ="
 	    "  clock_timestamp() + $5 * interval '1 millisecond'"
 	    " WHERE " LUN_PG_KEY " AND fence = $4"
@@ -230,7 +230,7 @@ lun_pg_release(struct lun_model_store *store, struct lun_key key, int64_t fence)
 	lun_pg_add_key(m, key);
 	lun_pg_add_int8(&m->params, fence);
 	(void)lun_pg_models_leave(
-	    m, lun_pg_run(m,
+	    m, lun_pg_change(m,
 		   "UPDATE @lunette_owners SET expires_at = '-infinity'"
 		   " WHERE " LUN_PG_KEY " AND fence = $4",
 		   NULL, NULL));
@@ -242,7 +242,7 @@ lun_pg_release_all(struct pg_models *m)
 	if (!m->owns || m->c->conn == NULL)
 		return;
 	lun_pg_add_name(m, m->session);
-	(void)!lun_pg_run(m,
+	(void)!lun_pg_change(m,
 	    "UPDATE @lunette_owners SET expires_at = '-infinity'"
 	    " WHERE session = $1",
 	    NULL, NULL);

@@ -202,12 +202,51 @@ make_tables(struct pg_models *m, struct found *found, struct lun_err *err)
 	return code;
 }
 
+/*
+ * Rows that this role does not see would be written anew, and nobody can write
+ * to a standby. That its transactions are read-only by default is no matter.
+ */
+static enum lun_code
+check_can_write(struct pg_models *m, struct lun_err *err)
+{
+	PGresult *result = NULL;
+	enum lun_code code;
+
+	lun_pg_add_name(m, m->schema);
+	code = lun_pg_run(m,
+	    "SELECT pg_catalog.pg_is_in_recovery(), (SELECT c.relname::text"
+	    " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n"
+	    "  ON n.oid = c.relnamespace WHERE n.nspname = $1"
+	    " AND c.relkind = 'r' AND pg_catalog.row_security_active(c.oid)"
+	    " ORDER BY 1 LIMIT 1)",
+	    &result, err);
+	if (code != LUN_OK)
+		return code;
+	if (lun_pg_bool(result, 0, 0))
+		code = lun_fail(err, LUN_CONFIG,
+		    "%s: the server is a standby, which takes no writes: name "
+		    "the primary",
+		    lun_pg_name(m->c));
+	else if (!lun_pg_is_null(result, 0, 1))
+		code = lun_fail(err, LUN_CONFIG,
+		    "%s: row security hides rows of table \"%s\" in schema "
+		    "\"%s\" from this role: ALTER TABLE ... DISABLE ROW LEVEL "
+		    "SECURITY, or use the role that owns the tables",
+		    lun_pg_name(m->c), PQgetvalue(result, 0, 1), m->schema);
+	PQclear(result);
+	return code;
+}
+
 enum lun_code
 lun_pg_make_tables(struct pg_models *m, struct lun_err *err)
 {
 	struct found found;
-	enum lun_code code = find_tables(m, &found, err);
+	enum lun_code code = LUN_OK;
 
+	if (!m->c->url->options.must_exist)
+		code = check_can_write(m, err);
+	if (code == LUN_OK)
+		code = find_tables(m, &found, err);
 	if (code != LUN_OK)
 		return code;
 	if (!found.tables && m->c->url->options.must_exist)

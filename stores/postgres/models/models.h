@@ -68,6 +68,29 @@ struct pg_models {
 struct pg_models *lun_pg_models_enter(struct lun_model_store *store);
 enum lun_code lun_pg_models_leave(struct pg_models *m, enum lun_code code);
 
+/* ---- tables.c ---------------------------------------------------------- */
+
+/* The table of a build and, of the live one, its views. */
+enum lun_code lun_pg_make_models(struct pg_models *m, struct lun_key key,
+    const struct lun_schema *schema, bool is_live,
+    struct lun_err *err) LUN_MUSTCHECK;
+/* The same empty, in place of those that are there, if they are. */
+enum lun_code lun_pg_replace_models(struct pg_models *m, struct lun_key key,
+    const struct lun_schema *schema, bool is_live,
+    struct lun_err *err) LUN_MUSTCHECK;
+/* Of a build; of every one of the projection for build 0. */
+enum lun_code lun_pg_drop_models(
+    struct pg_models *m, struct lun_key key, struct lun_err *err) LUN_MUSTCHECK;
+
+/* ---- blockers.c -------------------------------------------------------- */
+
+/*
+ * Outside a transaction, after a call failed with this code: where it waited in
+ * vain for a lock, the message names who holds one. The code is given back.
+ */
+enum lun_code lun_pg_explain_lock(struct pg_models *m, struct lun_key key,
+    enum lun_code code, struct lun_err *err);
+
 /* ---- statement.c ------------------------------------------------------- */
 
 /* m->sql is emptied and begun anew; the text is added to it. */
@@ -96,7 +119,14 @@ enum lun_code lun_pg_run_sql(
     struct pg_models *m, PGresult **out, struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_pg_run(struct pg_models *m, const char *sql, PGresult **out,
     struct lun_err *err) LUN_MUSTCHECK;
-/* The same in a pipeline (connection.h). */
+/*
+ * The same for a statement that writes: in a transaction of its own, unless
+ * one is under way, as those that the server opens by itself may be read-only
+ * for this role. LUN_TIMEOUT as with lun_pg_models_end().
+ */
+enum lun_code lun_pg_change(struct pg_models *m, const char *sql,
+    PGresult **out, struct lun_err *err) LUN_MUSTCHECK;
+/* As lun_pg_run_sql(), in a pipeline (connection.h). */
 enum lun_code lun_pg_pipeline_sql(
     struct pg_models *m, struct lun_err *err) LUN_MUSTCHECK;
 
@@ -117,8 +147,8 @@ enum lun_code lun_pg_models_begin(
  * Commit if code is LUN_OK, else roll back; the code of it all. LUN_TIMEOUT:
  * the answer to the commit was lost.
  */
-enum lun_code lun_pg_models_end(
-    struct pg_models *m, enum lun_code code, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_pg_models_end(struct pg_models *m, struct lun_key key,
+    enum lun_code code, struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_pg_outcome_unknown(struct pg_models *m, struct lun_err *err);
 /* The class and the number in pg_locks that mark transactions of a shard. */
 void lun_pg_add_mark(struct pg_models *m, struct lun_key key);
@@ -320,7 +350,8 @@ enum lun_code lun_pg_request_finish(struct lun_model_store *store,
     int64_t number, enum lun_code outcome, const char *message,
     struct lun_err *err);
 enum lun_code lun_pg_request_result(struct lun_model_store *store,
-    int64_t number, bool withdraw, struct lun_err *err);
+    int64_t number, bool withdraw, struct lun_err *outcome,
+    struct lun_err *err);
 enum lun_code lun_pg_publish(struct lun_model_store *store,
     const struct lun_heartbeat *heartbeats, size_t count, struct lun_err *err);
 enum lun_code lun_pg_heartbeat(struct lun_model_store *store,

@@ -66,7 +66,7 @@ lun_pg_set_paused(struct lun_model_store *store, struct lun_key key,
 
 	if (code == LUN_OK)
 		code = lun_pg_models_end(
-		    m, set_paused(m, key, paused, guard, err), err);
+		    m, key, set_paused(m, key, paused, guard, err), err);
 	return lun_pg_models_leave(m, code);
 }
 

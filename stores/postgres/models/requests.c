@@ -19,7 +19,7 @@ post_request(struct pg_models *m, const struct lun_request *request,
 			      request->shard});
 	lun_pg_add_name(m, lun_sql_request_kind_name(request->kind));
 	lun_pg_add_words(m, lun_text_of(request->argument));
-	code = lun_pg_run(m,
+	code = lun_pg_change(m,
 	    "WITH old AS (DELETE FROM @lunette_requests"
 	    "  WHERE finished_at < clock_timestamp() - interval '1 day')"
 	    " INSERT INTO @lunette_requests (projection, build, shard, kind,"
@@ -103,7 +103,7 @@ finish_request(struct pg_models *m, int64_t number, const char *outcome,
 	lun_pg_add_int8(&m->params, number);
 	lun_pg_add_name(m, outcome);
 	lun_pg_add_words(m, lun_text_of(message != NULL ? message : ""));
-	code = lun_pg_run(m,
+	code = lun_pg_change(m,
 	    "UPDATE @lunette_requests SET finished_at = clock_timestamp(),"
 	    " outcome = $2, message = $3 WHERE number = $1",
 	    &result, err);
@@ -124,53 +124,89 @@ lun_pg_request_finish(struct lun_model_store *store, int64_t number,
 }
 
 /* Row 0: whether it waits still, outcome, message. */
-static enum lun_code
-describe_request_result(const PGresult *r, int64_t number, struct lun_err *err)
+static void
+describe_outcome(const PGresult *r, int64_t number, struct lun_err *outcome)
 {
-	struct lun_err outcome;
-	enum lun_code code;
-
-	if (lun_pg_bool(r, 0, 0))
-		return lun_fail(err, LUN_AGAIN, "request %lld still waits",
+	*outcome = (struct lun_err){.code = LUN_OK};
+	if (lun_pg_bool(r, 0, 0)) {
+		lun_fail(outcome, LUN_AGAIN, "request %lld still waits",
 		    (long long)number);
-	code = lun_sql_request_outcome(lun_pg_bytes(r, 0, 1));
-	if (code == LUN_OK)
-		return LUN_OK;
-	lun_pg_copy_text(r, 0, 2, outcome.message, sizeof outcome.message);
-	return lun_fail(err, code, "%s", outcome.message);
+		return;
+	}
+	outcome->code = lun_sql_request_outcome(lun_pg_bytes(r, 0, 1));
+	lun_pg_copy_text(r, 0, 2, outcome->message, sizeof outcome->message);
 }
 
 static enum lun_code
-read_request_result(
-    struct pg_models *m, int64_t number, bool withdraw, struct lun_err *err)
+read_outcome(const PGresult *r, int64_t number, struct lun_err *outcome,
+    struct lun_err *err)
+{
+	if (PQntuples(r) == 0)
+		return lun_model_store_no_request(number, err);
+	describe_outcome(r, number, outcome);
+	return LUN_OK;
+}
+
+static enum lun_code
+look_at_request(struct pg_models *m, int64_t number, struct lun_err *outcome,
+    struct lun_err *err)
 {
 	PGresult *result = NULL;
 	enum lun_code code;
 
 	lun_pg_add_int8(&m->params, number);
-	lun_pg_add_bool(&m->params, withdraw);
 	code = lun_pg_run(m,
-	    "WITH fetched AS (DELETE FROM @lunette_requests WHERE number = $1"
-	    "  AND ($2 OR finished_at IS NOT NULL) RETURNING number)"
-	    " SELECT finished_at IS NULL, outcome, message"
+	    "SELECT finished_at IS NULL, outcome, message"
 	    " FROM @lunette_requests WHERE number = $1",
 	    &result, err);
-	if (code == LUN_OK && PQntuples(result) == 0)
-		code = lun_model_store_no_request(number, err);
-	else if (code == LUN_OK)
-		code = describe_request_result(result, number, err);
+	if (code == LUN_OK)
+		code = read_outcome(result, number, outcome, err);
 	PQclear(result);
 	return code;
 }
 
+static enum lun_code
+take_request(struct pg_models *m, int64_t number, struct lun_err *outcome,
+    struct lun_err *err)
+{
+	PGresult *result = NULL;
+	enum lun_code code;
+
+	lun_pg_add_int8(&m->params, number);
+	code = lun_pg_change(m,
+	    "DELETE FROM @lunette_requests WHERE number = $1"
+	    " RETURNING finished_at IS NULL, outcome, message",
+	    &result, err);
+	if (code == LUN_OK)
+		code = read_outcome(result, number, outcome, err);
+	PQclear(result);
+	return code;
+}
+
+/* Callers ask again and again, so what waits is only looked at. */
+static enum lun_code
+read_request_result(struct pg_models *m, int64_t number, bool withdraw,
+    struct lun_err *outcome, struct lun_err *err)
+{
+	enum lun_code code = look_at_request(m, number, outcome, err);
+
+	if (code != LUN_OK || (outcome->code == LUN_AGAIN && !withdraw))
+		return code;
+	if (outcome->code == LUN_AGAIN)
+		return take_request(m, number, outcome, err);
+	/* It is known; one that stays goes with those of yesterday. */
+	(void)!take_request(m, number, outcome, NULL);
+	return LUN_OK;
+}
+
 enum lun_code
 lun_pg_request_result(struct lun_model_store *store, int64_t number,
-    bool withdraw, struct lun_err *err)
+    bool withdraw, struct lun_err *outcome, struct lun_err *err)
 {
 	struct pg_models *m = lun_pg_models_enter(store);
 
 	return lun_pg_models_leave(
-	    m, read_request_result(m, number, withdraw, err));
+	    m, read_request_result(m, number, withdraw, outcome, err));
 }
 
 /* ---- heartbeats -------------------------------------------------------- */
@@ -270,7 +306,7 @@ lun_pg_publish(struct lun_model_store *store,
 	if (count == 0)
 		return lun_pg_models_leave(m, LUN_OK);
 	add_heartbeats(m, heartbeats, count);
-	return lun_pg_models_leave(m, lun_pg_run(m, publish_sql, NULL, err));
+	return lun_pg_models_leave(m, lun_pg_change(m, publish_sql, NULL, err));
 }
 
 /* A lease that has run out is still its owner's until somebody takes it. */

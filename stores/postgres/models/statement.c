@@ -260,17 +260,42 @@ lun_pg_outcome_unknown(struct pg_models *m, struct lun_err *err)
 }
 
 enum lun_code
-lun_pg_models_end(struct pg_models *m, enum lun_code code, struct lun_err *err)
+lun_pg_models_end(struct pg_models *m, struct lun_key key, enum lun_code code,
+    struct lun_err *err)
 {
 	bool asked = m->c->conn != NULL;
 
 	if (code != LUN_OK) {
 		lun_pg_rollback(m->c);
-		return code;
+		return lun_pg_explain_lock(m, key, code, err);
 	}
 	code = lun_pg_commit(m->c, err);
 	if (code != LUN_OK && asked && m->c->conn == NULL)
 		return lun_pg_outcome_unknown(m, err);
+	return code;
+}
+
+enum lun_code
+lun_pg_change(
+    struct pg_models *m, const char *sql, PGresult **out, struct lun_err *err)
+{
+	PGresult *result = NULL;
+	enum lun_code code;
+
+	if (m->c->in_transaction)
+		return lun_pg_run(m, sql, out, err);
+	code = lun_pg_begin(m->c, NULL, err);
+	if (code != LUN_OK) {
+		lun_pg_params_clear(&m->params);
+		return code;
+	}
+	code = lun_pg_run(m, sql, &result, err);
+	code =
+	    lun_pg_models_end(m, (struct lun_key){.projection = ""}, code, err);
+	if (code == LUN_OK && out != NULL)
+		*out = result;
+	else
+		PQclear(result);
 	return code;
 }
 

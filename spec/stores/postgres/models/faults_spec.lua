@@ -367,7 +367,9 @@ describe("the postgres model store #postgres", function()
         return false
       end
       assert.equal("unavailable", code)
-      return message:find "another connection holds a lock"
+      return message:find "a lock is held by process %d+ %(user postgres, "
+        and message:find("program psql, in a transaction since [%d:]+ "
+          .. "UTC: UPDATE f" .. schemas)
     end)
     helper.write_file(released, "")
     helper.wait(function()

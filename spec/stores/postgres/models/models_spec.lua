@@ -1,6 +1,7 @@
 local helper = require "spec.helper"
 local contract = require "spec.stores.model_store_contract"
 local kit = require "spec.stores.model_kit"
+local pg_session = require "pg_session"
 local postgres = require "spec.postgres_server"
 
 local server, why = postgres.start()
@@ -319,13 +320,62 @@ describe("the postgres model store #postgres", function()
         store:define(kit.account_schema(), fence))
     end)
 
-    it("does not drop what somebody built upon a model", function()
+    it("leaves in place what somebody built upon a model", function()
+      local owner = kit.own(store, kit.account_schema())
+      owner:commit { gone = { balance = 9 } }
+      psql [[CREATE VIEW mine AS SELECT id, balance FROM account_summary;
+        CREATE VIEW its AS SELECT id FROM account_summary__v1;
+        GRANT SELECT ON account_summary TO PUBLIC;]]
+      for _ = 1, 2 do
+        assert(store:reset(owner.schema, owner.revision, owner.fence))
+        owner.revision = owner.revision + 1
+      end
+      owner:commit { a = { balance = 1 } }
+      assert.equal("a|1", psql "SELECT * FROM mine")
+      assert.equal("a", psql "SELECT * FROM its")
+      assert.matches("=r/", psql [[SELECT relacl FROM pg_class
+        WHERE oid = 'account_summary'::regclass]])
+    end)
+
+    it("names what is in the way of models with other columns", function()
       local owner = kit.own(store, kit.account_schema())
       psql "CREATE VIEW mine AS SELECT id FROM account_summary;"
-      fails("io", "other objects depend on it",
-        store:reset(owner.schema, owner.revision, owner.fence))
+      local other = kit.account_schema { version = 2, fields = { n = "text" } }
+      fails("config", "view [^ ]*mine depends on view [^ ]*account_summary",
+        store:reset(other, owner.revision, owner.fence))
       assert.equal(owner.revision, owner:checkpoint().revision)
       owner:commit { a = { balance = 1 } }
+      local fields = { rest = "text" }
+      for name, type in pairs(kit.account_fields) do
+        fields[name] = type
+      end
+      psql [[DROP VIEW mine;
+        CREATE VIEW mine AS SELECT id FROM account_summary;]]
+      local more = kit.account_schema { version = 2, fields = fields,
+        order = { "active", "balance", "last_activity", "owner", "rate",
+          "tags", "rest" } }
+      assert(store:reset(more, owner.revision, owner.fence))
+      assert.equal("0", psql "SELECT count(*) FROM mine")
+      assert.equal("t", psql [[SELECT to_regclass('account_summary__v1') IS NULL
+        AND to_regclass('account_summary__v2') IS NOT NULL]])
+      psql "CREATE TABLE mine_too (a text REFERENCES account_summary__b1);"
+      fails("config", "constraint [^ ]* on table [^ ]*mine_too depends on",
+        store:reset(more, owner.revision + 1, owner.fence))
+    end)
+
+    it("does not make readers wait for one who reads on", function()
+      local owner = kit.own(store, kit.account_schema())
+      owner:commit { a = { balance = 1 } }
+      local reader = pg_session.open(database.url)
+      reader:run("BEGIN; SELECT * FROM " .. schema .. ".account_summary")
+      fails("unavailable", "a lock is held by process %d+ %(user postgres, "
+        .. "program .*in a transaction since [%d:]+ UTC: BEGIN; SELECT",
+        store:reset(owner.schema, owner.revision, owner.fence))
+      fails("unavailable", "a lock is held by process",
+        store:drop("account_summary", owner.revision, owner.fence))
+      owner:commit { a = { balance = 2 } }
+      reader:close()
+      assert(store:reset(owner.schema, owner.revision, owner.fence))
     end)
 
     it("names a value that somebody changed into what it cannot be", function()

@@ -51,7 +51,7 @@ describe("a postgres model store behind a pooler #postgres", function()
       local ok, message, code = store:index(wanted)
       assert.is_nil(ok)
       assert.equal("unavailable", code)
-      assert.matches("statement_timeout applies: ALTER ROLE", message)
+      assert.matches("has set applies: ALTER ROLE", message)
       assert.equal("0", place:sql [[
         SELECT count(*) FROM pg_index WHERE NOT indisvalid]])
       holder:close()
