@@ -299,7 +299,7 @@ sqlite_open(const char *rest, const struct lun_store_options *options,
 
 	if (s == NULL)
 		return lun_fail(err, LUN_NOMEM, "%s: out of memory", rest);
-	code = lun_sqlite_events_take_layout(s, rest, &path, err);
+	code = lun_sqlite_events_take_url(s, rest, &path, err);
 	s->base.has_tenants = s->layout != NULL && s->layout->has_tenants;
 	if (code == LUN_OK)
 		code = lun_sqlite_open(&s->c, path, options, err);

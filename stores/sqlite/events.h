@@ -62,11 +62,10 @@ enum lun_code lun_sqlite_events_no_memory(
 #define LUN_SQLITE_TENANT "/*, tenant*/"
 
 /*
- * events_layout.c: take "?layout=NAME" and what may follow it, "&unwrap=no" and
- * "&tenant=NAME", off the path; without them the layout is left alone. *path is
- * to be freed.
+ * events_layout.c: take the URL apart: its path, to be freed even on failure
+ * (NULL: none), and "layout=NAME", "unwrap=no", "tenant=NAME" behind "?".
  */
-enum lun_code lun_sqlite_events_take_layout(struct lun_sqlite_events *s,
+enum lun_code lun_sqlite_events_take_url(struct lun_sqlite_events *s,
     const char *rest, char **path, struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_sqlite_events_share_tenant(struct lun_sqlite_events *s,
     const char *tenant, struct lun_err *err) LUN_MUSTCHECK;

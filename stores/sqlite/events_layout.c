@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define XXH_INLINE_ALL
@@ -17,6 +18,7 @@
 
 #include "base/error.h"
 #include "sql/url.h"
+#include "sqlite/url.h"
 
 #define OUR_TABLE        "FROM events"
 #define TENANT_PARAMETER "9"
@@ -56,88 +58,96 @@ find_layout(struct lun_text name)
 }
 
 static enum lun_code
-take_layout(
-    struct lun_sqlite_events *s, struct lun_text name, struct lun_err *err)
+take_layout(struct lun_sqlite_events *s, const char *name, struct lun_err *err)
 {
-	s->layout = find_layout(name);
+	s->layout = find_layout(lun_text_of(name));
 	if (s->layout != NULL) {
 		s->unwrap = s->layout->unwrap;
 		return LUN_OK;
 	}
 	return lun_fail(err, LUN_CONFIG,
-	    "sqlite: there is no layout \"%.*s\"; write emmett or eventcore",
-	    name.length > 40 ? 40 : (int)name.length, name.bytes);
+	    "sqlite: there is no layout \"%.40s\"; write emmett or eventcore",
+	    name);
 }
 
 static enum lun_code
-take_unwrap(
-    struct lun_sqlite_events *s, struct lun_text word, struct lun_err *err)
+take_unwrap(struct lun_sqlite_events *s, const char *word, struct lun_err *err)
 {
-	s->unwrap = lun_text_equal(word, LUN_TEXT("yes"));
-	if (s->unwrap || lun_text_equal(word, LUN_TEXT("no")))
+	s->unwrap = strcmp(word, "yes") == 0;
+	if (s->unwrap || strcmp(word, "no") == 0)
 		return LUN_OK;
 	return lun_fail(err, LUN_CONFIG,
-	    "sqlite: unwrap=%.*s is not understood; write yes or no",
-	    word.length > 40 ? 40 : (int)word.length, word.bytes);
+	    "sqlite: unwrap=%.40s is not understood; write yes or no", word);
 }
 
 static enum lun_code
-take_tenant(
-    struct lun_sqlite_events *s, struct lun_text name, struct lun_err *err)
+take_tenant(struct lun_sqlite_events *s, const char *name, struct lun_err *err)
 {
 	if (!s->layout->has_tenants)
 		return lun_fail(err, LUN_CONFIG,
 		    "sqlite: events of layout=%s have no tenant",
 		    s->layout->name);
-	free(s->tenant);
-	s->tenant = NULL;
-	return lun_sql_url_decode(LUN_TEXT("tenant"), name, &s->tenant, err);
+	return lun_sqlite_events_share_tenant(s, name, err);
 }
 
-/* What may stand behind "?"; the layout stands first. */
-static const struct {
-	const char *key;
-	enum lun_code (*take)(struct lun_sqlite_events *s,
-	    struct lun_text value, struct lun_err *err);
-} words[] = {
-    {"layout", take_layout},
-    {"unwrap", take_unwrap},
-    {"tenant", take_tenant},
-};
+/* ---- the URL ----------------------------------------------------------- */
+
+/* In the order in which they are taken; what follows is about the first. */
+static const char *const keys[] = {"layout", "unwrap", "tenant"};
+static enum lun_code (*const takes[])(struct lun_sqlite_events *s,
+    const char *value,
+    struct lun_err *err) = {take_layout, take_unwrap, take_tenant};
+
+#define KEYS (sizeof keys / sizeof keys[0])
 
 static enum lun_code
-take_word(
-    struct lun_sqlite_events *s, struct lun_text word, struct lun_err *err)
+take_values(struct lun_sqlite_events *s, char **values, struct lun_err *err)
 {
-	struct lun_text value = word;
-	struct lun_text key = lun_sql_url_part(&value, '=');
+	enum lun_code code = LUN_OK;
 
-	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-		if (lun_text_equal(key, lun_text_of(words[i].key)))
-			return words[i].take(s, value, err);
-	return lun_fail(err, LUN_CONFIG,
-	    "sqlite: \"%.*s\" is not understood; only unwrap= and tenant= can "
-	    "follow the layout",
-	    word.length > 40 ? 40 : (int)word.length, word.bytes);
+	for (size_t i = 0; i < KEYS && code == LUN_OK; i++)
+		if (values[i] != NULL && i > 0 && values[0] == NULL)
+			code = lun_fail(err, LUN_CONFIG,
+			    "sqlite: %s= in the URL is for tables of others: "
+			    "say which with layout=",
+			    keys[i]);
+		else if (values[i] != NULL)
+			code = takes[i](s, values[i], err);
+	return code;
+}
+
+static enum lun_code
+take_query(
+    struct lun_sqlite_events *s, struct lun_text query, struct lun_err *err)
+{
+	char *values[KEYS] = {NULL};
+	enum lun_code code = LUN_OK;
+
+	while (query.length > 0 && code == LUN_OK) {
+		struct lun_text pair = lun_sql_url_part(&query, '&');
+
+		code = lun_sql_url_take(pair, keys, KEYS, values, err);
+		if (code == LUN_NOTFOUND)
+			code =
+			    lun_sql_url_refuse("sqlite", pair, keys, KEYS, err);
+	}
+	if (code == LUN_OK)
+		code = take_values(s, values, err);
+	for (size_t i = 0; i < KEYS; i++)
+		free(values[i]);
+	return code;
 }
 
 enum lun_code
-lun_sqlite_events_take_layout(struct lun_sqlite_events *s, const char *rest,
+lun_sqlite_events_take_url(struct lun_sqlite_events *s, const char *rest,
     char **path, struct lun_err *err)
 {
-	const char *query = strstr(rest, "?layout=");
-	struct lun_text left = lun_text_of(query != NULL ? query + 1 : NULL);
-	enum lun_code code = LUN_OK;
+	struct lun_text query;
+	enum lun_code code = lun_sqlite_url_split(rest, path, &query, err);
 
-	while (left.length > 0 && code == LUN_OK)
-		code = take_word(s, lun_sql_url_part(&left, '&'), err);
-	if (code != LUN_OK)
-		return code;
-	*path = query != NULL ? strndup(rest, (size_t)(query - rest))
-			      : strdup(rest);
-	if (*path == NULL)
-		return lun_fail(err, LUN_NOMEM, "%s: out of memory", rest);
-	if (query != NULL && access(*path, F_OK) != 0)
+	if (code == LUN_OK)
+		code = take_query(s, query, err);
+	if (code == LUN_OK && s->layout != NULL && access(*path, F_OK) != 0)
 		code = lun_fail(
 		    err, LUN_CONFIG, "%s: there is no such file", *path);
 	return code;

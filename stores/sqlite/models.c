@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "sql/format.h"
+#include "sqlite/url.h"
 
 /* ---- opening and closing ----------------------------------------------- */
 
@@ -29,21 +30,38 @@ sqlite_close(struct lun_model_store *store)
 }
 
 static enum lun_code
+take_url(const char *rest, char **path, struct lun_err *err)
+{
+	struct lun_text query;
+	enum lun_code code = lun_sqlite_url_split(rest, path, &query, err);
+
+	if (code != LUN_OK || query.length == 0)
+		return code;
+	return lun_fail(err, LUN_CONFIG,
+	    "sqlite: the URL of models has no parameters: write "
+	    "sqlite:PATH, or %%3F for a \"?\" in the name of the file");
+}
+
+static enum lun_code
 sqlite_open(const char *rest, const struct lun_store_options *options,
     struct lun_model_store **out, struct lun_err *err)
 {
 	struct sqlite_models *m = calloc(1, sizeof *m);
+	char *path = NULL;
 	enum lun_code code;
 
 	if (m == NULL)
 		return lun_fail(err, LUN_NOMEM, "%s: out of memory", rest);
 	m->base.ops = &lun_sqlite_models;
-	code = lun_sqlite_open(&m->c, rest, options, err);
+	code = take_url(rest, &path, err);
+	if (code == LUN_OK)
+		code = lun_sqlite_open(&m->c, path, options, err);
 	if (code == LUN_NOTFOUND)
 		code = lun_fail(err, LUN_CONFIG,
 		    "no models yet: %s does not exist: check the name, or let "
 		    "\"lunette run\" make it",
-		    rest);
+		    path);
+	free(path);
 	if (code == LUN_OK)
 		code = lun_sqlite_add_functions(m, err);
 	if (code == LUN_OK)

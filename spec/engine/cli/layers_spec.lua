@@ -96,6 +96,11 @@ describe("settings", function()
     place:done { "run", "--once", "-p", "projections", "-e",
       "sqlite:conf/e.db" }
     assert.is_true(written "here.db")
+    helper.mkdir(place:path "a?b&c=%41")
+    place:write("a?b&c=%41/lunette.lua", 'return { events = "sqlite:e.db" }')
+    place:done { "append", "-c", "a?b&c=%41/lunette.lua", "--stream", "s",
+      "--type", "T", "--data", "1" }
+    assert.is_true(written "a?b&c=%41/e.db")
     place:write("lunette.lua", 'return { events = "memory:" }')
     place.env.LUNETTE_CONFIG = nil
     place.env.LUNETTE_MODELS = "memory:"

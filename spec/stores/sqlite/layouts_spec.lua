@@ -240,6 +240,6 @@ describe("a layout of a sqlite event store", function()
     assert.matches('there is no layout "marten"; write emmett or eventcore',
       message)
     _, message = open "layout=emmett&x=1"
-    assert.matches('"x=1" is not understood', message)
+    assert.matches('there is no parameter "x" of a URL', message)
   end)
 end)

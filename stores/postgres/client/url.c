@@ -54,24 +54,95 @@ find_own_key(struct lun_text key)
 	return -1;
 }
 
+#define KEYS_MAX 128 /* libpq has some 50 */
+
+/* LUN_CONFIG for a key that is neither ours nor libpq's. */
+static enum lun_code
+check_key(struct lun_text pair, struct lun_err *err)
+{
+	struct lun_text rest = pair;
+	struct lun_text key = lun_sql_url_part(&rest, '=');
+	PQconninfoOption *options = PQconninfoParse("", NULL);
+	const char *known[KEYS_MAX];
+	size_t count = OWN_KEYS;
+	bool found = lun_text_equal(key, LUN_TEXT("ssl")); /* of JDBC */
+	enum lun_code code = LUN_OK;
+
+	if (options == NULL)
+		return lun_fail(err, LUN_NOMEM, "postgres URL: out of memory");
+	memcpy(known, own_keys, sizeof own_keys);
+	for (PQconninfoOption *o = options; o->keyword != NULL; o++) {
+		found |= lun_text_equal(key, lun_text_of(o->keyword));
+		if (count < KEYS_MAX)
+			known[count++] = o->keyword;
+	}
+	if (!found)
+		code = lun_sql_url_refuse("postgres", pair, known, count, err);
+	PQconninfoFree(options);
+	return code;
+}
+
 /* One "key=value" of the query: ours is kept here, others go on to libpq. */
 static enum lun_code
 keep_or_pass_pair(struct lun_pg_url *url, struct lun_text pair,
     struct lun_buffer *conninfo, char *separator, struct lun_err *err)
 {
-	struct lun_text value = pair;
-	struct lun_text key = lun_sql_url_part(&value, '=');
-	int found = find_own_key(key);
+	enum lun_code code =
+	    lun_sql_url_take(pair, own_keys, OWN_KEYS, url->values, err);
 
-	if (found >= 0) {
-		free(url->values[found]);
-		url->values[found] = NULL;
-		return lun_sql_url_decode(key, value, &url->values[found], err);
-	}
+	if (code != LUN_NOTFOUND)
+		return code;
+	code = check_key(pair, err);
+	if (code != LUN_OK)
+		return code;
 	lun_buffer_add_byte(conninfo, *separator);
 	lun_buffer_add_text(conninfo, pair);
 	*separator = '&';
 	return LUN_OK;
+}
+
+static bool
+has_at(struct lun_text text)
+{
+	return text.length > 0 && memchr(text.bytes, '@', text.length) != NULL;
+}
+
+/*
+ * One "@" stands between the user and the host; every other one, and a "/" or
+ * "?" before it, would make libpq take a part of a password for the host, the
+ * database or a parameter, and messages show it. Nothing is quoted here.
+ */
+static enum lun_code
+check_authority(const char *rest, struct lun_err *err)
+{
+	static const char listen[] = "listen=";
+	struct lun_text query = lun_text_of(rest);
+	struct lun_text path = lun_sql_url_part(&query, '?');
+	struct lun_text authority;
+	bool wrong = false;
+
+	if (path.length < 2 || memcmp(path.bytes, "//", 2) != 0)
+		return lun_fail(err, LUN_CONFIG,
+		    "the postgres URL is not valid: write "
+		    "postgres://USER@HOST/DATABASE");
+	path.bytes += 2;
+	path.length -= 2;
+	authority = lun_sql_url_part(&path, '/');
+	(void)lun_sql_url_part(&authority, '@');
+	wrong = has_at(authority) || has_at(path);
+	while (query.length > 0) {
+		struct lun_text pair = lun_sql_url_part(&query, '&');
+
+		if (strncmp(pair.bytes, listen, strlen(listen)) != 0)
+			wrong |= has_at(pair);
+	}
+	if (!wrong)
+		return LUN_OK;
+	return lun_fail(err, LUN_CONFIG,
+	    "the postgres URL is not valid: it has an \"@\" that does not "
+	    "stand "
+	    "between user and host; in a user, a password or a value write @ "
+	    "as %%40, / as %%2F and ? as %%3F");
 }
 
 static enum lun_code
@@ -132,15 +203,16 @@ make_name(struct lun_pg_url *url, const PQconninfoOption *options)
 
 /* libpq quotes the part it stumbled over, which may be a password. */
 static enum lun_code
-refuse_url(const struct lun_pg_url *url, char *message, struct lun_err *err)
+refuse_url(
+    const char *what, const char *conninfo, char *message, struct lun_err *err)
 {
-	bool secret = strchr(url->conninfo, '@') != NULL ||
-		      strstr(url->conninfo, "password") != NULL;
+	bool secret = strchr(conninfo, '@') != NULL ||
+		      strstr(conninfo, "password") != NULL;
 
-	lun_fail(err, LUN_CONFIG, "the postgres URL is not valid: %s",
+	lun_fail(err, LUN_CONFIG, "%s is not valid: %s", what,
 	    secret || message == NULL
-		? "look for an unknown key after \"?\", or a character that "
-		  "must be written as % and two digits"
+		? "look for a character that must be written as % and two "
+		  "digits"
 		: message);
 	PQfreemem(message);
 	return LUN_CONFIG;
@@ -155,11 +227,39 @@ parse_conninfo(struct lun_pg_url *url, struct lun_err *err)
 
 	options = PQconninfoParse(url->conninfo, &message);
 	if (options == NULL)
-		return refuse_url(url, message, err);
+		return refuse_url(
+		    "the postgres URL", url->conninfo, message, err);
 	named = make_name(url, options);
 	PQconninfoFree(options);
 	if (!named)
 		return lun_fail(err, LUN_NOMEM, "postgres URL: out of memory");
+	return LUN_OK;
+}
+
+/* The URL that goes past a pooler. */
+static enum lun_code
+check_listen(const struct lun_pg_url *url, struct lun_err *err)
+{
+	static const char what[] = "listen= in the postgres URL";
+	const char *direct = lun_pg_url_value(url, "listen");
+	const char *rest = direct != NULL ? strchr(direct, ':') : NULL;
+	PQconninfoOption *options;
+	char *message = NULL;
+
+	if (direct == NULL)
+		return LUN_OK;
+	if (strncmp(direct, "postgres:", 9) != 0 &&
+	    strncmp(direct, "postgresql:", 11) != 0)
+		return lun_fail(err, LUN_CONFIG,
+		    "%s is none itself: write "
+		    "listen=postgres://USER@HOST/DATABASE",
+		    what);
+	if (check_authority(rest + 1, err) != LUN_OK)
+		return lun_wrap(err, LUN_CONFIG, "listen=");
+	options = PQconninfoParse(direct, &message);
+	if (options == NULL)
+		return refuse_url(what, direct, message, err);
+	PQconninfoFree(options);
 	return LUN_OK;
 }
 
@@ -191,13 +291,13 @@ lun_pg_url_new(const char *rest, const struct lun_store_options *options,
 	if (url->values == NULL)
 		code = lun_fail(err, LUN_NOMEM, "postgres URL: out of memory");
 	else
+		code = check_authority(rest, err);
+	if (code == LUN_OK)
 		code = split_query(url, rest, err);
-	if (code == LUN_OK && strncmp(rest, "//", 2) != 0)
-		code = lun_fail(err, LUN_CONFIG,
-		    "the postgres URL is not valid: write "
-		    "postgres://USER@HOST/DATABASE");
 	if (code == LUN_OK)
 		code = parse_conninfo(url, err);
+	if (code == LUN_OK)
+		code = check_listen(url, err);
 	if (code == LUN_OK && lun_pg_url_value(url, "schema") != NULL)
 		code = lun_pg_check_name(
 		    "schema", lun_pg_url_value(url, "schema"), err);
@@ -235,6 +335,15 @@ lun_pg_url_value(const struct lun_pg_url *url, const char *key)
 
 	assert(found >= 0);
 	return url->values[found];
+}
+
+const char *
+lun_pg_url_beside(const struct lun_pg_url *url, const char *key)
+{
+	for (size_t i = 0; i < OWN_KEYS; i++)
+		if (url->values[i] != NULL && strcmp(own_keys[i], key) != 0)
+			return own_keys[i];
+	return NULL;
 }
 
 /* ---- identifiers ------------------------------------------------------- */

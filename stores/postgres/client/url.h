@@ -40,6 +40,9 @@ void lun_pg_url_release(struct lun_pg_url *url);
 /* The value of one of our own keys, or NULL. */
 const char *lun_pg_url_value(const struct lun_pg_url *url, const char *key);
 
+/* Another of our own keys than this one that is given, or NULL. */
+const char *lun_pg_url_beside(const struct lun_pg_url *url, const char *key);
+
 /* LUN_CONFIG unless a table or schema may have that name. */
 enum lun_code lun_pg_check_name(
     const char *what, const char *name, struct lun_err *err) LUN_MUSTCHECK;

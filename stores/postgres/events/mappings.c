@@ -213,10 +213,8 @@ take_names(
 static enum lun_code
 take_url(struct lun_pg_mapping *mapping, struct lun_pg *c, struct lun_err *err)
 {
-	enum lun_code code = LUN_OK;
+	enum lun_code code = lun_pg_take_named_columns(mapping, c, err);
 
-	if (mapping->layout.named)
-		code = lun_pg_take_named_columns(mapping, c, err);
 	if (code == LUN_OK)
 		code = take_names(mapping, c, err);
 	if (code == LUN_OK)

@@ -111,6 +111,20 @@ take_column(struct lun_pg *c, const char *key, bool several, char **own,
 	return LUN_OK;
 }
 
+static enum lun_code
+refuse_columns(const struct lun_pg_mapping *mapping, const struct lun_pg *c,
+    struct lun_err *err)
+{
+	for (int i = 0; i < LUN_PG_COLUMNS; i++)
+		if (lun_pg_url_value(c->url, column_keys[i]) != NULL)
+			return lun_fail(err, LUN_CONFIG,
+			    "%s: %s= is for layout=custom and outbox; "
+			    "layout=%s has columns of its own",
+			    lun_pg_name(c), column_keys[i],
+			    mapping->layout.name);
+	return LUN_OK;
+}
+
 enum lun_code
 lun_pg_take_named_columns(
     struct lun_pg_mapping *mapping, struct lun_pg *c, struct lun_err *err)
@@ -118,9 +132,12 @@ lun_pg_take_named_columns(
 	static const enum lun_pg_column needed[] = {LUN_PG_C_POSITION,
 	    LUN_PG_C_ID, LUN_PG_C_STREAM, LUN_PG_C_TYPE, LUN_PG_C_DATA};
 	struct lun_pg_layout *layout = &mapping->layout;
-	enum lun_code code = take_column(
-	    c, "tenant", false, &mapping->own_tenant, &layout->tenant, err);
+	enum lun_code code;
 
+	if (!layout->named)
+		return refuse_columns(mapping, c, err);
+	code = take_column(
+	    c, "tenant", false, &mapping->own_tenant, &layout->tenant, err);
 	for (int i = 0; i < LUN_PG_COLUMNS && code == LUN_OK; i++)
 		code = take_column(c, column_keys[i], i == LUN_PG_C_STREAM,
 		    &mapping->own_texts[i],

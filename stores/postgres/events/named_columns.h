@@ -10,6 +10,7 @@
 /*
  * Put what the URL names in the place of the layout's own. A stream may be made
  * of several columns, "type,id": joined with "-", so that no two are one.
+ * LUN_CONFIG where the layout's are not to be named.
  */
 enum lun_code lun_pg_take_named_columns(struct lun_pg_mapping *mapping,
     struct lun_pg *c, struct lun_err *err) LUN_MUSTCHECK;

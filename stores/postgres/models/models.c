@@ -114,16 +114,15 @@ check_encoding(const struct lun_pg *c, struct lun_err *err)
 }
 
 static enum lun_code
-check_layout(const struct lun_pg *c, struct lun_err *err)
+check_keys(const struct lun_pg *c, struct lun_err *err)
 {
-	const char *layout = lun_pg_url_value(c->url, "layout");
+	const char *key = lun_pg_url_beside(c->url, "schema");
 
-	if (layout == NULL)
+	if (key == NULL)
 		return LUN_OK;
 	return lun_fail(err, LUN_CONFIG,
-	    "%s: layout=%s is for event stores; models have tables of their "
-	    "own",
-	    lun_pg_name(c), layout);
+	    "%s: %s= is for event stores; models have tables of their own",
+	    lun_pg_name(c), key);
 }
 
 static enum lun_code
@@ -137,7 +136,7 @@ postgres_open(const char *rest, const struct lun_store_options *options,
 		return LUN_NOMEM;
 	code = lun_pg_open(m->c, rest, options, err);
 	if (code == LUN_OK)
-		code = check_layout(m->c, err);
+		code = check_keys(m->c, err);
 	if (code == LUN_OK)
 		code = check_encoding(m->c, err);
 	if (code == LUN_OK) {

@@ -477,7 +477,12 @@ describe("a postgres event store #postgres", function()
     local wrong = {
       ["postgres:x"] = "write postgres://USER@HOST/DATABASE",
       ["postgres://localhost/x?colour=red"] = "colour",
-      ["postgres://u:secret@localhost/x?colour=red"] = "unknown key",
+      ["postgres://u:secret@localhost/x?colour=red"] = '"colour"',
+      ["postgres://u:pass@secret@nowhere/x"] = "write @ as %40",
+      ["postgres://u:pass/secret@nowhere/x"] = "write @ as %40",
+      ["postgres://u:pass?secret@nowhere/x"] = "write @ as %40",
+      ["postgres://u:pass?secret=x@nowhere/x"] = "write @ as %40",
+      ["postgres://nowhere/x?secret/y=1"] = "no parameters, key=value",
       ["postgres://u:sec%zzret@localhost/x"] = "not valid",
       ["postgres://u@/x?host=/nowhere"] = "No such file",
       ["postgres://u@/x?schema="] = "a name has",
@@ -510,6 +515,13 @@ describe("a postgres event store #postgres", function()
       ["layout=custom&table=lunette_events&position=position&id=id"
         .. "&stream=stream&type=type&data=version&safe_head=serialised"] =
         "cannot hold JSON",
+      ["layot=marten"] = 'no parameter "layot" of a URL; did you mean "layout"',
+      ["layout=lunette&layout=marten"] = "layout= is twice in the URL",
+      ["layout=lunette&stream=name"] = "stream= is for layout=custom",
+      ["listen=host%3Ddb"] = "write listen=postgres://",
+      ["listen=postgres://me:a@b@c/d"] = "^listen=: the postgres URL",
+      ["listen=postgres://me:secret@db/x%3Fnone%3D1"] =
+        "^listen= in the postgres URL is not valid",
       ["layout=lunette&category=x"] = "category= is for layout=message%-db",
     }
     for query, words in pairs(lacking) do

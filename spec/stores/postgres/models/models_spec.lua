@@ -80,7 +80,7 @@ describe("the postgres model store #postgres", function()
   end)
 
   it("refuses what is for event stores, and databases without UTF-8", function()
-    fails("config", "layout=marten is for event stores",
+    fails("config", "layout= is for event stores",
       kit.open(database:with "layout=marten"))
     local latin = server:new_database(
       "ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
