@@ -51,6 +51,29 @@ lun_event_store_close(struct lun_event_store *store)
 
 /* ---- reading ----------------------------------------------------------- */
 
+/* What no event can have need not reach a store, nor its server's messages. */
+static enum lun_code
+check_searched(const char *what, struct lun_text name, struct lun_err *err)
+{
+	if (lun_utf8_valid(name) &&
+	    (name.length == 0 || memchr(name.bytes, '\0', name.length) == NULL))
+		return LUN_OK;
+	return lun_fail(err, LUN_INVALID,
+	    "the %s that is looked for is no text: it is not UTF-8, or has a "
+	    "NUL byte",
+	    what);
+}
+
+static enum lun_code
+check_filter(const struct lun_event_filter *filter, struct lun_err *err)
+{
+	enum lun_code code = check_searched("stream", filter->stream, err);
+
+	for (size_t i = 0; i < filter->type_count && code == LUN_OK; i++)
+		code = check_searched("type", filter->types[i], err);
+	return code;
+}
+
 enum lun_code
 lun_event_store_identity(struct lun_event_store *store,
     char identity[LUN_IDENTITY_SIZE], struct lun_err *err)
@@ -70,6 +93,8 @@ lun_event_store_read(struct lun_event_store *store,
 
 	assert(request->max_events > 0);
 	lun_batch_clear(batch);
+	if (code == LUN_OK)
+		code = check_filter(&request->filter, err);
 	if (code == LUN_OK)
 		code = store->ops->read(store, &inner, batch, err);
 	if (code != LUN_OK)
@@ -91,8 +116,10 @@ lun_event_store_lag(struct lun_event_store *store, struct lun_position after,
     const struct lun_event_filter *filter, struct lun_lag *lag,
     struct lun_err *err)
 {
-	enum lun_code code = store->ops->lag(store, after, filter, lag, err);
+	enum lun_code code = check_filter(filter, err);
 
+	if (code == LUN_OK)
+		code = store->ops->lag(store, after, filter, lag, err);
 	if (code == LUN_OK && lag->now == 0)
 		lag->now = lun_clock_wall_us();
 	return code;
@@ -102,7 +129,10 @@ enum lun_code
 lun_event_store_find(struct lun_event_store *store, struct lun_text id,
     struct lun_position *position, struct lun_err *err)
 {
-	return store->ops->find(store, id, position, err);
+	enum lun_code code = check_searched("id", id, err);
+
+	return code == LUN_OK ? store->ops->find(store, id, position, err)
+			      : code;
 }
 
 int

@@ -189,6 +189,7 @@ enum lun_code lun_event_store_connect(struct lun_event_store *store,
 void lun_event_store_close(struct lun_event_store *store);
 enum lun_code lun_event_store_identity(struct lun_event_store *store,
     char identity[LUN_IDENTITY_SIZE], struct lun_err *err) LUN_MUSTCHECK;
+/* LUN_INVALID for a stream, type or id that is no text, here and below. */
 enum lun_code lun_event_store_read(struct lun_event_store *store,
     const struct lun_read *request, struct lun_batch *batch,
     struct lun_err *err) LUN_MUSTCHECK;

@@ -223,6 +223,23 @@ return function(driver)
       assert.is_false(page.at_head)
     end)
 
+    it("refuses names that are no text", function()
+      assert(store:append { event "a" })
+      for _, name in ipairs { "\xff", "a\0", "\xed\xa0\x80" } do
+        for what, call in pairs {
+          stream = function() return store:read { stream = name } end,
+          type = function() return store:lag { types = { "T", name } } end,
+          id = function() return store:find(name) end,
+        } do
+          local done, message, code = call()
+          assert.is_nil(done)
+          assert.equal("invalid", code)
+          assert.matches("the " .. what .. " that is looked for is no text",
+            message)
+        end
+      end
+    end)
+
     it("matches whole names only", function()
       assert.equal(0, #read_all(store, { types = { "Eve", "Evening", "" } }))
       assert.equal(0, #read_all(store, { stream = "" }))
