@@ -55,30 +55,39 @@ find_anchor(struct lun_sqlite_events *s, int64_t position,
 #define WHAT_TO_DO                                                             \
 	"the event store was replaced or cut back; restore it, or start the "  \
 	"projection anew with lunette rebuild NAME"
+#define OR_GO_ON                                                               \
+	", or, if nothing else was deleted, go on with lunette checkpoint "    \
+	"set NAME %" PRId64
 
+/* found is the id of the event that is there, if there is one. */
 static enum lun_code
-refuse_position(
-    struct lun_sqlite_events *s, struct lun_position after, struct lun_err *err)
+refuse_position(struct lun_sqlite_events *s, struct lun_position after,
+    struct lun_text found, struct lun_err *err)
 {
 	const char *path = lun_sqlite_path(&s->c);
-	int64_t head;
+	int64_t head, position = (int64_t)after.lo;
 	enum lun_code code = lun_sqlite_events_head(s, &head, err);
 
 	if (code != LUN_OK)
 		return code;
-	if (after.hi != 0)
+	if (after.hi != 0 || after.lo > INT64_MAX)
 		return lun_fail(err, LUN_CONFIG,
 		    "%s has no such position as the one read last: " WHAT_TO_DO,
 		    path);
-	if (after.lo > (uint64_t)head)
+	if (position > head)
 		return lun_fail(err, LUN_CONFIG,
-		    "%s ends at position %" PRId64 ", before position %" PRIu64
-		    " that was read last: " WHAT_TO_DO,
-		    path, head, after.lo);
+		    "%s ends at position %" PRId64 ", before position %" PRId64
+		    " that was read last: " WHAT_TO_DO OR_GO_ON,
+		    path, head, position, head);
+	if (found.length > 0)
+		return lun_fail(err, LUN_CONFIG,
+		    "%s has another event at position %" PRId64
+		    " than the one that was read last: " WHAT_TO_DO,
+		    path, position);
 	return lun_fail(err, LUN_CONFIG,
-	    "%s no longer has the event at position %" PRIu64
-	    " that was read last: " WHAT_TO_DO,
-	    path, after.lo);
+	    "%s no longer has the event at position %" PRId64
+	    " that was read last: " WHAT_TO_DO OR_GO_ON,
+	    path, position, position);
 }
 
 /* A position without an anchor was set by hand and may lie in a hole. */
@@ -95,7 +104,7 @@ check_anchor(struct lun_sqlite_events *s, const struct lun_read *request,
 	if (lun_position_compare(after, LUN_POSITION_START) == 0)
 		return LUN_OK;
 	if (after.hi != 0 || after.lo > INT64_MAX)
-		return refuse_position(s, after, err);
+		return refuse_position(s, after, LUN_TEXT_NONE, err);
 	code = find_anchor(s, (int64_t)after.lo, found, err);
 	if (code != LUN_OK)
 		return code;
@@ -103,11 +112,12 @@ check_anchor(struct lun_sqlite_events *s, const struct lun_read *request,
 		return lun_text_equal(
 			   request->source_state, lun_buffer_text(found))
 			   ? LUN_OK
-			   : refuse_position(s, after, err);
+			   : refuse_position(
+				 s, after, lun_buffer_text(found), err);
 	if (found->length == 0)
 		code = lun_sqlite_events_head(s, &head, err);
 	if (code == LUN_OK && found->length == 0 && after.lo > (uint64_t)head)
-		return refuse_position(s, after, err);
+		return refuse_position(s, after, LUN_TEXT_NONE, err);
 	return code;
 }
 

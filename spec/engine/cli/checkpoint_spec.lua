@@ -37,6 +37,26 @@ describe("lunette checkpoint", function()
     assert.equal("5", total())
   end)
 
+  it("sets it as told where the event that was read last was deleted",
+    function()
+      for _, later in ipairs { false, true } do
+        place:sql("bank.db",
+          "DELETE FROM events ORDER BY position DESC LIMIT 1")
+        if later then
+          place:count("a", 8)
+        end
+        local code, _, err = place:run { "run", "--once" }
+        assert.equal(1, code)
+        local position = err:match "lunette checkpoint set NAME (%d+)"
+        place:done { "checkpoint", "set", "counter", position }
+        place:done { "run", "--once" }
+        assert.equal(later and "15" or "3", total())
+        place:count("a", 4)
+        place:done { "run", "--once" }
+        assert.equal(later and "19" or "7", total())
+      end
+    end)
+
   it("sets it in a running engine only while paused", function()
     engine = place:start "counter"
     local code, _, err = place:run { "checkpoint", "set", "counter", "1" }

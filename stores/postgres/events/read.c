@@ -25,7 +25,8 @@
 #define WHAT_TO_DO                                                             \
 	"the event store was replaced or cut back; restore it, or start the "  \
 	"projection anew with lunette rebuild NAME, or, if nothing else was "  \
-	"deleted, go on with lunette checkpoint set NAME %s"
+	"deleted, go on with holes=ignore in the URL or with lunette "         \
+	"checkpoint set NAME %s"
 
 /* ---- refusals ---------------------------------------------------------- */
 
@@ -86,17 +87,21 @@ refuse_rival(
 	    lun_pg_name(&s->c), s->source->mapping->table, text);
 }
 
-/* The event read last is gone, and that is no reason to stop. */
+/*
+ * The event read last is gone, and that is no reason to stop: where rows go once
+ * they are delivered, or the URL says so. Elsewhere than in an outbox events
+ * are only deleted within a stream, so there is a later one.
+ */
 static bool
 may_be_gone(const struct lun_pg_events *s, const struct lun_read *request)
 {
-	const struct lun_pg_layout *layout = &s->source->mapping->layout;
+	const struct lun_pg_mapping *mapping = s->source->mapping;
 
-	if (s->safe_head.has_anchor)
-		return false;
-	return layout->is_outbox ||
-	       (layout->deletes && lun_position_compare(
-				       request->after, s->safe_head.bound) < 0);
+	if (s->safe_head.has_anchor || mapping->layout.is_outbox)
+		return !s->safe_head.has_anchor;
+	return mapping->ignore_holes &&
+	       (!mapping->layout.deletes || lun_position_compare(request->after,
+						s->safe_head.bound) < 0);
 }
 
 /* A position without an anchor was set by hand and may lie in a hole. */

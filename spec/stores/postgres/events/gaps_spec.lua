@@ -552,6 +552,40 @@ describe("a postgres layout with late events #postgres", function()
       assert.matches("version 1 of stream a%-1 is missing", message)
     end)
 
+    it("stops where the event that was read last is gone, unless told so",
+      function()
+        local layout, url, session = start("marten", "grace_ms=0")
+        local other = session()
+        local events = start_reader(url)
+        append(other, layout, "a", 1)
+        append(other, layout, "b", 1)
+        assert.equal("a 1, b 1", events:read())
+        other:run "DELETE FROM mt_events WHERE seq_id = 2"
+        local page, message, code = events:read()
+        assert.is_nil(page)
+        assert.equal("config", code)
+        assert.matches("ends at position 1, before position 2 that was read "
+          .. "last: .* or, if nothing else was deleted, go on with "
+          .. "holes=ignore in the URL or with lunette checkpoint set NAME 1$",
+          message)
+        append(other, layout, "a", 2)
+        page, message = events:read()
+        assert.is_nil(page)
+        assert.matches("no longer has the event at position 2 .* checkpoint "
+          .. "set NAME 2$", message)
+        events.url = url .. "&holes=ignore"
+        events:reopen()
+        events:read_until "a 2"
+        other:run "DELETE FROM mt_events WHERE seq_id = 3"
+        assert.equal("", events:read())
+        append(other, layout, "a", 3)
+        events:read_until "a 3"
+        other:run "UPDATE mt_events SET id = gen_random_uuid()"
+        page, message = events:read()
+        assert.is_nil(page)
+        assert.matches("has another event at position 4", message)
+      end)
+
     it("goes on if it is told to", function()
       local events = start_with_hole "holes=ignore"
       assert.equal("a-1 2", events:read())
