@@ -305,6 +305,7 @@ store_count(lua_State *L)
 {
 	struct handle *handle = check_handle(L);
 	struct lun_read request = {.max_bytes = SIZE_MAX};
+	struct lun_buffer state = {0};
 	lua_Integer count = 0;
 	struct lun_err err;
 	enum lun_code code;
@@ -315,11 +316,16 @@ store_count(lua_State *L)
 	do {
 		code = lun_event_store_read(
 		    handle->store, &request, handle->batch, &err);
-		if (code != LUN_OK)
-			return push_failure(L, &err, code);
 		count += (lua_Integer)handle->batch->count;
 		request.after = handle->batch->reached;
-	} while (!handle->batch->at_head);
+		lun_buffer_clear(&state);
+		lun_buffer_add_text(
+		    &state, lun_buffer_text(&handle->batch->source_state));
+		request.source_state = lun_buffer_text(&state);
+	} while (code == LUN_OK && !handle->batch->at_head);
+	lun_buffer_free(&state);
+	if (code != LUN_OK)
+		return push_failure(L, &err, code);
 	lua_pushinteger(L, count);
 	return 1;
 }

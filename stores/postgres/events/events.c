@@ -25,6 +25,16 @@ lun_pg_events_run(struct lun_pg_events *s, PGresult **out, struct lun_err *err)
 	return lun_pg_query(&s->c, s->sql.bytes, &s->params, out, err);
 }
 
+enum lun_code
+lun_pg_read_rows(struct lun_pg_events *s, lun_pg_row_fn *row, void *arg,
+    struct lun_err *err)
+{
+	lun_buffer_add_byte(&s->sql, '\0');
+	if (s->sql.failed)
+		return lun_pg_events_no_memory(s, err);
+	return lun_pg_stream(&s->c, s->sql.bytes, &s->params, row, arg, err);
+}
+
 /* ---- what connections share -------------------------------------------- */
 
 static void

@@ -41,9 +41,10 @@ struct lun_pg_events {
 	struct lun_buffer mark; /* of the catalogue, as it was found to fit */
 	struct lun_buffer numbers; /* the sequences it is made of */
 
-	/* What was read of the streams up to here, without the wanted only. */
+	/* What was given out of the streams as of this position and state. */
 	struct lun_pg_versions *versions;
 	struct lun_position versions_at;
+	uint64_t versions_state; /* a hash of it */
 	struct lun_buffer versions_of; /* the stream of the filter */
 	bool versions_known;
 
@@ -101,6 +102,9 @@ enum lun_code lun_pg_events_no_memory(
 /* Run what stands in s->sql with s->params. */
 enum lun_code lun_pg_events_run(
     struct lun_pg_events *s, PGresult **out, struct lun_err *err) LUN_MUSTCHECK;
+/* The same, row by row. */
+enum lun_code lun_pg_read_rows(struct lun_pg_events *s, lun_pg_row_fn *row,
+    void *arg, struct lun_err *err) LUN_MUSTCHECK;
 
 static inline struct lun_pg_events *
 lun_pg_events_of(struct lun_event_store *store)

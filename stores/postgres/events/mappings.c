@@ -9,6 +9,7 @@
 #include "postgres/events/catalogue.h"
 #include "postgres/events/named_columns.h"
 #include "postgres/events/safe_head.h"
+#include "postgres/events/versions.h"
 #include "sql/names.h"
 
 #define OWN_LAYOUT    "lunette"
@@ -60,6 +61,7 @@ lun_pg_mapping_free(struct lun_pg_mapping *mapping)
 	free(mapping->table);
 	free(mapping->channel);
 	lun_pg_scope_free(&mapping->narrowed);
+	free(mapping->version);
 	free(mapping->columns);
 	free(mapping->own_tenant);
 	free(mapping->keys);
@@ -499,15 +501,18 @@ convert_version(
     struct lun_pg_mapping *mapping, struct lun_pg *c, struct lun_err *err)
 {
 	struct lun_buffer out = {0};
-	char **version = &mapping->expressions[LUN_PG_C_VERSION];
+	const char *placeholder = mapping->layout.placeholder;
 
-	if (mapping->layout.placeholder == NULL)
-		return LUN_OK;
+	mapping->version = mapping->expressions[LUN_PG_C_VERSION];
+	mapping->first_version = mapping->layout.named
+				     ? -LUN_PG_VERSION_MOST
+				     : mapping->layout.first_version;
 	lun_buffer_printf(&out, "CASE WHEN (%s) IS NOT TRUE THEN %s END",
-	    mapping->layout.placeholder, *version);
-	free(*version);
-	*version = lun_buffer_take(&out);
-	return *version != NULL ? LUN_OK : no_memory(c, err);
+	    placeholder != NULL ? placeholder : "false", mapping->version);
+	mapping->expressions[LUN_PG_C_VERSION] = lun_buffer_take(&out);
+	return mapping->expressions[LUN_PG_C_VERSION] != NULL
+		   ? LUN_OK
+		   : no_memory(c, err);
 }
 
 /*

@@ -59,13 +59,15 @@ struct lun_pg_layout {
 	const char *transaction_id; /* of a pair */
 	const char *id;
 	const char *stream;
+	const char *indexed_stream; /* the column in that, of an expression */
 	/*
 	 * Where a stream's name is one stream's alone, or NULL. A tenant is
 	 * what scripts see; an event's realm is its tenant unless named apart.
 	 */
 	const char *tenant;
 	const char *realm;
-	const char *version;
+	const char *version;   /* null: counts for no stream */
+	int64_t first_version; /* of a stream; lower ones count for none */
 	const char *type;
 	const char *data;
 	const char *metadata;
@@ -128,6 +130,8 @@ struct lun_pg_mapping {
 
 	/* Parts of statements. Missing columns are nulls. */
 	char *expressions[LUN_PG_COLUMNS];
+	int64_t first_version; /* below all of them where it is not known */
+	char *version;   /* an integer; of a placeholder too */
 	char *columns;   /* all of enum lun_pg_column, and the tenant if any */
 	char *keys;      /* "position" or "transaction, position" */
 	char *keys_down; /* the same, each with DESC */

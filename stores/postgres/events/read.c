@@ -132,13 +132,36 @@ check_anchor(struct lun_pg_events *s, const struct lun_read *request,
 
 /* ---- reading ----------------------------------------------------------- */
 
+/* Many of the rows may be of types that are not wanted. */
+static bool
+is_filtered(const struct lun_read *request)
+{
+	return request->filter.type_count > 0;
+}
+
 /* Rows to ask for: no more than will fit, as far as that can be known. */
 static size_t
 choose_limit(const struct lun_pg_events *s, const struct lun_read *request)
 {
 	size_t fit = request->max_bytes / s->row_bytes + 1;
 
-	return fit < request->max_events ? fit : request->max_events;
+	if (fit > request->max_events)
+		fit = request->max_events;
+	if (is_filtered(request) && fit < SCANNED_LEAST / SCANNED_TIMES)
+		fit = SCANNED_LEAST / SCANNED_TIMES;
+	return fit;
+}
+
+/*
+ * A filter on types that few events have must not scan the whole log in one
+ * read.
+ */
+static size_t
+choose_most(const struct lun_read *request)
+{
+	return request->max_events > SCANNED_LEAST / SCANNED_TIMES
+		   ? request->max_events * SCANNED_TIMES
+		   : SCANNED_LEAST;
 }
 
 static enum lun_code
@@ -182,17 +205,14 @@ read_wanted_rows(
 	    &s->c, s->sql.bytes, &s->params, add_wanted_row, r, err);
 }
 
-/*
- * A filter on types that few events have must not scan the whole log in one
- * read, so its bound is near; once found it serves until it is reached.
- */
+/* With a filter the bound is near; once found it serves until it is reached. */
 static enum lun_code
 find_bound(struct lun_pg_events *s, const struct lun_read *request,
     struct lun_err *err)
 {
 	struct lun_pg_safe_head *head = &s->safe_head;
-	bool bounded = request->filter.type_count > 0 &&
-		       request->filter.stream.bytes == NULL;
+	bool bounded =
+	    is_filtered(request) && request->filter.stream.bytes == NULL;
 	bool known = lun_position_compare(s->settled, request->after) > 0 &&
 		     lun_position_compare(s->settled_from, request->after) <= 0;
 	enum lun_code code;
@@ -200,11 +220,8 @@ find_bound(struct lun_pg_events *s, const struct lun_read *request,
 	head->after = request->after;
 	head->most = 0;
 	head->numbers = lun_buffer_text(&s->numbers);
-	if (bounded && !known) {
-		head->most = SCANNED_LEAST;
-		if (request->max_events > SCANNED_LEAST / SCANNED_TIMES)
-			head->most = request->max_events * SCANNED_TIMES;
-	}
+	if (bounded && !known)
+		head->most = choose_most(request);
 	code = lun_pg_safe_head_find(&s->c, s->source->mapping, head, err);
 	if (code == LUN_OK)
 		code = lun_pg_events_check_catalogue(s, &head->mark, err);
@@ -263,14 +280,15 @@ read_wanted(struct lun_pg_reading *r, struct lun_err *err)
 	return LUN_OK;
 }
 
-/* With a filter only the safe head tells that no row between is missing. */
+/*
+ * Where writers take turns, positions run with versions (safe_head.c); where
+ * there are no versions, there is no order of them to keep.
+ */
 static bool
-reads_contiguous(const struct lun_pg_reading *r)
+reads_contiguous(const struct lun_pg_mapping *mapping)
 {
-	const struct lun_pg_mapping *mapping = r->s->source->mapping;
-
 	return lun_pg_has_pending_writers(mapping) ||
-	       (mapping->contiguous && r->request->filter.type_count == 0);
+	       (mapping->contiguous && mapping->safety == LUN_PG_TRANSACTIONS);
 }
 
 static enum lun_code
@@ -282,7 +300,9 @@ read_to_bound(struct lun_pg_reading *r, struct lun_err *err)
 
 	r->bound = s->safe_head.bound;
 	r->batch->at_head = s->safe_head.at_head;
-	if (lun_pg_has_pending_writers(mapping))
+	if (reads_contiguous(mapping))
+		code = lun_pg_order_begin(r, err);
+	if (code == LUN_OK && lun_pg_has_pending_writers(mapping))
 		code = lun_pg_read_late(r, err);
 	if (code != LUN_OK)
 		return code;
@@ -291,7 +311,7 @@ read_to_bound(struct lun_pg_reading *r, struct lun_err *err)
 	if (lun_pg_reading_is_full(r) ||
 	    lun_position_compare(r->bound, r->request->after) <= 0)
 		keep_anchor(s);
-	else if (reads_contiguous(r))
+	else if (reads_contiguous(mapping))
 		code = lun_pg_read_contiguous(r, err);
 	else
 		code = read_wanted(r, err);
@@ -349,6 +369,47 @@ start_reading(struct lun_pg_reading *r, struct lun_err *err)
 	return code == LUN_OK ? check_anchor(s, r->request, err) : code;
 }
 
+static enum lun_code
+read_once(struct lun_pg_reading *r, struct lun_err *err)
+{
+	struct lun_pg_events *s = r->s;
+	enum lun_code code;
+
+	lun_batch_clear(r->batch);
+	r->hole.found = r->at_gap = r->has_rivals = false;
+	r->rows = r->bytes = r->scanned = 0;
+	code = start_reading(r, err);
+	if (code != LUN_OK)
+		return code;
+	r->batch->reached = r->request->after;
+	code = read_to_bound(r, err);
+	if (s->source->mapping->safety == LUN_PG_WINDOW &&
+	    lun_position_compare(s->pending.last, s->state.ceiling) > 0)
+		r->batch->at_gap = true;
+	return code == LUN_OK ? lun_pg_order_settle(r, err) : code;
+}
+
+static enum lun_code
+read_batch(struct lun_pg_reading *r, struct lun_err *err)
+{
+	struct lun_pg_events *s = r->s;
+	struct lun_buffer *source_state = &r->batch->source_state;
+	enum lun_code code;
+
+	do
+		code = read_once(r, err);
+	while (code == LUN_OK && r->again);
+	if (code == LUN_OK && r->has_rivals)
+		code = refuse_rival(s, r->rivals_at, err);
+	if (code != LUN_OK)
+		return code;
+	lun_pg_state_encode(&s->state, source_state);
+	if (source_state->failed)
+		return lun_pg_events_no_memory(s, err);
+	lun_pg_order_end(r, lun_buffer_text(source_state));
+	return LUN_OK;
+}
+
 enum lun_code
 lun_pg_events_read(struct lun_event_store *store,
     const struct lun_read *request, struct lun_batch *batch,
@@ -361,24 +422,14 @@ lun_pg_events_read(struct lun_event_store *store,
 	    .batch = batch,
 	    .limit = choose_limit(s, request),
 	};
-	enum lun_code code = start_reading(&r, err);
+	enum lun_code code;
 
-	if (code != LUN_OK)
-		return code;
-	batch->reached = request->after;
-	code = read_to_bound(&r, err);
-	if (s->source->mapping->safety == LUN_PG_WINDOW &&
-	    lun_position_compare(s->pending.last, s->state.ceiling) > 0)
-		batch->at_gap = true;
+	r.most = is_filtered(request) ? choose_most(request) : r.limit;
+	code = read_batch(&r, err);
 	lun_buffer_free(&r.hole.stream);
 	lun_buffer_free(&r.hole.realm);
-	if (code == LUN_OK && r.has_rivals)
-		code = refuse_rival(s, r.rivals_at, err);
-	if (code != LUN_OK)
-		return code;
-	lun_pg_state_encode(&s->state, &batch->source_state);
-	return batch->source_state.failed ? lun_pg_events_no_memory(s, err)
-					  : LUN_OK;
+	lun_pg_doubts_free(&r.doubts);
+	return code;
 }
 
 /* ---- head and events by id --------------------------------------------- */

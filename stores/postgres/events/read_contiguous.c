@@ -9,9 +9,10 @@
  * dead, and recorded as skipped. Above the ceiling reading stops before it.
  * The rows come from a statement that began after the ceiling was raised.
  *
- * A version that is missing in its stream is fetched by stream and version,
- * wherever it stands, and delivered first; if it cannot be had, reading fails.
- * So an event that the positions hid is noticed at the next one of its stream.
+ * A version that is missing in its stream (order.c) is fetched by stream and
+ * version, wherever it stands, and delivered first; if it cannot be had,
+ * reading fails. So an event that the positions hid is noticed at the next one
+ * of its stream.
  *
  * Once: what is delivered out of order is kept in delivered_early until its
  * position is reached, and what a late one is looked for among in delivered.
@@ -26,7 +27,6 @@
 
 #include "base/error.h"
 
-#define REMEMBERED_ROWS 1000 /* read to know versions after a start */
 #define SPARE_DELIVERED 1000 /* so that not each event moves all others */
 
 /* ---- statements -------------------------------------------------------- */
@@ -59,8 +59,8 @@ add_realm(struct lun_pg_reading *r)
  * All columns, the payload of wanted rows only, whether it is one, and the
  * realm.
  */
-static enum lun_code
-begin_statement(struct lun_pg_reading *r, struct lun_err *err)
+enum lun_code
+lun_pg_begin_statement(struct lun_pg_reading *r, struct lun_err *err)
 {
 	struct lun_pg_events *s = r->s;
 	const struct lun_pg_mapping *mapping = s->source->mapping;
@@ -91,137 +91,10 @@ begin_statement(struct lun_pg_reading *r, struct lun_err *err)
 	return s->sql.failed ? lun_pg_events_no_memory(s, err) : LUN_OK;
 }
 
-static enum lun_code
-run_statement(struct lun_pg_reading *r, lun_pg_row_fn *row, struct lun_err *err)
-{
-	struct lun_pg_events *s = r->s;
-
-	lun_buffer_add_byte(&s->sql, '\0');
-	if (s->sql.failed)
-		return lun_pg_events_no_memory(s, err);
-	return lun_pg_stream(&s->c, s->sql.bytes, &s->params, row, r, err);
-}
-
 static bool
 is_wanted(const PGresult *row)
 {
 	return lun_pg_bool(row, 0, LUN_PG_COLUMNS);
-}
-
-static struct lun_pg_stream
-stream_of(const PGresult *row, const struct lun_event *event)
-{
-	return (struct lun_pg_stream){
-	    lun_pg_bytes(row, 0, LUN_PG_COLUMNS + 1), event->stream};
-}
-
-/* ---- versions ---------------------------------------------------------- */
-
-/*
- * Versions may run against positions: a transaction that got its id
- * early appends after one that got it later. The last one stays known.
- */
-static void
-remember_version(struct lun_pg_reading *r, const PGresult *row,
-    const struct lun_pg_event *read)
-{
-	const struct lun_event *event = &read->event;
-	struct lun_pg_stream stream = stream_of(row, event);
-	int64_t known;
-
-	if (!read->counted)
-		return;
-	if (!lun_pg_versions_get(r->s->versions, stream, &known) ||
-	    known < event->version)
-		lun_pg_versions_set(r->s->versions, stream, event->version);
-}
-
-static enum lun_code
-read_version(void *arg, const PGresult *row, struct lun_err *err)
-{
-	struct lun_pg_reading *r = arg;
-	struct lun_pg_event event;
-	enum lun_code code = lun_pg_read_event(r, row, &event, err);
-
-	if (code == LUN_OK)
-		remember_version(r, row, &event);
-	return code;
-}
-
-static enum lun_code
-read_known_versions(struct lun_pg_reading *r, struct lun_err *err)
-{
-	struct lun_pg_events *s = r->s;
-	const struct lun_pg_mapping *mapping = s->source->mapping;
-
-	lun_pg_versions_clear(s->versions);
-	if (lun_position_compare(r->request->after, LUN_POSITION_START) == 0)
-		return LUN_OK;
-	lun_buffer_clear(&s->sql);
-	lun_pg_start_params(mapping, &s->params);
-	lun_buffer_add_text(&s->sql, LUN_TEXT("SELECT "));
-	for (int i = 0; i < LUN_PG_COLUMNS; i++)
-		lun_buffer_printf(&s->sql, "%s%s", i > 0 ? ", " : "",
-		    i < LUN_PG_C_DATA ? mapping->expressions[i] : "NULL");
-	lun_buffer_add_text(&s->sql, LUN_TEXT(", false, "));
-	add_realm(r);
-	lun_buffer_printf(
-	    &s->sql, " FROM %s WHERE %s AND ", mapping->from, mapping->scope);
-	lun_pg_compare(mapping, &s->sql, "<=", &s->params, r->request->after);
-	if (!lun_pg_has_pending_writers(mapping) &&
-	    r->request->filter.stream.bytes != NULL)
-		lun_pg_add_equal(s, LUN_PG_C_STREAM, mapping->layout.stream,
-		    r->request->filter.stream);
-	lun_buffer_printf(&s->sql, " ORDER BY %s LIMIT %d", mapping->keys_down,
-	    REMEMBERED_ROWS);
-	return run_statement(r, read_version, err);
-}
-
-/* The versions known are those of a reader at versions_at. */
-static enum lun_code
-prepare_versions(struct lun_pg_reading *r, struct lun_err *err)
-{
-	struct lun_pg_events *s = r->s;
-	bool known =
-	    s->versions_known &&
-	    lun_position_compare(s->versions_at, r->request->after) == 0 &&
-	    lun_text_equal(
-		lun_buffer_text(&s->versions_of), r->request->filter.stream);
-
-	s->versions_known = false;
-	if (!s->source->mapping->contiguous)
-		return LUN_OK;
-	if (s->versions == NULL)
-		s->versions = lun_pg_versions_new();
-	if (s->versions == NULL)
-		return lun_pg_events_no_memory(s, err);
-	lun_buffer_clear(&s->versions_of);
-	lun_buffer_add_text(&s->versions_of, r->request->filter.stream);
-	return known ? LUN_OK : read_known_versions(r, err);
-}
-
-/* True if versions between the last one known and this one are missing. */
-static bool
-finds_hole(struct lun_pg_reading *r, const PGresult *row,
-    const struct lun_pg_event *read)
-{
-	const struct lun_event *event = &read->event;
-	struct lun_pg_stream stream = stream_of(row, event);
-	struct lun_pg_hole *hole = &r->hole;
-	int64_t last;
-
-	if (!read->counted ||
-	    !lun_pg_versions_get(r->s->versions, stream, &last) ||
-	    event->version <= last + 1)
-		return false;
-	lun_buffer_clear(&hole->stream);
-	lun_buffer_add_text(&hole->stream, stream.name);
-	lun_buffer_clear(&hole->realm);
-	lun_buffer_add_text(&hole->realm, stream.realm);
-	hole->from = last + 1;
-	hole->to = event->version - 1;
-	hole->found = true;
-	return true;
 }
 
 /* ---- events out of order ----------------------------------------------- */
@@ -248,8 +121,8 @@ record_delivery(
 }
 
 /* Late if its position was passed, otherwise early. */
-static enum lun_code
-deliver_out_of_order(struct lun_pg_reading *r, const PGresult *row,
+enum lun_code
+lun_pg_deliver_out_of_order(struct lun_pg_reading *r, const PGresult *row,
     struct lun_pg_event *event, struct lun_err *err)
 {
 	struct lun_pg_state *state = &r->s->state;
@@ -268,8 +141,8 @@ deliver_out_of_order(struct lun_pg_reading *r, const PGresult *row,
 }
 
 /*
- * What is known of a stream may be forgotten in part, and a version be missed
- * that was read: the order of reading knows better, where it is proven.
+ * Versions that are missing were not given out; but a state may come from a
+ * reader that did not keep their order, and nothing is given out twice.
  */
 static bool
 was_delivered(const struct lun_pg_reading *r, struct lun_position position)
@@ -300,13 +173,15 @@ deliver_missing_row(void *arg, const PGresult *row, struct lun_err *err)
 
 	if (code != LUN_OK)
 		return code;
-	if (event.event.version != r->hole.from || lun_pg_reading_is_full(r))
+	if (event.event.version < r->hole.from)
+		return LUN_OK; /* a second one of this version has its turn */
+	if (event.event.version > r->hole.from || lun_pg_reading_is_full(r))
 		return LUN_AGAIN;
 	r->hole.from++;
-	remember_version(r, row, &event);
+	lun_pg_order_pass(r, row, &event);
 	if (was_delivered(r, event.event.position))
 		return LUN_OK;
-	return deliver_out_of_order(r, row, &event, err);
+	return lun_pg_deliver_out_of_order(r, row, &event, err);
 }
 
 static enum lun_code
@@ -320,33 +195,30 @@ refuse_hole(struct lun_pg_reading *r, struct lun_err *err)
 	    LUN_TEXT_ARG(lun_buffer_text(&r->hole.stream)));
 }
 
+static struct lun_pg_stream
+hole_stream(const struct lun_pg_reading *r)
+{
+	return (struct lun_pg_stream){
+	    lun_buffer_text(&r->hole.realm), lun_buffer_text(&r->hole.stream)};
+}
+
 /* Deliver the versions that are missing, before the one that showed it. */
-static enum lun_code
-fill_hole(struct lun_pg_reading *r, struct lun_err *err)
+enum lun_code
+lun_pg_fill_hole(struct lun_pg_reading *r, struct lun_err *err)
 {
 	struct lun_pg_events *s = r->s;
 	const struct lun_pg_mapping *mapping = s->source->mapping;
-	enum lun_code code = begin_statement(r, err);
+	enum lun_code code = lun_pg_begin_statement(r, err);
 
 	if (code != LUN_OK)
 		return code;
-	lun_pg_add_equal(s, LUN_PG_C_STREAM, mapping->layout.stream,
-	    lun_buffer_text(&r->hole.stream));
-	if (mapping->layout.realm != NULL) {
-		lun_buffer_add_text(&s->sql, LUN_TEXT(" AND "));
-		add_realm(r);
-		lun_buffer_printf(&s->sql, " = $%zu", s->params.count + 1);
-		lun_pg_add_text(&s->params, LUN_PG_TEXT,
-		    r->hole.realm.length > 0 ? lun_buffer_text(&r->hole.realm)
-					     : LUN_TEXT(""));
-	}
+	lun_pg_add_stream(s, hole_stream(r));
 	lun_buffer_printf(&s->sql,
-	    " AND (%s) BETWEEN $%zu AND $%zu ORDER BY %s",
-	    mapping->layout.version, s->params.count + 1, s->params.count + 2,
-	    mapping->layout.version);
+	    " AND %s BETWEEN $%zu AND $%zu ORDER BY %s", mapping->version,
+	    s->params.count + 1, s->params.count + 2, mapping->version);
 	lun_pg_add_int8(&s->params, r->hole.from);
 	lun_pg_add_int8(&s->params, r->hole.to);
-	code = run_statement(r, deliver_missing_row, err);
+	code = lun_pg_read_rows(r->s, deliver_missing_row, r, err);
 	if (code != LUN_OK)
 		return code;
 	r->hole.found = false;
@@ -355,10 +227,7 @@ fill_hole(struct lun_pg_reading *r, struct lun_err *err)
 	if (r->hole.from <= r->hole.to && !mapping->ignore_holes)
 		return refuse_hole(r, err);
 	if (r->hole.from <= r->hole.to)
-		lun_pg_versions_set(s->versions,
-		    (struct lun_pg_stream){lun_buffer_text(&r->hole.realm),
-			lun_buffer_text(&r->hole.stream)},
-		    r->hole.to);
+		lun_pg_versions_set(s->versions, hole_stream(r), r->hole.to);
 	return LUN_OK;
 }
 
@@ -397,7 +266,7 @@ deliver_in_order(struct lun_pg_reading *r, const PGresult *row,
 	if (before)
 		lun_pg_positions_remove(&state->delivered_early, position);
 	else
-		remember_version(r, row, event);
+		lun_pg_order_pass(r, row, event);
 	if (!before && is_wanted(row))
 		code = lun_pg_add_event(r, &event->event, err);
 	lun_pg_reading_advance(r, &event->event);
@@ -415,7 +284,7 @@ deliver_row(void *arg, const PGresult *row, struct lun_err *err)
 		return code;
 	if (!lun_pg_positions_has(
 		&r->s->state.delivered_early, event.event.position) &&
-	    finds_hole(r, row, &event))
+	    !lun_pg_order_fits(r, row, &event))
 		return LUN_AGAIN;
 	if (stops_at_gap(r, event.event.position)) {
 		r->at_gap = true;
@@ -433,7 +302,7 @@ read_next_rows(struct lun_pg_reading *r, size_t limit, struct lun_err *err)
 {
 	struct lun_pg_events *s = r->s;
 	const struct lun_pg_mapping *mapping = s->source->mapping;
-	enum lun_code code = begin_statement(r, err);
+	enum lun_code code = lun_pg_begin_statement(r, err);
 
 	if (code != LUN_OK)
 		return code;
@@ -449,7 +318,17 @@ read_next_rows(struct lun_pg_reading *r, size_t limit, struct lun_err *err)
 	    s->params.count + 1);
 	lun_pg_add_int8(&s->params, (int64_t)limit);
 	r->taken = 0;
-	return run_statement(r, deliver_row, err);
+	code = lun_pg_read_rows(s, deliver_row, r, err);
+	r->scanned += r->taken;
+	r->ended = r->taken < limit;
+	return code;
+}
+
+static bool
+wants_more(const struct lun_pg_reading *r)
+{
+	return !r->ended && !r->at_gap && !r->hole.found &&
+	       r->scanned < r->most && !lun_pg_reading_is_full(r);
 }
 
 /* Behind a gap one row tells whether it is worth asking for more. */
@@ -458,10 +337,10 @@ read_rows(struct lun_pg_reading *r, struct lun_err *err)
 {
 	enum lun_code code = LUN_OK;
 
+	r->ended = false;
 	if (r->s->state.open_gap.from > 0)
 		code = read_next_rows(r, 1, err);
-	if (code == LUN_OK && !r->at_gap && !r->hole.found &&
-	    !lun_pg_reading_is_full(r))
+	while (code == LUN_OK && wants_more(r))
 		code = read_next_rows(r, r->limit, err);
 	return code;
 }
@@ -471,8 +350,7 @@ static void
 finish_reading(struct lun_pg_reading *r)
 {
 	struct lun_pg_events *s = r->s;
-	bool ended =
-	    !r->at_gap && r->taken < r->limit && !lun_pg_reading_is_full(r);
+	bool ended = r->ended && !r->at_gap && !lun_pg_reading_is_full(r);
 
 	if (ended && !lun_pg_has_pending_writers(s->source->mapping)) {
 		r->batch->reached = r->bound;
@@ -482,8 +360,6 @@ finish_reading(struct lun_pg_reading *r)
 	}
 	r->batch->at_head = s->safe_head.at_head && (ended || r->at_gap);
 	r->batch->at_gap = r->at_gap;
-	s->versions_at = r->batch->reached;
-	s->versions_known = true;
 }
 
 enum lun_code
@@ -495,127 +371,13 @@ lun_pg_read_contiguous(struct lun_pg_reading *r, struct lun_err *err)
 	if (r->s->source->mapping->safety == LUN_PG_WINDOW &&
 	    lun_position_compare(state->ceiling, r->bound) < 0)
 		r->bound = state->ceiling;
-	code = prepare_versions(r, err);
-	if (code == LUN_OK)
-		code = read_rows(r, err);
+	code = read_rows(r, err);
 	while (code == LUN_OK && r->hole.found) {
-		code = fill_hole(r, err);
+		code = lun_pg_fill_hole(r, err);
 		if (code == LUN_OK && !lun_pg_reading_is_full(r))
 			code = read_rows(r, err);
 	}
 	if (code == LUN_OK)
 		finish_reading(r);
 	return code;
-}
-
-/* ---- late events ------------------------------------------------------- */
-
-static enum lun_code
-deliver_late_row(void *arg, const PGresult *row, struct lun_err *err)
-{
-	struct lun_pg_reading *r = arg;
-	struct lun_pg_event event;
-	enum lun_code code = lun_pg_read_event(r, row, &event, err);
-
-	if (code != LUN_OK)
-		return code;
-	if (lun_pg_positions_has(&r->s->state.delivered, event.event.position))
-		return LUN_OK;
-	if (lun_pg_reading_is_full(r))
-		return LUN_AGAIN;
-	r->s->versions_known = false;
-	return deliver_out_of_order(r, row, &event, err);
-}
-
-/* A window may hold many events, and next to none that are late. */
-static void
-add_not_delivered(struct lun_pg_reading *r)
-{
-	struct lun_pg_events *s = r->s;
-
-	lun_buffer_add_text(&s->sql, LUN_TEXT(" AND NOT EXISTS (SELECT FROM "));
-	lun_pg_add_positions(s->source->mapping, &s->sql, &s->params,
-	    s->state.delivered.items, s->state.delivered.count);
-	lun_buffer_add_byte(&s->sql, ')');
-}
-
-/* Ids in the window that were not there when it was read. */
-static enum lun_code
-read_late_ids(struct lun_pg_reading *r, struct lun_err *err)
-{
-	struct lun_pg_events *s = r->s;
-	const struct lun_pg_mapping *mapping = s->source->mapping;
-	struct lun_position start =
-	    lun_pg_time_position(mapping, r->now - mapping->window_us);
-	enum lun_code code;
-
-	if (lun_position_compare(start, s->state.floor) > 0) {
-		s->state.floor = start;
-		lun_pg_positions_forget(&s->state.delivered, start);
-	}
-	if (lun_position_compare(r->request->after, s->state.floor) <= 0)
-		return LUN_OK;
-	code = begin_statement(r, err);
-	if (code != LUN_OK)
-		return code;
-	lun_buffer_add_text(&s->sql, LUN_TEXT(" AND "));
-	lun_pg_compare(mapping, &s->sql, ">", &s->params, s->state.floor);
-	lun_buffer_add_text(&s->sql, LUN_TEXT(" AND "));
-	lun_pg_compare(mapping, &s->sql, "<=", &s->params, r->request->after);
-	add_not_delivered(r);
-	lun_buffer_printf(&s->sql, " ORDER BY %s", mapping->keys);
-	return run_statement(r, deliver_late_row, err);
-}
-
-/* The newest of the skipped numbers, as an array; how many. */
-static size_t
-add_skipped_numbers(struct lun_pg_reading *r)
-{
-	const struct lun_pg_state *state = &r->s->state;
-	const struct lun_pg_mapping *mapping = r->s->source->mapping;
-	int64_t since = r->now - mapping->window_us;
-	int64_t shift = mapping->layout.starts_at_zero ? 1 : 0;
-	int64_t numbers[REMEMBERED_ROWS];
-	size_t count = 0;
-
-	for (size_t i = state->skip_count;
-	     i-- > 0 && state->skips[i].at >= since;)
-		for (uint64_t n = state->skips[i].to;
-		     n >= state->skips[i].from && count < REMEMBERED_ROWS; n--)
-			numbers[count++] = (int64_t)n - shift;
-	if (count == 0)
-		return 0;
-	lun_pg_begin_array(&r->s->params, LUN_PG_INT8_ARRAY, count);
-	for (size_t i = 0; i < count; i++)
-		lun_pg_element_int8(&r->s->params, numbers[i]);
-	lun_pg_end_array(&r->s->params);
-	return count;
-}
-
-/* Skipped numbers that somebody had drawn with no transaction around. */
-static enum lun_code
-read_late_numbers(struct lun_pg_reading *r, struct lun_err *err)
-{
-	struct lun_pg_events *s = r->s;
-	const struct lun_pg_mapping *mapping = s->source->mapping;
-	enum lun_code code;
-
-	if (mapping->grace_us == 0 || s->state.skip_count == 0)
-		return LUN_OK;
-	code = begin_statement(r, err);
-	if (code != LUN_OK)
-		return code;
-	lun_buffer_printf(&s->sql, " AND %s = ANY ($%zu) ORDER BY %s",
-	    mapping->layout.position, s->params.count + 1, mapping->keys);
-	if (add_skipped_numbers(r) == 0)
-		return LUN_OK;
-	return run_statement(r, deliver_late_row, err);
-}
-
-enum lun_code
-lun_pg_read_late(struct lun_pg_reading *r, struct lun_err *err)
-{
-	if (r->s->source->mapping->safety == LUN_PG_WINDOW)
-		return read_late_ids(r, err);
-	return read_late_numbers(r, err);
 }

@@ -16,11 +16,31 @@ struct lun_pg_hole {
 	bool found;
 };
 
+/* A row of a stream of which nothing was known; see order.c. */
+struct lun_pg_doubt {
+	size_t at; /* in the texts: the realm, then the name */
+	size_t realm_length;
+	size_t name_length;
+	int64_t version;
+	struct lun_position reached; /* before the row */
+	bool has_lower;
+	bool settled;
+	int64_t last; /* once settled: the version given out before the row */
+};
+
+struct lun_pg_doubts {
+	struct lun_pg_doubt *items;
+	size_t count;
+	size_t capacity;
+	struct lun_buffer texts;
+};
+
 struct lun_pg_reading {
 	struct lun_pg_events *s;
 	const struct lun_read *request;
 	struct lun_batch *batch;
-	size_t limit; /* rows asked for */
+	size_t limit; /* rows asked for in a statement */
+	size_t most;  /* rows looked at, wanted or not */
 	size_t rows;
 	bool has_rivals; /* several rows stood at one place */
 	struct lun_position rivals_at;
@@ -29,7 +49,11 @@ struct lun_pg_reading {
 	/* Of the rows that are read whole, wanted or not. */
 	struct lun_position bound;
 	struct lun_pg_hole hole;
-	size_t taken; /* rows of the statement under way */
+	struct lun_pg_doubts doubts;
+	bool again;     /* the read has to be done anew, with the doubts */
+	size_t taken;   /* rows of the statement under way */
+	bool ended;     /* it found no more */
+	size_t scanned; /* rows of all of them */
 	bool at_gap;  /* reading stopped there */
 	int64_t now;  /* by the server's clock, where writers are pending */
 	int tenant_column; /* of the statement under way; 0: there is none */
@@ -64,16 +88,55 @@ void lun_pg_add_filter(
     struct lun_pg_events *s, const struct lun_event_filter *filter);
 void lun_pg_add_equal(struct lun_pg_events *s, enum lun_pg_column column,
     const char *name, struct lun_text text);
+void lun_pg_add_stream(struct lun_pg_events *s, struct lun_pg_stream stream);
+
+/* ---- order.c ----------------------------------------------------------- */
+
+/* Of a row that has its realm as the last column. */
+static inline struct lun_pg_stream
+lun_pg_row_stream(const PGresult *row, const struct lun_pg_event *read)
+{
+	return (struct lun_pg_stream){
+	    lun_pg_bytes(row, 0, PQnfields(row) - 1), read->event.stream};
+}
+
+/* Before the first row of a read: remember, if that goes on from the last. */
+enum lun_code lun_pg_order_begin(
+    struct lun_pg_reading *r, struct lun_err *err) LUN_MUSTCHECK;
+/* False: lower versions of its stream come first, r->hole says which. */
+bool lun_pg_order_fits(struct lun_pg_reading *r, const PGresult *row,
+    const struct lun_pg_event *read) LUN_MUSTCHECK;
+/* The row was given out, or is not wanted. */
+void lun_pg_order_pass(struct lun_pg_reading *r, const PGresult *row,
+    const struct lun_pg_event *read);
+/* After the last row; r->again: nothing of this read may be handed out. */
+enum lun_code lun_pg_order_settle(
+    struct lun_pg_reading *r, struct lun_err *err) LUN_MUSTCHECK;
+/* What is remembered is as of this batch. */
+void lun_pg_order_end(struct lun_pg_reading *r, struct lun_text source_state);
+void lun_pg_doubts_free(struct lun_pg_doubts *doubts);
 
 /* ---- read_contiguous.c ------------------------------------------------- */
 
 /*
- * Read every row up to r->bound, with the payload of the wanted ones only, and
- * check that no version of a stream is missing.
+ * Read every row up to r->bound, with the payload of the wanted ones only, the
+ * versions of a stream in their order.
  */
 enum lun_code lun_pg_read_contiguous(
     struct lun_pg_reading *r, struct lun_err *err) LUN_MUSTCHECK;
-/* Add the events that came after their position was passed. */
+/* Begin the statement of the store: the columns, realm last, and the scope. */
+enum lun_code lun_pg_begin_statement(
+    struct lun_pg_reading *r, struct lun_err *err) LUN_MUSTCHECK;
+/* Give out a row that is not the next one; it is noted in the state. */
+enum lun_code lun_pg_deliver_out_of_order(struct lun_pg_reading *r,
+    const PGresult *row, struct lun_pg_event *event,
+    struct lun_err *err) LUN_MUSTCHECK;
+/* Give out what r->hole says; LUN_IO names what is nowhere. */
+enum lun_code lun_pg_fill_hole(
+    struct lun_pg_reading *r, struct lun_err *err) LUN_MUSTCHECK;
+
+/* ---- read_late.c ------------------------------------------------------- */
+
 enum lun_code lun_pg_read_late(
     struct lun_pg_reading *r, struct lun_err *err) LUN_MUSTCHECK;
 

@@ -148,8 +148,10 @@ lun_pg_read_event(struct lun_pg_reading *r, const PGresult *row,
 	    .data = lun_pg_json(row, 0, LUN_PG_C_DATA),
 	    .metadata = lun_pg_json(row, 0, LUN_PG_C_METADATA),
 	};
-	out->counted = r->s->source->mapping->contiguous &&
-		       !lun_pg_is_null(row, 0, LUN_PG_C_VERSION);
+	out->counted = mapping->contiguous &&
+		       !lun_pg_is_null(row, 0, LUN_PG_C_VERSION) &&
+		       event->version >= mapping->first_version &&
+		       event->version < LUN_PG_VERSION_MOST;
 	if (r->tenant_column > 0)
 		event->tenant = read_tenant(row, r->tenant_column);
 	wrong = check_keys(mapping, row);
@@ -253,6 +255,21 @@ lun_pg_add_equal(struct lun_pg_events *s, enum lun_pg_column column,
 	lun_buffer_printf(
 	    &s->sql, " AND %s = $%zu::text::uuid", name, s->params.count + 1);
 	lun_pg_add_text(&s->params, LUN_PG_TEXT, text);
+}
+
+void
+lun_pg_add_stream(struct lun_pg_events *s, struct lun_pg_stream stream)
+{
+	const struct lun_pg_layout *layout = &s->source->mapping->layout;
+
+	lun_pg_add_equal(s, LUN_PG_C_STREAM, layout->stream, stream.name);
+	if (layout->realm == NULL)
+		return;
+	lun_buffer_printf(&s->sql,
+	    " AND coalesce((%s)::text COLLATE pg_catalog.\"C\", '') = $%zu",
+	    layout->realm, s->params.count + 1);
+	lun_pg_add_text(&s->params, LUN_PG_TEXT,
+	    stream.realm.length > 0 ? stream.realm : LUN_TEXT(""));
 }
 
 void

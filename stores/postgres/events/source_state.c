@@ -138,14 +138,21 @@ lun_pg_state_add_skip(
 }
 
 bool
-lun_pg_state_may_have_skipped(const struct lun_pg_state *state, uint64_t number)
+lun_pg_state_lists_skip(const struct lun_pg_state *state, uint64_t number)
 {
 	for (size_t i = 0; i < state->skip_count; i++)
 		if (number >= state->skips[i].from &&
 		    number <= state->skips[i].to)
 			return true;
-	return state->skip_count == LUN_PG_SKIPPED &&
-	       number < state->skips[0].from;
+	return false;
+}
+
+bool
+lun_pg_state_may_have_skipped(const struct lun_pg_state *state, uint64_t number)
+{
+	return lun_pg_state_lists_skip(state, number) ||
+	       (state->skip_count == LUN_PG_SKIPPED &&
+		   number < state->skips[0].from);
 }
 
 void

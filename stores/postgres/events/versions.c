@@ -1,57 +1,129 @@
-/* versions.c - the last version read of each stream, as far as remembered. */
+/* versions.c - the last version given out of each stream. */
 
 #include "postgres/events/versions.h"
 
 #include <stdlib.h>
 #include <xxhash.h>
 
-#define SLOTS ((size_t)1 << 14)
+#define SLOTS_FIRST  ((size_t)1 << 10)
+#define STREAMS_MOST ((size_t)1 << 20)
+#define TAG_BITS     16
 
-/* Streams are told apart by 128 bits of hash: they do not collide. */
+/*
+ * Streams are told apart by 80 bits of hash: a million of them collide once in
+ * 10^12 logs. Zero: empty.
+ */
 struct slot {
-	XXH128_hash_t stream; /* zero: empty */
-	int64_t version;
+	uint64_t hash;
+	uint64_t rest; /* the version, and TAG_BITS more of the hash */
 };
 
 struct lun_pg_versions {
-	struct slot slots[SLOTS];
+	struct slot *slots;
+	size_t capacity; /* a power of two */
+	size_t count;
 };
 
 struct lun_pg_versions *
 lun_pg_versions_new(void)
 {
-	return calloc(1, sizeof(struct lun_pg_versions));
+	struct lun_pg_versions *versions = calloc(1, sizeof *versions);
+
+	if (versions == NULL)
+		return NULL;
+	versions->slots = calloc(SLOTS_FIRST, sizeof(struct slot));
+	versions->capacity = SLOTS_FIRST;
+	if (versions->slots != NULL)
+		return versions;
+	free(versions);
+	return NULL;
 }
 
 void
 lun_pg_versions_free(struct lun_pg_versions *versions)
 {
+	if (versions == NULL)
+		return;
+	free(versions->slots);
 	free(versions);
 }
 
 void
 lun_pg_versions_clear(struct lun_pg_versions *versions)
 {
-	memset(versions, 0, sizeof *versions);
+	memset(versions->slots, 0, versions->capacity * sizeof(struct slot));
+	versions->count = 0;
 }
 
-static XXH128_hash_t
-hash_of(struct lun_pg_stream stream)
+bool
+lun_pg_versions_is_full(const struct lun_pg_versions *versions)
 {
-	return XXH3_128bits_withSeed(stream.name.bytes, stream.name.length,
+	return versions->count >= STREAMS_MOST;
+}
+
+static struct slot
+make_slot(struct lun_pg_stream stream, int64_t version)
+{
+	XXH128_hash_t hash = XXH3_128bits_withSeed(stream.name.bytes,
+	    stream.name.length,
 	    XXH3_64bits(stream.realm.bytes, stream.realm.length));
+
+	return (struct slot){hash.low64,
+	    (uint64_t)version << TAG_BITS | hash.high64 >> (64 - TAG_BITS)};
+}
+
+static bool
+is_empty(struct slot slot)
+{
+	return slot.hash == 0 && slot.rest == 0;
+}
+
+static bool
+is_same_stream(struct slot a, struct slot b)
+{
+	return a.hash == b.hash && (a.rest ^ b.rest) << (64 - TAG_BITS) == 0;
+}
+
+/* The slot of a stream, or the empty one where it belongs. */
+static struct slot *
+find_slot(const struct lun_pg_versions *versions, struct slot wanted)
+{
+	size_t at = wanted.hash & (versions->capacity - 1);
+
+	while (!is_empty(versions->slots[at]) &&
+	       !is_same_stream(versions->slots[at], wanted))
+		at = (at + 1) & (versions->capacity - 1);
+	return &versions->slots[at];
 }
 
 bool
 lun_pg_versions_get(const struct lun_pg_versions *versions,
     struct lun_pg_stream stream, int64_t *version)
 {
-	XXH128_hash_t hash = hash_of(stream);
-	const struct slot *slot = &versions->slots[hash.low64 % SLOTS];
+	struct slot slot = *find_slot(versions, make_slot(stream, 0));
 
-	if (!XXH128_isEqual(slot->stream, hash))
+	*version = (int64_t)slot.rest >> TAG_BITS;
+	return !is_empty(slot);
+}
+
+/* A quarter of the slots stays empty, so that searches are short. */
+static bool
+reserve_slot(struct lun_pg_versions *versions)
+{
+	struct lun_pg_versions grown = {.capacity = versions->capacity * 2};
+
+	if (versions->count < versions->capacity / 4 * 3)
+		return true;
+	grown.slots = calloc(grown.capacity, sizeof(struct slot));
+	if (grown.slots == NULL)
 		return false;
-	*version = slot->version;
+	for (size_t i = 0; i < versions->capacity; i++)
+		if (!is_empty(versions->slots[i]))
+			*find_slot(&grown, versions->slots[i]) =
+			    versions->slots[i];
+	free(versions->slots);
+	versions->slots = grown.slots;
+	versions->capacity = grown.capacity;
 	return true;
 }
 
@@ -59,7 +131,14 @@ void
 lun_pg_versions_set(struct lun_pg_versions *versions,
     struct lun_pg_stream stream, int64_t version)
 {
-	XXH128_hash_t hash = hash_of(stream);
+	struct slot slot = make_slot(stream, version);
+	struct slot *found = find_slot(versions, slot);
 
-	versions->slots[hash.low64 % SLOTS] = (struct slot){hash, version};
+	if (is_empty(*found)) {
+		if (!reserve_slot(versions))
+			return;
+		found = find_slot(versions, slot);
+		versions->count++;
+	}
+	*found = slot;
 }

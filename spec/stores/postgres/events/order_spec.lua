@@ -1,0 +1,388 @@
+-- The versions of a stream are given out in their order, whatever the order of
+-- the log, with a filter or without one, and after any restart.
+
+local helper = require "spec.helper"
+local postgres = require "spec.postgres_server"
+local event_store = require "event_store_test"
+local pg_session = require "pg_session"
+local layouts = require "spec.stores.postgres.events.layouts"
+local gap_layouts = require "spec.stores.postgres.events.gap_layouts"
+
+local server, reason = postgres.start()
+local seed = helper.seed(1)
+
+local STREAMS = 12
+local WRITERS = 5
+local STEPS = 300
+
+-- How each store's writers come to a place early that they use late: `early`
+-- gives it, in a transaction, and `insert` is a statement with the place, a
+-- stream, a version and a type.
+local kinds = {}
+
+kinds.lunette = {
+  query = "",
+  early = "SELECT pg_current_xact_id()",
+  insert = [[
+    INSERT INTO lunette_events (stream, version, type, data)
+    SELECT '%2$s', %3$d, '%4$s', '{}' WHERE '%1$s' <> 'x']],
+}
+
+kinds.emmett = {
+  query = "layout=emmett",
+  schema = layouts.emmett.schema,
+  early = "SELECT pg_current_xact_id()",
+  insert = [[
+    INSERT INTO emt_messages (stream_id, stream_position, transaction_id,
+      message_schema_version, message_id, message_type, message_data,
+      message_metadata)
+    SELECT '%2$s', %3$d, pg_current_xact_id(), '1', gen_random_uuid(), '%4$s',
+      '{}', '{}' WHERE '%1$s' <> 'x']],
+}
+
+kinds.marten = {
+  query = "layout=marten&grace_ms=0",
+  schema = (gap_layouts.marten.schema:gsub(" REFERENCES mt_streams[^,]*", "")),
+  early = "SELECT nextval('mt_events_sequence')",
+  one_each = true, -- a number serves once
+  insert = [[
+    INSERT INTO mt_events (seq_id, id, stream_id, version, data, type)
+    VALUES (%1$s, gen_random_uuid(), '%2$s', %3$d, '{}', '%4$s')]],
+}
+
+kinds.eventcore = {
+  query = "layout=eventcore&unwrap=no&grace_ms=0",
+  schema = gap_layouts.eventcore.schema,
+  early = "SELECT uuid_v7(gen_random_uuid()::text)",
+  one_each = true,
+  insert = [[
+    INSERT INTO eventcore_events
+      (event_id, stream_id, stream_version, event_type, event_data)
+    VALUES ('%1$s', '%2$s', %3$d, '%4$s', '{}')]],
+}
+
+-- %2$s and the like, which string.format does not know.
+local function fill(pattern, ...)
+  local values = { ... }
+  return (pattern:gsub("%%(%d)%$[sd]", function(n)
+    return tostring(values[tonumber(n)])
+  end))
+end
+
+-- ---- writers
+
+local log = {}
+log.__index = log
+
+local function new_log(kind, database, random)
+  local self = setmetatable({
+    kind = kind, random = random, writers = {}, versions = {}, committed = {},
+  }, log)
+  for i = 1, WRITERS do
+    self.writers[i] = { session = pg_session.open(database.url) }
+  end
+  for i = 1, STREAMS do
+    self.versions["s" .. i] = 0
+  end
+  return self
+end
+
+function log:early(writer)
+  return writer.session:run(self.kind.early)
+end
+
+function log:begin(writer)
+  writer.session:run "BEGIN"
+  writer.places = { self:early(writer), self:early(writer) }
+  writer.written = {}
+end
+
+-- The place for the next event: one that was had early, or a new one.
+function log:place(writer)
+  local places = writer.places
+  if #places > 0 and (not self.kind.one_each or self.random:chance(70)) then
+    return self.kind.one_each
+        and table.remove(places, self.random:within(1, #places))
+      or places[1]
+  end
+  return self:early(writer)
+end
+
+function log:write(writer)
+  local stream = "s" .. self.random:within(1, STREAMS)
+  for _, other in ipairs(self.writers) do
+    if other ~= writer and other.written and other.written[stream] then
+      return -- it would wait for that one
+    end
+  end
+  local events = writer.written[stream] or {}
+  local event = {
+    version = self.versions[stream] + #events + 1,
+    type = self.random:chance(40) and "A" or "B",
+  }
+  writer.session:run(fill(self.kind.insert, self:place(writer), stream,
+    event.version, event.type))
+  events[#events + 1] = event
+  writer.written[stream] = events
+end
+
+function log:finish(writer)
+  local kept = self.random:chance(85)
+  writer.session:run(kept and "COMMIT" or "ROLLBACK")
+  for stream, events in pairs(kept and writer.written or {}) do
+    for _, event in ipairs(events) do
+      self.committed[#self.committed + 1] = {
+        stream = stream, version = event.version, type = event.type,
+      }
+    end
+    self.versions[stream] = self.versions[stream] + #events
+  end
+  writer.written = nil
+end
+
+function log:step()
+  local writer = self.random:pick(self.writers)
+  if not writer.written then
+    self:begin(writer)
+  elseif self.random:chance(60) then
+    self:write(writer)
+  else
+    self:finish(writer)
+  end
+end
+
+function log:close()
+  for _, writer in ipairs(self.writers) do
+    if writer.written then
+      self:finish(writer)
+    end
+    writer.session:close()
+  end
+end
+
+-- ---- readers
+
+local reader = {}
+reader.__index = reader
+
+local function new_reader(url, filter, random)
+  return setmetatable({
+    url = url, random = random, request = filter, seen = {},
+    store = assert(event_store.open(url)),
+  }, reader)
+end
+
+-- One batch, which may come to nothing, as when a commit fails, before or
+-- after a restart.
+function reader:step()
+  local request = self.request
+  request.max = self.random:within(1, 9)
+  local page = assert(self.store:read(request))
+  local fails = self.random:chance(20)
+  if self.random:chance(25) then
+    self.store:close()
+    self.store = assert(event_store.open(self.url))
+  end
+  if fails then
+    return
+  end
+  for _, event in ipairs(page) do
+    self.seen[#self.seen + 1] = event
+  end
+  request.after, request.state = page.reached, page.state
+end
+
+function reader:wants(event)
+  local request = self.request
+  return (not request.types or request.types[1] == event.type)
+    and (not request.stream or request.stream == event.stream)
+end
+
+-- What is wrong with what was read; nil: nothing.
+function reader:judge(committed)
+  local last, wanted = {}, 0
+  for _, event in ipairs(committed) do
+    wanted = wanted + (self:wants(event) and 1 or 0)
+  end
+  for _, event in ipairs(self.seen) do
+    if not self:wants(event) then
+      return event.type .. " in " .. event.stream .. " is not wanted"
+    end
+    if event.version <= (last[event.stream] or 0) then
+      return ("%s: %d after %d"):format(event.stream, event.version,
+        last[event.stream])
+    end
+    last[event.stream] = event.version
+  end
+  return #self.seen ~= wanted
+      and ("%d of %d were read"):format(#self.seen, wanted) or nil
+end
+
+describe("the versions of a stream in postgres #postgres, seed " .. seed,
+  function()
+    if not server then
+      pending(reason)
+      return
+    end
+
+    local function make(kind)
+      local database = server:new_database()
+      if kind.schema then
+        database:sql(kind.schema)
+      end
+      local url = database:with(kind.query)
+      assert(event_store.open(url)):close()
+      return database, url
+    end
+
+    for name, kind in pairs(kinds) do
+      it("come in their order from " .. name, function()
+        local database, url = make(kind)
+        local random = helper.random(seed)
+        local writing = new_log(kind, database, random)
+        local readers = {
+          new_reader(url, {}, random),
+          new_reader(url, { types = { "A" } }, random),
+          new_reader(url, { stream = "s1" }, random),
+          new_reader(url, { types = { "B" }, stream = "s2" }, random),
+        }
+        for _ = 1, STEPS do
+          writing:step()
+          if random:chance(30) then
+            random:pick(readers):step()
+          end
+        end
+        writing:close()
+        for i, one in ipairs(readers) do
+          local wrong
+          for _ = 1, 2000 do
+            one:step()
+            wrong = one:judge(writing.committed)
+            if not wrong or not wrong:find "were read" then
+              break
+            end
+          end
+          assert.is_nil(wrong, ("reader %d: %s"):format(i, tostring(wrong)))
+          for _ = 1, 20 do
+            one:step()
+          end
+          assert.is_nil(one:judge(writing.committed))
+          one.store:close()
+        end
+        assert.is_true(#writing.committed > 50)
+      end)
+    end
+
+    describe("with one that was written by an older transaction", function()
+      local database, url, early
+
+      -- v1 and v2 are read; the transaction of v4 is older than that of v3.
+      before_each(function()
+        database, url = make(kinds.lunette)
+        early = pg_session.open(database.url)
+      end)
+
+      after_each(function()
+        early:close()
+      end)
+
+      local function write(session, stream, version, type)
+        session:run(fill(kinds.lunette.insert, "", stream, version, type))
+      end
+
+      local function names(page)
+        local found = {}
+        for i, event in ipairs(page) do
+          found[i] = event.stream .. event.version .. event.type
+        end
+        return table.concat(found, " ")
+      end
+
+      it("are counted over types that nobody wants", function()
+        local other, middle = pg_session.open(database.url),
+          pg_session.open(database.url)
+        early:run "BEGIN; SELECT pg_current_xact_id()"
+        middle:run "BEGIN; SELECT pg_current_xact_id()"
+        write(other, "s", 1, "A")
+        write(early, "s", 2, "B")
+        early:run "COMMIT"
+        write(middle, "s", 3, "A")
+        middle:run "COMMIT"
+        local store = assert(event_store.open(url))
+        assert.equal("s1A s3A", names(assert(store:read { types = { "A" } })))
+        assert.equal("s1A s3A", names(assert(store:read {
+          types = { "A" }, stream = "s",
+        })))
+        store:close()
+        other:close()
+        middle:close()
+      end)
+
+      it("are looked up where a restart lies between them", function()
+        local other = pg_session.open(database.url)
+        write(other, "s", 1, "A")
+        local store = assert(event_store.open(url))
+        local page = assert(store:read {})
+        store:close()
+        early:run "BEGIN; SELECT pg_current_xact_id()"
+        for version = 2, 150 do
+          write(other, "s", version, "A")
+        end
+        write(early, "s", 151, "A")
+        early:run "COMMIT"
+        store = assert(event_store.open(url))
+        local found = {}
+        repeat
+          page = assert(store:read {
+            after = page.reached, state = page.state, max = 40,
+          })
+          for _, event in ipairs(page) do
+            found[#found + 1] = event.version
+          end
+        until page.at_head
+        for i = 1, 150 do
+          assert.equal(i + 1, found[i])
+        end
+        assert.equal(150, #found)
+        store:close()
+        other:close()
+      end)
+
+      it("begin with the lowest one that is left", function()
+        local other = pg_session.open(database.url)
+        for version = 1, 6 do
+          write(other, "s", version, "A")
+        end
+        other:run "DELETE FROM lunette_events WHERE version < 3"
+        local store = assert(event_store.open(url))
+        local page = assert(store:read { max = 2 })
+        assert.equal("s3A s4A", names(page))
+        store:close()
+        other:run "DELETE FROM lunette_events WHERE version < 4"
+        store = assert(event_store.open(url))
+        page = assert(store:read { after = page.reached, state = page.state })
+        assert.equal("s5A s6A", names(page))
+        store:close()
+        other:close()
+      end)
+
+      it("begin again where a stream was deleted and made anew", function()
+        local other = pg_session.open(database.url)
+        write(other, "s", 1, "A")
+        write(other, "s", 2, "A")
+        local store = assert(event_store.open(url))
+        local page = assert(store:read {})
+        other:run "DELETE FROM lunette_events WHERE version = 1"
+        other:run "UPDATE lunette_events SET stream = 'old'"
+        write(other, "s", 1, "B")
+        early:run "BEGIN; SELECT pg_current_xact_id()"
+        write(other, "s", 2, "B")
+        write(early, "s", 3, "B")
+        early:run "COMMIT"
+        page = assert(store:read { after = page.reached, state = page.state })
+        assert.equal("s1B s2B s3B", names(page))
+        store:close()
+        other:close()
+      end)
+    end)
+  end)
