@@ -364,8 +364,8 @@ struct lun_events_filter {
 typedef bool lun_event_fn(void *arg, const char *json, size_t length);
 
 /*
- * Stored events in the order of their positions, one call of event for each,
- * from the calling thread. LUN_INVALID for a position or token that is none of
+ * Stored events in the order of their positions, those of a stream in that of
+ * their versions, one call of event for each, from the calling thread. LUN_INVALID for a position or token that is none of
  * this event store.
  */
 enum lun_code lun_engine_events(struct lun_engine *engine,

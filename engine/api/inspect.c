@@ -250,7 +250,8 @@ struct event_list {
 	uint64_t left;
 	bool tokens;
 	char identity[LUN_IDENTITY_SIZE];
-	struct lun_buffer out; /* one event */
+	struct lun_buffer out;   /* one event */
+	struct lun_buffer state; /* what the store left at the last batch */
 };
 
 static bool
@@ -309,8 +310,14 @@ read_events(struct event_list *list, struct lun_read *request,
 		    batch->at_head)
 			break;
 		request->after = batch->reached;
+		lun_buffer_clear(&list->state);
+		lun_buffer_add_text(
+		    &list->state, lun_buffer_text(&batch->source_state));
+		if (list->state.failed)
+			break;
+		request->source_state = lun_buffer_text(&list->state);
 	}
-	if (code == LUN_OK && list->out.failed)
+	if (code == LUN_OK && (list->out.failed || list->state.failed))
 		code = lun_fail(err, LUN_NOMEM, "events: out of memory");
 	return code;
 }
@@ -371,6 +378,7 @@ lun_engine_events(struct lun_engine *engine,
 		lun_position_identity(engine, NULL, list.identity);
 	code = read_events(&list, &request, batch, err);
 	lun_buffer_free(&list.out);
+	lun_buffer_free(&list.state);
 	lun_batch_free(batch);
 	return code;
 }

@@ -165,7 +165,8 @@ static const struct cli_option options[] = {
 const struct cli_command cmd_events = {
     .name = "events",
     .summary = "look into the event store",
-    .description = "Print events in the order of their positions. With --json "
+    .description = "Print events in the order of their positions, those "
+		   "of a stream in that of their versions. With --json "
 		   "each is a JSON object in a line of its own.",
     .examples = "lunette events -e sqlite:bank.db --stream account-1\n"
 		"lunette events --type MoneyDeposited --limit 0 --json\n",

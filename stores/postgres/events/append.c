@@ -4,9 +4,9 @@
  * A call looks up ids and versions in one statement and writes all its events
  * in another. Nobody is locked out meanwhile: where somebody else was first,
  * UNIQUE (id) or UNIQUE (stream, version) refuses the write, and the call
- * looks again. Events are read in the order of their transactions, so one that
- * took its id before the last event of a stream was written may not append to
- * it: only another transaction can.
+ * looks again. The log has the order of the transactions, so one that took its
+ * id before the last event of a stream was written may not append to it: only
+ * another transaction can.
  */
 
 #include "postgres/events/events.h"

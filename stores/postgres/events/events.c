@@ -26,8 +26,8 @@ lun_pg_events_run(struct lun_pg_events *s, PGresult **out, struct lun_err *err)
 }
 
 enum lun_code
-lun_pg_read_rows(struct lun_pg_events *s, lun_pg_row_fn *row, void *arg,
-    struct lun_err *err)
+lun_pg_read_rows(
+    struct lun_pg_events *s, lun_pg_row_fn *row, void *arg, struct lun_err *err)
 {
 	lun_buffer_add_byte(&s->sql, '\0');
 	if (s->sql.failed)

@@ -44,7 +44,7 @@ struct lun_pg_events {
 	/* What was given out of the streams as of this position and state. */
 	struct lun_pg_versions *versions;
 	struct lun_position versions_at;
-	uint64_t versions_state; /* a hash of it */
+	uint64_t versions_state;       /* a hash of it */
 	struct lun_buffer versions_of; /* the stream of the filter */
 	bool versions_known;
 

@@ -17,8 +17,8 @@
 #define LOCK "SELECT pg_catalog.pg_advisory_xact_lock(7235431960102)"
 
 /*
- * The order of reading is that of the transactions, so versions have to rise
- * with them. Whoever has no transaction id yet takes one after those before
+ * The order of the log is that of the transactions, and versions should rise
+ * with them: what does not has to be fetched apart (order.c). Whoever has no transaction id yet takes one after those before
  * it in the stream: the lock is taken, and only then is it asked what the last
  * version is. Whoever had one already may come too late.
  *

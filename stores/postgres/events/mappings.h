@@ -131,7 +131,7 @@ struct lun_pg_mapping {
 	/* Parts of statements. Missing columns are nulls. */
 	char *expressions[LUN_PG_COLUMNS];
 	int64_t first_version; /* below all of them where it is not known */
-	char *version;   /* an integer; of a placeholder too */
+	char *version;         /* an integer; of a placeholder too */
 	char *columns;   /* all of enum lun_pg_column, and the tenant if any */
 	char *keys;      /* "position" or "transaction, position" */
 	char *keys_down; /* the same, each with DESC */

@@ -102,7 +102,8 @@ lun_pg_order_end(struct lun_pg_reading *r, struct lun_text source_state)
 /* ---- one row ----------------------------------------------------------- */
 
 static void
-add_doubt(struct lun_pg_reading *r, struct lun_pg_stream stream, int64_t version)
+add_doubt(
+    struct lun_pg_reading *r, struct lun_pg_stream stream, int64_t version)
 {
 	struct lun_pg_doubts *doubts = &r->doubts;
 
@@ -138,8 +139,7 @@ lun_pg_order_fits(struct lun_pg_reading *r, const PGresult *row,
 	struct lun_pg_hole *hole = &r->hole;
 	int64_t last;
 
-	if (!read->counted ||
-	    version == r->s->source->mapping->first_version)
+	if (!read->counted || version == r->s->source->mapping->first_version)
 		return true;
 	if (!lun_pg_versions_get(r->s->versions, stream, &last)) {
 		add_doubt(r, stream, version);
@@ -169,8 +169,7 @@ lun_pg_order_pass(struct lun_pg_reading *r, const PGresult *row,
 	if (!read->counted)
 		return;
 	if (!lun_pg_versions_get(r->s->versions, stream, &last) ||
-	    last < version ||
-	    version == r->s->source->mapping->first_version)
+	    last < version || version == r->s->source->mapping->first_version)
 		lun_pg_versions_set(r->s->versions, stream, version);
 }
 
@@ -215,8 +214,8 @@ add_arrays(struct lun_pg_reading *r, size_t first)
 			if (doubt->settled)
 				continue;
 			if (column == 0)
-				lun_pg_element_text(params,
-				    doubted_stream(doubts, doubt).name);
+				lun_pg_element_text(
+				    params, doubted_stream(doubts, doubt).name);
 			else if (column == 1)
 				lun_pg_element_text(params,
 				    doubted_stream(doubts, doubt).realm);
@@ -317,15 +316,13 @@ add_predecessors(struct lun_pg_reading *r, size_t first)
 	const struct lun_pg_mapping *m = s->source->mapping;
 	size_t end;
 
-	lun_buffer_printf(
-	    &s->sql, "SELECT s.n, %s FROM %s CROSS JOIN ", m->keys_read,
-	    m->from);
+	lun_buffer_printf(&s->sql, "SELECT s.n, %s FROM %s CROSS JOIN ",
+	    m->keys_read, m->from);
 	end = add_doubts(r, first);
 	lun_buffer_printf(&s->sql, " WHERE %s AND ", m->scope);
 	add_same_in_index(r);
 	add_same_stream(r);
-	lun_buffer_printf(
-	    &s->sql, " AND %s = s.version - 1", m->version);
+	lun_buffer_printf(&s->sql, " AND %s = s.version - 1", m->version);
 	return end;
 }
 
@@ -418,16 +415,16 @@ add_descent(struct descent *d)
 	lun_pg_add_stream(s, stream);
 	lun_buffer_printf(&s->sql,
 	    " AND %s < $%zu AND %s >= $%zu ORDER BY %s DESC LIMIT %d",
-	    m->version, s->params.count + 1, m->version,
-	    s->params.count + 2, m->version, LOOKED_AT);
+	    m->version, s->params.count + 1, m->version, s->params.count + 2,
+	    m->version, LOOKED_AT);
 	lun_pg_add_int8(&s->params, d->lowest);
 	lun_pg_add_int8(&s->params, m->first_version);
 }
 
 /* The last version of this stream that was given out before its doubt. */
 static enum lun_code
-find_last(struct lun_pg_reading *r, struct lun_pg_doubt *doubt,
-    struct lun_err *err)
+find_last(
+    struct lun_pg_reading *r, struct lun_pg_doubt *doubt, struct lun_err *err)
 {
 	struct descent d = {.r = r, .doubt = doubt, .lowest = doubt->version};
 	struct lun_pg_events *s = r->s;

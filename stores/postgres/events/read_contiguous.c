@@ -213,9 +213,9 @@ lun_pg_fill_hole(struct lun_pg_reading *r, struct lun_err *err)
 	if (code != LUN_OK)
 		return code;
 	lun_pg_add_stream(s, hole_stream(r));
-	lun_buffer_printf(&s->sql,
-	    " AND %s BETWEEN $%zu AND $%zu ORDER BY %s", mapping->version,
-	    s->params.count + 1, s->params.count + 2, mapping->version);
+	lun_buffer_printf(&s->sql, " AND %s BETWEEN $%zu AND $%zu ORDER BY %s",
+	    mapping->version, s->params.count + 1, s->params.count + 2,
+	    mapping->version);
 	lun_pg_add_int8(&s->params, r->hole.from);
 	lun_pg_add_int8(&s->params, r->hole.to);
 	code = lun_pg_read_rows(r->s, deliver_missing_row, r, err);

@@ -54,8 +54,8 @@ struct lun_pg_reading {
 	size_t taken;   /* rows of the statement under way */
 	bool ended;     /* it found no more */
 	size_t scanned; /* rows of all of them */
-	bool at_gap;  /* reading stopped there */
-	int64_t now;  /* by the server's clock, where writers are pending */
+	bool at_gap;    /* reading stopped there */
+	int64_t now;    /* by the server's clock, where writers are pending */
 	int tenant_column; /* of the statement under way; 0: there is none */
 };
 

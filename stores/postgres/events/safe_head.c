@@ -13,7 +13,9 @@
  * serialised: writers hold one lock from drawing a number until they commit.
  * Numbers become visible in their order, so what can be seen has no holes that
  * could be filled. The lock is a promise of the writers, which we cannot check;
- * that no session keeps numbers in stock is looked at in catalogue.c.
+ * that no session keeps numbers in stock is looked at in catalogue.c. A version
+ * is written when the one before can be seen, so its number is drawn later and
+ * higher: positions run with versions, and order.c has nothing to do.
  *
  * gaps, window: what can be seen proves nothing. The position found here is
  * only the last event; pending_writers.c proves how far below it is settled,

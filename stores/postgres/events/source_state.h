@@ -73,8 +73,7 @@ void lun_pg_state_encode(
 void lun_pg_state_add_skip(
     struct lun_pg_state *state, uint64_t from, uint64_t to, int64_t at);
 /* It is among the skipped numbers that are listed. */
-bool lun_pg_state_lists_skip(
-    const struct lun_pg_state *state, uint64_t number);
+bool lun_pg_state_lists_skip(const struct lun_pg_state *state, uint64_t number);
 /* It was skipped; of the oldest it is not remembered any more. */
 bool lun_pg_state_may_have_skipped(
     const struct lun_pg_state *state, uint64_t number);

@@ -64,9 +64,9 @@ lun_pg_versions_is_full(const struct lun_pg_versions *versions)
 static struct slot
 make_slot(struct lun_pg_stream stream, int64_t version)
 {
-	XXH128_hash_t hash = XXH3_128bits_withSeed(stream.name.bytes,
-	    stream.name.length,
-	    XXH3_64bits(stream.realm.bytes, stream.realm.length));
+	XXH128_hash_t hash =
+	    XXH3_128bits_withSeed(stream.name.bytes, stream.name.length,
+		XXH3_64bits(stream.realm.bytes, stream.realm.length));
 
 	return (struct slot){hash.low64,
 	    (uint64_t)version << TAG_BITS | hash.high64 >> (64 - TAG_BITS)};

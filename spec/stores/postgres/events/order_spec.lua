@@ -348,6 +348,34 @@ describe("the versions of a stream in postgres #postgres, seed " .. seed,
         other:close()
       end)
 
+      it("are listed in their order, each once", function()
+        local other = pg_session.open(database.url)
+        early:run "BEGIN; SELECT pg_current_xact_id()"
+        other:run [[
+          INSERT INTO lunette_events (stream, version, type, data)
+          SELECT 'filler', n, 'B', '{}' FROM generate_series(1, 5000) n]]
+        write(other, "s", 1, "A")
+        write(early, "s", 2, "A")
+        early:run "COMMIT"
+        other:close()
+        for filter, count in pairs {
+          ["--limit=0"] = 5002, ["--type=A"] = 2, ["--stream=s"] = 2,
+        } do
+          local code, output = helper.run {
+            helper.lunette, "-e", url, "--json", "events", "--limit=0", filter,
+          }
+          assert.equal(0, code)
+          local found = {}
+          local lines = 0
+          for line in output:gmatch "[^\n]+" do
+            lines = lines + 1
+            found[#found + 1] = line:match '"stream":"s","version":(%d)'
+          end
+          assert.equal(count, lines)
+          assert.equal("1 2", table.concat(found, " "))
+        end
+      end)
+
       it("begin with the lowest one that is left", function()
         local other = pg_session.open(database.url)
         for version = 1, 6 do
