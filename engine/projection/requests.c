@@ -525,6 +525,16 @@ serve_requests(struct lun_projection *p, lun_before_request_fn *before,
 	return code;
 }
 
+/* The store is not the one any more that was opened. */
+static void
+fail_for_good(struct lun_projection *p, const struct lun_err *err)
+{
+	if (lun_projection_is(p, LUN_PHASE_FAILED))
+		return;
+	lun_projection_abandon_batch(p);
+	lun_projection_enter(p, LUN_PHASE_FAILED, err);
+}
+
 void
 lun_projection_serve_requests(
     struct lun_projection *p, lun_before_request_fn *before, void *arg)
@@ -545,6 +555,8 @@ lun_projection_serve_requests(
 		p->requests_ns = lun_clock_mono_ns() + AGAIN_NS;
 	if (code == LUN_NOTFOUND || code == LUN_AGAIN)
 		return;
+	if (code == LUN_CONFIG)
+		fail_for_good(p, &err);
 	if (p->requests_pause_ns == 0) {
 		p->requests_pause_ns = REQUESTS_NS;
 		lun_log(p->around->log, LUN_LOG_WARNING,

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/fair_lock.h"
+#include "sqlite/place.h"
 
 #define NS_IN_MS    1000000LL
 #define NS_IN_S     1000000000LL
@@ -29,6 +30,7 @@ struct lun_sqlite_file {
 	atomic_int log_pages; /* of the write-ahead log, after a commit here */
 	int tended_pages;     /* of them copied back; for who tends alone */
 	struct lun_fair_lock writer_lock; /* of the writers */
+	struct lun_sqlite_place place;
 	struct lun_store_options options;
 	char path[];
 };
@@ -82,6 +84,7 @@ release_file(struct lun_sqlite_file *file)
 	if (atomic_fetch_sub(&file->references, 1) > 1)
 		return;
 	lun_fair_lock_fini(&file->writer_lock);
+	lun_sqlite_place_free(&file->place);
 	free(file);
 }
 
@@ -385,14 +388,28 @@ lun_sqlite_open(struct lun_sqlite *c, const char *path,
 	code = new_file(path, options, &c->file, err);
 	if (code != LUN_OK)
 		return code;
-	return open_database(c, err);
+	code = open_database(c, err);
+	/* Of a new database the log is made by whoever reads first. */
+	if (code == LUN_OK && !c->read_only)
+		code = exec_patiently(c, "PRAGMA schema_version", err);
+	if (code == LUN_OK)
+		code = lun_sqlite_place_note(&c->file->place, c->db, path, err);
+	if (code != LUN_OK)
+		lun_sqlite_close(c);
+	return code;
 }
 
 enum lun_code
 lun_sqlite_connect(
     struct lun_sqlite *c, const struct lun_sqlite *from, struct lun_err *err)
 {
-	*c = (struct lun_sqlite){.file = from->file};
+	enum lun_code code =
+	    lun_sqlite_place_check(&from->file->place, from->file->path, err);
+
+	*c = (struct lun_sqlite){0};
+	if (code != LUN_OK)
+		return code;
+	c->file = from->file;
 	atomic_fetch_add(&c->file->references, 1);
 	return open_database(c, err);
 }
@@ -413,13 +430,16 @@ lun_sqlite_path(const struct lun_sqlite *c)
 	return c->file->path;
 }
 
-bool
-lun_sqlite_moved(const struct lun_sqlite *c)
+enum lun_code
+lun_sqlite_check_place(struct lun_sqlite *c, struct lun_err *err)
 {
-	int moved = 0;
+	return lun_sqlite_place_check(&c->file->place, c->file->path, err);
+}
 
-	sqlite3_file_control(c->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
-	return moved != 0;
+enum lun_code
+lun_sqlite_look_at_place(struct lun_sqlite *c, struct lun_err *err)
+{
+	return lun_sqlite_place_look(&c->file->place, c->file->path, err);
 }
 
 /* ---- the log ----------------------------------------------------------- */
@@ -486,11 +506,12 @@ lun_sqlite_commit(struct lun_sqlite *c, struct lun_err *err)
 
 	assert(c->in_transaction);
 	code = lun_sqlite_exec(c, "COMMIT", err);
-	if (code != LUN_OK)
+	if (code != LUN_OK) {
 		lun_sqlite_rollback(c);
-	else
-		end_transaction(c);
-	return code;
+		return code;
+	}
+	end_transaction(c);
+	return lun_sqlite_check_place(c, err);
 }
 
 /* SQLite has rolled back by itself after the graver failures. */

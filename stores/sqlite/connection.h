@@ -42,7 +42,7 @@ struct lun_sqlite {
  */
 enum lun_code lun_sqlite_open(struct lun_sqlite *c, const char *path,
     const struct lun_store_options *options, struct lun_err *err) LUN_MUSTCHECK;
-/* Another connection to the same file. */
+/* Another connection to the same file; LUN_CONFIG if it has moved. */
 enum lun_code lun_sqlite_connect(struct lun_sqlite *c,
     const struct lun_sqlite *from, struct lun_err *err) LUN_MUSTCHECK;
 /* Rolls back. Statements must be finalized before. Closed is allowed. */
@@ -50,8 +50,15 @@ void lun_sqlite_close(struct lun_sqlite *c);
 
 const char *lun_sqlite_path(const struct lun_sqlite *c);
 
-/* The file under the path is not the one that was opened any more. */
-bool lun_sqlite_moved(const struct lun_sqlite *c);
+/*
+ * LUN_CONFIG if the file that was opened is not the one under the path any
+ * more, or its log and the index of that are not theirs (place.h). look: only
+ * if that was not looked at for a second.
+ */
+enum lun_code lun_sqlite_check_place(
+    struct lun_sqlite *c, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_sqlite_look_at_place(
+    struct lun_sqlite *c, struct lun_err *err) LUN_MUSTCHECK;
 
 /*
  * Describe what SQLite just refused and return its code: LUN_UNAVAILABLE if
@@ -68,7 +75,8 @@ void lun_sqlite_tend(struct lun_sqlite *c);
 
 /*
  * A writing transaction: wait for the lock and for other processes, together
- * at most busy_timeout_ms. A commit that fails is rolled back.
+ * at most busy_timeout_ms. A commit that fails is rolled back, except where it
+ * is LUN_CONFIG: then it went into a file that nobody else will find.
  */
 enum lun_code lun_sqlite_begin(
     struct lun_sqlite *c, struct lun_err *err) LUN_MUSTCHECK;

@@ -406,10 +406,8 @@ lun_sqlite_events_read(struct lun_event_store *store,
 		return code;
 	if (batch->reached.lo != request->after.lo)
 		return set_anchor(s, batch, err);
-	if (lun_sqlite_moved(&s->c))
-		return lun_fail(err, LUN_CONFIG,
-		    "%s was replaced or removed while it was open: restore it, "
-		    "and start again",
-		    lun_sqlite_path(&s->c));
+	code = lun_sqlite_check_place(&s->c, err);
+	if (code != LUN_OK)
+		return code;
 	return add_anchor(s, batch, lun_buffer_text(&s->anchor), err);
 }

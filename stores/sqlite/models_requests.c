@@ -99,8 +99,10 @@ lun_sqlite_request_next(struct lun_model_store *store, struct lun_key key,
 	struct sqlite_models *m = sqlite_models_of(store);
 	struct lun_request read;
 	sqlite3_stmt *q = NULL;
-	enum lun_code code;
+	enum lun_code code = lun_sqlite_look_at_place(&m->c, err);
 
+	if (code != LUN_OK)
+		return code;
 	code = lun_sqlite_statement(m,
 	    "SELECT number, projection, argument, kind FROM lunette_requests"
 	    " WHERE " LUN_SQLITE_IS_KEY " AND finished_at IS NULL"

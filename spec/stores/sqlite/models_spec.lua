@@ -56,6 +56,18 @@ describe("the sqlite model store", function()
     store:close()
   end)
 
+  for _, what in ipairs { "", "-wal", "-shm" } do
+    it("commits nothing into a file that is gone: models.db" .. what, function()
+      local owner = kit.own(store, kit.account_schema())
+      owner:commit { a = { balance = 1 } }
+      os.remove(path .. what)
+      fails("config", "models.db" .. what:gsub("%-", "%%-")
+        .. " was replaced or removed while it was open: ",
+        owner:try_commit { a = { balance = 2 } })
+      fails("config", "was replaced or removed", store:connect())
+    end)
+  end
+
   it("is not made where it must exist", function()
     local absent = new_path()
     fails("config", "no models yet: .* does not exist: ",
