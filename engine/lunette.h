@@ -340,7 +340,9 @@ enum lun_code lun_engine_skipped(struct lun_engine *engine,
 
 /*
  * Positions without an event, where the event store has such: those that
- * reading waits for and those that were passed over; a JSON array.
+ * reading waits for and those that were passed over; and, of events that can
+ * be seen and are held back, the first and the last. A JSON array, with who is
+ * waited for as the reason.
  */
 enum lun_code lun_engine_gaps(struct lun_engine *engine, const char *projection,
     char **json, struct lun_err *err) LUN_MUSTCHECK;

@@ -208,16 +208,19 @@ say_timeout(const struct wait *wait, int64_t timeout_ms, struct lun_err *err)
 {
 	char target[LUN_POSITION_MAX], seen[LUN_POSITION_MAX];
 	struct lun_event_store *events = wait->engine->events;
+	struct lun_report report = {0};
 
+	if (wait->entry != NULL)
+		report = lun_projection_report(wait->entry->p);
 	lun_event_store_format_position(events, wait->target, target);
 	lun_event_store_format_position(events, wait->seen, seen);
 	return lun_fail(err, LUN_TIMEOUT,
-	    "%s is at position %s (%s) after waiting %lld ms for %s",
+	    "%s is at position %s (%s%s%s) after waiting %lld ms for %s",
 	    wait->projection, seen,
-	    wait->entry != NULL
-		? lun_state_name(lun_projection_report(wait->entry->p).state)
-		: "run elsewhere, if at all",
-	    (long long)timeout_ms, target);
+	    wait->entry != NULL ? lun_state_name(report.state)
+				: "run elsewhere, if at all",
+	    report.waiting_for[0] != '\0' ? ", waiting for " : "",
+	    report.waiting_for, (long long)timeout_ms, target);
 }
 
 enum lun_code

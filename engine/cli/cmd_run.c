@@ -137,7 +137,8 @@ static const struct cli_option options[] = {
 	.name = "once",
 	.help = "End at the head of the event store as it is at the start, "
 		"with exit status 1 if any projection failed or there is no "
-		"script",
+		"script. Events that writers hold back are waited for, and "
+		"it is said for whom",
     },
     {.name = NULL},
 };

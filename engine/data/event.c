@@ -76,6 +76,7 @@ lun_batch_clear(struct lun_batch *batch)
 	batch->reached = LUN_POSITION_START;
 	batch->at_head = false;
 	batch->at_gap = false;
+	batch->held = false;
 	batch->tenants_from = LUN_NO_EVENT;
 	lun_buffer_clear(&batch->source_state);
 	lun_documents_end(batch->documents);

@@ -196,6 +196,7 @@ report_ownership(struct lun_projection *p, enum lun_phase next)
 	if (report->owned == phases[next].owned)
 		return;
 	report->owned = phases[next].owned;
+	report->held_by[0] = '\0';
 	report->lost = false;
 	report->fence = p->fence;
 	/* Somebody else may set it back meanwhile. */

@@ -105,6 +105,7 @@ struct lun_report {
 	double events_per_second;
 	char waiting_for[LUN_WAITING_SIZE];
 	char request_waits[LUN_WAITING_SIZE]; /* what a request waits for */
+	char held_by[LUN_WAITING_SIZE];       /* who holds back the safe head */
 	char last_error[512];
 };
 
@@ -182,6 +183,12 @@ struct lun_indexing {
 	atomic_bool stop; /* apart: compilers read neighbours in one go */
 };
 
+/* Events that can be seen, but not be read yet: when to look for whom. */
+struct lun_held_back {
+	int64_t look_ns; /* 0: none are */
+	int64_t said_ns; /* in the log; 0: not yet */
+};
+
 struct lun_projection {
 	char name[LUN_NAME_MAX + 1];
 	struct lun_key key;
@@ -233,6 +240,7 @@ struct lun_projection {
 	struct lun_failed_events skipped;
 	struct lun_pending_commit commit;
 	struct lun_set_aside set_aside[LUN_SET_ASIDE_KINDS];
+	struct lun_held_back held;
 	struct lun_background *fetcher; /* NULL: everything on one thread */
 	struct lun_background *committer;
 	struct lun_indexing indexing;
@@ -331,6 +339,8 @@ void lun_projection_release_phase(struct lun_projection *p);
 void lun_projection_begin_anew(struct lun_projection *p);
 /* In words for status; "" for nothing. */
 void lun_projection_wait_for(struct lun_projection *p, const char *what);
+/* After a step: say who holds back events, where somebody has for a second. */
+void lun_projection_note_held(struct lun_projection *p);
 /*
  * The same for a request that could not be done yet, while the projection goes
  * on; "" when none is left. The log says it once.

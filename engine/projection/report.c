@@ -90,6 +90,9 @@ lun_projection_report(struct lun_projection *p)
 	if (report.waiting_for[0] == '\0')
 		memcpy(report.waiting_for, report.request_waits,
 		    sizeof report.waiting_for);
+	if (report.waiting_for[0] == '\0')
+		memcpy(report.waiting_for, report.held_by,
+		    sizeof report.waiting_for);
 	return report;
 }
 

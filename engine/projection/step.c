@@ -293,8 +293,10 @@ try_step(struct lun_projection *p, struct lun_step *step, struct lun_err *err)
 	if (code == LUN_OK)
 		code = handle_batch(p, step, err);
 	if (code == LUN_OK && (step->outcome == LUN_STEP_APPLIED ||
-				  step->outcome == LUN_STEP_IDLE))
+				  step->outcome == LUN_STEP_IDLE)) {
 		note_progress(p);
+		lun_projection_note_held(p);
+	}
 	return code;
 }
 

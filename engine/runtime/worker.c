@@ -7,8 +7,8 @@
  * always find whole batches. However it ends it first hands the ownership
  * back, which waits for the commit under way and commits a position that moved
  * alone. A run to a position ends only when the step says that there is no
- * more, or the cursor is there, and that is committed; what is still behind a
- * gap keeps it going. A script that is stuck in a library call cannot be ended:
+ * more, or the cursor is there, and that is committed; what writers still
+ * hold back keeps it going. A script that is stuck in a library call cannot be ended:
  * the thread is left behind in the phase that nothing follows, in which it may
  * neither apply nor commit if it ever wakes up, and its lease runs out.
  */
@@ -214,7 +214,7 @@ is_at_the_end(const struct lun_worker *worker, enum lun_step_outcome outcome)
 {
 	const struct lun_projection *p = worker->p;
 
-	return (outcome == LUN_STEP_IDLE && !p->batch->at_gap) ||
+	return (outcome == LUN_STEP_IDLE && !p->batch->held) ||
 	       lun_position_compare(p->cursor, worker->until) >= 0;
 }
 

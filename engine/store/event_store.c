@@ -190,6 +190,20 @@ lun_event_store_gaps(struct lun_event_store *store,
 	return LUN_OK;
 }
 
+enum lun_code
+lun_event_store_held_by(struct lun_event_store *store,
+    struct lun_text source_state, struct lun_buffer *words, struct lun_err *err)
+{
+	struct lun_tenants tenants;
+	struct lun_text state;
+	enum lun_code code =
+	    lun_tenants_split(source_state, &tenants, &state, err);
+
+	if (code != LUN_OK || store->ops->held_by == NULL)
+		return code;
+	return store->ops->held_by(store, state, words, err);
+}
+
 /* ---- appending --------------------------------------------------------- */
 
 static enum lun_code

@@ -107,7 +107,10 @@ struct lun_event_store_ops {
 	    const struct lun_read *request, struct lun_batch *batch,
 	    struct lun_err *err);
 
-	/* The position of the last event that is safe to read. */
+	/*
+	 * The position of the last event there is. Where writers hold it back,
+	 * reading comes to it once they have ended.
+	 */
 	enum lun_code (*head)(struct lun_event_store *store,
 	    struct lun_position *head, struct lun_err *err);
 
@@ -164,10 +167,19 @@ struct lun_event_store_ops {
 	/*
 	 * What a source state says of positions without an event: a JSON array
 	 * of objects with state ("open": reading stops there, or "skipped"),
-	 * from, to, numbers, at and reason. Optional.
+	 * from, to, numbers, at and reason. Events that can be seen and are not
+	 * safe to read yet are "held". Optional.
 	 */
 	enum lun_code (*gaps)(struct lun_event_store *store,
 	    struct lun_text source_state, struct lun_buffer *json,
+	    struct lun_err *err);
+
+	/*
+	 * Add in words for an operator who it is that holds back what a reader
+	 * with this source state waits for; nothing if nobody does. Optional.
+	 */
+	enum lun_code (*held_by)(struct lun_event_store *store,
+	    struct lun_text source_state, struct lun_buffer *words,
 	    struct lun_err *err);
 };
 
@@ -227,6 +239,9 @@ enum lun_code lun_event_store_parse_position(struct lun_event_store *store,
 const char *lun_event_store_remark(struct lun_event_store *store);
 enum lun_code lun_event_store_gaps(struct lun_event_store *store,
     struct lun_text source_state, struct lun_buffer *json,
+    struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_event_store_held_by(struct lun_event_store *store,
+    struct lun_text source_state, struct lun_buffer *words,
     struct lun_err *err) LUN_MUSTCHECK;
 
 #endif

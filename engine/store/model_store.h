@@ -34,7 +34,7 @@
 #define LUN_MODEL_STORE_ABI  1
 #define LUN_BUNDLE_HASH_SIZE 33 /* 32 hexadecimal digits */
 #define LUN_OWNER_SIZE       128
-#define LUN_WAITING_SIZE     320 /* of the words for what is waited for */
+#define LUN_WAITING_SIZE     400 /* of the words for what is waited for */
 
 /*
  * What everything in a model store is kept by: one shard of one build of a

@@ -206,7 +206,7 @@ function query:terms() end
 ---@field lag_seconds number|lunette.null age of the oldest, where it is known
 ---@field events_per_second number
 ---@field owner string|lunette.null the engine that runs it
----@field waiting_for string|lunette.null
+---@field waiting_for string|lunette.null a lock, a store, a transaction ...
 ---@field last_error string|lunette.null
 ---@field parked integer
 ---@field skipped integer
@@ -231,7 +231,7 @@ function query:terms() end
 ---Positions without an event, from and to included; of what is no longer
 ---listed only their number is known.
 ---@class lunette.gap
----@field state "open"|"skipped" waited for, or passed over
+---@field state "open"|"skipped"|"held" waited for, passed over, or events
 ---@field from string|lunette.null
 ---@field to string|lunette.null
 ---@field from_token string|lunette.null
@@ -394,7 +394,9 @@ function engine:parked(projection, id) end
 function engine:skipped(projection) end
 
 ---Positions without an event: those that reading waits for ("open"), and those
----that were passed over ("skipped"). Only some event stores have such.
+---that were passed over ("skipped"); the first and last of the events that can
+---be seen but are held back by a transaction ("held"). Only some event stores
+---have such.
 ---@param projection string
 ---@return lunette.gap[]? gaps
 ---@return string? message

@@ -270,6 +270,10 @@ push_batch(
 	lua_setfield(L, -2, "state");
 	lua_pushboolean(L, batch->at_head);
 	lua_setfield(L, -2, "at_head");
+	if (batch->held) {
+		lua_pushboolean(L, true);
+		lua_setfield(L, -2, "held");
+	}
 	if (batch->tenants_from != LUN_NO_EVENT)
 		set_integer(
 		    L, "tenants_from", (lua_Integer)batch->tenants_from + 1);
@@ -328,6 +332,24 @@ store_count(lua_State *L)
 		return push_failure(L, &err, code);
 	lua_pushinteger(L, count);
 	return 1;
+}
+
+/* held_by(state): who holds back what can be seen, in words */
+static int
+store_held_by(lua_State *L)
+{
+	struct lun_event_store *store = check_store(L);
+	struct lun_text state = {0};
+	struct lun_buffer words = {0};
+	struct lun_err err;
+	enum lun_code code;
+
+	state.bytes = luaL_checklstring(L, 2, &state.length);
+	code = lun_event_store_held_by(store, state, &words, &err);
+	if (code == LUN_OK)
+		lua_pushlstring(L, words.bytes, words.length);
+	lun_buffer_free(&words);
+	return code == LUN_OK ? 1 : push_failure(L, &err, code);
 }
 
 static int
@@ -674,6 +696,7 @@ static const luaL_Reg methods[] = {
     {"read", store_read},
     {"count", store_count},
     {"head", store_head},
+    {"held_by", store_held_by},
     {"lag", store_lag},
     {"find", store_find},
     {"append", store_append},

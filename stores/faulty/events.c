@@ -236,6 +236,17 @@ faulty_gaps(struct lun_event_store *store, struct lun_text source_state,
 	return LUN_OK;
 }
 
+static enum lun_code
+faulty_held_by(struct lun_event_store *store, struct lun_text source_state,
+    struct lun_buffer *words, struct lun_err *err)
+{
+	struct lun_event_store *inner = faulty_events_of(store)->inner;
+
+	return inner->ops->held_by != NULL
+		   ? inner->ops->held_by(inner, source_state, words, err)
+		   : LUN_OK;
+}
+
 static int
 faulty_wake_fd(struct lun_event_store *store)
 {
@@ -281,6 +292,7 @@ const struct lun_event_store_ops lun_faulty_events = {
     .find = faulty_find,
     .wake_fd = faulty_wake_fd,
     .gaps = faulty_gaps,
+    .held_by = faulty_held_by,
     .drain = faulty_drain,
     .format_position = faulty_format_position,
     .parse_position = faulty_parse_position,

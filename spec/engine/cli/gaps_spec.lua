@@ -100,6 +100,7 @@ describe("lunette gaps", function()
         return gaps():match '{[^}]*"state":"open"[^}]*}'
       end)
       assert.matches('"from":"2","to":"2","numbers":1', open)
+      assert.matches('"reason":"a transaction of postgres %(pid %d+', open)
       early:run "ROLLBACK"
       local skipped = helper.wait(function()
         return gaps():match '{[^}]*"state":"skipped"[^}]*}'
@@ -114,6 +115,62 @@ describe("lunette gaps", function()
       early:close()
       other:close()
       assert.matches("moves +skipped +2 +2 +1 ", place:done { "gaps" })
+    end)
+
+    describe("in the order of transactions", function()
+      local early
+
+      before_each(function()
+        local own = server:new_database()
+        place.env.LUNETTE_EVENTS = own.url
+        place:done { "append", "--stream", "a", "--type", "T", "--data", "1" }
+        place:done { "run", "--once" }
+        early = pg_session.open(own.url)
+        early:run "CREATE TABLE junk (x int)"
+        early:run "BEGIN"
+        early:run "INSERT INTO junk VALUES (1)"
+        place:done { "append", "--stream", "b", "--type", "T", "--data", "1" }
+      end)
+
+      after_each(function()
+        early:close()
+      end)
+
+      local HOLDER = "transaction %d+ of postgres %(pid %d+, database [^)]*%)"
+
+      local function started()
+        local running = place:spawn { "run", "--once" }
+        helper.wait(function()
+          return running:stderr():match("moves waits for " .. HOLDER)
+        end)
+        return running
+      end
+
+      it("tells who holds events back that can be seen", function()
+        local running = started()
+        local status = helper.wait(function()
+          local _, out = place:run { "status", "--json" }
+          return out:find('"waiting_for":"t', 1, true) and out
+        end)
+        assert.matches('"waiting_for":"' .. HOLDER, status)
+        assert.matches('"lag_events":1', status)
+        local held = place:done { "gaps", "moves", "--json" }
+        assert.matches('"state":"held"', held)
+        assert.matches('"numbers":1', held)
+        assert.matches('"reason":"' .. HOLDER, held)
+        assert.matches("moves +held +", place:done { "gaps" })
+        early:run "COMMIT"
+        assert.equal(0, running:wait())
+        assert.matches('"id":"b"', place:done { "query", "moves", "--json" })
+        assert.equal("[]\n", place:done { "gaps", "--json" })
+      end)
+
+      it("lets a run that waits for them be ended", function()
+        local running = started()
+        running:kill "INT"
+        assert.equal(1, running:wait())
+        early:run "COMMIT"
+      end)
     end)
   end)
 end)

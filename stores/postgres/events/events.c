@@ -342,4 +342,5 @@ const struct lun_event_store_ops lun_postgres_events = {
     .parse_position = postgres_parse_position,
     .remark = postgres_remark,
     .gaps = lun_pg_events_gaps,
+    .held_by = lun_pg_events_held_by,
 };

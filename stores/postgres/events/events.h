@@ -87,6 +87,11 @@ enum lun_code lun_pg_events_check_catalogue(struct lun_pg_events *s,
 enum lun_code lun_pg_events_gaps(struct lun_event_store *store,
     struct lun_text source_state, struct lun_buffer *json, struct lun_err *err);
 
+/* held_by.c */
+enum lun_code lun_pg_events_held_by(struct lun_event_store *store,
+    struct lun_text source_state, struct lun_buffer *words,
+    struct lun_err *err);
+
 /* append.c */
 enum lun_code lun_pg_events_append(struct lun_event_store *store,
     const struct lun_append *events, size_t count,

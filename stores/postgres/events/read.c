@@ -339,6 +339,7 @@ find_bound_by_writers(struct lun_pg_reading *r, struct lun_err *err)
 	s->safe_head.has_anchor = pending->has_anchor;
 	s->safe_head.has_rival = pending->has_rival;
 	s->safe_head.is_foreign = false;
+	s->safe_head.is_held = false;
 	lun_buffer_clear(&s->safe_head.anchor);
 	lun_buffer_add_text(
 	    &s->safe_head.anchor, lun_buffer_text(&pending->anchor));
@@ -426,6 +427,7 @@ lun_pg_events_read(struct lun_event_store *store,
 
 	r.most = is_filtered(request) ? choose_most(request) : r.limit;
 	code = read_batch(&r, err);
+	batch->held = batch->at_gap || (batch->at_head && s->safe_head.is_held);
 	lun_buffer_free(&r.hole.stream);
 	lun_buffer_free(&r.hole.realm);
 	lun_pg_doubts_free(&r.doubts);
@@ -449,7 +451,7 @@ lun_pg_events_head(struct lun_event_store *store, struct lun_position *head,
 	if (code == LUN_OK && s->safe_head.is_foreign)
 		code = refuse_foreign(s, err);
 	if (code == LUN_OK)
-		*head = s->safe_head.bound;
+		*head = s->safe_head.last;
 	return code;
 }
 

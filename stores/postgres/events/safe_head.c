@@ -37,9 +37,6 @@ struct strategy {
 	/* Add the condition that a row is settled. */
 	void (*add_settled)(
 	    const struct lun_pg_mapping *mapping, struct lun_buffer *sql);
-	/* Add what is true of a table that comes from another server. */
-	void (*add_is_foreign)(
-	    const struct lun_pg_mapping *mapping, struct lun_buffer *sql);
 };
 
 /* ---- pairs of a transaction id and a number ---------------------------- */
@@ -74,20 +71,6 @@ add_has_ended(const struct lun_pg_mapping *mapping, struct lun_buffer *sql)
 	    mapping->layout.transaction_id, bigint_cast(mapping));
 }
 
-/* Asked of a snapshot: pg_current_xact_id() would use up an id. */
-static void
-add_is_foreign(const struct lun_pg_mapping *mapping, struct lun_buffer *sql)
-{
-	const char *transaction = mapping->layout.transaction_id;
-
-	lun_buffer_printf(sql,
-	    "(SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT 1) >= "
-	    "pg_catalog.pg_snapshot_xmax("
-	    "pg_catalog.pg_current_snapshot())%s",
-	    transaction, mapping->from, mapping->scope, mapping->keys_down,
-	    bigint_cast(mapping));
-}
-
 /* ---- writers that take turns ------------------------------------------- */
 
 static bool
@@ -116,13 +99,6 @@ add_true(const struct lun_pg_mapping *mapping, struct lun_buffer *sql)
 	lun_buffer_add_text(sql, LUN_TEXT("true"));
 }
 
-static void
-add_false(const struct lun_pg_mapping *mapping, struct lun_buffer *sql)
-{
-	(void)mapping;
-	lun_buffer_add_text(sql, LUN_TEXT("false"));
-}
-
 /* ---- the table --------------------------------------------------------- */
 
 static const struct strategy strategies[LUN_PG_SAFETIES] = {
@@ -132,7 +108,6 @@ static const struct strategy strategies[LUN_PG_SAFETIES] = {
 	    .needs = "a transaction id of type xid8 or bigint beside a number",
 	    .fits = is_pair,
 	    .add_settled = add_has_ended,
-	    .add_is_foreign = add_is_foreign,
 	},
     [LUN_PG_SERIALISED] =
 	{
@@ -140,7 +115,6 @@ static const struct strategy strategies[LUN_PG_SAFETIES] = {
 	    .needs = "an integer or a time as position, and no transaction id",
 	    .fits = is_number_or_moment,
 	    .add_settled = add_true,
-	    .add_is_foreign = add_false,
 	},
     /* What can be seen; how much of it is safe, pending_writers.c says. */
     [LUN_PG_GAPS] =
@@ -149,7 +123,6 @@ static const struct strategy strategies[LUN_PG_SAFETIES] = {
 	    .needs = "an integer as position, and no transaction id",
 	    .fits = is_number,
 	    .add_settled = add_true,
-	    .add_is_foreign = add_false,
 	},
     [LUN_PG_WINDOW] =
 	{
@@ -157,7 +130,6 @@ static const struct strategy strategies[LUN_PG_SAFETIES] = {
 	    .needs = "a UUID of version 7 or a time as position",
 	    .fits = tells_time,
 	    .add_settled = add_true,
-	    .add_is_foreign = add_false,
 	},
 };
 
@@ -221,6 +193,34 @@ add_settled_ahead(const struct lun_pg_mapping *mapping,
 	lun_pg_add_int8(params, (int64_t)head->most);
 }
 
+/* A relation l with the keys of the last event there is, settled or not. */
+static void
+add_last(const struct lun_pg_mapping *mapping, struct lun_buffer *sql)
+{
+	lun_buffer_printf(sql,
+	    " LEFT JOIN (SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT 1) "
+	    "l (x, n) ON true",
+	    mapping->keys, mapping->from, mapping->visible, mapping->keys_down);
+}
+
+/*
+ * Its transaction was not given out by this server, or may not be the last to
+ * write below it. pg_current_xact_id() would use up an id.
+ */
+static void
+add_last_against_snapshot(
+    const struct lun_pg_mapping *mapping, struct lun_buffer *sql)
+{
+	const char *cast = bigint_cast(mapping);
+
+	lun_buffer_printf(sql,
+	    "l.x >= pg_catalog.pg_snapshot_xmax("
+	    "pg_catalog.pg_current_snapshot())%s, "
+	    "l.x >= pg_catalog.pg_snapshot_xmin("
+	    "pg_catalog.pg_current_snapshot())%s",
+	    cast, cast);
+}
+
 /* One row: the bound and its id, whether it is the head, the anchor ... */
 static void
 add_safe_head_statement(const struct lun_pg_mapping *mapping,
@@ -228,10 +228,14 @@ add_safe_head_statement(const struct lun_pg_mapping *mapping,
     struct lun_pg_params *params)
 {
 	lun_buffer_add_text(sql, LUN_TEXT("SELECT b.*, a.id, "));
-	strategies[mapping->safety].add_is_foreign(mapping, sql);
+	if (is_pair(mapping))
+		add_last_against_snapshot(mapping, sql);
+	else
+		lun_buffer_add_text(sql, LUN_TEXT("false, false"));
 	lun_buffer_add_text(sql, LUN_TEXT(", "));
 	lun_pg_catalogue_add_mark(mapping, head->numbers, sql, params);
-	lun_buffer_add_text(sql, LUN_TEXT(", a.n > 1 FROM "));
+	lun_buffer_printf(
+	    sql, ", a.n > 1%s FROM ", is_pair(mapping) ? ", l.x, l.n" : "");
 	lun_pg_add_anchor(mapping, sql, params, head->after);
 	lun_buffer_add_text(sql, LUN_TEXT(" LEFT JOIN ("));
 	if (head->most > 0) {
@@ -244,6 +248,8 @@ add_safe_head_statement(const struct lun_pg_mapping *mapping,
 		add_last_settled(mapping, sql);
 	}
 	lun_buffer_add_text(sql, LUN_TEXT(") b ON true"));
+	if (is_pair(mapping))
+		add_last(mapping, sql);
 	lun_buffer_add_byte(sql, '\0');
 }
 
@@ -267,8 +273,12 @@ read_safe_head(const struct lun_pg_mapping *mapping, const PGresult *row,
 	head->has_anchor = !lun_pg_is_null(row, 0, id + 2);
 	lun_buffer_add_text(&head->anchor, lun_pg_bytes(row, 0, id + 2));
 	head->is_foreign = lun_pg_bool(row, 0, id + 3);
-	lun_buffer_add_text(&head->mark, lun_pg_bytes(row, 0, id + 4));
-	head->has_rival = lun_pg_bool(row, 0, id + 5);
+	head->is_held = lun_pg_bool(row, 0, id + 4);
+	lun_buffer_add_text(&head->mark, lun_pg_bytes(row, 0, id + 5));
+	head->has_rival = lun_pg_bool(row, 0, id + 6);
+	head->last = head->bound;
+	if (is_pair(mapping) && !lun_pg_is_null(row, 0, id + 7))
+		head->last = lun_pg_keys_position(mapping, row, id + 7);
 }
 
 /* In descending order a null comes first. */

@@ -25,6 +25,9 @@ struct lun_pg_safe_head {
 	bool has_rival; /* more than one event stands at `after` */
 	struct lun_buffer bound_anchor; /* the id of the event at the bound */
 	bool at_head;                   /* nothing above the bound is settled */
+	/* The last event there is lies above the safe head, and may do so long. */
+	bool is_held;
+	struct lun_position last;
 	/* Transaction ids that this server has not given out yet. */
 	bool is_foreign;
 	struct lun_buffer mark;
