@@ -32,7 +32,7 @@ enum lun_document_state {
 
 struct lun_document {
 	uint16_t state;
-	bool lent; /* a script holds a table made of a part of it */
+	bool lent; /* a part of it was decoded, and hangs on its event */
 	uint32_t count;
 	size_t first; /* among the members */
 };

@@ -11,7 +11,7 @@
 #define ON_STACK     16
 #define ANSWER_DEPTH 2
 
-static const char null_address, array_address, raw_address;
+static const char null_address, array_address, value_address;
 
 void *
 lun_json_null(void)
@@ -32,9 +32,9 @@ lun_json_array_key(void)
 }
 
 const void *
-lun_json_raw_key(void)
+lun_json_value_key(void)
 {
-	return &raw_address;
+	return &value_address;
 }
 
 void

@@ -48,9 +48,9 @@ void lun_json_push_answer(lua_State *L, struct lun_text json);
  * LUN_JSON_SIZE_MAX.
  * A plain empty table is an object; a table with keys 1..n is an array and
  * gets the array metatable, if it has no metatable, so that it stays one.
- * A full userdata whose metatable has the field named by
- * lun_json_raw_key() is written by calling that C function with
- * (userdata, light userdata lun_buffer *): lazy event data uses this.
+ * Of a full userdata whose metatable has the field named by
+ * lun_json_value_key() what that C function gives for it is written in its
+ * place: lazy event data uses this.
  * If the buffer runs out of memory, out->failed is set and nothing is raised.
  */
 void lun_json_encode(lua_State *L, int index, struct lun_buffer *out);
@@ -70,7 +70,7 @@ bool lun_json_is_plain(lua_State *L, int index);
 
 /* The address of the registry and metatable keys. */
 const void *lun_json_array_key(void); /* registry: the array metatable */
-const void *lun_json_raw_key(void);
+const void *lun_json_value_key(void);
 
 /* Make the registry entries a state needs; once for each state. Raises. */
 void lun_json_setup(lua_State *L);

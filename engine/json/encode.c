@@ -390,12 +390,12 @@ encode_userdata(struct encoder *encoder, int index, const struct path *path)
 	luaL_checkstack(L, LUA_MINSTACK, "JSON value");
 	if (!lua_getmetatable(L, index))
 		refuse_type(encoder, index, path);
-	if (lua_rawgetp(L, -1, lun_json_raw_key()) != LUA_TFUNCTION)
+	if (lua_rawgetp(L, -1, lun_json_value_key()) != LUA_TFUNCTION)
 		refuse_type(encoder, index, path);
 	lua_pushvalue(L, index);
-	lua_pushlightuserdata(L, encoder->out);
-	lua_call(L, 2, 0);
-	lua_pop(L, 1);
+	lua_call(L, 1, 1);
+	encode_value(encoder, lua_gettop(L), path);
+	lua_pop(L, 2);
 }
 
 static void

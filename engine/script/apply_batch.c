@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "script/event_object.h"
 #include "script/model_object.h"
+#include "script/nested_object.h"
 #include "script/read_id.h"
 #include "script/script_state.h"
 #include "json/decode.h"
@@ -215,6 +216,12 @@ note_models(lua_State *L, struct run *run)
 	case LUA_TSTRING:
 	case LUA_TNUMBER:
 		return touch_model(run, lun_script_read_id(L, run->script, -1));
+	case LUA_TUSERDATA:
+		if (lun_nested_object_is(L, -1)) {
+			lun_nested_object_push_table(L, lua_gettop(L));
+			return touch_list(L, run);
+		}
+		/* fall through */
 	default:
 		if (!lun_json_is_null(L, -1))
 			luaL_error(L,

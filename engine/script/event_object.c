@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "base/clock.h"
+#include "script/nested_object.h"
 #include "script/script_state.h"
 #include "store/event_store.h"
 #include "json/decode.h"
@@ -43,17 +44,17 @@ enum field {
 	FIELD_COUNT
 };
 
-static void
-check_stamp(lua_State *L, const struct lun_script *script, uint64_t stamp)
+void
+lun_event_object_check_stamp(lua_State *L, uint64_t stamp)
 {
-	if (stamp != script->stamp)
+	if (stamp != lun_script_of(L)->stamp)
 		luaL_error(L,
 		    "an event was used after its batch: copy what you keep, "
 		    "with lunette.table(event)");
 }
 
-static bool
-has_metatable(lua_State *L, int index, const char *key)
+bool
+lun_event_object_has_metatable(lua_State *L, int index, const char *key)
 {
 	bool same;
 
@@ -79,7 +80,7 @@ static struct lun_text
 check_data(lua_State *L, const struct lun_script *script,
     const struct data_object *data)
 {
-	check_stamp(L, script, data->stamp);
+	lun_event_object_check_stamp(L, data->stamp);
 	return text_of(script, data->document);
 }
 
@@ -142,7 +143,7 @@ push_member_value(lua_State *L, struct lun_script *script,
 	}
 }
 
-/* A nested value is decoded once: the same access gives the same table. */
+/* A nested value is decoded once: the same access gives the same object. */
 static void
 push_nested(lua_State *L, struct lun_script *script, int index, int key,
     const struct lun_member *member, struct lun_text json)
@@ -161,6 +162,7 @@ push_nested(lua_State *L, struct lun_script *script, int index, int key,
 	if (lua_rawget(L, -2) == LUA_TNIL) {
 		lua_pop(L, 1);
 		push_member_value(L, script, member, value);
+		lun_nested_object_wrap(L);
 		lua_pushvalue(L, key);
 		lua_pushvalue(L, -2);
 		lua_rawset(L, -4);
@@ -278,6 +280,8 @@ push_event_document(lua_State *L, struct lun_script *script, uint32_t document)
 	    LUN_DOCUMENT_OBJECT) {
 		script->batch->documents->list[document].lent = true;
 		lun_json_push(L, json);
+		if (lua_istable(L, -1))
+			lun_nested_object_wrap(L);
 		return;
 	}
 	data = lua_newuserdatauv(L, sizeof *data, 1);
@@ -293,7 +297,7 @@ static const struct lun_event *
 check_event(lua_State *L, const struct lun_script *script,
     const struct event_object *object)
 {
-	check_stamp(L, script, object->stamp);
+	lun_event_object_check_stamp(L, object->stamp);
 	return &script->batch->events[object->number];
 }
 
@@ -497,12 +501,16 @@ push_copy(lua_State *L, int index, int depth)
 	luaL_checkstack(L, LUA_MINSTACK, NULL);
 	if (depth > LUN_JSON_DEPTH_MAX)
 		luaL_error(L, "nested too deep (does it contain itself?)");
-	if (has_metatable(L, index, &data_key))
+	if (lun_event_object_has_metatable(L, index, &data_key))
 		lun_json_push(
 		    L, check_data(L, script, lua_touserdata(L, index)));
-	else if (has_metatable(L, index, &event_key))
+	else if (lun_event_object_has_metatable(L, index, &event_key))
 		push_event_copy(L, index);
-	else if (lua_istable(L, index))
+	else if (lun_nested_object_is(L, index)) {
+		lun_nested_object_push_table(L, index);
+		push_table_copy(L, lua_gettop(L), depth);
+		lua_remove(L, -2);
+	} else if (lua_istable(L, index))
 		push_table_copy(L, index, depth);
 	else
 		lua_pushvalue(L, index);
@@ -529,21 +537,21 @@ lun_event_object_is_clean(lua_State *L, int index, uint32_t number)
 bool
 lun_event_object_is(lua_State *L, int index)
 {
-	return has_metatable(L, index, &event_key) ||
-	       has_metatable(L, index, &data_key);
+	return lun_event_object_has_metatable(L, index, &event_key) ||
+	       lun_event_object_has_metatable(L, index, &data_key) ||
+	       lun_nested_object_is(L, index);
 }
 
-/* How lun_json_encode() writes one: (object, light userdata buffer). */
+/* What lun_json_encode() writes. */
 static int
-write_json(lua_State *L)
+plain_value(lua_State *L)
 {
 	lun_event_object_push_plain(L, 1);
-	lun_json_encode(L, -1, lua_touserdata(L, 2));
-	return 0;
+	return 1;
 }
 
-static int
-object_tostring(lua_State *L)
+int
+lun_event_object_tostring(lua_State *L)
 {
 	struct lun_buffer *json = &lun_script_of(L)->text;
 
@@ -562,7 +570,7 @@ static const luaL_Reg event_methods[] = {
     {"__index", event_index},
     {"__newindex", refuse_change},
     {"__pairs", event_pairs},
-    {"__tostring", object_tostring},
+    {"__tostring", lun_event_object_tostring},
     {NULL, NULL},
 };
 
@@ -571,14 +579,13 @@ static const luaL_Reg data_methods[] = {
     {"__newindex", refuse_change},
     {"__pairs", data_pairs},
     {"__len", data_len},
-    {"__tostring", object_tostring},
+    {"__tostring", lun_event_object_tostring},
     {NULL, NULL},
 };
 
-/* Its index in the registry, which is found faster than the key. */
-static int
-register_metatable(
-    lua_State *L, const char *key, const char *name, const luaL_Reg *methods)
+int
+lun_event_object_register(lua_State *L, const char *key, const char *name,
+    const luaL_Reg *methods, lua_CFunction value)
 {
 	lua_createtable(L, 0, 8);
 	luaL_setfuncs(L, methods, 0);
@@ -586,8 +593,8 @@ register_metatable(
 	lua_setfield(L, -2, "__name");
 	lua_pushstring(L, name);
 	lua_setfield(L, -2, "__metatable");
-	lua_pushcfunction(L, write_json);
-	lua_rawsetp(L, -2, lun_json_raw_key());
+	lua_pushcfunction(L, value);
+	lua_rawsetp(L, -2, lun_json_value_key());
 	lua_pushvalue(L, -1);
 	lua_rawsetp(L, LUA_REGISTRYINDEX, key);
 	return luaL_ref(L, LUA_REGISTRYINDEX);
@@ -596,10 +603,11 @@ register_metatable(
 void
 lun_event_object_setup(lua_State *L, struct lun_script_functions *functions)
 {
-	functions->event_metatable =
-	    register_metatable(L, &event_key, "event", event_methods);
-	functions->data_metatable =
-	    register_metatable(L, &data_key, "event data", data_methods);
+	functions->event_metatable = lun_event_object_register(
+	    L, &event_key, "event", event_methods, plain_value);
+	functions->data_metatable = lun_event_object_register(
+	    L, &data_key, "event data", data_methods, plain_value);
+	lun_nested_object_setup(L, functions);
 }
 
 void

@@ -18,8 +18,12 @@ lunette_array(lua_State *L)
 		lua_settop(L, 0);
 		lua_newtable(L);
 	}
-	luaL_checktype(L, 1, LUA_TTABLE);
 	lua_settop(L, 1);
+	if (lun_event_object_is(L, 1)) {
+		lun_event_object_push_plain(L, 1);
+		lua_replace(L, 1);
+	}
+	luaL_checktype(L, 1, LUA_TTABLE);
 	lun_json_mark_array(L, 1);
 	return 1;
 }

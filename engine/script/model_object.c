@@ -113,6 +113,8 @@ describe_value(lua_State *L, int index)
 	case LUA_TBOOLEAN:
 		return lua_toboolean(L, index) ? "true" : "false";
 	default:
+		if (lun_event_object_is(L, index))
+			return "a table";
 		return lua_pushfstring(L, "a %s", luaL_typename(L, index));
 	}
 }

@@ -6,6 +6,8 @@
 #include <lualib.h>
 #include <string.h>
 
+#include "script/event_object.h"
+#include "script/nested_object.h"
 #include "script/vm.h"
 
 #define COPIED_PER_INSTRUCTION 64 /* bytes */
@@ -43,6 +45,29 @@ base_tostring(lua_State *L)
 {
 	luaL_checkany(L, 1);
 	push_text(L, 1);
+	return 1;
+}
+
+/* What reads like a table is one. */
+static int
+base_type(lua_State *L)
+{
+	luaL_checkany(L, 1);
+	lua_pushstring(
+	    L, lun_event_object_is(L, 1) ? "table" : luaL_typename(L, 1));
+	return 1;
+}
+
+static int
+base_next(lua_State *L)
+{
+	if (lun_nested_object_is(L, 1))
+		return lun_nested_object_next(L);
+	luaL_checktype(L, 1, LUA_TTABLE);
+	lua_settop(L, 2);
+	if (lua_next(L, 1) != 0)
+		return 2;
+	lua_pushnil(L);
 	return 1;
 }
 
@@ -142,7 +167,8 @@ string_rep(lua_State *L)
 static void
 charge_elements(lua_State *L, size_t each)
 {
-	lua_Integer count = lua_istable(L, 1) ? luaL_len(L, 1) : 0;
+	bool measured = lua_istable(L, 1) || lun_nested_object_is(L, 1);
+	lua_Integer count = measured ? luaL_len(L, 1) : 0;
 
 	if (count > 0)
 		lun_vm_charge(L, (size_t)count > SIZE_MAX / each
@@ -167,9 +193,13 @@ table_remove(lua_State *L)
 	return call_original(L);
 }
 
+/* One that is in order already would pass. */
 static int
 table_sort(lua_State *L)
 {
+	if (lun_event_object_is(L, 1))
+		luaL_error(L, "events cannot be changed: lunette.table(value) "
+			      "is a copy that can");
 	charge_elements(L, SORT_FACTOR);
 	return call_original(L);
 }
@@ -243,7 +273,7 @@ static const struct entry base_entries[] = {
     {"error", NULL},
     {"getmetatable", NULL},
     {"ipairs", NULL},
-    {"next", NULL},
+    {"next", base_next},
     {"pairs", NULL},
     {"pcall", NULL},
     {"rawequal", NULL},
@@ -254,7 +284,7 @@ static const struct entry base_entries[] = {
     {"setmetatable", base_setmetatable},
     {"tonumber", NULL},
     {"tostring", base_tostring},
-    {"type", NULL},
+    {"type", base_type},
     {NULL, NULL},
 };
 

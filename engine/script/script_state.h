@@ -28,6 +28,7 @@ struct lun_script_functions {
 	struct lun_handler query;
 	int event_metatable;
 	int data_metatable;
+	int nested_metatable;
 	int objects; /* list of the last event objects, by index */
 	int names;   /* list of the field names, in the schema's order */
 	const void *name_addresses[LUN_FIELDS_MAX]; /* of those strings */

@@ -127,31 +127,26 @@ codec_is_array(lua_State *L)
 	return 1;
 }
 
-/* ---- a userdata that encodes itself ------------------------------------ */
+/* ---- a userdata that stands for a value -------------------------------- */
 
 static int
-write_raw(lua_State *L)
+give_value(lua_State *L)
 {
-	struct lun_buffer *out = lua_touserdata(L, 2);
-	struct lun_text text;
-
 	lua_getiuservalue(L, 1, 1);
-	text = check_text(L, -1);
-	lun_buffer_add_text(out, text);
-	return 0;
+	return 1;
 }
 
-/* raw(json): a userdata that stands for this text */
+/* stand_in(value): a userdata that stands for it */
 static int
-codec_raw(lua_State *L)
+codec_stand_in(lua_State *L)
 {
-	check_text(L, 1);
+	luaL_checkany(L, 1);
 	lua_newuserdatauv(L, 0, 1);
 	lua_pushvalue(L, 1);
 	lua_setiuservalue(L, -2, 1);
 	lua_createtable(L, 0, 1);
-	lua_pushcfunction(L, write_raw);
-	lua_rawsetp(L, -2, lun_json_raw_key());
+	lua_pushcfunction(L, give_value);
+	lua_rawsetp(L, -2, lun_json_value_key());
 	lua_setmetatable(L, -2);
 	return 1;
 }
@@ -466,7 +461,7 @@ static const luaL_Reg functions[] = {
     {"encode", codec_encode},
     {"array", codec_array},
     {"is_array", codec_is_array},
-    {"raw", codec_raw},
+    {"stand_in", codec_stand_in},
     {"members", codec_members},
     {"find", codec_find},
     {"elements", codec_elements},

@@ -174,9 +174,14 @@ describe("encoding", function()
     assert.equal(class, getmetatable(object))
   end)
 
-  it("lets a userdata write itself", function()
-    assert.equal('{"a":[{"z": 1}],"b":2}',
-      encode { a = { json.raw '{"z": 1}' }, b = 2 })
+  it("writes the value that a userdata stands for", function()
+    assert.equal('{"a":[{"z":1}],"b":2}',
+      encode { a = { json.stand_in { z = 1 } }, b = 2 })
+    local deep = decode(("["):rep(99) .. ("]"):rep(99))
+    assert.equal(("["):rep(100) .. ("]"):rep(100),
+      encode { json.stand_in(deep) })
+    assert.matches("nested too deep",
+      select(2, pcall(encode, { { json.stand_in(deep) } })))
   end)
 
   it("writes nested values as deep as they are read", function()

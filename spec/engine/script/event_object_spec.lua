@@ -228,10 +228,148 @@ describe("the data of an event", function()
         assert(data[name] == value, name)
       end
       return true]], full))
-    assert.equal("5", see([[
-      data.list[1] = 5
-      return data.list[1]
-    ]], full))
+    assert.equal("true", see("data.list[3] == data.list[3]", full))
+    assert.equal("true", see([[
+      for _, value in ipairs { data.list, data.object } do
+        for key, inner in pairs(value) do
+          assert(value[key] == inner, key)
+        end
+      end
+      return true]], full))
+  end)
+
+  it("cannot be changed at any depth, in any way", function()
+    local ways = {
+      "V[1] = 5", "V.b = 5", "V.new = 5", "V[#V + 1] = 5", "V[1] = nil",
+      "table.insert(V, 5)", "table.insert(V, 1, 5)", "table.remove(V)",
+      "table.remove(V, 1)", "table.sort(V, function() return false end)",
+      "table.move({ 5 }, 1, 1, 1, V)", "table.move(V, 1, 1, 2)",
+      "rawset(V, 1, 5)", "rawset(V, 'b', 5)", "setmetatable(V, {})",
+      "setmetatable(V, nil)",
+    }
+    local refusals = { "events cannot be changed", "table expected",
+      "protected metatable" }
+    for _, place in ipairs { "data.list", "data.list[2]", "data.list[3]",
+      "data.object", "data.object.a", "data.empty", "event.metadata.tags",
+      "event.data", "event.metadata", "whole", "whole[1]",
+      "select(2, next(data.list, 1))",
+      "select(2, ipairs(data.list)(data.list, 1))",
+    } do
+      for _, way in ipairs(ways) do
+        local event = full
+        local body = way:gsub("V", "value")
+        if place:find "whole" then
+          event = { data = "[[3,1,2],1]" }
+        end
+        local _, message = see(("local value = %s %s return 1"):format(
+          place:gsub("whole", "data"), body), event)
+        local found = false
+        for _, refusal in ipairs(refusals) do
+          found = found or message:find(refusal, 1, true) ~= nil
+        end
+        assert.is_true(found, place .. " " .. way .. ": " .. message)
+      end
+    end
+    local _, message = see("local c = data.list[2] c[1] = 0 return c", full)
+    assert.equal("events cannot be changed: lunette.table(value) is a copy "
+      .. "that can", message)
+  end)
+
+  it("is read like tables at any depth", function()
+    for body, value in pairs {
+      ["data.list[2][1]"] = "2",
+      ["#data.list"] = "3",
+      ["#data.object"] = "2",
+      ["#data.empty"] = "0",
+      ["data.list[4] == nil"] = "true",
+      ["data.list.x == nil"] = "true",
+      ["data.object[1] == nil"] = "true",
+      ["data.list[3].a == lunette.null"] = "true",
+      ["type(data.list)"] = '"table"',
+      ["type(data)"] = '"table"',
+      ["type(event)"] = '"table"',
+      ["type(data.text)"] = '"string"',
+      ["next(data.empty) == nil"] = "true",
+      ["next(data.object.a) == nil"] = "true",
+      ["select(2, next(data.object, (next(data.object)))) ~= nil"] = "true",
+      ["table.concat(lunette.table(data.list[2]))"] = '"2"',
+      ["table.concat(data.list[2], '-')"] = '"2"',
+      ["select('#', table.unpack(data.list))"] = "3",
+      ["{ table.unpack(data.list[2]) }"] = "[2]",
+      ["tostring(data.object)"] = '"{\\"a\\":{},\\"b\\":1}"',
+      ["getmetatable(data.list)"] = '"event data"',
+      ["lunette.array(data.list)"] = '[1,[2],{"a":null}]',
+      ["{ data.list, data.list[3] }"] = '[[1,[2],{"a":null}],{"a":null}]',
+      ["lunette.table(data.list[3])"] = '{"a":null}',
+      ["local n = 0 for i, v in ipairs(data.list) do n = n + i end return n"] =
+        "6",
+      ["local c = lunette.table(data.list) c[2][1] = 9 return "
+        .. "{ c, data.list }"] = '[[1,[9],{"a":null}],[1,[2],{"a":null}]]',
+      ["local keys = {} for k in pairs(data.object) do keys[#keys + 1] = k end "
+        .. "table.sort(keys) return keys"] = '["a","b"]',
+    } do
+      assert.equal(value, see(body, full), body)
+    end
+    local _, message = see("next({}, 'none')", full)
+    assert.matches("invalid key to 'next'", message)
+    _, message = see("data.list[2][1].x", full)
+    assert.matches("attempt to index a number value", message)
+    _, message = see("data.text.account", full)
+    assert.matches('a string has no "account": it is text and no object',
+      message)
+    _, message = see("data.account", { data = '"{\\"account\\":1}"' })
+    assert.matches('a string has no "account"', message)
+  end)
+
+  it("is refused where it would nest too deep in a model", function()
+    local deep = '{"a":' .. ("["):rep(98) .. ("]"):rep(98) .. "}"
+    assert.is_string(see("data", { data = deep }))
+    local _, message = see("{ { { data } } }", { data = deep })
+    assert.matches("nested too deep", message)
+    _, message = see("{ { { { data.a } } } }", { data = deep })
+    assert.matches("nested too deep", message)
+  end)
+
+  it("belongs to its batch at any depth", function()
+    local script = assert(script_test.load [[
+      local old, inner
+      return {
+        name = "p", version = 1,
+        extract_model_id = function() return "m" end,
+        apply_to_model = function(_, event)
+          if not old then
+            old, inner = event.data.list, event.data.list[1]
+            return { n = #inner }
+          end
+          for _, use in ipairs {
+            function() return old[1] end, function() return #inner end,
+            function() return pairs(inner) end,
+            function() return next(inner) end,
+            function() return tostring(old) end,
+            function() return lunette.table(inner) end,
+          } do
+            local ok, message = pcall(use)
+            assert(not ok and message:find("after its batch", 1, true))
+          end
+          return { n = 0 }
+        end }]])
+    assert.same({}, script:run({ { data = '{"list":[[1]]}' }, {} }, 1))
+    assert.equal('{"id":"m","n":0}', script:get "m")
+  end)
+
+  it("may name the models itself", function()
+    local script = assert(script_test.load [[return {
+      name = "p", version = 1,
+      extract_model_id = function(event) return event.data.ids end,
+      apply_to_model = function(model) return { n = (model or { n = 0 }).n + 1 }
+      end }]])
+    assert.same({}, script:run { { data = '{"ids":["a",null,"b"]}' },
+      { data = '{"ids":null}' }, { data = '{"ids":[]}' },
+      { data = '{"ids":"a"}' } })
+    assert.equal('{"id":"a","n":2}', script:get "a")
+    assert.equal('{"id":"b","n":1}', script:get "b")
+    local failure = script:run({ { data = '{"ids":{"a":1}}' } })[1]
+    assert.matches("a table with the key a", failure.message)
   end)
 
   it("is for each handler as it was recorded", function()
@@ -239,8 +377,8 @@ describe("the data of an event", function()
       local script = assert(script_test.load [[
         local function add(event)
           local list = event.data.list or event.data
-          list[#list + 1] = 2
-          event.metadata.tags[#event.metadata.tags + 1] = "y"
+          assert(not pcall(table.insert, list, 2))
+          assert(not pcall(table.insert, event.metadata.tags, "y"))
           return #list + #event.metadata.tags
         end
         return {
@@ -253,8 +391,8 @@ describe("the data of an event", function()
         }]])
       assert.same({}, script:run {
         { data = data, metadata = '{"tags":["x"]}' } })
-      assert.equal('{"id":"m","n":4}', script:get "m")
-      assert.equal('{"id":"n","n":4}', script:get "n")
+      assert.equal('{"id":"m","n":2}', script:get "m")
+      assert.equal('{"id":"n","n":2}', script:get "n")
     end
   end)
 
