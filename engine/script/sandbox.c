@@ -10,8 +10,8 @@
 #include "script/nested_object.h"
 #include "script/vm.h"
 
-#define COPIED_PER_INSTRUCTION 64 /* bytes */
-#define SORT_FACTOR            16 /* comparisons for each element */
+#define SORT_FACTOR 16                 /* comparisons for each element */
+#define LARGE       ((size_t)32 << 10) /* a text that takes time to scan */
 
 /* ---- functions in place of Lua's own ----------------------------------- */
 
@@ -95,6 +95,16 @@ base_setmetatable(lua_State *L)
 	return 1;
 }
 
+/*
+ * Lua's own function in the frame of the one in its place, whose upvalue it
+ * is; those that are replaced look at no upvalue.
+ */
+static int
+call_original(lua_State *L)
+{
+	return lua_tocfunction(L, lua_upvalueindex(1))(L);
+}
+
 /* Raise if a conversion of the format would show an address. */
 static void
 check_format(lua_State *L)
@@ -126,26 +136,14 @@ string_format(lua_State *L)
 		push_text(L, i);
 		lua_replace(L, i);
 	}
-	lua_pushvalue(L, lua_upvalueindex(1));
-	lua_insert(L, 1);
-	lua_call(L, count, 1);
-	return 1;
+	return call_original(L);
 }
 
 /*
  * The functions below do in one instruction what may take seconds, so they are
- * charged for it before they begin. upvalue: Lua's own
+ * charged for it before they begin. What they allocate, as everybody does, is
+ * counted by vm.c. upvalue: Lua's own
  */
-static int
-call_original(lua_State *L)
-{
-	int count = lua_gettop(L);
-
-	lua_pushvalue(L, lua_upvalueindex(1));
-	lua_insert(L, 1);
-	lua_call(L, count, LUA_MULTRET);
-	return lua_gettop(L);
-}
 
 /* A string may also be repeated for ever when it is empty. */
 static int
@@ -158,7 +156,7 @@ string_rep(lua_State *L)
 	luaL_optlstring(L, 3, "", &separator);
 	n = luaL_checkinteger(L, 2);
 	count = n > 0 ? (size_t)n : 0;
-	length = (length + separator) / COPIED_PER_INSTRUCTION + 1;
+	length = (length + separator) / LUN_VM_COPIED_PER_INSTRUCTION + 1;
 	lun_vm_charge(L, count > SIZE_MAX / length ? SIZE_MAX : count * length);
 	return call_original(L);
 }
@@ -222,25 +220,107 @@ table_move(lua_State *L)
 	return call_original(L);
 }
 
+/* Whether scanning the text at 1 takes time. */
+static bool
+is_large(lua_State *L)
+{
+	return lua_rawlen(L, 1) >= LARGE;
+}
+
+/*
+ * What only scans allocates nothing that would be noticed: the clock is looked
+ * at after each call with a large text.
+ */
+static int
+scan_text(lua_State *L)
+{
+	int results;
+
+	if (!is_large(L))
+		return call_original(L);
+	results = call_original(L);
+	lun_vm_check(L);
+	return results;
+}
+
+/* Each of its iterations scans a part: all of them together are one. */
+static int
+string_gmatch(lua_State *L)
+{
+	if (is_large(L))
+		lun_vm_check(L);
+	return call_original(L);
+}
+
+/* It goes through all of the text, unless it is anchored or counts. */
+static int
+string_gsub(lua_State *L)
+{
+	if (!is_large(L))
+		return call_original(L);
+	if (lua_gettop(L) == 3 &&
+	    (lua_type(L, 2) != LUA_TSTRING || *lua_tostring(L, 2) != '^'))
+		lun_vm_charge(L, (size_t)lua_rawlen(L, 1));
+	return scan_text(L);
+}
+
+/*
+ * Resume co with the `count` values on top, which are popped: how many results
+ * are pushed in their place, or -1 and what it raised.
+ */
+static int
+resume_coroutine(lua_State *L, lua_State *co, int count)
+{
+	lua_State *from;
+	int results, status;
+
+	if (!lua_checkstack(co, count)) {
+		lua_pushliteral(L, "too many arguments to resume");
+		return -1;
+	}
+	if (lua_status(co) == LUA_OK && lua_gettop(co) == 0) {
+		lua_pushliteral(L, "cannot resume dead coroutine");
+		return -1;
+	}
+	lua_xmove(L, co, count);
+	from = lun_vm_switch(L, co);
+	status = lua_resume(co, L, count, &results);
+	(void)lun_vm_switch(L, from);
+	if (status > LUA_YIELD) {
+		lua_xmove(co, L, 1);
+		return -1;
+	}
+	luaL_checkstack(L, results + 1, "too many results to resume");
+	lua_xmove(co, L, results);
+	return results;
+}
+
 /* The function that coroutine.wrap gives; upvalue: the coroutine. */
 static int
 wrap_resume(lua_State *L)
 {
 	lua_State *co = lua_tothread(L, lua_upvalueindex(1));
-	int count = lua_gettop(L), results;
+	int results = resume_coroutine(L, co, lua_gettop(L));
 
-	if (!lua_checkstack(co, count))
-		luaL_error(L, "too many arguments to resume");
-	if (lua_status(co) == LUA_OK && lua_gettop(co) == 0)
-		luaL_error(L, "cannot resume dead coroutine");
-	lua_xmove(L, co, count);
-	if (lua_resume(co, L, count, &results) > LUA_YIELD) {
-		lua_xmove(co, L, 1);
+	if (results < 0)
 		return lua_error(L);
-	}
-	luaL_checkstack(L, results, "too many results to resume");
-	lua_xmove(co, L, results);
 	return results;
+}
+
+/* coroutine.resume(co, ...) */
+static int
+coroutine_resume(lua_State *L)
+{
+	lua_State *co = lua_tothread(L, 1);
+	int results;
+
+	luaL_argexpected(L, co != NULL, 1, "coroutine");
+	results = resume_coroutine(L, co, lua_gettop(L) - 1);
+	lua_pushboolean(L, results >= 0);
+	if (results < 0)
+		results = 1;
+	lua_insert(L, -(results + 1));
+	return results + 1;
 }
 
 /*
@@ -291,13 +371,13 @@ static const struct entry base_entries[] = {
 static const struct entry string_entries[] = {
     {"byte", NULL},
     {"char", NULL},
-    {"find", NULL},
+    {"find", scan_text},
     {"format", string_format},
-    {"gmatch", NULL},
-    {"gsub", NULL},
+    {"gmatch", string_gmatch},
+    {"gsub", string_gsub},
     {"len", NULL},
     {"lower", NULL},
-    {"match", NULL},
+    {"match", scan_text},
     {"pack", NULL},
     {"packsize", NULL},
     {"rep", string_rep},
@@ -351,17 +431,17 @@ static const struct entry math_entries[] = {
 static const struct entry utf8_entries[] = {
     {"char", NULL},
     {"charpattern", NULL},
-    {"codepoint", NULL},
+    {"codepoint", scan_text},
     {"codes", NULL},
-    {"len", NULL},
-    {"offset", NULL},
+    {"len", scan_text},
+    {"offset", scan_text},
     {NULL, NULL},
 };
 
 static const struct entry coroutine_entries[] = {
     {"create", NULL},
     {"isyieldable", NULL},
-    {"resume", NULL},
+    {"resume", coroutine_resume},
     {"running", NULL},
     {"status", NULL},
     {"wrap", coroutine_wrap},

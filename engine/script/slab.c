@@ -128,6 +128,14 @@ shrink_chunk(
 	return fresh != NULL ? fresh : bytes;
 }
 
+static void
+note_large(struct lun_slab *slab, size_t size)
+{
+	slab->uncounted += size;
+	if (slab->uncounted >= LUN_SLAB_HEAVY && slab->heavy != NULL)
+		slab->heavy(slab->arg);
+}
+
 static void *
 grow_chunk(struct lun_slab *slab, void *bytes, size_t old_size, size_t new_size)
 {
@@ -147,6 +155,8 @@ grow_chunk(struct lun_slab *slab, void *bytes, size_t old_size, size_t new_size)
 	if (slab->refused == new_size)
 		slab->refused = 0;
 	slab->used += more;
+	if (new_size >= LUN_SLAB_LARGE)
+		note_large(slab, new_size);
 	if (bytes != NULL && old_size <= SMALL_MAX) {
 		memcpy(fresh, bytes, old_size);
 		slab->used += cost_of(old_size);

@@ -34,8 +34,19 @@ struct lun_slab {
 	char *bump;         /* unused rest of the newest block */
 	char *bump_end;
 	struct lun_slab_block *blocks;
+	/*
+	 * Bytes of large allocations that nobody has counted yet: making them
+	 * took about as long as copying so many. From LUN_SLAB_HEAVY on every
+	 * further one calls heavy(arg), which may not allocate.
+	 */
+	size_t uncounted;
+	void (*heavy)(void *arg);
+	void *arg;
 	void *free[LUN_SLAB_CLASSES + 1];
 };
+
+#define LUN_SLAB_LARGE ((size_t)32 << 10)
+#define LUN_SLAB_HEAVY ((size_t)1 << 20)
 
 void lun_slab_init(struct lun_slab *slab, size_t limit);
 /* Every large allocation must have been freed: lua_close() does that. */

@@ -28,18 +28,20 @@ enum spent {
 
 struct budget {
 	int64_t instructions; /* left for this call */
-	int64_t deadline_ns;  /* of the thread's CPU clock */
+	int64_t deadline_ns;  /* of the thread's CPU clock; 0: not set yet */
 	unsigned checks;      /* in this call */
 };
 
 struct lun_vm {
 	lua_State *L;
+	lua_State *running; /* L or a coroutine */
 	void *owner;
 	struct lun_pulse *pulse;
 	struct lun_script_limits limits;
 	struct budget budget;
 	enum spent spent;
 	bool in_protect;
+	bool hurried;           /* the next instruction is checked */
 	struct lun_err failure; /* of the protected call under way */
 	struct lun_slab slab;
 };
@@ -172,22 +174,34 @@ describe_error(lua_State *L)
 	return 1;
 }
 
+/* What was copied meanwhile, as instructions. */
+static int64_t
+count_copies(struct lun_vm *vm)
+{
+	size_t copied = vm->slab.uncounted;
+
+	vm->slab.uncounted = 0;
+	return copied < LUN_SLAB_HEAVY
+		   ? 0
+		   : (int64_t)(copied / LUN_VM_COPIED_PER_INSTRUCTION);
+}
+
 static enum spent
 check_limits(struct lun_vm *vm, int64_t instructions)
 {
 	struct budget *budget = &vm->budget;
-	int64_t now;
+	int64_t now, copies = count_copies(vm);
 
 	if (atomic_exchange(&vm->pulse->interrupt, false))
 		return SPENT_INTERRUPTED;
-	budget->instructions -= instructions;
+	budget->instructions -= instructions + copies;
 	if (budget->instructions <= 0)
 		return SPENT_INSTRUCTIONS;
 	/* A short call is over before its second check: the clock costs. */
-	if (++budget->checks == 1)
+	if (++budget->checks == 1 && copies == 0)
 		return NOT_SPENT;
 	now = lun_clock_thread_ns();
-	if (budget->checks == 2)
+	if (budget->deadline_ns == 0)
 		budget->deadline_ns = now + vm->limits.cpu_ms * MS_PER_NS;
 	return now >= budget->deadline_ns ? SPENT_CPU : NOT_SPENT;
 }
@@ -244,8 +258,50 @@ check_budget(lua_State *L, lua_Debug *ar)
 	struct lun_vm *vm = lun_vm_of(L);
 
 	(void)ar;
+	if (vm->hurried) {
+		vm->hurried = false;
+		lua_sethook(L, check_budget, LUA_MASKCOUNT, STEP);
+		spend_instructions(L, 1);
+		return;
+	}
 	/* Part of the instructions before the first check were not ours. */
 	spend_instructions(L, vm->budget.checks == 0 ? 0 : STEP);
+}
+
+/*
+ * One instruction may copy as much as the state may hold, so after large
+ * allocations the next one is checked. That of the engine's own functions
+ * between two handlers are not the script's.
+ */
+static void
+hurry_check(void *arg)
+{
+	struct lun_vm *vm = arg;
+
+	if (!in_handler(vm) || vm->spent != NOT_SPENT || vm->hurried)
+		return;
+	vm->hurried = true;
+	lua_sethook(vm->running, check_budget, LUA_MASKCOUNT, 1);
+}
+
+void
+lun_vm_check(lua_State *L)
+{
+	struct lun_vm *vm = lun_vm_of(L);
+
+	if (vm->budget.checks == 0)
+		vm->budget.checks = 1; /* the clock is worth it */
+	spend_instructions(L, 0);
+}
+
+lua_State *
+lun_vm_switch(lua_State *L, lua_State *to)
+{
+	struct lun_vm *vm = lun_vm_of(L);
+	lua_State *from = vm->running;
+
+	vm->running = to;
+	return from;
 }
 
 void
@@ -304,6 +360,7 @@ lun_vm_protect(
 	if (!lua_checkstack(L, LUA_MINSTACK))
 		return lun_fail(err, LUN_NOMEM, "no room on the Lua stack");
 	vm->in_protect = true;
+	vm->running = L;
 	vm->slab.refused = 0;
 	vm->slab.exhausted = false;
 	vm->budget = (struct budget){.instructions = vm->limits.instructions};
@@ -327,8 +384,8 @@ lun_vm_protect(
 void
 lun_vm_enter(struct lun_vm *vm)
 {
-	vm->budget.instructions = vm->limits.instructions;
-	vm->budget.checks = 0;
+	vm->budget = (struct budget){.instructions = vm->limits.instructions};
+	vm->slab.uncounted = 0;
 	add_progress(vm, 1);
 }
 
@@ -415,6 +472,9 @@ lun_vm_new(const struct lun_script_limits *limits, struct lun_pulse *pulse,
 		return code;
 	}
 	*(struct lun_vm **)lua_getextraspace(vm->L) = vm;
+	vm->running = vm->L;
+	vm->slab.heavy = hurry_check;
+	vm->slab.arg = vm;
 	/* From birth, because a coroutine copies the hook it is born under. */
 	lua_sethook(vm->L, check_budget, LUA_MASKCOUNT, STEP);
 	lun_vm_tune(vm);

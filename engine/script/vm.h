@@ -65,6 +65,18 @@ void lun_vm_resume(struct lun_vm *vm);
 void lun_vm_charge(lua_State *L, size_t instructions);
 
 /*
+ * For C functions that scripts call: what was done took long, so look at the
+ * clock now. Raises if that spends the budget.
+ */
+void lun_vm_check(lua_State *L);
+
+/* So many bytes are copied in the time of an instruction, for what is charged. */
+#define LUN_VM_COPIED_PER_INSTRUCTION 64
+
+/* Which coroutine runs from here on; returns the one that did. */
+lua_State *lun_vm_switch(lua_State *L, lua_State *to);
+
+/*
  * For C functions that scripts call: raise because they got no memory. It is
  * not the script's fault then, whatever it makes of the error.
  */

@@ -65,6 +65,26 @@ describe("the sandbox", function()
       end)]]))
   end)
 
+  it("resumes coroutines as Lua does", function()
+    local outcome = value("log", [[
+      local co = coroutine.create(function(a, b)
+        local c = coroutine.yield(a + b)
+        error({ c }, 0)
+      end)
+      local log = ""
+      local function show(ok, what)
+        what = type(what) == "table" and what[1] or what
+        log = log .. tostring(ok) .. " " .. tostring(what) .. ", "
+      end
+      show(coroutine.resume(co, 1, 2))
+      show(coroutine.resume(co, "c"))
+      show(coroutine.resume(co))
+      show(pcall(coroutine.resume, 5))]])
+    assert.equal('"true 3, false c, false cannot resume dead coroutine, false '
+      .. "bad argument #1 to '?' (coroutine expected, got number), \"",
+      outcome)
+  end)
+
   it("turns errors in a wrapped coroutine into errors of the caller",
     function()
       local _, message = value("f()",

@@ -43,6 +43,49 @@ describe("a Lua state", function()
     assert.same({}, script:run(events))
   end)
 
+  it("charges for what one instruction copies", function()
+    local text = 'local s = ("x"):rep(1024):rep(1024) '
+    local limits = { instructions = 100000 }
+    assert.is_nil(run(text .. "local t = s .. 1 return {}", limits))
+    for _, body in ipairs {
+      "for i = 1, 20 do local t = s .. i end",
+      "for i = 1, 20 do local t = s:upper() end",
+      "for i = 1, 20 do local t = s:sub(2) end",
+      'for i = 1, 20 do local t = ("%s"):format(s) end',
+      "for i = 1, 20 do local t = table.concat({ s, s }, ',') end",
+      'local t = s:gsub("y", "z")',
+      "coroutine.wrap(function() for i = 1, 20 do local t = s .. i end end)()",
+      [[local co = coroutine.create(function()
+          coroutine.yield()
+          for i = 1, 20 do local t = s .. i end
+        end)
+        coroutine.resume(co) coroutine.resume(co)]],
+    } do
+      local err = run(text .. body .. " return {}", limits)
+      assert.equal("budget", err and err.code, body)
+      assert.matches("ran more than 100000 instructions", err.message)
+    end
+    for _, body in ipairs {
+      's:gsub("^x", "y")', 's:gsub("x", "y", 1)', 's:match("^x+", -9)',
+    } do
+      assert.is_nil(run(text .. "local t = " .. body .. " return {}", limits))
+    end
+  end)
+
+  it("looks at the clock after each scan of a large text", function()
+    for _, body in ipairs {
+      's:find "[^x]"', 's:match "y"', "utf8.len(s)",
+      'for _ in s:gmatch "[^x]" do end', "utf8.offset(s, 7000000)",
+    } do
+      local before = os.clock()
+      local err = run('local s = ("x"):rep(1024):rep(8192) for i = 1, 1000 do '
+        .. (body:find "^for" and "" or "local t = ") .. body
+        .. " end return {}", { cpu_ms = 1, instructions = 1 << 40 })
+      assert.equal("budget", err and err.code, body)
+      assert.is_true(os.clock() - before < 1, body)
+    end
+  end)
+
   it("has a budget while the script is loaded, too", function()
     local script, err = load("return {}", nil, "while true do end")
     assert.is_nil(script)
