@@ -495,7 +495,10 @@ convert_columns(struct lun_pg_mapping *mapping, struct lun_pg *c,
 						    : no_memory(c, err);
 }
 
-/* The version of a placeholder is null: it counts for no stream. */
+/*
+ * The version of a placeholder is null, as is that of another tenant's: it
+ * counts for no stream.
+ */
 static enum lun_code
 convert_version(
     struct lun_pg_mapping *mapping, struct lun_pg *c, struct lun_err *err)
@@ -507,8 +510,10 @@ convert_version(
 	mapping->first_version = mapping->layout.named
 				     ? -LUN_PG_VERSION_MOST
 				     : mapping->layout.first_version;
-	lun_buffer_printf(&out, "CASE WHEN (%s) IS NOT TRUE THEN %s END",
-	    placeholder != NULL ? placeholder : "false", mapping->version);
+	lun_buffer_printf(&out, "CASE WHEN (%s) IS NOT TRUE",
+	    placeholder != NULL ? placeholder : "false");
+	lun_pg_scope_add_counted(mapping, &out);
+	lun_buffer_printf(&out, " THEN %s END", mapping->version);
 	mapping->expressions[LUN_PG_C_VERSION] = lun_buffer_take(&out);
 	return mapping->expressions[LUN_PG_C_VERSION] != NULL
 		   ? LUN_OK

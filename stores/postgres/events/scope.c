@@ -19,6 +19,7 @@ narrow(struct lun_pg_mapping *mapping, const char *key, const char *word,
 	    &mapping->narrowed.narrowings[mapping->narrowed.count++];
 
 	narrowing->key = key;
+	narrowing->of_streams = strcmp(key, "where") != 0;
 	narrowing->word = strdup(word);
 	narrowing->expression = lun_buffer_take(expression);
 	if (narrowing->word == NULL || narrowing->expression == NULL)
@@ -180,13 +181,36 @@ lun_pg_scope_free(struct lun_pg_scope *scope)
 
 /* ---- as conditions ----------------------------------------------------- */
 
-/* Texts are compared byte for byte, whatever the column thinks is equal. */
-static void
-add_narrowings(const struct lun_pg_scope *scope, struct lun_buffer *sql)
+/*
+ * Rows of others are hidden, as archived ones are, where they have to be seen:
+ * where numbers without a row are gaps, and where they may count versions.
+ */
+static bool
+is_hiding(const struct lun_pg_mapping *mapping,
+    const struct lun_pg_narrowing *narrowing)
 {
+	return mapping->safety == LUN_PG_GAPS || !narrowing->of_streams;
+}
+
+/* The texts have to be the same, whatever the column thinks is equal. */
+static void
+add_narrowing(
+    const struct lun_pg_scope *scope, size_t i, struct lun_buffer *sql)
+{
+	lun_buffer_printf(sql, " AND (%s)::text = $%zu",
+	    scope->narrowings[i].expression, i + 1);
+}
+
+void
+lun_pg_scope_add_counted(
+    const struct lun_pg_mapping *mapping, struct lun_buffer *sql)
+{
+	const struct lun_pg_scope *scope = &mapping->narrowed;
+
 	for (size_t i = 0; i < scope->count; i++)
-		lun_buffer_printf(sql, " AND (%s)::text = $%zu",
-		    scope->narrowings[i].expression, i + 1);
+		if (scope->narrowings[i].of_streams &&
+		    is_hiding(mapping, &scope->narrowings[i]))
+			add_narrowing(scope, i, sql);
 }
 
 /* A flag that is null is not set: the row is seen. */
@@ -206,14 +230,11 @@ add_shown(const struct lun_pg_layout *layout, struct lun_buffer *sql)
 	add_unless(sql, layout->placeholder);
 }
 
-/*
- * Where numbers without a row are gaps, rows of others have to be seen: they
- * are hidden, as archived ones are.
- */
 bool
 lun_pg_scope_make(struct lun_pg_mapping *mapping)
 {
 	const struct lun_pg_layout *layout = &mapping->layout;
+	const struct lun_pg_scope *narrowed = &mapping->narrowed;
 	struct lun_buffer scope = {0}, shown = {0}, visible = {0};
 
 	lun_buffer_add_text(&scope, layout->scope != NULL
@@ -224,8 +245,10 @@ lun_pg_scope_make(struct lun_pg_mapping *mapping)
 		lun_buffer_printf(
 		    &scope, " AND %s IS NOT NULL", layout->position);
 	add_shown(layout, &shown);
-	add_narrowings(&mapping->narrowed,
-	    mapping->safety == LUN_PG_GAPS ? &shown : &scope);
+	for (size_t i = 0; i < narrowed->count; i++)
+		add_narrowing(narrowed, i,
+		    is_hiding(mapping, &narrowed->narrowings[i]) ? &shown
+								 : &scope);
 	lun_buffer_add_text(&visible, lun_buffer_text(&scope));
 	lun_buffer_add_text(&visible, LUN_TEXT(" AND "));
 	lun_buffer_add_text(&visible, lun_buffer_text(&shown));

@@ -21,6 +21,7 @@ struct lun_pg_narrowing {
 	char *word;      /* what stands there behind it */
 	char *expression;
 	const char *value; /* in the word */
+	bool of_streams;   /* whole streams are in or out */
 };
 
 struct lun_pg_scope {
@@ -35,6 +36,13 @@ struct lun_pg_scope {
 enum lun_code lun_pg_scope_take(struct lun_pg_mapping *mapping,
     struct lun_pg *c, struct lun_err *err) LUN_MUSTCHECK;
 void lun_pg_scope_free(struct lun_pg_scope *scope);
+
+/*
+ * Add " AND ...", of rows that are hidden: their streams are those that are
+ * read, whose versions they count.
+ */
+void lun_pg_scope_add_counted(
+    const struct lun_pg_mapping *mapping, struct lun_buffer *sql);
 
 /* Make the mapping's conditions, whose parameters come first in a statement. */
 bool lun_pg_scope_make(struct lun_pg_mapping *mapping) LUN_MUSTCHECK;

@@ -650,6 +650,11 @@ describe("a postgres layout with late events #postgres", function()
     local both = start_reader(url)
     assert.equal("a 1, a 1, a 2, a 2", both:read())
     assert.matches("^M", both.request.state)
+    append(one, layout, "a", 4) -- which is of none of the two
+    append(one, layout, "a", 6)
+    append(one, layout, "a", 3)
+    one:run "UPDATE mt_events SET tenant_id = 'globex' WHERE seq_id = 7"
+    events:read_until "a 3"
   end)
 
   describe("with versions that go the other way", function()

@@ -134,6 +134,16 @@ describe("a table whose columns the URL names #postgres", function()
       refused(custom .. "&where=kind", "write where=COLUMN:VALUE")
     end)
 
+    it("counts the versions of rows that are not meant", function()
+      make ", n int"
+      database:sql [[INSERT INTO log VALUES (1, 'a', 's', 'E', '1', 1),
+        (2, 'b', 's', 'C', '2', 2), (3, 'c', 's', 'E', '3', 3)]]
+      local store = assert(open(custom .. "&version=n&where=kind:E"))
+      assert.same({ "a", "c" }, column(assert(store:read {}), "id"))
+      assert.same({ "a", "c" },
+        column(assert(store:read { types = { "E", "C" } }), "id"))
+    end)
+
     it("takes no row that is not meant for a gap", function()
       database:sql [[CREATE TABLE log (no bigserial PRIMARY KEY, key text,
           owner text, kind text, body json);
