@@ -87,7 +87,8 @@ follow_worker(struct wait *wait, struct lun_err *err)
 			wait->seen = report->position;
 		if (has_arrived(wait))
 			code = LUN_OK;
-		else if (report->state == LUN_STATE_FAILED)
+		else if (report->state == LUN_STATE_FAILED &&
+			 !report->text_waits)
 			code = lun_fail(err, LUN_SCRIPT, "%s has failed: %s",
 			    wait->projection, report->last_error);
 		else if (report->state == LUN_STATE_STANDBY ||

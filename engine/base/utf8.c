@@ -82,3 +82,45 @@ lun_utf8_add(struct lun_buffer *out, struct lun_text text)
 		length += length == 0;
 	}
 }
+
+/* Which of the first four bytes are zero, as a number; 16: there are fewer. */
+static unsigned
+first_zeros(struct lun_text text)
+{
+	unsigned zeros = 0;
+
+	if (text.length < 4)
+		return 16;
+	for (int i = 0; i < 4; i++)
+		zeros = zeros << 1 | (text.bytes[i] == 0);
+	return zeros;
+}
+
+static bool
+begins_with(struct lun_text text, struct lun_text mark)
+{
+	return text.length >= mark.length &&
+	       memcmp(text.bytes, mark.bytes, mark.length) == 0;
+}
+
+/* Every text that is expected here begins with two characters of ASCII. */
+const char *
+lun_utf8_begin(struct lun_text *text)
+{
+	const struct lun_text mark = LUN_TEXT("\xef\xbb\xbf");
+	unsigned zeros = first_zeros(*text);
+
+	if (begins_with(*text, LUN_TEXT("\xff\xfe\0\0")) ||
+	    begins_with(*text, LUN_TEXT("\0\0\xfe\xff")) || zeros == 7 ||
+	    zeros == 14)
+		return "UTF-32";
+	if (begins_with(*text, LUN_TEXT("\xff\xfe")) ||
+	    begins_with(*text, LUN_TEXT("\xfe\xff")) || zeros == 5 ||
+	    zeros == 10)
+		return "UTF-16";
+	if (begins_with(*text, mark)) {
+		text->bytes += mark.length;
+		text->length -= mark.length;
+	}
+	return NULL;
+}

@@ -23,4 +23,10 @@ uint32_t lun_utf8_point(const char *p, size_t length);
 /* Any bytes; each that is not UTF-8 becomes U+FFFD. */
 void lun_utf8_add(struct lun_buffer *out, struct lun_text text);
 
+/*
+ * Take a byte order mark off the begin of a text. NULL, or the name of the
+ * other encoding that it is in: "UTF-16", "UTF-32", by its mark or its zeros.
+ */
+const char *lun_utf8_begin(struct lun_text *text);
+
 #endif

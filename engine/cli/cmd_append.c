@@ -9,6 +9,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/utf8.h"
 #include "cli/command.h"
 #include "cli/stores.h"
 #include "data/token.h"
@@ -42,6 +43,19 @@ read_input(struct lun_buffer *out, struct lun_err *err)
 			    "reading standard input: more than %zu bytes",
 			    LUN_EVENT_BYTES_MAX);
 	}
+}
+
+static enum lun_code
+begin_text(struct lun_text *text, struct lun_err *err)
+{
+	const char *encoding = lun_utf8_begin(text);
+
+	if (encoding == NULL)
+		return LUN_OK;
+	return lun_fail(err, LUN_INVALID,
+	    "reading standard input: it is %s (byte order mark or zero "
+	    "bytes): convert it to UTF-8",
+	    encoding);
 }
 
 /* Without an identity of the store there is no token. */
@@ -119,6 +133,8 @@ run_append(struct cli *cli, struct lun_err *err)
 		code = read_input(&input, err);
 		append.event.data = (struct lun_text){
 		    input.bytes != NULL ? input.bytes : "", input.length};
+		if (code == LUN_OK)
+			code = begin_text(&append.event.data, err);
 	}
 	if (code == LUN_OK)
 		code = append_event(cli, &append, err);

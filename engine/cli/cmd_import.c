@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/error.h"
+#include "base/utf8.h"
 #include "cli/command.h"
 #include "cli/format.h"
 #include "cli/import_line.h"
@@ -200,9 +201,26 @@ static bool
 is_blank(struct lun_text line)
 {
 	for (size_t i = 0; i < line.length; i++)
-		if (strchr(" \t\r", line.bytes[i]) == NULL)
+		if (memchr(" \t\r", line.bytes[i], 3) == NULL)
 			return false;
 	return true;
+}
+
+/* Files of Windows begin with a mark, and so does each of several in one. */
+static enum lun_code
+check_text(struct lun_text *line, struct lun_err *failure)
+{
+	const char *encoding = lun_utf8_begin(line);
+
+	if (encoding != NULL)
+		return lun_fail(failure, LUN_INVALID,
+		    "it is %s (byte order mark or zero bytes): convert the "
+		    "file to UTF-8",
+		    encoding);
+	if (line->length > 0 && memchr(line->bytes, '\0', line->length) != NULL)
+		return lun_fail(
+		    failure, LUN_INVALID, "it has NUL bytes: it is no text");
+	return LUN_OK;
 }
 
 /* Where no tenants are kept, streams of two could become one. */
@@ -245,6 +263,8 @@ import_line(struct import *import, struct lun_text line, struct lun_err *err)
 	struct lun_err failure = {0};
 	struct lun_append append;
 
+	if (check_text(&line, &failure) != LUN_OK)
+		return bad_line(import, number, &failure, err);
 	if (is_blank(line))
 		return LUN_OK;
 	if (cli_import_line(line, &append, &import->scratch, &failure) !=

@@ -95,9 +95,10 @@ struct lun_report {
 	enum lun_state state;
 	int version; /* of the script in force */
 	bool owned;
-	bool lost;     /* the store says that it belongs to another engine */
-	int64_t fence; /* of the ownership */
-	bool stuck;    /* its script does not come back from a library call */
+	bool lost;       /* the store says that it belongs to another engine */
+	int64_t fence;   /* of the ownership */
+	bool stuck;      /* its script does not come back from a library call */
+	bool text_waits; /* handed to its worker and not yet in force */
 	bool has_position;
 	struct lun_position position;            /* applied and durable */
 	uint64_t events_read;                    /* by this process */

@@ -315,7 +315,9 @@ note_failure(struct lun_projection *p, struct lun_err *failure)
 		failure->code = LUN_OWNED;
 	if (failure->code == LUN_UNAVAILABLE) {
 		lun_projection_doubt_checkpoint(p);
-		lun_projection_wait_for_store(p, failure->message);
+		/* What was interrupted to stop it waits for nothing. */
+		if (!atomic_load(&p->stop_asked))
+			lun_projection_wait_for_store(p, failure->message);
 	} else if (failure->code == LUN_OWNED) {
 		lun_projection_enter(p, LUN_PHASE_STANDBY, failure);
 	} else if (lun_projection_is_owned(p)) {

@@ -78,6 +78,18 @@ lun_worker_stop(struct lun_worker *worker)
 	lun_worker_wake(worker);
 }
 
+/* Whoever waits is not told how the text before it failed. */
+static void
+note_waiting_text(struct lun_worker *worker)
+{
+	struct lun_projection *p = worker->p;
+
+	pthread_mutex_lock(&p->around->board->lock);
+	p->report.text_waits = worker->script != NULL;
+	pthread_cond_broadcast(&p->around->board->changed);
+	pthread_mutex_unlock(&p->around->board->lock);
+}
+
 void
 lun_worker_reload(struct lun_worker *worker, struct lun_script *script)
 {
@@ -86,6 +98,7 @@ lun_worker_reload(struct lun_worker *worker, struct lun_script *script)
 	pthread_mutex_lock(&worker->lock);
 	old = worker->script;
 	worker->script = script;
+	note_waiting_text(worker);
 	pthread_mutex_unlock(&worker->lock);
 	lun_script_free(old);
 	lun_worker_wake(worker);
@@ -130,6 +143,9 @@ take_script(void *arg)
 	else
 		lun_log(worker->p->around->log, LUN_LOG_INFO,
 		    "%s: script reloaded", worker->p->name);
+	pthread_mutex_lock(&worker->lock);
+	note_waiting_text(worker);
+	pthread_mutex_unlock(&worker->lock);
 }
 
 /* The models stay; somebody else may run the projection meanwhile. */
@@ -162,6 +178,16 @@ empty_bell(struct lun_worker *worker)
 	(void)!read(worker->bell, &count, sizeof count);
 }
 
+static void
+tell_notice(struct lun_worker *worker, struct lun_event_store *events)
+{
+	char notice[LUN_NOTICE_SIZE];
+
+	if (lun_event_store_notice(events, notice))
+		lun_log(worker->p->around->log, LUN_LOG_WARNING, "events: %s",
+		    notice);
+}
+
 /* Until the bell rings, the event store hints at news, or the time is up. */
 static void
 wait_for_news(struct lun_worker *worker, int timeout_ms, bool listen)
@@ -174,6 +200,8 @@ wait_for_news(struct lun_worker *worker, int timeout_ms, bool listen)
 	    {.fd = hint, .events = POLLIN},
 	};
 
+	if (hint >= 0)
+		tell_notice(worker, events);
 	if (poll(sources, 2, timeout_ms) <= 0)
 		return;
 	if (sources[0].revents != 0)

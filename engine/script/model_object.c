@@ -134,12 +134,16 @@ refuse_key(struct packing *p)
 {
 	struct lun_suggestion suggestion = {0};
 	struct lun_text key;
+	struct lun_err err;
 
 	if (lua_type(p->L, -2) != LUA_TSTRING)
 		luaL_error(p->L,
 		    "a model's keys must be its field names, and one is a %s",
 		    luaL_typename(p->L, -2));
 	key.bytes = lua_tolstring(p->L, -2, &key.length);
+	/* "Declare it" would be bad advice. */
+	if (lun_schema_check_field_name(key, &err) != LUN_OK)
+		luaL_error(p->L, "undeclared field: %s", err.message);
 	for (size_t i = 0; i < p->schema->field_count; i++)
 		lun_suggestion_consider(
 		    &suggestion, key, lun_text_of(p->schema->fields[i].name));

@@ -156,7 +156,11 @@ string_rep(lua_State *L)
 	luaL_optlstring(L, 3, "", &separator);
 	n = luaL_checkinteger(L, 2);
 	count = n > 0 ? (size_t)n : 0;
-	length = (length + separator) / LUN_VM_COPIED_PER_INSTRUCTION + 1;
+	length += separator;
+	lun_vm_check_room(L, length > 0 && count > SIZE_MAX / length
+				 ? SIZE_MAX
+				 : count * length);
+	length = length / LUN_VM_COPIED_PER_INSTRUCTION + 1;
 	lun_vm_charge(L, count > SIZE_MAX / length ? SIZE_MAX : count * length);
 	return call_original(L);
 }

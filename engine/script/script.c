@@ -13,6 +13,7 @@
 #include "script/lunette_object.h"
 #include "script/sandbox.h"
 #include "script/script_state.h"
+#include "script/source.h"
 #include "json/decode.h"
 #include "json/scan.h"
 #include "json/write.h"
@@ -232,9 +233,12 @@ lun_script_new(const char *chunk, struct lun_text source,
     const struct lun_script_limits *limits, struct lun_script **out,
     struct lun_err *err)
 {
-	struct lun_script *script = calloc(1, sizeof *script);
-	enum lun_code code;
+	enum lun_code code = lun_source_begin(chunk, &source, LUN_SCRIPT, err);
+	struct lun_script *script;
 
+	if (code != LUN_OK)
+		return code;
+	script = calloc(1, sizeof *script);
 	if (script == NULL)
 		return lun_fail(err, LUN_NOMEM, "%s: out of memory", chunk);
 	script->limits = *limits;

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "script/sandbox.h"
+#include "script/source.h"
 #include "script/vm.h"
 
 /* Generous for a table of a few words. */
@@ -229,8 +230,12 @@ enum lun_code
 lun_settings_file_new(const char *path, struct lun_text source,
     struct lun_settings_file **out, struct lun_err *err)
 {
-	struct lun_settings_file *file = calloc(1, sizeof *file);
+	enum lun_code code = lun_source_begin(path, &source, LUN_CONFIG, err);
+	struct lun_settings_file *file;
 
+	if (code != LUN_OK)
+		return code;
+	file = calloc(1, sizeof *file);
 	if (file == NULL)
 		return lun_fail(err, LUN_NOMEM, "%s: out of memory", path);
 	file->path = strdup(path);

@@ -11,6 +11,7 @@
 #include <xxhash.h>
 
 #include "base/error.h"
+#include "base/utf8.h"
 
 #define CHUNK ((size_t)16 << 10)
 
@@ -81,6 +82,19 @@ lun_source_read(const char *path, struct lun_buffer *out, struct lun_err *err)
 	if (fd >= 0)
 		close(fd);
 	return code;
+}
+
+enum lun_code
+lun_source_begin(const char *chunk, struct lun_text *source, enum lun_code code,
+    struct lun_err *err)
+{
+	const char *encoding = lun_utf8_begin(source);
+
+	if (encoding == NULL)
+		return LUN_OK;
+	return lun_fail(err, code,
+	    "%s: is %s (byte order mark or zero bytes): save it as UTF-8",
+	    chunk, encoding);
 }
 
 uint64_t

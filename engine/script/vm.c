@@ -313,6 +313,17 @@ lun_vm_charge(lua_State *L, size_t instructions)
 					  : INT64_MAX / 2);
 }
 
+void
+lun_vm_check_room(lua_State *L, size_t bytes)
+{
+	struct lun_vm *vm = lun_vm_of(L);
+
+	if (bytes <= vm->limits.memory_bytes)
+		return;
+	vm->slab.starved = true;
+	luaL_error(L, "not enough memory");
+}
+
 static enum lun_code
 describe_starved(struct lun_vm *vm, struct lun_err *err)
 {
@@ -330,7 +341,8 @@ outcome_of_call(struct lun_vm *vm, int status, struct lun_err *err)
 	/* During a collection Lua does not ask twice. */
 	if (status == LUA_ERRMEM && !vm->slab.exhausted)
 		vm->slab.starved = true;
-	if (vm->spent == NOT_SPENT && vm->slab.starved)
+	/* A script that catches this goes on until it spends something else. */
+	if (vm->spent != SPENT_INTERRUPTED && vm->slab.starved)
 		return describe_starved(vm, err);
 	if (vm->spent == NOT_SPENT && vm->slab.out_of_memory)
 		return lun_fail(err, LUN_NOMEM, "out of memory");

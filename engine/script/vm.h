@@ -77,6 +77,12 @@ void lun_vm_check(lua_State *L);
 lua_State *lun_vm_switch(lua_State *L, lua_State *to);
 
 /*
+ * For C functions that scripts call: raise if so many bytes are more than the
+ * state may hold. Then it is memory that has run out, not time.
+ */
+void lun_vm_check_room(lua_State *L, size_t bytes);
+
+/*
  * For C functions that scripts call: raise because they got no memory. It is
  * not the script's fault then, whatever it makes of the error.
  */

@@ -173,6 +173,13 @@ lun_event_store_remark(struct lun_event_store *store)
 	return store->ops->remark != NULL ? store->ops->remark(store) : NULL;
 }
 
+bool
+lun_event_store_notice(
+    struct lun_event_store *store, char text[LUN_NOTICE_SIZE])
+{
+	return store->ops->notice != NULL && store->ops->notice(store, text);
+}
+
 enum lun_code
 lun_event_store_gaps(struct lun_event_store *store,
     struct lun_text source_state, struct lun_buffer *json, struct lun_err *err)

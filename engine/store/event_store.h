@@ -19,6 +19,7 @@
 
 #define LUN_EVENT_STORE_ABI 1
 #define LUN_IDENTITY_SIZE   128
+#define LUN_NOTICE_SIZE     400
 #define LUN_POSITION_MAX    LUN_POSITION_TEXT_MAX
 #define LUN_EVENT_BYTES_MAX ((size_t)16 << 20) /* of data or metadata */
 #define LUN_EVENT_NAME_MAX  1000 /* bytes of a stream, type or id */
@@ -165,6 +166,13 @@ struct lun_event_store_ops {
 	const char *(*remark)(struct lun_event_store *store);
 
 	/*
+	 * What an operator should be told that came up since the last call on
+	 * any connection of the store; false: nothing. Optional.
+	 */
+	bool (*notice)(
+	    struct lun_event_store *store, char text[LUN_NOTICE_SIZE]);
+
+	/*
 	 * What a source state says of positions without an event: a JSON array
 	 * of objects with state ("open": reading stops there, or "skipped"),
 	 * from, to, numbers, at and reason. Events that can be seen and are not
@@ -237,6 +245,8 @@ enum lun_code lun_event_store_parse_position(struct lun_event_store *store,
     struct lun_text text, struct lun_position *position,
     struct lun_err *err) LUN_MUSTCHECK;
 const char *lun_event_store_remark(struct lun_event_store *store);
+bool lun_event_store_notice(
+    struct lun_event_store *store, char text[LUN_NOTICE_SIZE]);
 enum lun_code lun_event_store_gaps(struct lun_event_store *store,
     struct lun_text source_state, struct lun_buffer *json,
     struct lun_err *err) LUN_MUSTCHECK;

@@ -128,26 +128,40 @@ take_key(struct lun_text *rest)
 	return take_schema_line(rest);
 }
 
+/* The first line of one that the other one lacks; "": there is none. */
+static struct lun_text
+first_missing(struct lun_text lines, struct lun_text other)
+{
+	while (lines.length > 0) {
+		struct lun_text line = take_schema_line(&lines), rest = other;
+		bool found = false;
+
+		while (rest.length > 0 && !found)
+			found = lun_text_equal(take_schema_line(&rest), line);
+		if (!found)
+			return line;
+	}
+	return LUN_TEXT("");
+}
+
 static enum lun_code
 describe_difference(const struct lun_schema *schema, struct lun_text stored,
     struct lun_text wanted, struct lun_err *err)
 {
 	struct lun_text was = take_key(&stored), is = take_key(&wanted);
 
-	while (lun_text_equal(was, is) && was.length > 0) {
-		was = take_schema_line(&stored);
-		is = take_schema_line(&wanted);
+	if (lun_text_equal(was, is)) {
+		was = first_missing(stored, wanted);
+		is = first_missing(wanted, stored);
 	}
-	if (was.length == 0)
-		was = LUN_TEXT("nothing");
-	if (is.length == 0)
-		is = LUN_TEXT("nothing");
 	return lun_fail(err, LUN_CONFIG,
 	    "projection \"%s\" version %d: the models were built with "
-	    "another declaration: \"%.*s\" is now \"%.*s\"; raise the version "
-	    "in the "
-	    "script and run \"lunette rebuild %s\"",
+	    "another declaration: %.*s%s%.*s; raise the version in the script "
+	    "and run \"lunette rebuild %s\"",
 	    schema->projection, schema->version, LUN_TEXT_ARG(was),
+	    was.length == 0  ? "there was no "
+	    : is.length == 0 ? " is gone"
+			     : " is now ",
 	    LUN_TEXT_ARG(is), schema->projection);
 }
 

@@ -161,12 +161,12 @@ local function refusals(open)
 
   it("are another schema than keys that are text", function()
     local owner = own_models(open, { "1" })
-    fails("config", '"key integer" is now "key text"; raise the version',
+    fails("config", 'key integer is now key text; raise the version',
       owner.store:define(keyed { key = "text" }, owner.fence))
     local texts = own_models(open, { "1" }, { key = "text" })
-    fails("config", '"key text" is now "key integer"; raise the version',
+    fails("config", 'key text is now key integer; raise the version',
       texts.store:define(keyed(), texts.fence))
-    fails("config", '"key text" is now "key integer"',
+    fails("config", 'key text is now key integer',
       texts.store:query(keyed(), "id=gt.0"))
     assert(texts.store:reset(keyed { version = 2 }, texts.revision,
       texts.fence))

@@ -105,9 +105,9 @@ local function definition(open)
     it("names the first difference in the fields", function()
       local owner = kit.own(open(), kit.account_schema())
       local changed = kit.schema { fields = { balance = "number" } }
-      fails("config", '"field active boolean" is now "field balance number"; '
+      fails("config", 'field active boolean is now field balance number; '
         .. "raise the version", owner.store:define(changed, owner.fence))
-      fails("config", '"nothing" is now "index balance"', owner.store:define(
+      fails("config", 'there was no index balance', owner.store:define(
         kit.account_schema { indexes = { { "balance" } } }, owner.fence))
     end)
 

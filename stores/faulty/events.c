@@ -247,6 +247,12 @@ faulty_held_by(struct lun_event_store *store, struct lun_text source_state,
 		   : LUN_OK;
 }
 
+static bool
+faulty_notice(struct lun_event_store *store, char text[LUN_NOTICE_SIZE])
+{
+	return lun_event_store_notice(faulty_events_of(store)->inner, text);
+}
+
 static int
 faulty_wake_fd(struct lun_event_store *store)
 {
@@ -291,6 +297,7 @@ const struct lun_event_store_ops lun_faulty_events = {
     .rollback = faulty_rollback,
     .find = faulty_find,
     .wake_fd = faulty_wake_fd,
+    .notice = faulty_notice,
     .gaps = faulty_gaps,
     .held_by = faulty_held_by,
     .drain = faulty_drain,

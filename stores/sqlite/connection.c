@@ -90,7 +90,16 @@ release_file(struct lun_sqlite_file *file)
 
 /* ---- failures ---------------------------------------------------------- */
 
-/* What a primary result code means to us; words follow the path. */
+/* A file in WAL mode is also read by way of one beside it. */
+#define UNREADABLE                                                             \
+	"cannot be read: the -wal and -shm files beside it have to be made "   \
+	"or mended, and the file or its folder is read-only; open it once "    \
+	"where they may be, or change its permissions"
+
+/*
+ * What a result code means to us, the first one that is it or its primary code;
+ * words follow the path.
+ */
 static const struct meaning {
 	int result;
 	enum lun_code code;
@@ -102,6 +111,12 @@ static const struct meaning {
     {SQLITE_NOMEM, LUN_NOMEM, "cannot be used: out of memory"},
     {SQLITE_FULL, LUN_IO,
 	"cannot be written: disk full; free some space and start again"},
+    {SQLITE_READONLY_RECOVERY, LUN_IO, UNREADABLE},
+    {SQLITE_READONLY_CANTINIT, LUN_IO, UNREADABLE},
+    {SQLITE_READONLY_CANTLOCK, LUN_IO, UNREADABLE},
+    {SQLITE_READONLY_DBMOVED, LUN_IO,
+	"was moved, deleted or replaced while it was open: put it back and "
+	"start again"},
     {SQLITE_READONLY, LUN_IO,
 	"cannot be written: the file or its folder is read-only; "
 	"change its permissions or name another file"},
@@ -129,10 +144,12 @@ describe_io_error(const char *path, int result, int cause, struct lun_err *err)
 {
 	if (is_out_of_room(result, cause))
 		return lun_fail(err, LUN_IO,
-		    "%s cannot be written: disk full or file size limit "
-		    "reached; free some space or raise the limit, and start "
-		    "again",
-		    path);
+		    "%s cannot be %s: disk full or file size limit reached; "
+		    "free some space or raise the limit, and start again",
+		    path,
+		    result == SQLITE_IOERR_SHMSIZE
+			? "opened, as its -shm file finds no room"
+			: "written");
 	return lun_fail(err, LUN_IO,
 	    "%s cannot be read or written: disk I/O error %d (%s); check the "
 	    "disk",
@@ -154,7 +171,8 @@ describe_result(const char *path, int result, int cause, const char *words,
 	if (result == SQLITE_IOERR_NOMEM)
 		result = SQLITE_NOMEM;
 	for (size_t i = 0; i < count; i++)
-		if (meanings[i].result == (result & 0xff))
+		if (meanings[i].result == result ||
+		    meanings[i].result == (result & 0xff))
 			return lun_fail(err, meanings[i].code, "%s %s", path,
 			    meanings[i].words);
 	return lun_fail(

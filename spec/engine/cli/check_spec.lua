@@ -22,6 +22,18 @@ describe("lunette check", function()
     assert.equal(one, place:done { "check" })
   end)
 
+  it("takes a byte order mark off, and names other encodings", function()
+    local text = place:read "projections/counter.lua"
+    place:write("projections/counter.lua", "\u{feff}" .. text)
+    place:done { "check" }
+    place:write("projections/counter.lua",
+      "\xff\xfe" .. text:gsub(".", "%0\0"))
+    local code, _, err = place:run { "check" }
+    assert.equal(1, code)
+    assert.matches("projections/counter.lua: is UTF-16 (byte order mark or "
+      .. "zero bytes): save it as UTF-8", err, 1, true)
+  end)
+
   it("describes scripts to programs", function()
     local out = place:done { "check", "--json" }
     assert.matches('^%[\n{"name":"counter","version":1,"fields":'

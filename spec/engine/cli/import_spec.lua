@@ -28,6 +28,53 @@ describe("lunette import", function()
     assert.equal('{"n":3}', stored("data", "version = 3"))
   end)
 
+  -- What a tool of Windows would write, without a mark of its own.
+  local function utf16(text, big)
+    return (text:gsub(".", big and "\0%0" or "%0\0"))
+  end
+
+  it("takes byte order marks off files, and off each of several in one",
+    function()
+      local mark = "\u{feff}"
+      place:write("a.jsonl", mark .. line(1) .. mark .. line(2) .. mark)
+      assert.equal("a.jsonl: 2 events added\n",
+        place:done { "import", "a.jsonl" })
+      helper.run("cd " .. place.folder .. " && gzip a.jsonl")
+      place:done { "import", "a.jsonl.gz" }
+      place:done({ "append", "--stream", "s", "--type", "T", "--data", "-" },
+        { stdin = mark .. '{"n":3}' })
+      assert.equal('{"n":3}', stored("data", "version = 5"))
+    end)
+
+  for name, text in pairs {
+    ["UTF-16 (b"] = "\xff\xfe" .. utf16(line(1)),
+    ["UTF-16 (by"] = "\xfe\xff" .. utf16(line(1), true),
+    ["UTF-16 (byt"] = utf16(line(1)),
+    ["UTF-16 (byte"] = utf16(line(1), true),
+    ["UTF-32 (b"] = "\xff\xfe\0\0" .. utf16(utf16(line(1))),
+  } do
+    it("names another encoding, " .. name .. ")", function()
+      place:write("a.jsonl", text)
+      local code, _, err = place:run { "import", "a.jsonl" }
+      assert.equal(1, code)
+      assert.matches("a.jsonl: line 1: it is " .. name, err, 1, true)
+      assert.matches("convert the file to UTF-8", err, 1, true)
+      assert.equal("0", stored())
+      code, _, err = place:run({ "append", "--stream", "s", "--type", "T",
+        "--data", "-" }, { stdin = text })
+      assert.equal(1, code)
+      assert.matches("standard input: it is " .. name, err, 1, true)
+    end)
+  end
+
+  it("takes a line of NUL bytes for no blank one", function()
+    place:write("a.jsonl", line(1) .. "\r\n \t\n" .. ("\0"):rep(64) .. "\n")
+    local code, _, err = place:run { "import", "a.jsonl" }
+    assert.equal(1, code)
+    assert.matches("a.jsonl: line 4: it has NUL bytes: it is no text\n", err)
+    assert.equal("0", stored())
+  end)
+
   it("reads standard input, plain or gzip, in several members", function()
     place:write("a.jsonl", line(1))
     place:write("b.jsonl", line(2))

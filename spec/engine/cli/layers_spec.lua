@@ -107,6 +107,17 @@ describe("settings", function()
     place:done { "run", "--once" }
   end)
 
+  it("may begin with a byte order mark, but are UTF-8", function()
+    local text = 'return { events = "sqlite:file.db" }'
+    place:write("lunette.lua", "\u{feff}" .. text)
+    place:done(append)
+    assert.is_true(written "file.db")
+    place:write("lunette.lua", "\xfe\xff" .. text:gsub(".", "\0%0"))
+    local code, _, err = place:run(append)
+    assert.equal(1, code)
+    assert.matches("lunette.lua: is UTF-16", err, 1, true)
+  end)
+
   it("say where a wrong one is", function()
     local code, _, err = place:run(with("-c", "absent.lua"))
     assert.equal(1, code)

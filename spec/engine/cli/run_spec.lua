@@ -231,6 +231,20 @@ describe("lunette run", function()
     assert.equal("4", total "a")
   end)
 
+  it("does not call it a wait when it stops a script", function()
+    place:counter("model = model or", "while true do end\n    model = model or")
+    place:count("a", 4)
+    engine = place:spawn { "run", "--stop-ms", "200", "--script-cpu-ms",
+      "60000", "--script-instructions", "1000000000000" }
+    helper.wait(function()
+      local code, out = place:run { "--json", "status" }
+      return code == 0 and out:find('"counter"', 1, true)
+    end)
+    engine:kill "TERM"
+    engine:wait()
+    assert.is_nil(engine:stderr():find("waits", 1, true))
+  end)
+
   it("names a folder that cannot be read", function()
     local code, _, err = place:run { "run", "--once", "-p", "absent" }
     assert.equal(1, code)

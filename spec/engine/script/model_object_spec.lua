@@ -38,6 +38,13 @@ describe("a model with fields", function()
         "{ a = lunette.null, b = lunette.null }"))
   end)
 
+  it("does not advise to declare a field that cannot be", function()
+    assert.matches('^undeclared field: field name "rowid" is reserved',
+      refused('balance = "integer"', "{ rowid = 1 }"))
+    assert.matches('^undeclared field: field name "a b" must begin with',
+      refused('balance = "integer"', "{ ['a b'] = 1 }"))
+  end)
+
   it("names an undeclared field, and the one that was meant", function()
     assert.equal('undeclared field "ballance" (did you mean "balance"?): '
       .. "declare it in fields or remove it",
@@ -46,7 +53,8 @@ describe("a model with fields", function()
       refused('balance = "integer"', "{ xyz = 1 }"))
     assert.matches("^a model's keys must be its field names, and one is a "
       .. "number$", refused('balance = "integer"', "{ 1 }"))
-    assert.matches('^undeclared field "' .. ("x"):rep(60),
+    assert.matches('^undeclared field: field name "' .. ("x"):rep(40)
+      .. '..." has 60 bytes; at most 40',
       refused('balance = "integer"', '{ [("x"):rep(60)] = 1 }'))
   end)
 

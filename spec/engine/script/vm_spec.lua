@@ -243,6 +243,19 @@ describe("a Lua state", function()
 end)
 
 describe("the memory of a state", function()
+  it("is what ran out, whatever a script that catches it spends after that",
+    function()
+      local script = assert(script_test.load([[
+        return { name = "p", version = 1,
+          extract_model_id = function() return "m" end,
+          apply_to_model = function()
+            while true do pcall(string.rep, "x", 1 << 30) end
+          end }]], { memory = 4 << 20, instructions = 100000 }))
+      local failed = script:run { { type = "T", data = "{}" } }
+      assert.equal("budget", failed[1].code)
+      assert.matches("used more than 4096 KiB of memory", failed[1].message)
+    end)
+
   local source = [[
     local list, text = {}, "x"
     for i = 1, 200 do list[i] = { tostring(i) .. text, [i] = i } end

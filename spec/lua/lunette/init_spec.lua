@@ -575,6 +575,28 @@ describe("an engine", function()
   end)
 
   describe("waiting", function()
+    it("has nothing to do with how the text before this one failed", function()
+      local engine = open()
+      local function script(text)
+        return { source = ([[return { name = "p", version = 1,
+          extract_model_id = function() return "a" end,
+          apply_to_model = function() %s end }]]):format(text) }
+      end
+      assert(engine:register(script "error 'wrong'"))
+      assert(engine:append(counted("a", 1)))
+      assert(engine:start())
+      for i = 1, 20 do
+        local _, message = engine:wait { projection = "p", timeout = 10 }
+        assert.matches("p has failed: .*wrong", message)
+        assert(engine:register(script("return { n = " .. i .. " }")))
+        assert(engine:wait { projection = "p", timeout = 10 })
+        assert.equal(i, engine:get("p", "a").n)
+        assert(engine:register(script "error 'wrong'"))
+        assert(engine:append(counted("a", 1)))
+      end
+      engine:close()
+    end)
+
     it("steps by itself when nothing runs", function()
       local engine = open_counter()
       local position = assert(engine:append(counted("a", 1)))

@@ -317,9 +317,9 @@ describe("the sqlite model store", function()
       -- The same version: only the column is another one.
       local schema = kit.schema { fields = { total = "integer" } }
       assert(store:reset(schema, owner.revision, owner.fence))
-      fails("config", 'is now "field active boolean"',
+      fails("config", "is now field active boolean",
         second:load(owner.schema, { "a" }))
-      fails("config", 'is now "field active boolean"',
+      fails("config", "is now field active boolean",
         second:query(owner.schema, "balance=eq.1"))
       assert.same({}, second:load(schema, { "a" }))
       second:close()

@@ -4,7 +4,9 @@
 
 #include <pthread.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -16,10 +18,13 @@
 #include "base/descriptors.h"
 #include "postgres/client/url.h"
 #include "sql/names.h"
+#include "store/event_store.h"
 
 #define NS_IN_S     INT64_C(1000000000)
 #define FIRST_PAUSE NS_IN_S
 #define LONGEST     (30 * NS_IN_S)
+
+#define CONNECTING_MOST (30 * NS_IN_S)
 
 enum phase {
 	ABSENT, /* until retry_ns */
@@ -37,6 +42,8 @@ struct lun_pg_listener {
 	int64_t retry_ns;
 	int64_t pause_ns;
 	struct lun_pg_waker *wakers;
+	bool away;                    /* which was said */
+	char notice[LUN_NOTICE_SIZE]; /* to be told; "": nothing */
 };
 
 struct lun_pg_listener *
@@ -88,9 +95,35 @@ wake_all(const struct lun_pg_listener *l)
 
 /* ---- the connection ---------------------------------------------------- */
 
+/* libpq's messages may have several lines; the first one names the cause. */
+static void
+note_failure(struct lun_pg_listener *l)
+{
+	const char *cause = l->conn != NULL ? PQerrorMessage(l->conn) : "";
+	size_t length = strcspn(cause, "\n");
+
+	if (l->away)
+		return;
+	l->away = true;
+	snprintf(l->notice, sizeof l->notice,
+	    "LISTEN failed, so new events are found by polling alone: %.*s",
+	    (int)(length > 0 ? length : 9), length > 0 ? cause : "no answer");
+}
+
+static void
+note_success(struct lun_pg_listener *l)
+{
+	if (!l->away)
+		return;
+	l->away = false;
+	snprintf(l->notice, sizeof l->notice,
+	    "LISTEN works again: the server tells of new events");
+}
+
 static void
 stop_listening(struct lun_pg_listener *l)
 {
+	note_failure(l);
 	PQfinish(l->conn);
 	l->conn = NULL;
 	l->phase = ABSENT;
@@ -122,6 +155,7 @@ start_connecting(struct lun_pg_listener *l)
 	}
 	PQsetNoticeReceiver(l->conn, ignore_notice, NULL);
 	l->phase = CONNECTING;
+	l->retry_ns = lun_clock_mono_ns() + CONNECTING_MOST;
 	watch_socket(l, EPOLLOUT);
 }
 
@@ -177,6 +211,7 @@ read_listen_result(struct lun_pg_listener *l)
 			return false;
 		l->phase = LISTENING;
 		l->pause_ns = FIRST_PAUSE;
+		note_success(l);
 		wake_all(l);
 	}
 	return true;
@@ -209,7 +244,10 @@ advance_listener(struct lun_pg_listener *l)
 			start_connecting(l);
 		break;
 	case CONNECTING:
-		go_on_connecting(l);
+		if (lun_clock_mono_ns() >= l->retry_ns)
+			stop_listening(l);
+		else
+			go_on_connecting(l);
 		break;
 	case ASKING:
 	case LISTENING:
@@ -270,6 +308,21 @@ lun_pg_waker_drain(struct lun_pg_waker *w)
 	advance_listener(w->listener);
 	pthread_mutex_unlock(&w->listener->lock);
 	(void)!read(w->event_fd, &count, sizeof count);
+}
+
+bool
+lun_pg_listener_notice(struct lun_pg_listener *l, char *text, size_t size)
+{
+	bool told;
+
+	if (l == NULL)
+		return false;
+	pthread_mutex_lock(&l->lock);
+	told = l->notice[0] != '\0';
+	snprintf(text, size, "%s", l->notice);
+	l->notice[0] = '\0';
+	pthread_mutex_unlock(&l->lock);
+	return told;
 }
 
 void

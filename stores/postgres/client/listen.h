@@ -3,7 +3,8 @@
  *
  * One connection listens for all readers of a store. It is made when a reader
  * asks for the first time and again, after a pause, when it was lost. Nothing
- * here waits or fails: without hints, polling carries everything.
+ * here waits or fails: without hints, polling carries everything, and a notice
+ * says so once.
  *
  * Any thread may call these; a waker belongs to one reader.
  */
@@ -32,6 +33,9 @@ void lun_pg_listener_free(struct lun_pg_listener *listener);
 int lun_pg_waker_fd(
     struct lun_pg_waker *waker, struct lun_pg_listener *listener);
 void lun_pg_waker_drain(struct lun_pg_waker *waker);
+/* That listening failed or is back, once each; false: nothing new. */
+bool lun_pg_listener_notice(
+    struct lun_pg_listener *listener, char *text, size_t size);
 /* Closed is allowed. */
 void lun_pg_waker_close(struct lun_pg_waker *waker);
 

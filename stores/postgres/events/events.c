@@ -291,6 +291,13 @@ postgres_remark(struct lun_event_store *store)
 	return source->remark;
 }
 
+static bool
+postgres_notice(struct lun_event_store *store, char text[LUN_NOTICE_SIZE])
+{
+	return lun_pg_listener_notice(
+	    lun_pg_events_of(store)->source->listener, text, LUN_NOTICE_SIZE);
+}
+
 static int
 postgres_wake_fd(struct lun_event_store *store)
 {
@@ -341,6 +348,7 @@ const struct lun_event_store_ops lun_postgres_events = {
     .format_position = postgres_format_position,
     .parse_position = postgres_parse_position,
     .remark = postgres_remark,
+    .notice = postgres_notice,
     .gaps = lun_pg_events_gaps,
     .held_by = lun_pg_events_held_by,
 };

@@ -3,6 +3,7 @@
 local helper = require "spec.helper"
 local postgres = require "spec.postgres_server"
 local event_store = require "event_store_test"
+local proxies = require "proxy_test"
 local contract = require "spec.stores.event_store_contract"
 
 local server, reason = postgres.start()
@@ -88,6 +89,38 @@ describe("a postgres event store behind a pooler #postgres", function()
     assert.is_true(store:wait(10000))
     store:close()
   end)
+
+  it("tells once that a direct URL leads nowhere, and that it works again",
+    function()
+      local dir = helper.tmpdir()
+      local direct = database.url:gsub("host=[^&]*", "host=" .. dir)
+        :gsub("[^%w]", function(c)
+          return ("%%%02x"):format(c:byte())
+        end)
+      local url = new_url("listen=" .. direct)
+      assert(event_store.open(url)):close()
+      local place = helper.tmpdir()
+      helper.write_file(place .. "/none.lua", [[
+        return { name = "none", version = 1,
+          extract_model_id = function() end,
+          apply_to_model = function() end }]])
+      local runner = helper.spawn { helper.lunette, "run", "--projections",
+        place .. "/none.lua", "--events", url, "--models", "memory:" }
+      local function said(words)
+        return function()
+          return runner:stderr():find(words, 1, true)
+        end
+      end
+      helper.wait(said("warning events: LISTEN failed, so new events are "
+        .. "found by polling alone: "))
+      local proxy = proxies.start(dir .. "/.s.PGSQL.5432",
+        server.dir .. "/.s.PGSQL.5432")
+      helper.wait(said "warning events: LISTEN works again")
+      runner:kill "TERM"
+      assert.equal(0, runner:wait())
+      assert.equal(1, select(2, runner:stderr():gsub("LISTEN failed", "")))
+      proxy:close()
+    end)
 
   it("leaves nothing at work behind that it did not wait for", function()
     local other = server:new_database()
