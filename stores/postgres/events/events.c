@@ -164,8 +164,10 @@ make_remark(struct lun_pg_events *s, struct lun_err *err)
 		    "rows of an outbox that are deleted before they were read "
 		    "are lost to these projections, and a rebuild finds only "
 		    "those that are left");
-	if (remark.length == 0)
+	if (remark.length == 0) {
+		lun_buffer_free(&remark);
 		return LUN_OK;
+	}
 	source->remark = lun_buffer_take(&remark);
 	return source->remark != NULL ? LUN_OK
 				      : lun_pg_events_no_memory(s, err);
