@@ -4,6 +4,7 @@
 
 #include <argp.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -201,8 +202,9 @@ check_value(enum cli_kind kind, const char *choices, const char *what,
 	struct lun_err err;
 
 	if (kind == CLI_NUMBER && !is_decimal_number(value))
-		argp_error(state, "%s: \"%s\" is not a whole number from 0",
-		    what, value);
+		argp_error(state,
+		    "%s: \"%s\" is not a whole number from 0 to %lld", what,
+		    value, LLONG_MAX);
 	if (kind == CLI_CHOICE && !is_choice(choices, value))
 		argp_error(state, "\"%s\" is not one of %s", value, choices);
 	if (kind == CLI_COMMAND && cli_command_find(value) == NULL)

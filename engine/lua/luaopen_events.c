@@ -85,8 +85,10 @@ integer_field(
 	}
 	value = lua_tointegerx(L, -1, &is_integer);
 	if (!is_integer || value < least)
-		luaL_error(L, "%s must be a whole number, not below %I", name,
-		    (LUAI_UACINT)least);
+		luaL_error(L,
+		    "%s must be a whole number, not below %I and of at "
+		    "most 64 bits",
+		    name, (LUAI_UACINT)least);
 	lua_pop(L, 1);
 	return value;
 }

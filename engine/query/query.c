@@ -16,6 +16,8 @@ struct terms {
 
 /* ---- limit and offset -------------------------------------------------- */
 
+#define COUNT_MOST "9223372036854775807"
+
 static bool
 parse_count(struct lun_text text, uint64_t *count)
 {
@@ -49,7 +51,8 @@ read_limit(struct lun_query_parser *p, struct terms *terms)
 	if (terms->has_limit)
 		return fail_twice(p, "limit");
 	if (!parse_count(lun_query_rest(p), &limit))
-		return lun_query_fail(p, "limit takes a whole number from 0");
+		return lun_query_fail(
+		    p, "limit takes a whole number from 0 to " COUNT_MOST);
 	if (limit > terms->max_limit)
 		return lun_query_fail(p,
 		    "the limit is above %llu, the most a query may ask for "
@@ -68,7 +71,8 @@ read_offset(struct lun_query_parser *p, struct terms *terms)
 		return fail_twice(p, "offset");
 	terms->has_offset = true;
 	if (!parse_count(lun_query_rest(p), &terms->query->offset))
-		return lun_query_fail(p, "offset takes a whole number from 0");
+		return lun_query_fail(
+		    p, "offset takes a whole number from 0 to " COUNT_MOST);
 	return LUN_OK;
 }
 

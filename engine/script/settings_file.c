@@ -3,6 +3,7 @@
 #include "script/settings_file.h"
 
 #include <lauxlib.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,14 +38,17 @@ add_pair(struct load *load, const char *name, struct lun_text value)
 static void
 add_number_setting(lua_State *L, struct load *load, const char *name)
 {
+	double number = lua_tonumber(L, -1);
 	int whole;
-	lua_Integer number = lua_tointegerx(L, -1, &whole);
+	lua_Integer integer = lua_tointegerx(L, -1, &whole);
 	struct lun_text text;
 
 	if (!whole)
-		luaL_error(L, "%s: %s: expected a whole number, got %s",
-		    load->path, name, lua_tostring(L, -1));
-	lua_pushfstring(L, "%I", (LUAI_UACINT)number);
+		luaL_error(L, "%s: %s: expected a whole number%s, got %s",
+		    load->path, name,
+		    number == floor(number) ? " of at most 64 bits" : "",
+		    lua_tostring(L, -1));
+	lua_pushfstring(L, "%I", (LUAI_UACINT)integer);
 	text.bytes = lua_tolstring(L, -1, &text.length);
 	add_pair(load, name, text);
 	lua_pop(L, 1);

@@ -68,8 +68,10 @@ describe("descriptors 0 to 2, when they are closed,", function()
     local child = helper.spawn({ "/bin/sh", "-c", 'exec "$@" <&- >&- 2>&-',
       "sh", "lua5.4", "-e", ([[
         local engine = assert(require "lunette".open {
-          events = "sqlite:bank.db", models = "%s" })
+          events = "memory:", models = "%s" })
         assert(engine:register "projections/counter.lua")
+        assert(engine:append { stream = "a", type = "Counted",
+          data = { id = "a", n = 1 } })
         assert(engine:start())
         assert(engine:wait { projection = "counter", timeout = 10 })
         assert(os.execute("for fd in 0 1 2; do "
@@ -83,7 +85,7 @@ describe("descriptors 0 to 2, when they are closed,", function()
   end
 
   it("are taken by nothing that a library opens", function()
-    hosted "sqlite:models.db"
+    hosted "memory:"
   end)
 
   it("are no connection of a library to a server #postgres", function()

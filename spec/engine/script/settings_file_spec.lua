@@ -65,6 +65,8 @@ describe("a settings file", function()
         "lunette.lua: a: expected text, a number or a boolean, got a table",
       ["return { a = 1.5 }"] =
         "lunette.lua: a: expected a whole number, got 1.5",
+      ["return { a = 1e19 }"] = "lunette.lua: a: expected a whole number of "
+        .. "at most 64 bits, got 1e+19",
       ["return { a = 'x\\0y' }"] = "lunette.lua: a: has a NUL byte",
       ["return { a = os.getenv 'HOME' }"] =
         'lunette.lua:1: undefined variable "os"',
