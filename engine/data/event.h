@@ -51,6 +51,9 @@ struct lun_batch {
 	/* The event from which on the reader knows of two tenants, or none. */
 	size_t tenants_from;
 
+	/* Microseconds of the event store for the read. */
+	int64_t look_us;
+
 	/* What is known of the events' JSON: see documents.h. */
 	struct lun_documents *documents;
 

@@ -116,6 +116,7 @@ struct lun_board {
 	pthread_cond_t changed;
 	uint64_t
 	    endings; /* how often something ended, which is not in a report */
+	atomic_uint workers; /* that look for news and requests */
 };
 
 void lun_board_ring(struct lun_board *board);

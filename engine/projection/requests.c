@@ -7,6 +7,8 @@
 
 #define REQUESTS_NS 100000000LL  /* between looks for requests */
 #define AGAIN_NS    500000000LL  /* before one that could not be done */
+#define SELDOM_NS   1000000000LL /* no more than that between them */
+#define COST_FACTOR 100          /* a look takes that part of the time */
 #define LONGEST_NS  5000000000LL /* the same while the store fails */
 
 /* What a change of the shard, or of the whole projection, is to find there. */
@@ -535,6 +537,19 @@ fail_for_good(struct lun_projection *p, const struct lun_err *err)
 	lun_projection_enter(p, LUN_PHASE_FAILED, err);
 }
 
+/* All projections of an engine together cost a store a hundredth of its time. */
+static int64_t
+next_look(const struct lun_projection *p, int64_t began)
+{
+	int64_t now = lun_clock_mono_ns();
+	int64_t spacing = (now - began) * COST_FACTOR *
+			  (int64_t)atomic_load(&p->around->board->workers);
+
+	if (spacing < REQUESTS_NS)
+		spacing = REQUESTS_NS;
+	return now + (spacing < SELDOM_NS ? spacing : SELDOM_NS);
+}
+
 void
 lun_projection_serve_requests(
     struct lun_projection *p, lun_before_request_fn *before, void *arg)
@@ -545,8 +560,8 @@ lun_projection_serve_requests(
 
 	if (!lun_projection_is_owned(p) || now < p->requests_ns)
 		return;
-	p->requests_ns = now + REQUESTS_NS;
 	code = serve_requests(p, before, arg, &err);
+	p->requests_ns = next_look(p, now);
 	if (code == LUN_NOTFOUND || code == LUN_AGAIN)
 		p->requests_pause_ns = 0;
 	if (code == LUN_NOTFOUND)

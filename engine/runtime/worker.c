@@ -26,11 +26,12 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/thread.h"
+#include "runtime/idle.h"
 #include "runtime/stuck.h"
 
 #define NS_PER_MS        1000000LL
 #define SLICE_NS         (20 * NS_PER_MS) /* between looks at a late script */
-#define FIRST_PAUSE_MS   1
+#define SLICE_MS         100 /* between looks at requests, while idle */
 #define UNOWNED_PAUSE_MS 500
 #define FAILED_PAUSE_MS  100
 
@@ -54,7 +55,7 @@ struct lun_worker {
 	struct lun_stuck stuck;
 
 	/* the thread's own */
-	int pause_ms;
+	struct lun_idle idle;
 };
 
 /* ---- the mailbox ------------------------------------------------------- */
@@ -148,6 +149,16 @@ take_script(void *arg)
 	pthread_mutex_unlock(&worker->lock);
 }
 
+/* Whatever it does, the next look is due. */
+static void
+begin_request(void *arg)
+{
+	struct lun_worker *worker = arg;
+
+	lun_idle_begin(&worker->idle);
+	take_script(worker);
+}
+
 /* The models stay; somebody else may run the projection meanwhile. */
 static void
 take_detachment(struct lun_worker *worker)
@@ -208,19 +219,18 @@ wait_for_news(struct lun_worker *worker, int timeout_ms, bool listen)
 		empty_bell(worker);
 	if (hint >= 0 && sources[1].revents != 0)
 		lun_event_store_drain(events);
-	worker->pause_ms = FIRST_PAUSE_MS;
+	lun_idle_begin(&worker->idle);
 }
 
-/* Pauses double while nothing happens. */
-static void
+/* True if it is too soon for the next look; a part of that was waited for. */
+static bool
 wait_idle(struct lun_worker *worker)
 {
-	int64_t most = worker->p->around->settings->poll_ms;
+	int left = lun_idle_left_ms(&worker->idle);
 
-	wait_for_news(worker, worker->pause_ms, true);
-	worker->pause_ms *= 2;
-	if (worker->pause_ms > most)
-		worker->pause_ms = (int)most;
+	if (left > 0)
+		wait_for_news(worker, left < SLICE_MS ? left : SLICE_MS, true);
+	return left > 0;
 }
 
 /* ---- the loop ---------------------------------------------------------- */
@@ -315,14 +325,16 @@ do_step(struct lun_worker *worker)
 		wait_for_news(worker, FAILED_PAUSE_MS, false);
 		return;
 	}
+	if (wait_idle(worker))
+		return;
 	code = lun_projection_one_step(p, &step, &err);
 	if (lun_projection_is(p, LUN_PHASE_ABANDONED) ||
 	    end_if_bounded(worker, code, step.outcome, &err))
 		return;
 	if (lun_step_has_moved(code, step))
-		worker->pause_ms = FIRST_PAUSE_MS;
+		lun_idle_begin(&worker->idle);
 	else if (code == LUN_OK || code == LUN_UNAVAILABLE)
-		wait_idle(worker);
+		lun_idle_found_nothing(&worker->idle, p);
 	else
 		wait_for_news(worker, UNOWNED_PAUSE_MS, false);
 }
@@ -333,15 +345,17 @@ run_worker(void *arg)
 	struct lun_worker *worker = arg;
 	struct lun_projection *p = worker->p;
 
+	atomic_fetch_add(&p->around->board->workers, 1);
 	while (
 	    !is_stopped(worker) && !lun_projection_is(p, LUN_PHASE_ABANDONED)) {
 		take_script(worker);
 		take_detachment(worker);
-		lun_projection_serve_requests(p, take_script, worker);
+		lun_projection_serve_requests(p, begin_request, worker);
 		do_step(worker);
 	}
 	if (!lun_projection_is(p, LUN_PHASE_ABANDONED))
 		lun_projection_disown(p);
+	atomic_fetch_sub(&p->around->board->workers, 1);
 	pthread_mutex_lock(&worker->lock);
 	worker->done = true;
 	pthread_cond_broadcast(&worker->ended);
@@ -367,7 +381,7 @@ free_worker(struct lun_worker *worker)
 static void
 begin_run(struct lun_worker *worker, const struct lun_position *until)
 {
-	worker->pause_ms = FIRST_PAUSE_MS;
+	lun_idle_begin(&worker->idle);
 	worker->bounded = until != NULL;
 	if (until != NULL)
 		worker->until = *until;

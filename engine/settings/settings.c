@@ -100,7 +100,7 @@ const struct lun_setting_entry lun_setting_entries[] = {
 	.most = 60000,
 	.argument = "MS",
 	.help = "Longest pause between two looks for new events; a hint from "
-		"the event store ends it early.",
+		"the event store ends it early, slow looks make it longer.",
 	.offset = OFFSET(poll_ms),
     },
     {

@@ -88,6 +88,7 @@ lun_event_store_read(struct lun_event_store *store,
 {
 	struct lun_read inner = *request;
 	struct lun_tenants tenants;
+	int64_t began;
 	enum lun_code code = lun_tenants_split(
 	    request->source_state, &tenants, &inner.source_state, err);
 
@@ -95,10 +96,13 @@ lun_event_store_read(struct lun_event_store *store,
 	lun_batch_clear(batch);
 	if (code == LUN_OK)
 		code = check_filter(&request->filter, err);
+	began = lun_clock_mono_ns();
 	if (code == LUN_OK)
 		code = store->ops->read(store, &inner, batch, err);
 	if (code != LUN_OK)
 		return code;
+	if (batch->look_us == 0)
+		batch->look_us = (lun_clock_mono_ns() - began) / 1000;
 	if (store->has_tenants)
 		lun_tenants_see(&tenants, batch);
 	return lun_tenants_join(&tenants, &batch->source_state, err);

@@ -100,7 +100,10 @@ struct lun_event_store_ops {
 	 * in order, never past the safe head, and set reached, source_state
 	 * and at_head. Versions that a store counts without holes ascend in
 	 * each stream, also where positions then do not; what was read ahead
-	 * or behind is in the source state, which belongs to the position. LUN_CONFIG if the store was replaced or cut back behind
+	 * or behind is in the source state, which belongs to the position.
+	 * held says that events can be seen which are not safe to read yet;
+	 * look_us what the read cost the store, where that is less than the
+	 * time it took. LUN_CONFIG if the store was replaced or cut back behind
 	 * request->after; the message says what to do. The engine keeps more
 	 * before a source state than methods see (tenants.h).
 	 */

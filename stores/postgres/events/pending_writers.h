@@ -21,6 +21,7 @@ struct lun_pg_pending_writers {
 	int64_t now;             /* by the server's clock */
 	struct lun_text numbers; /* given by the caller, see catalogue.h */
 	struct lun_buffer mark;
+	int64_t took_us; /* the server, to find all that */
 };
 
 void lun_pg_pending_writers_free(struct lun_pg_pending_writers *pending);

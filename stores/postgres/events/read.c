@@ -20,6 +20,7 @@
 /* Rows a filter looks at in one read, for each event asked for. */
 #define SCANNED_TIMES 4
 #define SCANNED_LEAST 10000
+#define PLANNING_US   500    /* of a look, beside what the server counts */
 #define LAG_ROWS      100000 /* counted one by one; estimated above */
 
 #define WHAT_TO_DO                                                             \
@@ -340,6 +341,7 @@ find_bound_by_writers(struct lun_pg_reading *r, struct lun_err *err)
 	s->safe_head.has_rival = pending->has_rival;
 	s->safe_head.is_foreign = false;
 	s->safe_head.is_held = false;
+	s->safe_head.took_us = pending->took_us;
 	lun_buffer_clear(&s->safe_head.anchor);
 	lun_buffer_add_text(
 	    &s->safe_head.anchor, lun_buffer_text(&pending->anchor));
@@ -370,20 +372,35 @@ start_reading(struct lun_pg_reading *r, struct lun_err *err)
 	return code == LUN_OK ? check_anchor(s, r->request, err) : code;
 }
 
+/* Without the way to the server, which may be far and costs it nothing. */
+static int64_t
+cost_of_look(const struct lun_pg_events *s, int64_t passed_ns)
+{
+	int64_t passed_us = passed_ns / 1000;
+	int64_t took_us = s->safe_head.took_us + PLANNING_US;
+
+	return took_us < passed_us ? took_us : passed_us;
+}
+
 static enum lun_code
 read_once(struct lun_pg_reading *r, struct lun_err *err)
 {
 	struct lun_pg_events *s = r->s;
+	int64_t began, looked;
 	enum lun_code code;
 
 	lun_batch_clear(r->batch);
 	r->hole.found = r->at_gap = r->has_rivals = false;
 	r->rows = r->bytes = r->scanned = 0;
+	began = lun_clock_mono_ns();
 	code = start_reading(r, err);
 	if (code != LUN_OK)
 		return code;
+	looked = lun_clock_mono_ns();
 	r->batch->reached = r->request->after;
 	code = read_to_bound(r, err);
+	r->batch->look_us = cost_of_look(s, looked - began) +
+			    (lun_clock_mono_ns() - looked) / 1000;
 	if (s->source->mapping->safety == LUN_PG_WINDOW &&
 	    lun_position_compare(s->pending.last, s->state.ceiling) > 0)
 		r->batch->at_gap = true;

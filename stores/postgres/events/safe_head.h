@@ -12,6 +12,11 @@
 
 #include "postgres/events/mappings.h"
 
+/* As the last column: microseconds that the statement has run for. */
+#define LUN_PG_ELAPSED                                                         \
+	"(extract(epoch FROM pg_catalog.clock_timestamp() - "                  \
+	"pg_catalog.statement_timestamp()) * 1000000)::int8"
+
 /* What a reader asks, then what it must know before it reads on. */
 struct lun_pg_safe_head {
 	struct lun_position after;
@@ -31,6 +36,7 @@ struct lun_pg_safe_head {
 	/* Transaction ids that this server has not given out yet. */
 	bool is_foreign;
 	struct lun_buffer mark;
+	int64_t took_us; /* the server, to find all that */
 };
 
 void lun_pg_safe_head_free(struct lun_pg_safe_head *head);
