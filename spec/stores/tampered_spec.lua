@@ -4,7 +4,6 @@
 
 local helper = require "spec.helper"
 local kit = require "spec.engine.engine_kit"
-local lunette = require "lunette"
 local postgres = require "spec.postgres_server"
 
 local seed = helper.seed()
@@ -199,7 +198,7 @@ describe("a store with rows that somebody has edited", function()
           copy:with "schema=models" }
       end
     end
-    assert.is_true(#trials > #columns)
+    assert.is_true(#trials > 20) -- types refuse the others
     look(trials)
   end)
 end)
