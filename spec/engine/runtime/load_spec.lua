@@ -92,12 +92,21 @@ describe("a script that is stuck while it is loaded", function()
     place:count("a", 1)
     helper.wait(has_total(2))
     assert.matches('"state":"live"', place:done { "status", "--json" })
+    assert(os.remove(place:path "projections/stuck.lua"))
+    place:write("projections/counter.lua", stuck .. " -- this one too")
+    helper.wait(function()
+      local status = place:done { "status", "--json" }
+      return status:find('"last_error":"projections/counter.lua: '
+        .. stuck_words) and status:find '"state":"live"'
+    end)
+    place:count("a", 1)
+    helper.wait(has_total(3))
     place:counter("+ event.data.n", "+ 100 * event.data.n")
     helper.wait(function()
       return engine:stderr():find "counter: script reloaded"
     end)
     place:count("a", 1)
-    helper.wait(has_total(102))
+    helper.wait(has_total(103))
     engine:kill "TERM"
     assert.equal(0, engine:wait(5000))
   end)
