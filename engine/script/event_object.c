@@ -11,7 +11,9 @@
 #include "store/event_store.h"
 #include "json/decode.h"
 
-#define SHOWN_MAX 40 /* bytes of a value in a message */
+#define DECODED_PER_INSTRUCTION 16  /* bytes of JSON */
+#define COPIED_AT_ONCE          256 /* values between two charges */
+#define SHOWN_MAX               40  /* bytes of a value in a message */
 
 /* Registry keys of the metatables. */
 static const char event_key, data_key;
@@ -113,6 +115,14 @@ push_number(lua_State *L, struct lun_text literal)
 	lua_pushnumber(L, number);
 }
 
+/* Decode for the script, which pays for what takes longer than a few calls. */
+static void
+push_json(lua_State *L, struct lun_text json)
+{
+	lun_vm_charge(L, json.length / DECODED_PER_INSTRUCTION);
+	lun_json_push(L, json);
+}
+
 static void
 push_member_value(lua_State *L, struct lun_script *script,
     const struct lun_member *member, struct lun_text value)
@@ -139,7 +149,7 @@ push_member_value(lua_State *L, struct lun_script *script,
 		return;
 	case LUN_JSON_ARRAY:
 	case LUN_JSON_OBJECT:
-		lun_json_push(L, value);
+		push_json(L, value);
 	}
 }
 
@@ -279,7 +289,7 @@ push_event_document(lua_State *L, struct lun_script *script, uint32_t document)
 	if (lun_documents_at(script->batch->documents, document)->state !=
 	    LUN_DOCUMENT_OBJECT) {
 		script->batch->documents->list[document].lent = true;
-		lun_json_push(L, json);
+		push_json(L, json);
 		if (lua_istable(L, -1))
 			lun_nested_object_wrap(L);
 		return;
@@ -479,6 +489,8 @@ push_event_copy(lua_State *L, int event)
 static void
 push_table_copy(lua_State *L, int table, int depth)
 {
+	size_t copied = 0;
+
 	lua_createtable(L, (int)lua_rawlen(L, table), 0);
 	if (lua_getmetatable(L, table)) {
 		lua_rawgetp(L, LUA_REGISTRYINDEX, lun_json_array_key());
@@ -487,6 +499,8 @@ push_table_copy(lua_State *L, int table, int depth)
 		lua_pop(L, 2);
 	}
 	for (lua_pushnil(L); lua_next(L, table) != 0; lua_pop(L, 1)) {
+		if (++copied % COPIED_AT_ONCE == 0)
+			lun_vm_charge(L, COPIED_AT_ONCE);
 		lua_pushvalue(L, -2);
 		push_copy(L, lua_gettop(L) - 1, depth + 1);
 		lua_rawset(L, -5);
@@ -502,8 +516,7 @@ push_copy(lua_State *L, int index, int depth)
 	if (depth > LUN_JSON_DEPTH_MAX)
 		luaL_error(L, "nested too deep (does it contain itself?)");
 	if (lun_event_object_has_metatable(L, index, &data_key))
-		lun_json_push(
-		    L, check_data(L, script, lua_touserdata(L, index)));
+		push_json(L, check_data(L, script, lua_touserdata(L, index)));
 	else if (lun_event_object_has_metatable(L, index, &event_key))
 		push_event_copy(L, index);
 	else if (lun_nested_object_is(L, index)) {

@@ -72,6 +72,21 @@ describe("a Lua state", function()
     end
   end)
 
+  it("charges for what is decoded and copied of an event", function()
+    local list = "[" .. ("1,"):rep(200000) .. "1]"
+    for body, limit in pairs {
+      ["local t = event.data.list"] = 20000,
+      ["local t = lunette.table(event.data)"] = 20000,
+      ["local t = {} for i = 1, 20000 do t[i] = i end lunette.table(t)"] =
+        50000,
+    } do
+      local script = assert(load(body .. " return {}",
+        { instructions = limit }))
+      local err = script:run({ { data = '{"list":' .. list .. "}" } })[1]
+      assert.equal("budget", err and err.code, body)
+    end
+  end)
+
   it("looks at the clock after each scan of a large text", function()
     for _, body in ipairs {
       's:find "[^x]"', 's:match "y"', "utf8.len(s)",
