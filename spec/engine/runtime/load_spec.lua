@@ -76,6 +76,7 @@ describe("a script that is stuck while it is loaded", function()
           :format(command:pid()))
         local loads = name:read("a"):find "lunette%-load"
         name:close()
+        assert.equal("", command:stderr(), words)
         return loads
       end)
       command:kill "TERM"
