@@ -193,6 +193,8 @@ prepare_layout(struct lun_sqlite_events *s, struct lun_err *err)
 	enum lun_code code = prepare_all(s, err);
 
 	lun_sqlite_events_identify(s);
+	if (code == LUN_OK)
+		code = lun_sqlite_events_check_table(s, err);
 	if (code == LUN_IO && sqlite3_errcode(s->c.db) == SQLITE_ERROR)
 		return lun_fail(err, LUN_CONFIG,
 		    "%s does not have the tables of layout=%s",
@@ -252,6 +254,8 @@ prepare_store(struct lun_sqlite_events *s, struct lun_err *err)
 		code = obtain_identity(s, err);
 	if (code == LUN_OK)
 		code = prepare_all(s, err);
+	if (code == LUN_OK)
+		code = lun_sqlite_events_check_table(s, err);
 	if (code == LUN_NOTFOUND ||
 	    (code == LUN_IO && sqlite3_errcode(s->c.db) == SQLITE_ERROR))
 		return lun_fail(err, LUN_CONFIG,

@@ -22,7 +22,9 @@ enum lun_sqlite_events_statement {
 
 /* Where somebody else's tables keep what an event has: a row of a table. */
 struct lun_sqlite_layout {
-	const char *name;     /* in the URL: sqlite:PATH?layout=NAME */
+	const char *name; /* in the URL: sqlite:PATH?layout=NAME */
+	const char *table;
+	const char *key;      /* of the table: its column, or rowid */
 	const char *relation; /* with the columns of our own table */
 	const char *shown;    /* a condition: which rows are to be seen */
 	bool unwrap; /* {"Type": data} and "Type" in place of type and data */
@@ -78,6 +80,13 @@ enum lun_code lun_sqlite_events_check_own(
     struct lun_sqlite_events *s, struct lun_err *err) LUN_MUSTCHECK;
 /* Who a file of this layout is: nothing in it says so but its path. */
 void lun_sqlite_events_identify(struct lun_sqlite_events *s);
+
+/*
+ * events_table.c: LUN_CONFIG if the table is not one whose rows have an order,
+ * or has an event that stands before the first position.
+ */
+enum lun_code lun_sqlite_events_check_table(
+    struct lun_sqlite_events *s, struct lun_err *err) LUN_MUSTCHECK;
 
 /* events_read.c, events_append.c: methods of the store. */
 enum lun_code lun_sqlite_events_read(struct lun_event_store *store,

@@ -28,6 +28,8 @@
 static const struct lun_sqlite_layout layouts[] = {
     {
 	.name = "emmett",
+	.table = "emt_messages",
+	.key = "global_position",
 	.relation = "SELECT global_position AS position, message_id AS id, "
 		    "stream_id AS stream, stream_position AS version, "
 		    "message_type AS type, message_data AS data, "
@@ -40,6 +42,8 @@ static const struct lun_sqlite_layout layouts[] = {
     {
 	/* Rows are never deleted, so no number is used again. */
 	.name = "eventcore",
+	.table = "eventcore_events",
+	.key = "rowid",
 	.relation = "SELECT rowid AS position, event_id AS id, "
 		    "stream_id AS stream, stream_version AS version, "
 		    "event_type AS type, event_data AS data, metadata, "

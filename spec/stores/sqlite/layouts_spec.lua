@@ -242,4 +242,26 @@ describe("a layout of a sqlite event store", function()
     _, message = open "layout=emmett&x=1"
     assert.matches('there is no parameter "x" of a URL', message)
   end)
+
+  local unordered = {
+    ["a view"] = { tables.emmett .. [[
+      ALTER TABLE emt_messages RENAME TO hidden;
+      CREATE VIEW emt_messages AS SELECT * FROM hidden]], "is no table" },
+    ["a key that may be null"] = {
+      (tables.emmett:gsub("INTEGER PRIMARY KEY", "BIGINT PRIMARY KEY")),
+      "global_position of .* is not its INTEGER PRIMARY KEY",
+    },
+    ["a position below the first"] = {
+      tables.emmett .. "UPDATE emt_messages SET global_position = -3 "
+        .. "WHERE message_id = 'm1'", "an event at position %-3",
+    },
+  }
+  for name, case in pairs(unordered) do
+    it("refuses " .. name, function()
+      sql(case[1])
+      local _, message, code = open "layout=emmett"
+      assert.equal("config", code)
+      assert.matches(case[2], message)
+    end)
+  end
 end)
