@@ -140,6 +140,8 @@ make_listener(struct lun_pg_events *s, struct lun_err *err)
 static void
 add_remark(struct lun_buffer *remark, const char *words)
 {
+	if (words[0] == '\0')
+		return;
 	lun_buffer_printf(
 	    remark, "%s%s", remark->length > 0 ? "; " : "", words);
 }
