@@ -30,8 +30,8 @@ has_same_schema(
 
 	lun_schema_describe(schema, &text);
 	same = schema->version == stored->version &&
-	       lun_text_equal(lun_schema_essence(lun_buffer_text(&text)),
-		   lun_schema_essence(lun_buffer_text(&stored->schema)));
+	       lun_schema_texts_agree(
+		   lun_buffer_text(&text), lun_buffer_text(&stored->schema));
 	lun_buffer_free(&text);
 	return same;
 }

@@ -422,20 +422,6 @@ lun_schema_describe(const struct lun_schema *schema, struct lun_buffer *text)
 		describe_columns(schema, text);
 }
 
-/* The last line; no other holds a line end inside. */
-struct lun_text
-lun_schema_essence(struct lun_text described)
-{
-	const char *order = described.length > 0
-				? memmem(described.bytes, described.length,
-				      "\norder ", sizeof "\norder " - 1)
-				: NULL;
-
-	if (order != NULL)
-		described.length = (size_t)(order + 1 - described.bytes);
-	return described;
-}
-
 /* Take the text before the first separator, and the separator, off rest. */
 static struct lun_text
 take_until(struct lun_text *rest, char separator)
@@ -453,6 +439,109 @@ take_until(struct lun_text *rest, char separator)
 	rest->bytes = end + 1;
 	rest->length -= taken.length + 1;
 	return taken;
+}
+
+static const struct lun_text index_head = {"index ", 6};
+static const struct lun_text order_head = {"order ", 6};
+static const struct lun_text handles_head = {"handles ", 8};
+
+struct lun_text
+lun_schema_next_line(struct lun_text *rest)
+{
+	while (rest->length > 0) {
+		struct lun_text line = take_until(rest, '\n');
+
+		if (!begins_with(line, index_head) &&
+		    !begins_with(line, order_head))
+			return line;
+	}
+	return LUN_TEXT_NONE;
+}
+
+bool
+lun_schema_texts_agree(struct lun_text a, struct lun_text b)
+{
+	struct lun_text line_a, line_b;
+
+	do {
+		line_a = lun_schema_next_line(&a);
+		line_b = lun_schema_next_line(&b);
+		if (!lun_text_equal(line_a, line_b))
+			return false;
+	} while (line_a.length > 0);
+	return true;
+}
+
+bool
+lun_schema_text_has_index(struct lun_text described)
+{
+	while (described.length > 0)
+		if (begins_with(take_until(&described, '\n'), index_head))
+			return true;
+	return false;
+}
+
+static void
+add_line(struct lun_buffer *out, struct lun_text line)
+{
+	lun_buffer_add_text(out, line);
+	lun_buffer_add_byte(out, '\n');
+}
+
+static void
+add_index_lines(struct lun_buffer *out, struct lun_text described)
+{
+	while (described.length > 0) {
+		struct lun_text line = take_until(&described, '\n');
+
+		if (begins_with(line, index_head))
+			add_line(out, line);
+	}
+}
+
+/* They stand before the lines about handles and order. */
+void
+lun_schema_take_indexes(struct lun_text described, struct lun_text with_indexes,
+    struct lun_buffer *out)
+{
+	bool added = false;
+
+	while (described.length > 0) {
+		struct lun_text line = take_until(&described, '\n');
+		bool behind = begins_with(line, handles_head) ||
+			      begins_with(line, order_head);
+
+		if (begins_with(line, index_head))
+			continue;
+		if (behind && !added)
+			add_index_lines(out, with_indexes);
+		added = added || behind;
+		add_line(out, line);
+	}
+	if (!added)
+		add_index_lines(out, with_indexes);
+}
+
+size_t
+lun_schema_index_share(const struct lun_schema *schema, size_t field)
+{
+	size_t share = 0;
+
+	for (size_t i = 0; i < schema->index_count; i++) {
+		const struct lun_index *index = &schema->indexes[i];
+		size_t texts = 0;
+		bool has_it = false;
+
+		for (size_t f = 0; f < index->count; f++) {
+			texts += schema->fields[index->fields[f]].type ==
+				 LUN_FIELD_TEXT;
+			has_it = has_it || index->fields[f] == field;
+		}
+		if (has_it && texts > 0 &&
+		    (share == 0 || LUN_INDEX_BYTES_MAX / texts < share))
+			share = LUN_INDEX_BYTES_MAX / texts;
+	}
+	return share;
 }
 
 static bool

@@ -108,10 +108,25 @@ void lun_schema_describe(
     const struct lun_schema *schema, struct lun_buffer *text);
 
 /*
- * The text without what may change under one version, the author's order of
- * the columns: schemas that build the same models give equal ones.
+ * The next line of a described schema, taken off rest, of those that decide what
+ * is built; absent at the end. Indexes and the author's order of the columns
+ * are left out: they may change under one version.
  */
-struct lun_text lun_schema_essence(struct lun_text described);
+struct lun_text lun_schema_next_line(struct lun_text *rest);
+/* Whether two described schemas build the same models. */
+bool lun_schema_texts_agree(struct lun_text a, struct lun_text b);
+/* Whether there is a line about an index. */
+bool lun_schema_text_has_index(struct lun_text described);
+/* The first text, with the indexes of the second in place of its own. */
+void lun_schema_take_indexes(struct lun_text described,
+    struct lun_text with_indexes, struct lun_buffer *out);
+
+/*
+ * Bytes that a text in this field may have: what fits into an entry of each
+ * index with the field, shared evenly by the texts in it; 0: no index has it.
+ */
+#define LUN_INDEX_BYTES_MAX 2500 /* PostgreSQL takes 2,704 with its heads */
+size_t lun_schema_index_share(const struct lun_schema *schema, size_t field);
 
 /* The way back; *out is owned by the caller. */
 enum lun_code lun_schema_parse(const char *projection, int version,

@@ -1,4 +1,10 @@
-/* indexes.c - a projection's indexes, made beside it when it has caught up. */
+/*
+ * indexes.c - a projection's indexes, made beside it when it has caught up.
+ *
+ * Those that are no longer declared are dropped then. What the store keeps of
+ * the schema says what was made last, so that a projection that has and had
+ * none asks for nothing.
+ */
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -37,7 +43,11 @@ note_outcome(
 		lun_log(p->around->log, LUN_LOG_WARNING,
 		    "%s: making its indexes: %s; this is tried again", p->name,
 		    err->message);
+	if (p->indexing.told && code == LUN_OK)
+		lun_projection_note_error(p, NULL);
 	p->indexing.told = code != LUN_OK && code != LUN_AGAIN;
+	if (p->indexing.told)
+		lun_projection_note_error(p, err);
 }
 
 static void
@@ -62,7 +72,7 @@ lun_projection_index(struct lun_projection *p)
 		return;
 	atomic_store(&p->indexing.stop, false);
 	code = copy_schema(p, &err);
-	if (code == LUN_OK && p->indexing.schema->index_count > 0) {
+	if (code == LUN_OK) {
 		if (p->has_worker && p->indexing.beside == NULL)
 			p->indexing.beside =
 			    lun_background_new("lunette-index");

@@ -283,6 +283,10 @@ lun_projection_prepare(struct lun_projection *p, struct lun_err *err)
 	if (code == LUN_OK)
 		code = take_checkpoint(p, &checkpoint, err);
 	if (code == LUN_OK) {
+		if (lun_script_schema(p->script)->index_count == 0 &&
+		    !lun_schema_text_has_index(
+			lun_buffer_text(&checkpoint.schema)))
+			p->indexing.done = true;
 		lun_projection_note_position(p, p->cursor);
 		lun_projection_enter(p,
 		    checkpoint.paused ? LUN_PHASE_PAUSED : LUN_PHASE_PREPARED,

@@ -12,8 +12,8 @@ compare_schemas(const struct lun_schema *a, const struct lun_schema *b,
 
 	lun_schema_describe(a, &text_a);
 	lun_schema_describe(b, &text_b);
-	*same = lun_text_equal(lun_schema_essence(lun_buffer_text(&text_a)),
-	    lun_schema_essence(lun_buffer_text(&text_b)));
+	*same = lun_schema_texts_agree(
+	    lun_buffer_text(&text_a), lun_buffer_text(&text_b));
 	if (text_a.failed || text_b.failed)
 		code = lun_fail(
 		    err, LUN_NOMEM, "%s: out of memory", a->projection);
@@ -45,7 +45,7 @@ check_swap(struct lun_projection *p, const struct lun_script *script,
 	code = compare_schemas(now, then, &same, err);
 	if (code == LUN_OK && !same)
 		code = lun_fail(err, LUN_CONFIG,
-		    "%s: fields, indexes or handles changed under version %d: "
+		    "%s: fields or handles changed under version %d: "
 		    "raise the version to %d; the old script goes on",
 		    p->name, now->version, now->version + 1);
 	return code;
@@ -87,6 +87,7 @@ lun_projection_swap(
 	if (code == LUN_OK) {
 		lun_projection_abandon_batch(p);
 		lun_projection_put_script(p, script);
+		lun_projection_index_anew(p);
 		lun_script_free(p->next_script);
 		p->next_script = NULL;
 		lun_projection_doubt_checkpoint(p);

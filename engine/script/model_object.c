@@ -188,6 +188,20 @@ take_other_key(struct packing *p)
 
 /* ---- one value, on top of the stack ------------------------------------ */
 
+/* An index has no room for more, in every store alike. */
+static void
+check_index_share(struct packing *p, size_t length)
+{
+	size_t field = (size_t)(p->field - p->schema->fields);
+	size_t share = lun_schema_index_share(p->schema, field);
+
+	if (share > 0 && length > share)
+		luaL_error(p->L,
+		    "field \"%s\": %I bytes; as it is in an index it may have "
+		    "%I: store less, or take it out of `indexes`",
+		    p->field->name, (lua_Integer)length, (lua_Integer)share);
+}
+
 static void
 take_text(struct packing *p, struct lun_value *value)
 {
@@ -199,6 +213,8 @@ take_text(struct packing *p, struct lun_value *value)
 		refuse_field(p, "a text must not hold a NUL byte");
 	if (!lun_utf8_valid(value->text))
 		refuse_field(p, "a text must be UTF-8");
+	if (value->text.length > LUN_INDEX_BYTES_MAX / LUN_INDEX_FIELDS_MAX)
+		check_index_share(p, value->text.length);
 }
 
 /* A float without fraction may be beyond 64 bits. */

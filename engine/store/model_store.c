@@ -99,23 +99,6 @@ lun_model_store_no_waiting(const char *projection, struct lun_err *err)
 	    "no request waits for projection \"%s\"", projection);
 }
 
-static struct lun_text
-take_schema_line(struct lun_text *rest)
-{
-	struct lun_text line = *rest;
-	const char *end =
-	    rest->length > 0 ? memchr(rest->bytes, '\n', rest->length) : NULL;
-
-	if (end == NULL) {
-		*rest = LUN_TEXT("");
-		return line;
-	}
-	line.length = (size_t)(end - line.bytes);
-	rest->bytes += line.length + 1;
-	rest->length -= line.length + 1;
-	return line;
-}
-
 /* The line about the key, where there may be none. */
 static struct lun_text
 take_key(struct lun_text *rest)
@@ -125,7 +108,7 @@ take_key(struct lun_text *rest)
 	if (rest->length < head.length ||
 	    memcmp(rest->bytes, head.bytes, head.length) != 0)
 		return LUN_TEXT("key text");
-	return take_schema_line(rest);
+	return lun_schema_next_line(rest);
 }
 
 /* The first line of one that the other one lacks; "": there is none. */
@@ -133,11 +116,13 @@ static struct lun_text
 first_missing(struct lun_text lines, struct lun_text other)
 {
 	while (lines.length > 0) {
-		struct lun_text line = take_schema_line(&lines), rest = other;
-		bool found = false;
+		struct lun_text line = lun_schema_next_line(&lines);
+		struct lun_text rest = other;
+		bool found = line.length == 0;
 
 		while (rest.length > 0 && !found)
-			found = lun_text_equal(take_schema_line(&rest), line);
+			found =
+			    lun_text_equal(lun_schema_next_line(&rest), line);
 		if (!found)
 			return line;
 	}
@@ -169,9 +154,7 @@ static enum lun_code
 compare_descriptions(const struct lun_schema *schema, struct lun_text stored,
     struct lun_text wanted, struct lun_err *err)
 {
-	stored = lun_schema_essence(stored);
-	wanted = lun_schema_essence(wanted);
-	return lun_text_equal(stored, wanted)
+	return lun_schema_texts_agree(stored, wanted)
 		   ? LUN_OK
 		   : describe_difference(schema, stored, wanted, err);
 }

@@ -268,11 +268,13 @@ struct lun_model_store_ops {
 	    struct lun_key key, const struct lun_schema *schema,
 	    struct lun_guard guard, struct lun_err *err);
 	/*
-	 * Make the declared indexes that are missing, once the projection has
-	 * caught up: beside its commits, from any thread, beside another call.
+	 * Make the declared indexes that are missing, drop those of its own
+	 * that are not declared any more, and keep in the build's schema which
+	 * there are; once the projection has caught up: beside its commits,
+	 * from any thread, beside another call.
 	 * That may take long; it ends with LUN_AGAIN soon after stop was set.
 	 * stop NULL: it takes no longer than other calls may, or fails.
-	 * Without this method define has made them.
+	 * Without this method there are none.
 	 */
 	enum lun_code (*index)(struct lun_model_store *store,
 	    struct lun_key key, const struct lun_schema *schema,

@@ -175,13 +175,24 @@ schema_parse(lua_State *L)
 	return 1;
 }
 
-/* essence(text) */
+/* agree(text, text): whether they build the same models */
 static int
-schema_essence(lua_State *L)
+schema_agree(lua_State *L)
 {
-	struct lun_text essence = lun_schema_essence(check_text(L, 1));
+	lua_pushboolean(
+	    L, lun_schema_texts_agree(check_text(L, 1), check_text(L, 2)));
+	return 1;
+}
 
-	lua_pushlstring(L, essence.bytes, essence.length);
+/* take_indexes(text, text with indexes) -> text */
+static int
+schema_take_indexes(lua_State *L)
+{
+	struct lun_buffer out = {0};
+
+	lun_schema_take_indexes(check_text(L, 1), check_text(L, 2), &out);
+	lua_pushlstring(L, out.bytes != NULL ? out.bytes : "", out.length);
+	lun_buffer_free(&out);
 	return 1;
 }
 
@@ -271,7 +282,8 @@ static const luaL_Reg functions[] = {
     {"check", schema_check},
     {"check_id", schema_check_id},
     {"compare_ids", schema_compare_ids},
-    {"essence", schema_essence},
+    {"agree", schema_agree},
+    {"take_indexes", schema_take_indexes},
     {"id", schema_id},
     {"check_field_name", schema_check_field_name},
     {"check_projection_name", schema_check_projection_name},

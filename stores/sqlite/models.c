@@ -446,6 +446,7 @@ const struct lun_model_store_ops lun_sqlite_models = {
     .release = sqlite_release,
     .define = lun_sqlite_define,
     .reset = lun_sqlite_reset,
+    .index = lun_sqlite_index,
     .drop = lun_sqlite_drop,
     .checkpoint = sqlite_checkpoint,
     .set_position = sqlite_set_position,

@@ -140,6 +140,18 @@ enum lun_code lun_sqlite_reset(struct lun_model_store *store,
 enum lun_code lun_sqlite_drop(struct lun_model_store *store, struct lun_key key,
     struct lun_guard guard, struct lun_err *err);
 
+/* The buffer's text, which is freed. */
+enum lun_code lun_sqlite_exec_buffer(struct sqlite_models *m,
+    struct lun_buffer *sql, struct lun_err *err) LUN_MUSTCHECK;
+
+/* models_indexes.c */
+enum lun_code lun_sqlite_make_index(struct sqlite_models *m, struct lun_key key,
+    const struct lun_schema *schema, size_t number,
+    struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_sqlite_index(struct lun_model_store *store,
+    struct lun_key key, const struct lun_schema *schema,
+    const atomic_bool *stop, struct lun_err *err);
+
 /* models_rows.c */
 /*
  * Read a column of a model; text is borrowed from the statement. LUN_IO names

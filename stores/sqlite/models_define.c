@@ -74,35 +74,8 @@ add_table_sql(
 	    sql, has_rowid(schema) ? ");\n" : ") WITHOUT ROWID;\n");
 }
 
-/* <table>__<field>__<field> */
-static void
-add_index_name(struct lun_buffer *name, struct lun_key key,
-    const struct lun_schema *schema, const struct lun_index *index)
-{
-	lun_buffer_printf(name, "%s__b%" PRId64, key.projection, key.build);
-	for (size_t i = 0; i < index->count; i++)
-		lun_buffer_printf(
-		    name, "__%s", schema->fields[index->fields[i]].name);
-}
-
-static void
-add_index_sql(struct lun_buffer *sql, struct lun_key key,
-    const struct lun_schema *schema, const struct lun_index *index,
-    const char *name)
-{
-	lun_buffer_printf(sql, "CREATE INDEX ");
-	lun_sql_quote(sql, name);
-	lun_buffer_printf(sql, " ON ");
-	lun_sqlite_add_table(sql, key);
-	for (size_t i = 0; i < index->count; i++) {
-		lun_buffer_printf(sql, i == 0 ? " (" : ", ");
-		lun_sql_quote(sql, schema->fields[index->fields[i]].name);
-	}
-	lun_buffer_printf(sql, ");\n");
-}
-
-static enum lun_code
-exec_buffer(
+enum lun_code
+lun_sqlite_exec_buffer(
     struct sqlite_models *m, struct lun_buffer *sql, struct lun_err *err)
 {
 	enum lun_code code;
@@ -114,29 +87,6 @@ exec_buffer(
 	else
 		code = lun_sqlite_exec(&m->c, sql->bytes, err);
 	lun_buffer_free(sql);
-	return code;
-}
-
-static enum lun_code
-make_index(struct sqlite_models *m, struct lun_key key,
-    const struct lun_schema *schema, const struct lun_index *index,
-    struct lun_err *err)
-{
-	struct lun_buffer name = {0}, sql = {0};
-	enum lun_code code;
-
-	add_index_name(&name, key, schema, index);
-	lun_buffer_add_byte(&name, '\0');
-	if (name.failed)
-		code = no_memory(m, err);
-	else
-		code =
-		    lun_sqlite_check_free(m, key.projection, name.bytes, err);
-	if (code == LUN_OK) {
-		add_index_sql(&sql, key, schema, index, name.bytes);
-		code = exec_buffer(m, &sql, err);
-	}
-	lun_buffer_free(&name);
 	return code;
 }
 
@@ -154,9 +104,9 @@ make_models(struct sqlite_models *m, struct lun_key key,
 	if (code != LUN_OK)
 		return code;
 	add_table_sql(&sql, key, schema);
-	code = exec_buffer(m, &sql, err);
+	code = lun_sqlite_exec_buffer(m, &sql, err);
 	for (size_t i = 0; code == LUN_OK && i < schema->index_count; i++)
-		code = make_index(m, key, schema, &schema->indexes[i], err);
+		code = lun_sqlite_make_index(m, key, schema, i, err);
 	return code;
 }
 
@@ -221,7 +171,7 @@ make_view(struct sqlite_models *m, struct lun_key key,
 	if (code == LUN_OK && !stands)
 		code = lun_sqlite_check_free(m, key.projection, name, err);
 	if (code == LUN_OK && !stands)
-		return exec_buffer(m, &sql, err);
+		return lun_sqlite_exec_buffer(m, &sql, err);
 	lun_buffer_free(&sql);
 	return code;
 }
@@ -473,7 +423,7 @@ drop_models(struct sqlite_models *m, struct lun_key key,
 	enum lun_code code = collect_drops(m, key, next, &sql, err);
 
 	if (code == LUN_OK)
-		return exec_buffer(m, &sql, err);
+		return lun_sqlite_exec_buffer(m, &sql, err);
 	lun_buffer_free(&sql);
 	return code;
 }

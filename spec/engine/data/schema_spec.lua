@@ -193,11 +193,25 @@ describe("the text of a schema", function()
     local ordered = assert(schema.parse("p", 1, fields .. "order c a b\n"))
     assert.same({ "c", "a", "b" }, ordered.columns)
     assert.equal(fields .. "order c a b\n", ordered.text)
-    assert.equal(fields, schema.essence(ordered.text))
-    assert.equal(fields, schema.essence(fields))
-    assert.equal("", schema.essence "")
+    assert.is_true(schema.agree(fields, ordered.text))
     assert.same({ "a", "b", "c" },
       assert(schema.parse("p", 1, fields)).columns)
+  end)
+
+  it("has indexes that are no part of what it builds", function()
+    local plain = 'field a text\nfield b text\nhandles "A"\norder b a\n'
+    local one = 'field a text\nfield b text\nindex a\nhandles "A"\n'
+    local two = "field a text\nfield b text\nindex a b\nindex b\n"
+    assert.is_true(schema.agree(plain, one))
+    assert.is_false(schema.agree(one, two))
+    assert.is_false(schema.agree(plain, ""))
+    assert.is_false(schema.agree("", plain))
+    assert.equal('field a text\nfield b text\nindex a b\nindex b\n'
+      .. 'handles "A"\norder b a\n', schema.take_indexes(plain, two))
+    assert.equal("field a text\nfield b text\nindex a\n",
+      schema.take_indexes(two, one))
+    assert.equal('field a text\nfield b text\nhandles "A"\n',
+      schema.take_indexes(one, plain))
   end)
 
   it("names the line that makes no sense", function()

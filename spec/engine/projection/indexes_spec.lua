@@ -142,3 +142,91 @@ describe("indexes in postgres #postgres #threads", function()
     assert.equal(2, indexes())
   end)
 end)
+
+for _, kind in ipairs { "sqlite", "#postgres" } do
+  describe("indexes on " .. kind .. " stores", function()
+    if kind == "#postgres" and not server then
+      pending(why)
+      return
+    end
+
+    local stores, ask
+
+    before_each(function()
+      if kind == "sqlite" then
+        stores = kit.stores "sqlite"
+        function ask(_, sqlite)
+          local code, out, err = helper.run { "sqlite3",
+            stores.models:match ":(.*)", sqlite }
+          assert(code == 0, err)
+          return (out:gsub("\n$", ""))
+        end
+      else
+        local database = server:new_database()
+        stores = { events = database.url, models = database.url }
+        function ask(postgresql)
+          return database:sql(postgresql)
+        end
+      end
+    end)
+
+    after_each(kit.close_all)
+
+    local function names()
+      return (ask([[SELECT indexname FROM pg_indexes
+        WHERE tablename = 'ledger__b1' AND indexname NOT LIKE '%pkey'
+        ORDER BY indexname COLLATE "C"]],
+        [[SELECT name FROM sqlite_schema WHERE type = 'index'
+          AND sql IS NOT NULL AND tbl_name = 'ledger__b1' ORDER BY 1]])
+        :gsub("ledger__b1__", ""):gsub("\n", " "))
+    end
+
+    -- A start with this text of the script, up to the head.
+    local function run(indexes, owner)
+      local engine = kit.open(stores)
+      kit.register(engine, (SCRIPT:gsub("indexes = %b{}",
+        "indexes = " .. indexes):gsub("model.owner = event.data.id",
+        owner or "%0"):gsub("owner = \"text\"",
+        '%0, owner__total = "integer"')))
+      local done, message = engine:run_once()
+      engine:close()
+      return done, message
+    end
+
+    local function append()
+      local engine = kit.open(stores)
+      assert(engine:append { stream = "s", type = "Noted",
+        data = { id = "m1" } })
+      engine:close()
+    end
+
+    it("follow the script, without a rebuild", function()
+      append()
+      assert(run '{ "total", { "owner", "total" }, "owner__total" }')
+      assert.equal("owner,total owner__total total", names())
+      assert(run '{ "owner", { "owner", "total" } }')
+      assert.equal("owner owner,total", names())
+      ask("CREATE INDEX mine ON lunette.ledger__b1 (total)",
+        "CREATE INDEX mine ON ledger__b1 (total)")
+      assert(run "{}")
+      assert.equal("mine", names())
+      assert(run '{ "total" }')
+      assert.equal("total mine", names())
+    end)
+
+    it("hold texts of one length on every store", function()
+      append()
+      local text = "model.owner = ('x'):rep(%d)"
+      local done, message = run('{ "owner" }', text:format(2501))
+      assert.is_nil(done)
+      assert.matches('field "owner": 2501 bytes; as it is in an index it may '
+        .. "have 2500", message)
+      assert(run('{ "owner" }', text:format(2500)))
+      assert.equal("owner", names())
+      append()
+      assert(run("{}", text:format(2501)))
+      append()
+      assert.is_nil(run('{ { "owner", "total" } }', text:format(3000)))
+    end)
+  end)
+end

@@ -278,7 +278,6 @@ for _, kind in ipairs(kit.kinds) do
 
     for _, change in ipairs {
       { what = "fields", fields = 'log = "text", count = "number"' },
-      { what = "indexes", indexes = '"count"' },
       { what = "handles", handles = '"Noted"' },
     } do
       local what = change.what

@@ -221,7 +221,7 @@ describe("the sqlite model store", function()
       kit.own(store, kit.account_schema {
         indexes = { { "balance" }, { "owner", "balance" } } })
       assert.equal("account_summary__b1__balance\n"
-        .. "account_summary__b1__owner__balance", shell(path,
+        .. "account_summary__b1__owner,balance", shell(path,
         "SELECT name FROM sqlite_schema WHERE type = 'index' AND name LIKE "
           .. "'account%' ORDER BY name;"))
       assert.matches("USING INDEX account_summary__b1__balance", shell(path,

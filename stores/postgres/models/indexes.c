@@ -8,7 +8,10 @@
  * a lock on the table to the end of it.
  */
 
+#include <inttypes.h>
 #include <stdio.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 #include "postgres/models/models.h"
 
@@ -28,23 +31,26 @@ struct wanted {
 	char name[LUN_PG_INDEX_NAME_SIZE];
 };
 
-/* <table>__<field>__<field>, or <table>__index<n> where that is too long. */
+/*
+ * <table>__<field>,<field>, or <table>__#<digits> where that is too long: no
+ * field has such a character in its name, so no two indexes are called alike.
+ */
 void
 lun_pg_name_index(struct lun_key key, const struct lun_schema *schema,
     size_t number, char name[LUN_PG_INDEX_NAME_SIZE])
 {
 	const struct lun_index *index = &schema->indexes[number];
 	const size_t size = LUN_PG_INDEX_NAME_SIZE;
-	size_t length, end;
+	size_t fields, end;
 
 	lun_pg_name_table(key, name);
-	length = end = strlen(name);
+	fields = end = strlen(name);
 	for (size_t i = 0; i < index->count; i++)
-		end += (size_t)snprintf(name + end, size - end, "__%s",
-		    schema->fields[index->fields[i]].name);
+		end += (size_t)snprintf(name + end, size - end, "%s%s",
+		    i > 0 ? "," : "__", schema->fields[index->fields[i]].name);
 	if (end > LUN_PG_NAME_MAX)
-		snprintf(
-		    name + length, size - length, "__index%zu", number + 1);
+		snprintf(name + fields, size - fields, "__#%012" PRIx64,
+		    (uint64_t)XXH3_64bits(name + fields, end - fields) >> 16);
 }
 
 /* Documents are searched by what they contain. */
@@ -254,6 +260,93 @@ make_index(struct pg_models *m, const struct wanted *w, struct lun_err *err)
 	return code == LUN_OK ? create_index(m, w, err) : code;
 }
 
+/* ---- those that are no longer declared --------------------------------- */
+
+static void
+add_declared(struct pg_models *m, const struct wanted *w)
+{
+	char name[LUN_PG_INDEX_NAME_SIZE];
+
+	lun_pg_begin_array(
+	    &m->params, LUN_PG_TEXT_ARRAY, w->schema->index_count);
+	for (size_t i = 0; i < w->schema->index_count; i++) {
+		lun_pg_name_index(w->key, w->schema, i, name);
+		lun_pg_element_text(&m->params, lun_text_of(name));
+	}
+	lun_pg_end_array(&m->params);
+}
+
+/* Of this table, with a name as only the engine gives. */
+static enum lun_code
+drop_undeclared(
+    struct pg_models *m, const struct wanted *w, struct lun_err *err)
+{
+	char table[LUN_PG_TABLE_NAME_SIZE];
+	PGresult *result = NULL;
+	enum lun_code code;
+
+	lun_pg_name_table(w->key, table);
+	lun_pg_add_name(m, m->schema);
+	lun_pg_add_name(m, table);
+	add_declared(m, w);
+	code = lun_pg_run(m,
+	    "SELECT c.relname::text FROM pg_catalog.pg_index i"
+	    " JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid"
+	    " JOIN pg_catalog.pg_class t ON t.oid = i.indrelid"
+	    " JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace"
+	    " WHERE n.nspname = $1 AND t.relname = $2 AND NOT i.indisprimary"
+	    " AND starts_with(c.relname, $2 || '__')"
+	    " AND c.relname <> ALL ($3::text[])",
+	    &result, err);
+	for (int i = 0; code == LUN_OK && i < PQntuples(result); i++)
+		code = drop_index(m, PQgetvalue(result, i, 0), err);
+	PQclear(result);
+	return code;
+}
+
+static enum lun_code
+keep_schema(struct pg_models *m, const struct wanted *w, struct lun_text stored,
+    struct lun_err *err)
+{
+	struct lun_buffer described = {0}, kept = {0};
+	enum lun_code code = LUN_OK;
+
+	lun_schema_describe(w->schema, &described);
+	lun_schema_take_indexes(stored, lun_buffer_text(&described), &kept);
+	m->params.failed |= described.failed || kept.failed;
+	lun_pg_add_build(m, w->key);
+	lun_pg_add_text(&m->params, LUN_PG_TEXT, lun_buffer_text(&kept));
+	lun_pg_add_text(&m->params, LUN_PG_TEXT, stored);
+	if (lun_text_equal(stored, lun_buffer_text(&kept)))
+		lun_pg_params_clear(&m->params);
+	else
+		code = lun_pg_change(m,
+		    "UPDATE @lunette_builds SET schema = $3"
+		    " WHERE projection = $1 AND build = $2 AND schema = $4",
+		    NULL, err);
+	lun_buffer_free(&described);
+	lun_buffer_free(&kept);
+	return code;
+}
+
+/* Which there are is kept with the build, unless that is another by now. */
+static enum lun_code
+keep_indexes(struct pg_models *m, const struct wanted *w, struct lun_err *err)
+{
+	PGresult *result = NULL;
+	enum lun_code code;
+
+	lun_pg_add_build(m, w->key);
+	code = lun_pg_run(m,
+	    "SELECT schema FROM @lunette_builds"
+	    " WHERE projection = $1 AND build = $2",
+	    &result, err);
+	if (code == LUN_OK && PQntuples(result) > 0)
+		code = keep_schema(m, w, lun_pg_bytes(result, 0, 0), err);
+	PQclear(result);
+	return code;
+}
+
 enum lun_code
 lun_pg_index(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, const atomic_bool *stop,
@@ -264,8 +357,6 @@ lun_pg_index(struct lun_model_store *store, struct lun_key key,
 	struct pg_models *m;
 	enum lun_code code;
 
-	if (schema->index_count == 0)
-		return LUN_OK;
 	code = lun_model_store_connect(store, &own, err);
 	if (code != LUN_OK)
 		return code;
@@ -275,6 +366,10 @@ lun_pg_index(struct lun_model_store *store, struct lun_key key,
 		lun_pg_name_index(key, schema, w.number, w.name);
 		code = make_index(m, &w, err);
 	}
+	if (code == LUN_OK)
+		code = drop_undeclared(m, &w, err);
+	if (code == LUN_OK)
+		code = keep_indexes(m, &w, err);
 	(void)lun_pg_models_leave(m, code);
 	lun_model_store_close(own);
 	return code;

@@ -134,7 +134,7 @@ describe("the postgres model store #postgres", function()
         SELECT id FROM account_summary WHERE model @> '{"n":1}';]])
     end)
 
-    it("shows indexes by their fields, or by number if that is long", function()
+    it("shows indexes by their fields, or digits where that is long", function()
       local long = ("x"):rep(40)
       local wanted = kit.schema {
         fields = { [long] = "integer", owner = "text", tags = "json" },
@@ -143,11 +143,12 @@ describe("the postgres model store #postgres", function()
       kit.own(store, wanted)
       assert(store:index(wanted))
       assert(store:index(wanted))
-      assert.equal("account_summary__b1__index1\n"
+      assert.matches("^account_summary__b1__#%x%x%x%x%x%x%x%x%x%x%x%x\n"
         .. "account_summary__b1__owner\naccount_summary__b1__tags\n"
-        .. "account_summary__b1_pkey", psql(([[
+        .. "account_summary__b1_pkey$", psql(([[
           SELECT indexname FROM pg_indexes WHERE schemaname = '%s'
-          AND tablename = 'account_summary__b1' ORDER BY 1;]]):format(schema)))
+          AND tablename = 'account_summary__b1'
+          ORDER BY indexname COLLATE "C";]]):format(schema)))
       assert.matches("USING gin", psql(([[
         SELECT indexdef FROM pg_indexes WHERE schemaname = '%s'
         AND indexname = 'account_summary__b1__tags';]]):format(schema)))
