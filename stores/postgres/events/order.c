@@ -48,15 +48,20 @@ doubted_stream(
 	};
 }
 
-/* The read is done anew: start from what it is known to have started from. */
-static void
-recall_doubts(struct lun_pg_reading *r)
+/*
+ * The read is done anew: start from what it is known to have started from. None
+ * of these streams may be a doubt again, or there would be no end.
+ */
+static enum lun_code
+recall_doubts(struct lun_pg_reading *r, struct lun_err *err)
 {
 	lun_pg_versions_clear(r->s->versions);
 	for (size_t i = 0; i < r->doubts.count; i++)
-		lun_pg_versions_set(r->s->versions,
-		    doubted_stream(&r->doubts, &r->doubts.items[i]),
-		    r->doubts.items[i].last);
+		if (!lun_pg_versions_set(r->s->versions,
+			doubted_stream(&r->doubts, &r->doubts.items[i]),
+			r->doubts.items[i].last))
+			return lun_pg_events_no_memory(r->s, err);
+	return LUN_OK;
 }
 
 static bool
@@ -81,8 +86,8 @@ lun_pg_order_begin(struct lun_pg_reading *r, struct lun_err *err)
 	if (s->versions == NULL)
 		return lun_pg_events_no_memory(s, err);
 	if (r->doubts.count > 0)
-		recall_doubts(r);
-	else if (!known || lun_pg_versions_is_full(s->versions))
+		return recall_doubts(r, err);
+	if (!known || lun_pg_versions_is_full(s->versions))
 		lun_pg_versions_clear(s->versions);
 	return LUN_OK;
 }
@@ -170,7 +175,7 @@ lun_pg_order_pass(struct lun_pg_reading *r, const PGresult *row,
 		return;
 	if (!lun_pg_versions_get(r->s->versions, stream, &last) ||
 	    last < version || version == r->s->source->mapping->first_version)
-		lun_pg_versions_set(r->s->versions, stream, version);
+		(void)lun_pg_versions_set(r->s->versions, stream, version);
 }
 
 /* ---- doubts ------------------------------------------------------------ */

@@ -127,7 +127,7 @@ reserve_slot(struct lun_pg_versions *versions)
 	return true;
 }
 
-void
+bool
 lun_pg_versions_set(struct lun_pg_versions *versions,
     struct lun_pg_stream stream, int64_t version)
 {
@@ -136,9 +136,10 @@ lun_pg_versions_set(struct lun_pg_versions *versions,
 
 	if (is_empty(*found)) {
 		if (!reserve_slot(versions))
-			return;
+			return false;
 		found = find_slot(versions, slot);
 		versions->count++;
 	}
 	*found = slot;
+	return true;
 }

@@ -35,8 +35,8 @@ struct lun_pg_stream {
 /* False if nothing is known of the stream. */
 bool lun_pg_versions_get(const struct lun_pg_versions *versions,
     struct lun_pg_stream stream, int64_t *version);
-/* Where memory is short a new stream stays unknown. */
-void lun_pg_versions_set(struct lun_pg_versions *versions,
+/* False when out of memory: a new stream stays unknown. */
+bool lun_pg_versions_set(struct lun_pg_versions *versions,
     struct lun_pg_stream stream, int64_t version);
 
 #endif
