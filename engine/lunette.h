@@ -318,8 +318,13 @@ enum lun_request_kind {
  * argument may be NULL. timeout_ms bounds the wait for another engine; so many
  * that the clock has no such moment are no bound. LUN_INVALID for a kind that
  * is none of these.
- * A rebuild returns when the models are cleared; if no engine runs the
- * projection, lun_projection_step() or lun_engine_run_once() replays it.
+ * A rebuild builds what stands in the script's file now, as the engine that runs
+ * the projection reads it; LUN_CONFIG, and nothing is changed, if fields, handles
+ * or the key's type differ from what is built and the version is not higher, or
+ * if another text of the script is registered here. It returns when the models
+ * are cleared; if no engine runs the projection, lun_projection_step() or
+ * lun_engine_run_once() replays it. LUN_TIMEOUT: it was not done, and will not
+ * be; the message says what was in the way, if that is known.
  */
 enum lun_code lun_engine_request(struct lun_engine *engine,
     const char *projection, enum lun_request_kind kind, const char *argument,

@@ -373,6 +373,8 @@ function engine:pause(projection, timeout) end
 ---@return lunette.code? code
 function engine:resume(projection, timeout) end
 
+---What stands in the script's file now; refused where fields, handles or the
+---key changed under one version. Returns when the models are cleared.
 ---@param projection string
 ---@param timeout? number
 ---@return true?

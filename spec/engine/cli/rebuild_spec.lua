@@ -130,6 +130,39 @@ describe("lunette rebuild", function()
     assert.is_nil(engine:stderr():find("rebuild: done", 1, true))
   end)
 
+  describe("that takes long", function()
+    local asker
+
+    before_each(function()
+      place:counter("model = model",
+        "for _ = 1, 50000 do end\n    model = model")
+      local lines = {}
+      for i = 1, 1000 do
+        lines[i] = '{"stream":"b","type":"Counted","data":{"id":"b","n":1}}'
+      end
+      place:write("events.jsonl", table.concat(lines, "\n") .. "\n")
+      place:done { "import", "events.jsonl" }
+      engine = place:start "counter"
+      asker = place:spawn { "rebuild", "counter" }
+      helper.wait(function()
+        return engine:stderr():find("rebuild: done", 1, true)
+      end)
+    end)
+
+    it("is not done where it is paused meanwhile", function()
+      place:done { "pause", "counter" }
+      assert.equal(1, asker:wait())
+      assert.matches("was paused before it had caught up", asker:stderr())
+    end)
+
+    it("is taken over where its engine is killed", function()
+      engine:kill "KILL"
+      assert.equal(0, asker:wait(), asker:stderr())
+      assert.equal("3|1000", place:sql("bank.db",
+        "SELECT group_concat(total, '|') FROM counter"))
+    end)
+  end)
+
   it("leaves views and triggers of others in place", function()
     place:done { "run", "--once" }
     place:sql("bank.db", [[
