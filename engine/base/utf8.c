@@ -44,7 +44,7 @@ lun_utf8_valid(struct lun_text text)
 				continue;
 			}
 		}
-		length = lun_utf8_length(p, end);
+		length = (unsigned char)*p < 0x80 ? 1 : lun_utf8_length(p, end);
 		if (length == 0)
 			return false;
 		p += length;
