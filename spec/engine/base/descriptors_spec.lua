@@ -79,7 +79,10 @@ describe("descriptors 0 to 2, when they are closed,", function()
         print "not into a store"
         engine:close()
       ]]):format(models) }, { cwd = place.folder, env = {
-        LUA_PATH = package.path, LUA_CPATH = package.cpath } })
+        LUA_PATH = package.path, LUA_CPATH = package.cpath,
+        LD_PRELOAD = workplace.as_interpreter.env.LD_PRELOAD,
+        ASAN_OPTIONS = workplace.as_interpreter.env.ASAN_OPTIONS,
+      } })
     assert.equal(0, (child:wait()))
     assert.equal(("/dev/null\n"):rep(3), place:read "low")
   end
