@@ -21,6 +21,13 @@ lun_idle_begin(struct lun_idle *idle)
 	idle->look_at_ns = 0;
 }
 
+/* Microseconds; none where the store was away before the first one. */
+static int64_t
+last_look_us(const struct lun_projection *p)
+{
+	return p->batch != NULL ? p->batch->look_us : 0;
+}
+
 static void
 tell(struct lun_idle *idle, struct lun_projection *p, int64_t spacing)
 {
@@ -30,7 +37,7 @@ tell(struct lun_idle *idle, struct lun_projection *p, int64_t spacing)
 	lun_log(p->around->log, LUN_LOG_INFO,
 	    "%s: a look for news takes the event store %lld ms, so it looks "
 	    "every %lld s while there is none",
-	    p->name, (long long)p->batch->look_us / 1000,
+	    p->name, (long long)last_look_us(p) / 1000,
 	    (long long)(spacing / SELDOM_NS));
 }
 
@@ -38,8 +45,8 @@ void
 lun_idle_found_nothing(struct lun_idle *idle, struct lun_projection *p)
 {
 	unsigned workers = atomic_load(&p->around->board->workers);
-	int64_t spacing = p->batch->look_us * 1000 * COST_FACTOR *
-			  (workers > 0 ? workers : 1);
+	int64_t spacing =
+	    last_look_us(p) * 1000 * COST_FACTOR * (workers > 0 ? workers : 1);
 	int64_t pause = idle->pause_ms * NS_PER_MS;
 	int64_t most = p->around->settings->poll_ms;
 
