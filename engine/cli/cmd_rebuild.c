@@ -4,10 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "cli/catch_up.h"
 #include "cli/command.h"
 #include "cli/engine_call.h"
+#include "cli/format.h"
 #include "cli/progress.h"
 #include "cli/signals.h"
 #include "cli/view.h"
@@ -98,12 +100,25 @@ wait_a_little(int signals)
 	return !cli_signals_came(signals, NULL);
 }
 
+/* What was applied before the first look is not known here, so no number. */
+static void
+say_end(struct cli *cli, const char *projection, int64_t began_ns)
+{
+	double seconds = (double)(lun_clock_mono_ns() - began_ns) / 1e9;
+	char span[CLI_FORMAT_MAX];
+
+	cli_screen_say(&cli->screen,
+	    "%s: built anew in %s by the engine that runs it", projection,
+	    cli_format_span(seconds, span));
+}
+
 /* Another engine replays it: watch from here. */
 static enum lun_code
 follow_rebuild(struct cli *cli, struct lun_engine *engine,
     const char *projection, struct lun_err *err)
 {
 	struct cli_progress *progress = cli_progress_new(&cli->screen, "event");
+	int64_t began_ns = lun_clock_mono_ns();
 	enum lun_code code = LUN_AGAIN;
 	double most = 0;
 
@@ -124,9 +139,9 @@ follow_rebuild(struct cli *cli, struct lun_engine *engine,
 			    "goes on",
 			    projection);
 	}
-	if (code == LUN_OK && most > 0)
-		cli_progress_finish(progress);
 	cli_progress_free(progress);
+	if (code == LUN_OK)
+		say_end(cli, projection, began_ns);
 	return code;
 }
 

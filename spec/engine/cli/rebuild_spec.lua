@@ -53,7 +53,9 @@ describe("lunette rebuild", function()
     engine = place:start "counter"
     place:done { "pause", "counter" }
     place:count("a", 8)
-    place:done { "rebuild", "counter" }
+    _, _, err = place:run { "rebuild", "counter" }
+    assert.matches("counter: built anew in [^\n]* by the engine that runs it",
+      err)
     assert.equal("15", total())
     helper.wait(function()
       return place:done({ "status" }):find "counter +live "
