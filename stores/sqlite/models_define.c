@@ -138,12 +138,14 @@ add_view_sql(struct lun_buffer *sql, struct lun_key key,
 
 /* A view that says the same stays, and with it what others hung on it. */
 static enum lun_code
-find_view(struct sqlite_models *m, const char *name, struct lun_text sql,
-    bool *stands, struct lun_err *err)
+find_view(struct sqlite_models *m, const char *name,
+    const struct lun_buffer *sql, bool *stands, struct lun_err *err)
 {
 	sqlite3_stmt *q = NULL;
 	enum lun_code code;
 
+	if (sql->failed)
+		return no_memory(m, err);
 	code = lun_sqlite_statement(m,
 	    "SELECT 1 FROM sqlite_schema"
 	    " WHERE type = 'view' AND name = ?1 AND sql = ?2",
@@ -151,7 +153,7 @@ find_view(struct sqlite_models *m, const char *name, struct lun_text sql,
 	if (code != LUN_OK)
 		return code;
 	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(name));
-	lun_sqlite_bind_text(&m->c, q, 2, sql);
+	lun_sqlite_bind_text(&m->c, q, 2, lun_buffer_text(sql));
 	code = lun_sqlite_step(&m->c, q, err);
 	*stands = code == LUN_OK;
 	lun_sqlite_done(q);
@@ -167,7 +169,7 @@ make_view(struct sqlite_models *m, struct lun_key key,
 	enum lun_code code;
 
 	add_view_sql(&sql, key, schema, name);
-	code = find_view(m, name, lun_buffer_text(&sql), &stands, err);
+	code = find_view(m, name, &sql, &stands, err);
 	if (code == LUN_OK && !stands)
 		code = lun_sqlite_check_free(m, key.projection, name, err);
 	if (code == LUN_OK && !stands)
@@ -209,8 +211,7 @@ add_view_drops(struct sqlite_models *m, struct lun_buffer *drops,
 		if (next != NULL &&
 		    (versions[i] == 0 || versions[i] == next->version)) {
 			add_view_sql(&sql, key, next, name);
-			code = find_view(
-			    m, name, lun_buffer_text(&sql), &stays, err);
+			code = find_view(m, name, &sql, &stays, err);
 		}
 		lun_buffer_free(&sql);
 		if (stays)

@@ -252,7 +252,7 @@ look_first(struct sqlite_models *m, struct lun_key key,
 	struct lun_buffer sql = {0};
 	enum lun_code code = collect_undeclared(m, key, schema, &sql, err);
 
-	*done = sql.length == 0;
+	*done = sql.length == 0 && !sql.failed;
 	for (size_t i = 0; code == LUN_OK && *done && i < schema->index_count;
 	     i++)
 		code = index_is_there(m, key, schema, i, done, err);

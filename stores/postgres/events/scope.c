@@ -77,6 +77,7 @@ find_type(const struct lun_pg_mapping *mapping, struct lun_pg *c,
 	lun_sql_quote(&relation, mapping->table);
 	lun_pg_add_text(&params, LUN_PG_TEXT, lun_buffer_text(&relation));
 	lun_pg_add_text(&params, LUN_PG_TEXT, lun_text_of(column));
+	params.failed |= relation.failed;
 	code = lun_pg_query(c,
 	    "SELECT pg_catalog.format_type(atttypid, atttypmod) "
 	    "FROM pg_catalog.pg_attribute "

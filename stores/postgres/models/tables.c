@@ -306,6 +306,7 @@ add_view_drop(struct pg_models *m, const struct lun_schema *schema,
 	lun_buffer_clear(&m->sql);
 	add_drop(m, dropped, row);
 	lun_buffer_add_text(sql, lun_buffer_text(&m->sql));
+	sql->failed |= m->sql.failed;
 	return LUN_OK;
 }
 
