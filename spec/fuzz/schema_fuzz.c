@@ -34,8 +34,10 @@ check_description(const struct lun_schema *schema)
 	check_schema(again);
 	lun_schema_describe(again, &twice);
 	assert(lun_text_equal(lun_buffer_text(&once), lun_buffer_text(&twice)));
-	assert(
-	    lun_schema_essence(lun_buffer_text(&once)).length <= once.length);
+	assert(lun_schema_texts_agree(
+	    lun_buffer_text(&once), lun_buffer_text(&twice)));
+	assert(lun_schema_text_has_index(lun_buffer_text(&once)) ==
+	       (schema->index_count > 0));
 	lun_schema_free(again);
 	lun_buffer_free(&once);
 	lun_buffer_free(&twice);
@@ -49,7 +51,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct lun_err err = {0};
 	enum lun_code code = lun_schema_parse("models", 1, text, &schema, &err);
 
-	(void)lun_schema_essence(text);
+	assert(lun_schema_texts_agree(text, text));
+	(void)lun_schema_text_has_index(text);
 	if (code != LUN_OK) {
 		assert(code == err.code && err.message[0] != '\0');
 		return 0;
