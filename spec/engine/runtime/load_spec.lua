@@ -61,6 +61,7 @@ describe("a script that is stuck while it is loaded", function()
 
   it("leaves signals deliverable", function()
     place.env.LUNETTE_STUCK_MS = "3600000"
+    place:done { "run", "--once" } -- pause wants a model store
     place:write("projections/stuck.lua", stuck)
     for words, status in pairs {
       ["run"] = 130, ["run --once"] = 130, ["check"] = 143,
