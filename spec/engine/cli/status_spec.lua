@@ -58,7 +58,8 @@ describe("lunette status", function()
   end)
 
   it("knows scripts that have not run", function()
-    place:done { "pause", "counter" }
+    place:count("a", 1)
+    place:done { "run", "--once" } -- this makes the models
     place:done { "checkpoint", "delete", "counter" }
     assert.matches("counter +new", place:done { "status" })
   end)

@@ -47,7 +47,11 @@ describe("a models file that others write to, seed " .. seed, function()
 
   local function append(count)
     local list = ledger.events(r, #events + 1, count)
-    assert(engine:append(list))
+    helper.wait(function() -- models of the same file may be written just now
+      local done, message, code = engine:append(list)
+      assert(done or code == "unavailable", message)
+      return done
+    end)
     table.move(list, 1, count, #events + 1, events)
   end
 
