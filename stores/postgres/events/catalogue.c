@@ -99,21 +99,26 @@ static const char relations[] =
 	"pg_catalog.regexp_replace(" name ", '([^[:alnum:]_])', '\\\\\\1', "   \
 	"'g')"
 
-/* A trigger that may give a row another number, or another transaction id. */
+/*
+ * A trigger that may give a row another number, or another transaction id,
+ * when it is inserted. Those that come with the server do not. An assignment
+ * is where a statement begins; elsewhere the same signs compare.
+ */
 #define TRIGGER                                                                \
 	"(SELECT pg_catalog.min(g.tgname::text) FROM below b "                 \
 	"JOIN pg_catalog.pg_trigger g ON g.tgrelid = b.oid "                   \
 	"JOIN pg_catalog.pg_proc f ON f.oid = g.tgfoid "                       \
 	"JOIN pg_catalog.pg_language l ON l.oid = f.prolang "                  \
 	"WHERE NOT g.tgisinternal AND g.tgenabled IN ('O', 'A') "              \
-	"AND g.tgtype & 3 = 3 AND g.tgtype & 20 <> 0 "                         \
+	"AND g.tgtype & 7 = 7 AND l.lanname <> 'internal' "                    \
 	"AND (l.lanname <> 'plpgsql' OR f.prosrc ~* 'nextval' "                \
-	"OR f.prosrc ~* ('new\\s*\\.\\s*\"?(' || " ESCAPED(                    \
-	    "%2") " || '|' || " ESCAPED("%3") " || ')\"?\\s*:?=') "            \
-					      "OR f.prosrc ~* "                \
-					      "'into\\s+(strict\\s+)?new\\M' " \
-					      "OR f.prosrc ~* "                \
-					      "'\\mnew\\s*:?=\\s*'))"
+	"OR f.prosrc ~* ('(^|;|\\n|>>|\\*/|\\m(begin|then|else|loop))\\s*"     \
+	"new\\s*\\.\\s*\"?(' || " ESCAPED("%2") " || '|' || " ESCAPED(         \
+	    "%3") " || ')\"?\\s*:?=') "                                        \
+		  "OR f.prosrc ~* "                                            \
+		  "'into\\s+(strict\\s+)?new\\M' "                             \
+		  "OR f.prosrc ~* "                                            \
+		  "'\\mnew\\s*:?=\\s*'))"
 
 /* Of a column that may be null a row in which it is. */
 #define NULLS_OF(parameter, column)                                            \
