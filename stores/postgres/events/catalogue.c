@@ -200,6 +200,18 @@ static const struct rule rules[] = {
 	"of numbers, ",
 	", which grace_ms=0 denies: ALTER SEQUENCE ... CACHE 1, or leave "
 	"grace_ms out of the URL"},
+    {S | G, WHOLE_NUMBERS, REFUSE,
+	"(SELECT pg_catalog.string_agg(name, ', ') FROM numbers "
+	"WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_subscription_rel r "
+	"JOIN below b ON b.oid = r.srrelid) "
+	"AND CASE WHEN pg_catalog.has_sequence_privilege("
+	"seqrelid, 'USAGE, SELECT') "
+	"THEN pg_catalog.pg_sequence_last_value(seqrelid) END "
+	"< (SELECT %P FROM %F WHERE %C ORDER BY %P DESC LIMIT 1))",
+	"has events that stand after the last number of its sequence, ",
+	", so new ones come before them, where nobody looks any more: set it "
+	"to the last event with setval(), and rebuild what was read since it "
+	"was set back"},
     {T | S, EVERY_LAYOUT, REFUSE, TRIGGER, "has a trigger \"",
 	"\" that may give a row another position than its writer drew: have "
 	"it leave those columns alone"},

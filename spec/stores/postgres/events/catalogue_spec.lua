@@ -135,6 +135,11 @@ describe("the catalogue of a postgres event store #postgres", function()
         TRANSACTIONS,
         "null, and which has no place in the order: 00000000%-0000%-4000",
       },
+      ["a sequence that was set back"] = {
+        SERIAL .. [[INSERT INTO log (no) VALUES (7);
+          INSERT INTO log DEFAULT VALUES]], SERIALISED,
+        "stand after the last number of its sequence, log_no_seq",
+      },
       ["a trigger that gives numbers"] = {
         "CREATE SEQUENCE far;" .. SERIAL .. [[
           CREATE FUNCTION renumber() RETURNS trigger LANGUAGE plpgsql AS
