@@ -102,13 +102,14 @@ const struct cli_command cmd_gaps = {
     .summary = "list positions of the event store that are waited for or "
 	       "were passed over",
     .description =
-	"Where writers draw a number long before they commit, a number can "
-	"be missing. An open one is waited for: a transaction that may bring "
-	"it is under way. A skipped one was passed over, after no such "
-	"transaction was left. The newest 1000 ranges are listed, as of the "
-	"last commit of each projection. Where the order is that of "
-	"transactions, the events that can be seen but are held back are "
-	"one range. The reason names the transaction that is waited for.",
+	"Print the positions that have no event: a writer draws a number "
+	"before it commits, so one can be missing for a while, or for good. "
+	"An open one is waited for: a transaction that may bring it is under "
+	"way. A skipped one was passed over, after no such transaction was "
+	"left. Where the order is that of transactions, the events that can "
+	"be seen but are held back are one range, held. The reason names the "
+	"transaction that is waited for. The newest 1000 ranges are listed, "
+	"as of the last commit of each projection.",
     .examples = "lunette gaps\n"
 		"lunette gaps account_summary --json\n",
     .arguments = arguments,

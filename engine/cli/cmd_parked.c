@@ -10,7 +10,7 @@
 #include "cli/view.h"
 
 static const char *const columns[] = {"projection", "number", "model_id",
-    "position", "stream", "type", "error", "at", NULL};
+    "position", "stream", "type", "at", "error", NULL};
 
 /* What the command does with one projection. */
 typedef enum lun_code projection_fn(struct cli *cli, struct lun_engine *engine,

@@ -70,8 +70,10 @@ cli_scripts_each(
 	struct stat status;
 
 	if (stat(path, &status) != 0)
-		return lun_fail(
-		    err, LUN_CONFIG, "%s: %s", path, lun_errno_words(errno));
+		return lun_fail(err, LUN_CONFIG, "%s: %s%s", path,
+		    lun_errno_words(errno),
+		    errno == ENOENT ? "; `lunette new NAME' writes a script"
+				    : "");
 	if (S_ISDIR(status.st_mode))
 		return visit_folder(path, script, arg, err);
 	return script(arg, path, err);

@@ -34,6 +34,7 @@ struct cli_table {
 	struct lun_buffer cells; /* of struct cell; titles first */
 	size_t columns;
 	size_t title_bytes;
+	bool prose; /* the last column */
 };
 
 /* ---- printable text ---------------------------------------------------- */
@@ -122,6 +123,12 @@ cli_table_column(struct cli_table *table, struct lun_text title)
 	table->title_bytes = table->bytes.length;
 }
 
+void
+cli_table_prose(struct cli_table *table)
+{
+	table->prose = true;
+}
+
 static const struct cell *
 cells_of(const struct cli_table *table, size_t *count)
 {
@@ -170,14 +177,22 @@ measure_columns(
 			columns[i % table->columns].right = false;
 }
 
-/* Take cells from the widest columns until a line fits. */
-static void
-shrink_columns(struct column *columns, size_t count, int limit)
+static int
+line_width(const struct column *columns, size_t count)
 {
 	int total = GAP * ((int)count - 1);
 
 	for (size_t i = 0; i < count; i++)
 		total += columns[i].width;
+	return total;
+}
+
+/* Take cells from the widest columns until a line fits. */
+static void
+shrink_columns(struct column *columns, size_t count, int limit)
+{
+	int total = line_width(columns, count);
+
 	while (total > limit) {
 		struct column *widest = &columns[0];
 
@@ -218,23 +233,37 @@ add_cell(struct lun_buffer *line, struct lun_text text, int text_width,
 		add_blanks(line, blanks);
 }
 
+static struct lun_text
+text_of(const struct cli_table *table, const struct cell *cell)
+{
+	return (struct lun_text){table->bytes.bytes + cell->at, cell->length};
+}
+
+/* The first `count` cells of a row. */
 static void
-print_row(const struct cli_table *table, const struct cell *cells,
+print_row(const struct cli_table *table, const struct cell *cells, size_t count,
     const struct column *columns, struct lun_buffer *line, FILE *out)
 {
 	lun_buffer_clear(line);
-	for (size_t i = 0; i < table->columns; i++) {
-		struct lun_text text = {
-		    table->bytes.bytes + cells[i].at, cells[i].length};
-
+	for (size_t i = 0; i < count; i++) {
 		if (i > 0)
 			add_blanks(line, GAP);
-		add_cell(line, text, cells[i].width, &columns[i]);
+		add_cell(line, text_of(table, &cells[i]), cells[i].width,
+		    &columns[i]);
 	}
 	while (line->length > 0 && line->bytes[line->length - 1] == ' ')
 		line->length--;
 	lun_buffer_add_byte(line, '\n');
 	fwrite(line->bytes, 1, line->length, out);
+}
+
+static void
+print_prose(const struct cli_table *table, const struct cell *cell, FILE *out)
+{
+	struct lun_text text = text_of(table, cell);
+
+	if (cell->kind != CLI_CELL_NONE)
+		fprintf(out, "%*s%.*s\n", GAP, "", LUN_TEXT_ARG(text));
 }
 
 enum lun_code
@@ -244,7 +273,7 @@ cli_table_print(const struct cli_table *table, FILE *out, int limit,
 	struct lun_buffer line = {0};
 	struct column *columns;
 	const struct cell *cells;
-	size_t count;
+	size_t count, shown = table->columns;
 
 	if (table->bytes.failed || table->cells.failed)
 		return lun_fail(err, LUN_NOMEM, "printing: out of memory");
@@ -254,12 +283,17 @@ cli_table_print(const struct cli_table *table, FILE *out, int limit,
 	if (columns == NULL)
 		return lun_fail(err, LUN_NOMEM, "printing: out of memory");
 	measure_columns(table, columns, titles);
+	if (table->prose && limit > 0 && line_width(columns, shown) > limit)
+		shown--;
 	if (limit > 0)
-		shrink_columns(columns, table->columns, limit);
+		shrink_columns(columns, shown, limit);
 	cells = cells_of(table, &count);
 	for (size_t i = titles ? 0 : table->columns; i < count;
-	     i += table->columns)
-		print_row(table, cells + i, columns, &line, out);
+	     i += table->columns) {
+		print_row(table, cells + i, shown, columns, &line, out);
+		if (shown < table->columns && i > 0)
+			print_prose(table, cells + i + shown, out);
+	}
 	free(columns);
 	lun_buffer_free(&line);
 	return LUN_OK;

@@ -32,6 +32,12 @@ void cli_table_column(struct cli_table *table, struct lun_text title);
 void cli_table_cell(
     struct cli_table *table, enum cli_cell kind, struct lun_text text);
 
+/*
+ * The last column is prose: where a line has no room for all of it, it stands
+ * whole in a line of its own, below its row.
+ */
+void cli_table_prose(struct cli_table *table);
+
 /* Number of whole rows. */
 size_t cli_table_rows(const struct cli_table *table);
 /* Forget the rows, keep the columns. */

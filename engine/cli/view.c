@@ -262,6 +262,8 @@ show_table(struct lun_text json, const char *const *keys, struct lun_err *err)
 
 	if (filling.table == NULL)
 		return lun_fail(err, LUN_NOMEM, "out of memory");
+	if (keys != NULL)
+		cli_table_prose(filling.table);
 	code = choose_columns(&filling, json, keys, err);
 	for (size_t i = 0; i < filling.columns.count; i++)
 		cli_table_column(filling.table, filling.columns.members[i].key);

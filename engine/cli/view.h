@@ -47,7 +47,8 @@ void cli_view_cell(
 
 /*
  * An array of objects: a table, or (for --json) one object in each line.
- * columns are the keys a table shows, ending with NULL; NULL: every key.
+ * columns are the keys a table shows, ending with NULL, the last of them
+ * prose; NULL: every key, and no prose.
  */
 enum lun_code cli_view_rows(const struct cli *cli, struct lun_text json,
     const char *const *columns, struct lun_err *err) LUN_MUSTCHECK;

@@ -108,6 +108,7 @@ describe("lunette check", function()
   it("says which file is missing", function()
     local code, _, err = place:run { "check", "absent.lua" }
     assert.equal(1, code)
-    assert.equal("absent.lua: No such file or directory\n", err)
+    assert.equal("absent.lua: No such file or directory; "
+      .. "`lunette new NAME' writes a script\n", err)
   end)
 end)

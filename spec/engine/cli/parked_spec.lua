@@ -1,3 +1,4 @@
+local helper = require "spec.helper"
 local workplace = require "spec.engine.cli.workplace"
 
 local parking = [[
@@ -45,6 +46,25 @@ describe("lunette parked", function()
     local _, lines = place:done { "parked", "list", "counter", "b", "--json" }
       :gsub('"model_id":"b"', "")
     assert.equal(1, lines)
+  end)
+
+  it("shows the whole error on a terminal, below what has no room", function()
+    local list = ("%s parked list -e sqlite:bank.db -m sqlite:bank.db"
+      .. " counter b")
+      :format(helper.lunette)
+    local function on_terminal(cells)
+      local code, out = helper.run({ "script", "-qec",
+        ("cd %s && stty cols %d rows 20 && %s"):format(
+          place.folder, cells, list),
+        "/dev/null" }, { env = { LC_ALL = "C.UTF-8" } })
+      assert.equal(0, code, out)
+      return out
+    end
+    assert.matches("\ncounter [^\n]*\n  [^\n]*bad note\r?\n",
+      on_terminal(60))
+    assert.not_matches("error", on_terminal(60), 1, true)
+    assert.matches("\ncounter [^\n]*  %S[^\n]*bad note\r?\n$",
+      on_terminal(300))
   end)
 
   it("retries them in order once the script is mended", function()
