@@ -430,8 +430,10 @@ prepare_request(
 {
 	if (requests[kind].needs_script && p->script == NULL)
 		return lun_fail(err, LUN_CONFIG,
-		    "%s: cannot %s: its script is not registered", p->name,
-		    requests[kind].words);
+		    "%s: cannot %s: its script is not registered: name it "
+		    "among "
+		    "the projections (-p FILE)",
+		    p->name, requests[kind].words);
 	if (requests[kind].needs_models) {
 		enum lun_code code = lun_projection_prepare(p, err);
 

@@ -218,7 +218,7 @@ describe("the time of an event #postgres", function()
       store, message = engine:run_once()
     end
     assert.is_nil(store)
-    assert.matches('the column e."at" of "log" has a type that cannot hold '
+    assert.matches('the column "at" of "log" has a type that cannot hold '
       .. "a time", message)
   end)
 

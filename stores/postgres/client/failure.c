@@ -62,13 +62,15 @@ static const struct meaning meanings[] = {
 	.advice = "create the schema, or correct ?schema= in the URL"},
     {.sqlstate = "42501",
 	.code = LUN_CONFIG,
-	.advice = "grant this role what it needs"},
+	.advice = "grant this role what it needs (BYPASSRLS where row "
+		  "security would hide rows)"},
     {.sqlstate = "42P01",
 	.code = LUN_CONFIG,
 	.advice = "the table is missing: check schema and layout"},
     {.sqlstate = "42703",
 	.code = LUN_CONFIG,
-	.advice = "the table has other columns: check the layout"},
+	.advice = "the table has other columns: check the layout, and "
+		  "the columns that the URL names"},
     /* 2B, 54: what stands in the way */
     {.sqlstate = "2BP01",
 	.code = LUN_CONFIG,

@@ -193,8 +193,8 @@ static const struct rule rules[] = {
 	"takes its positions from a sequence that gives each session a stock "
 	"of numbers, ",
 	", so lower ones are committed after higher ones: ALTER SEQUENCE ... "
-	"CACHE 1, or read it with a grace time (safe_head=gaps, and without "
-	"category=)"},
+	"CACHE 1, or read it with a grace time (message-db without category=, "
+	"custom and outbox with safe_head=gaps)"},
     {G, EVERY_LAYOUT, USE_GRACE, SEQUENCES_WITH("seqcache > 1"),
 	"takes its positions from a sequence that gives each session a stock "
 	"of numbers, ",
@@ -256,8 +256,9 @@ static const struct rule rules[] = {
 	"ON a.attrelid = top.oid AND a.attnum = k)))",
 	"has no unique index on its position \"",
 	"\", nor one sequence that gives it: of two events at one place one "
-	"would be passed over; CREATE UNIQUE INDEX CONCURRENTLY, or name "
-	"another column with position="},
+	"would be passed over; CREATE UNIQUE INDEX CONCURRENTLY (on the id, "
+	"where the position is a time), or name another column with "
+	"position="},
     {T, EVERY_LAYOUT, REMARK,
 	NO_INDEX(COLUMN_AT("0") " = %3 AND " COLUMN_AT("1") " = %2"),
 	"has no index to read it in order (missing on ",

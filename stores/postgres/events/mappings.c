@@ -113,8 +113,13 @@ take_safety(
 		return LUN_OK;
 	}
 	return lun_fail(err, LUN_CONFIG,
-	    "%s: safe_head=%.40s is not possible with this layout",
-	    lun_pg_name(c), word);
+	    "%s: safe_head=%.40s is not possible with this layout: %s",
+	    lun_pg_name(c), word,
+	    mapping->layout.named
+		? "write transactions, serialised, gaps or window"
+	    : mapping->layout.may_be_serialised
+		? "write serialised, or leave it out"
+		: "leave it out");
 }
 
 static enum lun_code
@@ -473,7 +478,7 @@ convert_columns(struct lun_pg_mapping *mapping, struct lun_pg *c,
 {
 	const char *text = *lun_pg_column_of(&mapping->layout, column);
 	const struct conversion *found = readings[column].conversions;
-	struct lun_buffer out = {0};
+	struct lun_buffer out = {0}, name = {0};
 
 	while (found->type != 0 && found->type != mapping->types[column])
 		found++;
@@ -482,14 +487,19 @@ convert_columns(struct lun_pg_mapping *mapping, struct lun_pg *c,
 	else if (found->before != NULL)
 		lun_buffer_printf(
 		    &out, "%s%s%s", found->before, text, found->after);
-	else
-		return lun_fail(err, LUN_CONFIG,
-		    "%s: the column %s of \"%s\" has a type that cannot hold "
-		    "%s",
-		    lun_pg_name(c), text, mapping->table,
+	else {
+		lun_pg_add_column_name(&name, text);
+		lun_fail(err, LUN_CONFIG,
+		    "%s: the column \"%.*s\" of \"%s\" has a type that cannot "
+		    "hold %s",
+		    lun_pg_name(c), LUN_TEXT_ARG(lun_buffer_text(&name)),
+		    mapping->table,
 		    readings[column].conversions == to_json   ? "JSON"
 		    : readings[column].conversions == to_time ? "a time"
 							      : "a position");
+		lun_buffer_free(&name);
+		return LUN_CONFIG;
+	}
 	mapping->expressions[column] = lun_buffer_take(&out);
 	return mapping->expressions[column] != NULL ? LUN_OK
 						    : no_memory(c, err);

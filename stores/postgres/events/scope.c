@@ -140,9 +140,9 @@ take_where(
 		return LUN_OK;
 	if (!mapping->layout.named || colon == NULL)
 		return lun_fail(err, LUN_CONFIG,
-		    "%s: where= is for layout=custom and layout=outbox: write "
-		    "where=COLUMN:VALUE",
-		    lun_pg_name(c));
+		    "%s: where=%.100s: write where=COLUMN:VALUE, with "
+		    "layout=custom or layout=outbox",
+		    lun_pg_name(c), word);
 	lun_buffer_add(&name, word, (size_t)(colon - word));
 	lun_buffer_add_byte(&name, '\0');
 	code = name.failed ? lun_fail(err, LUN_NOMEM, "where=: out of memory")

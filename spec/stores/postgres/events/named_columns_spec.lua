@@ -131,7 +131,9 @@ describe("a table whose columns the URL names #postgres", function()
       refused(custom .. "&where=no:many", "not how a value of the type bigint")
       refused(custom .. "&where=grade:wxyz", "type character%(3%)")
       refused(custom .. "&where=kint:E", 'has no column "kint"')
-      refused(custom .. "&where=kind", "write where=COLUMN:VALUE")
+      refused(custom .. "&where=kind", "where=kind: write where=COLUMN:VALUE")
+      refused((custom:gsub("serialised", "gasp")),
+        "write transactions, serialised, gaps or window")
     end)
 
     it("counts the versions of rows that are not meant", function()
