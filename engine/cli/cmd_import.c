@@ -379,10 +379,22 @@ print_words(const struct import *import)
 	putchar('\n');
 }
 
+/* Nobody is kept from writing while the other end of a pipe is awaited. */
+static enum lun_code
+begin_with_text(struct import *import, struct lun_err *err)
+{
+	enum lun_code code = cli_line_reader_wait(import->reader, err);
+
+	if (code == LUN_TIMEOUT)
+		(void)was_interrupted(import, err);
+	return code == LUN_OK ? lun_event_store_begin(import->events, err)
+			      : code;
+}
+
 static enum lun_code
 import_in_transaction(struct import *import, struct lun_err *err)
 {
-	enum lun_code code = lun_event_store_begin(import->events, err);
+	enum lun_code code = begin_with_text(import, err);
 
 	if (code != LUN_OK)
 		return code;

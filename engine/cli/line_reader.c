@@ -47,8 +47,8 @@ struct cli_line_reader {
 
 /* ---- bytes ------------------------------------------------------------- */
 
-static enum lun_code
-wait_for_input(struct cli_line_reader *reader, struct lun_err *err)
+enum lun_code
+cli_line_reader_wait(struct cli_line_reader *reader, struct lun_err *err)
 {
 	struct pollfd ready[2] = {
 	    {.fd = reader->signals, .events = POLLIN},
@@ -68,12 +68,14 @@ wait_for_input(struct cli_line_reader *reader, struct lun_err *err)
 static enum lun_code
 read_input(struct cli_line_reader *reader, struct lun_err *err)
 {
-	enum lun_code code = wait_for_input(reader, err);
+	enum lun_code code = cli_line_reader_wait(reader, err);
 	ssize_t got;
 
 	if (code != LUN_OK)
 		return code;
-	got = read(reader->fd, reader->input, CHUNK);
+	do
+		got = read(reader->fd, reader->input, CHUNK);
+	while (got < 0 && errno == EINTR);
 	if (got < 0)
 		return lun_fail(err, LUN_IO, "reading %s: %s", reader->path,
 		    lun_errno_words(errno));
@@ -292,6 +294,22 @@ cli_line_reader_next(
 
 /* ---- lifetime ---------------------------------------------------------- */
 
+/*
+ * Opening a FIFO would wait for its writer where no signal ends it; reading it
+ * waits where one does.
+ */
+static int
+open_file(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+	if (fd >= 0 && fcntl(fd, F_SETFL, O_RDONLY) != 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
 static enum lun_code
 open_input(struct cli_line_reader *reader, struct lun_err *err)
 {
@@ -301,7 +319,7 @@ open_input(struct cli_line_reader *reader, struct lun_err *err)
 		reader->path = "standard input";
 		reader->fd = dup(STDIN_FILENO);
 	} else {
-		reader->fd = open(reader->path, O_RDONLY | O_CLOEXEC);
+		reader->fd = open_file(reader->path);
 	}
 	if (reader->fd < 0 || fstat(reader->fd, &status) != 0)
 		return lun_fail(err, LUN_CONFIG, "reading %s: %s", reader->path,

@@ -21,6 +21,12 @@ enum lun_code cli_line_reader_open(const char *path, size_t longest,
 void cli_line_reader_close(struct cli_line_reader *reader);
 
 /*
+ * Until there is input, or its end. LUN_TIMEOUT for a signal (not taken yet).
+ */
+enum lun_code cli_line_reader_wait(
+    struct cli_line_reader *reader, struct lun_err *err) LUN_MUSTCHECK;
+
+/*
  * The next line without its end, good until the next call. LUN_NOTFOUND at
  * the end; LUN_INVALID for a line longer than `longest`, which is passed over;
  * LUN_TIMEOUT for a signal (not taken yet); LUN_IO for input that cannot be

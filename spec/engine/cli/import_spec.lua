@@ -343,6 +343,19 @@ describe("lunette import", function()
       interrupt(text)
     end)
 
+    it("is interrupted before anybody writes", function()
+      local child = place:spawn { "import", "pipe" }
+      helper.wait(function()
+        return helper.run("ls -l /proc/" .. child:pid()
+          .. "/fd | grep -q /pipe$") == 0
+      end)
+      assert.equal("1\n", place:done { "append", "--stream", "s", "--type",
+        "T", "--data", "{}" })
+      child:kill "INT"
+      assert.equal(1, (child:wait()))
+      assert.matches("pipe: ended by SIGINT at line 0", child:stderr())
+    end)
+
     it("is interrupted inside of gzip data too", function()
       place:write("a.jsonl", text)
       assert(helper.run { "gzip", place:path "a.jsonl" } == 0)
