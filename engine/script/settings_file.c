@@ -88,6 +88,16 @@ add_scalar(lua_State *L, struct load *load, const char *name)
 	}
 }
 
+/* Only what stands in a table counts; with a metatable more would seem to. */
+static void
+check_plain(lua_State *L, const char *path, const char *what)
+{
+	if (lua_getmetatable(L, -1))
+		luaL_error(L,
+		    "%s: %s must be a plain table without a metatable", path,
+		    what);
+}
+
 /* The value on top: a list of them, or one. */
 static void
 add_values(lua_State *L, struct load *load, const char *name)
@@ -98,6 +108,7 @@ add_values(lua_State *L, struct load *load, const char *name)
 		add_scalar(L, load, name);
 		return;
 	}
+	check_plain(L, load->path, name);
 	count = (lua_Integer)lua_rawlen(L, -1);
 	for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1))
 		members++;
@@ -163,6 +174,7 @@ load_protected(lua_State *L)
 	if (!lua_istable(L, table))
 		luaL_error(L, "%s: must return a table of settings, got %s",
 		    load->path, luaL_typename(L, table));
+	check_plain(L, load->path, "the settings");
 	count = push_sorted_keys(L, table, load->path);
 	keys = lua_gettop(L);
 	for (lua_Integer i = 1; i <= count; i++) {

@@ -58,6 +58,10 @@ describe("a settings file", function()
         .. 'events = "sqlite:events.db"',
       ["return { a = {} , b = { c = 1 } }"] =
         "lunette.lua: b: expected a value or a list of values",
+      ["return setmetatable({}, { __index = { a = 1 } })"] =
+        "lunette.lua: the settings must be a plain table without a metatable",
+      ["return { a = setmetatable({}, { __index = { 'x' } }) }"] =
+        "lunette.lua: a must be a plain table without a metatable",
       ["return { a = type }"] =
         "lunette.lua: a: expected text, a number or a boolean, "
         .. "got a function",
