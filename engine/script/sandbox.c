@@ -206,21 +206,28 @@ table_sort(lua_State *L)
 	return call_original(L);
 }
 
+static void
+charge_range(lua_State *L, lua_Integer from, lua_Integer to)
+{
+	if (to >= from)
+		lun_vm_charge(L, (lua_Unsigned)to - (lua_Unsigned)from);
+}
+
 static int
 table_concat(lua_State *L)
 {
-	charge_elements(L, 1);
+	if (lua_isnoneornil(L, 4))
+		charge_elements(L, 1);
+	else
+		charge_range(
+		    L, luaL_optinteger(L, 3, 1), luaL_checkinteger(L, 4));
 	return call_original(L);
 }
 
 static int
 table_move(lua_State *L)
 {
-	lua_Integer from = luaL_checkinteger(L, 2);
-	lua_Integer to = luaL_checkinteger(L, 3);
-
-	if (to >= from)
-		lun_vm_charge(L, (lua_Unsigned)to - (lua_Unsigned)from);
+	charge_range(L, luaL_checkinteger(L, 2), luaL_checkinteger(L, 3));
 	return call_original(L);
 }
 

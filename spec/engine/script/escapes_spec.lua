@@ -253,6 +253,7 @@ describe("a hostile script", function()
       "table.insert(endless, 1, 'x')",
       "table.remove(endless, 1)",
       "table.concat(endless)",
+      "table.concat(setmetatable({}, { __index = rawlen }), '', 1, 1 << 60)",
       "table.sort(endless)",
     } do
       assert_budget(try(body, [[
