@@ -11,7 +11,7 @@
 
 static const char *const expected[] = {
     [LUN_FIELD_TEXT] = "a text",
-    [LUN_FIELD_INTEGER] = "a whole number such as 1000",
+    [LUN_FIELD_INTEGER] = "a whole number of at most 64 bits, such as 1000",
     [LUN_FIELD_NUMBER] = "a number such as 9.5",
     [LUN_FIELD_BOOLEAN] = "true or false",
     [LUN_FIELD_TIMESTAMP] =

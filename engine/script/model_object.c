@@ -241,7 +241,8 @@ take_integer(struct packing *p, struct lun_value *value)
 		refuse_field_type(p);
 	value->kind = LUN_VALUE_INTEGER;
 	value->integer = lua_tointegerx(p->L, -1, &whole);
-	if (!whole)
+	/* As a float the least integer may stand for one that is less. */
+	if (!whole || (value->integer == INT64_MIN && !lua_isinteger(p->L, -1)))
 		refuse_float(p);
 }
 

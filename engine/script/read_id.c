@@ -53,7 +53,8 @@ make_integer(lua_State *L, int index)
 	int whole;
 	lua_Integer integer = lua_tointegerx(L, index, &whole);
 
-	if (!whole)
+	/* As a float the least integer may stand for one that is less. */
+	if (!whole || (integer == INT64_MIN && !lua_isinteger(L, index)))
 		luaL_error(L, "a model id must be an integer, got %s",
 		    lua_tostring(L, index));
 	lua_pushinteger(L, integer);

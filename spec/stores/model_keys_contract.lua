@@ -140,7 +140,8 @@ local function queries(open)
     local owner = own_models(open, { "1" })
     fails("invalid", "like and ilike are for texts; id is of type integer",
       owner.store:query(owner.schema, "id=like.1*"))
-    fails("invalid", 'id takes a whole number such as 1000, not "a"',
+    fails("invalid", 'id takes a whole number of at most 64 bits, '
+      .. 'such as 1000, not "a"',
       owner.store:query(owner.schema, "id=eq.a"))
   end)
 end

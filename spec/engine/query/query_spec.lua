@@ -296,7 +296,7 @@ describe("in", function()
   it("types every value as its field", function()
     assert.equal("(in data>x integer:1 text:1 boolean:1 text:y)",
       where 'data->x=in.(1,"1",true,y)')
-    refuses("balance=in.(1,x)", 'whole number such as 1000, not "x"')
+    refuses("balance=in.(1,x)", '64 bits, such as 1000, not "x"')
   end)
 
   it("of nothing is always false, and not unknown", function()
@@ -497,9 +497,10 @@ describe("a name in a query", function()
     assert.equal("(in id integer:1 integer:-2)", where("id=in.(1,-2)", keyed))
     assert.equal("(eq id integer:1000)", where("id=eq.1e3", keyed))
     for term, why in pairs {
-      ["id=eq.abc"] = 'id takes a whole number such as 1000, not "abc"',
+      ["id=eq.abc"] = 'id takes a whole number of at most 64 bits, '
+        .. 'such as 1000, not "abc"',
       ["id=eq.007"] = "id takes a whole number",
-      ["id=eq.9223372036854775808"] = "id takes a whole number",
+      ["id=eq.9223372036854775808"] = "a whole number of at most 64 bits",
       ["id=like.1*"] = "like and ilike are for texts; id is of type integer",
       ["id->a=eq.1"] = "id is integer; only json fields",
       ["id=is.true"] = "are for booleans; id is of type integer",

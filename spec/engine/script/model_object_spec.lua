@@ -67,7 +67,7 @@ describe("a model with fields", function()
     assert.equal('field "i": 3.5 is not a whole number',
       refused('i = "integer"', "{ i = 3.5 }"))
     for shown, value in pairs { ["1e+300"] = "1e300", ["-1e+20"] = "-1e20",
-      ["9.2233720368548e+18"] = "2^63" } do
+      ["9.2233720368548e+18"] = "2^63", ["-9.2233720368548e+18"] = "-2^63" } do
       assert.equal('field "i": ' .. shown .. " does not fit the 64 bits of an "
         .. "integer; declare the field as number",
         refused('i = "integer"', "{ i = " .. value .. " }"))
