@@ -3,6 +3,7 @@
 #include "postgres/events/named_columns.h"
 
 #include "base/error.h"
+#include "postgres/events/mapping_parts.h"
 #include "sql/names.h"
 #include "sql/url.h"
 
@@ -18,12 +19,6 @@ static const char *const column_keys[LUN_PG_COLUMNS] = {
     [LUN_PG_C_DATA] = "data",
     [LUN_PG_C_METADATA] = "metadata",
 };
-
-static enum lun_code
-no_memory(const struct lun_pg *c, struct lun_err *err)
-{
-	return lun_fail(err, LUN_NOMEM, "%s: out of memory", lun_pg_name(c));
-}
 
 void
 lun_pg_add_column_name(struct lun_buffer *name, const char *column)
@@ -106,7 +101,7 @@ take_column(struct lun_pg *c, const char *key, bool several, char **own,
 	}
 	*own = lun_buffer_take(&text);
 	if (*own == NULL)
-		return no_memory(c, err);
+		return lun_pg_mapping_no_memory(c, err);
 	*column = *own;
 	return LUN_OK;
 }
