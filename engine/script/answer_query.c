@@ -91,12 +91,24 @@ check_own_models(lua_State *L, int query, const char *own)
 	asked = lua_isnil(L, -1)                 ? own
 		: lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1)
 						 : luaL_typename(L, -1);
-	if (strcmp(asked, own) != 0)
+	if (strcmp(asked, own) != 0 ||
+	    (lua_isstring(L, -1) && lua_rawlen(L, -1) != strlen(own)))
 		luaL_error(L,
 		    "store:query answers with this projection's own models, "
 		    "and the query is of %s: build it with lunette.query()",
 		    asked);
 	lua_pop(L, 1);
+}
+
+/* Whoever says more, such as a projection, would be answered without it. */
+static void
+need_one_argument(lua_State *L, const char *usage)
+{
+	if (lua_gettop(L) > 2)
+		luaL_error(L,
+		    "%s takes nothing more: it answers with this projection's "
+		    "own models",
+		    usage);
 }
 
 /* store:query(query): a list of plain tables; times as RFC 3339 text */
@@ -110,6 +122,7 @@ store_query(lua_State *L)
 	enum lun_code code;
 	size_t count;
 
+	need_one_argument(L, "store:query(query)");
 	if (!lun_query_object_is(L, 2))
 		luaL_error(L, "store:query expects a query, got %s",
 		    luaL_typename(L, 2));
@@ -154,6 +167,7 @@ store_get(lua_State *L)
 	struct lun_err err;
 	enum lun_code code;
 
+	need_one_argument(L, "store:get(id)");
 	id = lun_script_read_id(L, script, 2);
 	lun_buffer_clear(&script->json);
 	lun_vm_pause(script->vm);

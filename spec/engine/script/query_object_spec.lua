@@ -264,6 +264,21 @@ describe("handle_query", function()
         .. "query is of customers: build it with lunette.query()",
         err.message, 1, true)
     end
+    local _, err = script:query { "of=p\0x" }
+    assert.matches("own models, and the query is of p", err and err.message)
+  end)
+
+  it("takes no projection beside an id or a query", function()
+    for usage, call in pairs {
+      ["store:get(id)"] = 'store:get("customers", "a")',
+      ["store:query(query)"] = 'store:query(query, "customers")',
+    } do
+      local script = answering("function(store, query) return { " .. call
+        .. " } end")
+      local _, err = script:query {}
+      assert.equal("script", err and err.code)
+      assert.matches(usage .. " takes nothing more", err.message, 1, true)
+    end
   end)
 
   it("gets a model by the integer that is its id", function()
