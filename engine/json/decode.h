@@ -56,7 +56,7 @@ void lun_json_push_answer(lua_State *L, struct lun_text json);
 void lun_json_encode(lua_State *L, int index, struct lun_buffer *out);
 
 /*
- * The same for what a script made: raises for a table with a metatable other
+ * The same for what is stored: raises for a table with a metatable other
  * than that of arrays too, as it would read otherwise once it is stored.
  */
 void lun_json_encode_plain(lua_State *L, int index, struct lun_buffer *out);

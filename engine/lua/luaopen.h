@@ -44,7 +44,10 @@ const char *lun_host_text_field(lua_State *L, int arg, const char *name);
 
 /* Raise unless every key of the table is one of the names (NULL at the end). */
 void lun_host_check_keys(lua_State *L, int arg, const char *const *names);
-/* How long the list at arg is. Raises if it has a key that is no index. */
+/*
+ * How long the list at arg is. Raises if it has a key that is no index, or a
+ * metatable other than that of arrays.
+ */
 size_t lun_host_check_list(lua_State *L, int arg, const char *members);
 
 /* Seconds at an argument, or at the top of the stack for arg -1, as ms. */

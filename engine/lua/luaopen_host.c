@@ -118,6 +118,10 @@ lun_host_check_list(lua_State *L, int arg, const char *members)
 {
 	size_t count = lua_rawlen(L, arg);
 
+	if (!lun_json_is_plain(L, arg))
+		luaL_error(L,
+		    "expected a plain list, without a metatable, of %s",
+		    members);
 	for (lua_pushnil(L); lua_next(L, arg) != 0; lua_pop(L, 1)) {
 		lua_Integer index =
 		    lua_isinteger(L, -2) ? lua_tointeger(L, -2) : 0;

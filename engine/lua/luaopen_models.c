@@ -60,6 +60,8 @@ sort_out_query(lua_State *L)
 
 	lua_settop(L, 3);
 	if (lun_query_object_is(L, 2)) {
+		if (!lua_isnil(L, 3))
+			luaL_error(L, "a query takes no terms beside it");
 		lua_copy(L, 2, 3);
 		if (lua_getfield(L, 3, "projection") != LUA_TSTRING)
 			luaL_error(L, "the query does not say of what");

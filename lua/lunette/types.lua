@@ -148,7 +148,7 @@ function query:terms() end
 ---@field stream string
 ---@field type string
 ---@field tenant? string refused by a store that keeps none: all but memory:
----@field data? any any value with a JSON form; absent: {}
+---@field data? any any value with a JSON form, no metatables in it; absent: {}
 ---@field metadata? any
 ---@field id? string absent: a UUID; a stored one is not stored again
 ---@field recorded_at? integer|string microseconds, or RFC 3339 text

@@ -132,6 +132,14 @@ describe("a query built step by step", function()
       misuse(function()
         engine:query(lunette.query())
       end))
+    assert.matches(here .. "a query takes no terms beside it",
+      misuse(function()
+        engine:query(query(), { "limit=1" })
+      end))
+    assert.matches(here .. "expected a plain list, without a metatable, of",
+      misuse(function()
+        engine:query("account", setmetatable({}, { __index = { "limit=1" } }))
+      end))
     assert.matches(here .. "term 2 must be a string, got table",
       misuse(function()
         engine:query("account", { "limit=1", {} })

@@ -298,6 +298,15 @@ describe("an engine", function()
         misuse { stream = "s", type = "T", recorded_at = "yesterday" })
       assert.matches(here .. "f: a function cannot be stored",
         misuse { stream = "s", type = "T", data = { f = print } })
+      for _, data in ipairs {
+        setmetatable({}, { __index = { a = 1 } }),
+        { list = setmetatable({}, { __index = { 1 } }) },
+      } do
+        assert.matches(here .. ".*a table with a metatable cannot be stored",
+          misuse { stream = "s", type = "T", data = data })
+      end
+      assert.matches(here .. "expected a plain list, without a metatable, of",
+        misuse(setmetatable({ counted("a", 1) }, { __index = {} })))
       assert.matches(here .. "event 2 is no table",
         misuse { counted("a", 1), "event" })
       assert.same({}, engine:events())
