@@ -121,7 +121,8 @@ function workplace:start(projection, words)
 end
 
 function workplace:sql(file, statement)
-  local code, out, err = helper.run({ "sqlite3", self:path(file), statement })
+  local code, out, err = helper.run({ "sqlite3", "-cmd", ".timeout 10000",
+    self:path(file), statement })
   assert(code == 0, err)
   return (out:gsub("\n$", ""))
 end

@@ -156,8 +156,8 @@ for _, kind in ipairs { "sqlite", "#postgres" } do
       if kind == "sqlite" then
         stores = kit.stores "sqlite"
         function ask(_, sqlite)
-          local code, out, err = helper.run { "sqlite3",
-            stores.models:match ":(.*)", sqlite }
+          local code, out, err = helper.run { "sqlite3", "-cmd",
+            ".timeout 10000", stores.models:match ":(.*)", sqlite }
           assert(code == 0, err)
           return (out:gsub("\n$", ""))
         end
