@@ -113,8 +113,11 @@ describe("two engines on one models file, seed " .. seed, function()
         append(engine, 200)
         assert_exact(engine, "ledger")
         assert_exact(engine, "parking")
-        assert.matches("process " .. first:pid() .. " on ",
-          status(engine, "ledger").owner, 1, true)
+        local owner = helper.wait(function() -- until the first says so
+          local owner = status(engine, "ledger").owner
+          return owner ~= lunette.null and owner
+        end)
+        assert.matches("process " .. first:pid() .. " on ", owner, 1, true)
       end)
 
     it("frees the projection when the owner is killed", function()
