@@ -99,6 +99,7 @@ struct search {
 	struct lun_engine *engine;
 	const char *projection;
 	bool found;
+	struct lun_err broken; /* the first that cannot be loaded, if any */
 };
 
 /* Whether the file's name without ".lua" is the projection's. */
@@ -125,11 +126,15 @@ consider_script(void *arg, const char *path, struct lun_err *err)
 	code = lun_engine_register_as(
 	    search->engine, path, search->projection, &failure);
 	search->found = code == LUN_OK;
-	if (code == LUN_OK || code == LUN_NOTFOUND ||
-	    !is_named(path, search->projection))
+	if (code == LUN_OK || code == LUN_NOTFOUND)
 		return LUN_OK;
-	*err = failure;
-	return code;
+	if (is_named(path, search->projection)) {
+		*err = failure;
+		return code;
+	}
+	if (search->broken.code == LUN_OK)
+		search->broken = failure;
+	return LUN_OK;
 }
 
 enum lun_code
@@ -156,6 +161,10 @@ cli_scripts_register(struct cli *cli, struct lun_engine *engine,
 	}
 	if (search.found)
 		return LUN_OK;
+	if (search.broken.code != LUN_OK)
+		cli_screen_say(&cli->screen,
+		    "no script of %s was found; this one is left out: %s",
+		    projection, search.broken.message);
 	return lun_fail(
 	    err, LUN_NOTFOUND, "no script of projection %s", projection);
 }

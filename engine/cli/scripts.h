@@ -26,7 +26,7 @@ enum lun_code cli_scripts_none(
 /*
  * Register the script whose projection has this name. LUN_NOTFOUND if there
  * is none; a script that cannot be loaded is an error only if it lies in a
- * file of that name.
+ * file of that name, else it is named on the screen if none was found.
  */
 enum lun_code cli_scripts_register(struct cli *cli, struct lun_engine *engine,
     const char *projection, struct lun_err *err) LUN_MUSTCHECK;

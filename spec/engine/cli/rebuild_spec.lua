@@ -31,6 +31,21 @@ describe("lunette rebuild", function()
     assert.equal("3", total())
   end)
 
+  it("names a script that does not load where it finds none", function()
+    place:done { "run", "--once" }
+    place:write("other.lua", "return {")
+    local code, _, err = place:run { "-p", "other.lua", "rebuild", "counter" }
+    assert.equal(1, code)
+    assert.matches("no script of counter was found; this one is left out: "
+      .. "other.lua:1: ", err, 1, true)
+    assert.matches("its script is not registered", err, 1, true)
+    local found
+    code, found, err = place:run { "-p", "other.lua", "query", "counter" }
+    assert.equal(0, code)
+    assert.matches("a ", found, 1, true)
+    assert.matches("left out: other.lua:1: ", err, 1, true)
+  end)
+
   it("builds the models of a raised version", function()
     place:done { "run", "--once" }
     place:counter("version = 1", "version = 2")
