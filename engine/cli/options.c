@@ -56,6 +56,30 @@ struct parse {
 	int rest; /* index of the command's name in argv; 0: none */
 };
 
+/* ---- misuse ------------------------------------------------------------ */
+
+/* What is repeated of the command line may hold passwords, and hide. */
+static void
+word_misuse(char words[MISUSE_BYTES], const char *fmt, va_list args)
+{
+	vsnprintf(words, MISUSE_BYTES, fmt, args);
+	lun_printable_mask(words);
+	lun_printable_line(words, MISUSE_BYTES);
+}
+
+LUN_PRINTF(2, 3)
+static void
+refuse_use(const struct argp_state *state, const char *fmt, ...)
+{
+	char words[MISUSE_BYTES];
+	va_list args;
+
+	va_start(args, fmt);
+	word_misuse(words, fmt, args);
+	va_end(args);
+	argp_error(state, "%s", words);
+}
+
 /* ---- common options ---------------------------------------------------- */
 
 static void
@@ -66,7 +90,7 @@ set_flag(struct cli *cli, int index, const char *value,
 	struct lun_err err;
 
 	if (lun_setting_check(entry, value, &err) != LUN_OK)
-		argp_error(state, "%s", err.message);
+		refuse_use(state, "%s", err.message);
 	cli->layers.flags.values[index] = value;
 }
 
@@ -189,10 +213,10 @@ refuse_command(const char *word, const struct argp_state *state)
 		lun_suggestion_consider(&suggestion, lun_text_of(word),
 		    lun_text_of(cli_commands[i]->name));
 	if (suggestion.word.bytes != NULL)
-		argp_error(state,
+		refuse_use(state,
 		    "there is no command \"%s\"; did you mean \"%.*s\"?", word,
 		    LUN_TEXT_ARG(suggestion.word));
-	argp_error(state, "there is no command \"%s\"", word);
+	refuse_use(state, "there is no command \"%s\"", word);
 }
 
 static void
@@ -202,16 +226,16 @@ check_value(enum cli_kind kind, const char *choices, const char *what,
 	struct lun_err err;
 
 	if (kind == CLI_NUMBER && !is_decimal_number(value))
-		argp_error(state,
+		refuse_use(state,
 		    "%s: \"%s\" is not a whole number from 0 to %lld", what,
 		    value, LLONG_MAX);
 	if (kind == CLI_CHOICE && !is_choice(choices, value))
-		argp_error(state, "\"%s\" is not one of %s", value, choices);
+		refuse_use(state, "\"%s\" is not one of %s", value, choices);
 	if (kind == CLI_COMMAND && cli_command_find(value) == NULL)
 		refuse_command(value, state);
 	if (kind == CLI_PROJECTION && lun_schema_check_projection_name(
 					  lun_text_of(value), &err) != LUN_OK)
-		argp_error(state, "%s", err.message);
+		refuse_use(state, "%s", err.message);
 }
 
 /* What the argument at an index stands for, or NULL if there is none. */
@@ -235,7 +259,7 @@ take_argument(struct cli *cli, char *arg, const struct argp_state *state)
 	    argument_at(cli->command, cli->argument_count);
 
 	if (argument == NULL)
-		argp_error(state, "\"%s\" is one argument too many", arg);
+		refuse_use(state, "\"%s\" is one argument too many", arg);
 	check_value(argument->kind, argument->name, argument->name, arg, state);
 	cli->arguments[cli->argument_count++] = arg;
 	cli->arguments[cli->argument_count] = NULL;
@@ -252,11 +276,11 @@ check_complete(const struct cli *cli, const struct argp_state *state)
 	if (argument != NULL && argument->name != NULL && !argument->optional &&
 	    !(argument->repeated && cli->argument_count > 0 &&
 		argument_at(command, cli->argument_count - 1) == argument))
-		argp_error(state, "%s is missing", argument->name);
+		refuse_use(state, "%s is missing", argument->name);
 	for (size_t i = 0;
 	     command->options != NULL && command->options[i].name != NULL; i++)
 		if (command->options[i].required && cli->values[i] == NULL)
-			argp_error(
+			refuse_use(
 			    state, "--%s is missing", command->options[i].name);
 }
 
@@ -437,10 +461,8 @@ cli_misuse(const struct cli *cli, const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	vsnprintf(words, sizeof words, fmt, args);
+	word_misuse(words, fmt, args);
 	va_end(args);
-	lun_printable_mask(words);
-	lun_printable_line(words, sizeof words);
 	fprintf(stderr, "lunette %s: %s\n", cli->command->name, words);
 	fprintf(stderr, "Try `lunette %s --help' for more information.\n",
 	    cli->command->name);

@@ -74,6 +74,18 @@ describe("the command line", function()
     assert.equal(2, (place:run { "run", "--poll-ms", "often" }))
   end)
 
+  it("shows of wrong words neither passwords nor what hides", function()
+    for _, argv in ipairs {
+      { "postgres://u:p@ss@h/db\u{202e}" },
+      { "status", "postgres://u:p@ss@h/db\u{202e}" },
+      { "status", "--log-level", "postgres://u:p@ss@h/db\u{202e}" },
+    } do
+      local code, _, err = place:run(argv)
+      assert.equal(2, code)
+      assert.matches("postgres://u:***@h/db\\u202e", err, 1, true)
+    end
+  end)
+
   it("takes options before and after the command", function()
     place.env = {}
     place:done { "-e", "sqlite:x.db", "append", "--stream", "s", "--type", "T",
