@@ -202,7 +202,8 @@ static const struct rule rules[] = {
 	"grace_ms out of the URL"},
     {S | G, WHOLE_NUMBERS, REFUSE,
 	"(SELECT pg_catalog.string_agg(name, ', ') FROM numbers "
-	"WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_subscription_rel r "
+	"WHERE (SELECT relkind FROM top) <> 'v' "
+	"AND NOT EXISTS (SELECT FROM pg_catalog.pg_subscription_rel r "
 	"JOIN below b ON b.oid = r.srrelid) "
 	"AND CASE WHEN pg_catalog.has_sequence_privilege("
 	"seqrelid, 'USAGE, SELECT') "

@@ -201,6 +201,17 @@ describe("the catalogue of a postgres event store #postgres", function()
       assert.equal(1, #assert(open(SERIALISED)):read {})
     end)
 
+    it("takes a view that has other sequences behind it", function()
+      database:sql((SERIAL:gsub("log", "rows")) .. [[
+        CREATE TABLE owners (number serial, name text);
+        INSERT INTO owners (name) VALUES ('a');
+        INSERT INTO rows DEFAULT VALUES;
+        INSERT INTO rows DEFAULT VALUES;
+        CREATE VIEW log AS SELECT rows.*, number FROM rows JOIN owners
+        ON name = owner]])
+      assert.equal(2, #assert(open(SERIALISED)):read {})
+    end)
+
     it("takes one sequence in place of a unique index", function()
       database:sql(LOG:format "bigserial" .. "INSERT INTO log DEFAULT VALUES")
       assert.equal(1, #assert(open(SERIALISED)):read {})
