@@ -232,6 +232,7 @@ struct lun_projection {
 
 	int64_t requests_ns;       /* when to look for requests again */
 	int64_t requests_pause_ns; /* before that, where looking failed */
+	bool requests_refused;     /* for good, and that was said */
 
 	/* The event that failed last, and how often. */
 	struct lun_position suspect;

@@ -529,7 +529,7 @@ serve_requests(struct lun_projection *p, lun_before_request_fn *before,
 	return code;
 }
 
-/* The store is not the one any more that was opened. */
+/* The store is not the one any more that was opened: that is said once. */
 static void
 fail_for_good(struct lun_projection *p, const struct lun_err *err)
 {
@@ -537,6 +537,7 @@ fail_for_good(struct lun_projection *p, const struct lun_err *err)
 		return;
 	lun_projection_abandon_batch(p);
 	lun_projection_enter(p, LUN_PHASE_FAILED, err);
+	p->requests_refused = true;
 }
 
 /* All projections of an engine together cost a store a hundredth of its time. */
@@ -576,9 +577,13 @@ lun_projection_serve_requests(
 		fail_for_good(p, &err);
 	if (p->requests_pause_ns == 0) {
 		p->requests_pause_ns = REQUESTS_NS;
-		lun_log(p->around->log, LUN_LOG_WARNING,
-		    "%s: looking for requests: %s", p->name, err.message);
+		if (!p->requests_refused)
+			lun_log(p->around->log, LUN_LOG_WARNING,
+			    "%s: looking for requests: %s", p->name,
+			    err.message);
 	}
+	if (code == LUN_CONFIG)
+		p->requests_refused = true;
 	p->requests_pause_ns *= 2;
 	if (p->requests_pause_ns > LONGEST_NS)
 		p->requests_pause_ns = LONGEST_NS;

@@ -69,6 +69,8 @@ parse_code(struct lun_fault *fault, const char *value)
 		fault->code = LUN_UNAVAILABLE;
 	else if (strcmp(value, "timeout") == 0)
 		fault->code = LUN_TIMEOUT;
+	else if (strcmp(value, "config") == 0)
+		fault->code = LUN_CONFIG;
 	else
 		return false;
 	return true;
@@ -106,6 +108,7 @@ parse_query(struct lun_fault *fault, const char *const *kinds,
 			return lun_fail(err, LUN_CONFIG,
 			    "faulty: %s means nothing; write fail=METHOD:N, "
 			    "code=io, code=unavailable, code=timeout, "
+			    "code=config, "
 			    "when=after or times=N",
 			    term);
 		query += length + (query[length] == '&');

@@ -2,7 +2,8 @@
  * fault.h - "the n-th call of this kind fails", for the shims around stores.
  *
  * A shim's URL is faulty+URL?fail=KIND:N[&code=CODE][&when=after][&times=M].
- * KIND is a method's name or "any", CODE "io" (the default) or "unavailable".
+ * KIND is a method's name or "any", CODE "io" (the default), "unavailable",
+ * "timeout" or "config".
  * The N-th call and the M - 1 after it (M is 1) fail, counted over all the
  * connections made from one another. With when=after a commit or an append is
  * carried out and reported as failed all the same, as if its answer was lost.

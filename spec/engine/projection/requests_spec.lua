@@ -357,37 +357,51 @@ describe("a request", function()
       assert.equal("1,2,2,", log(engine))
     end)
 
+  -- What the engine said, after looks that failed and a request that came
+  -- through.
+  local function log_of_failing_looks(code)
+    local place = helper.tmpdir()
+    helper.run { "mkdir", place .. "/projections" }
+    helper.write_file(place .. "/projections/none.lua", [[
+      return {
+        name = "none",
+        version = 1,
+        extract_model_id = function() end,
+        apply_to_model = function() end,
+      }]])
+    local runner = helper.spawn {
+      helper.faulty_lunette, "run", "--projections",
+      place .. "/projections", "--events", "sqlite:" .. place .. "/events.db",
+      "--models", "faulty+sqlite:" .. place
+      .. "/models.db?fail=request_next:1&times=4&code=" .. code,
+    }
+    helper.wait(function()
+      return runner:stderr():find("request_next", 1, true)
+    end)
+    local asker = helper.spawn {
+      helper.lunette, "pause", "none",
+      "--events", "sqlite:" .. place .. "/events.db",
+      "--models", "sqlite:" .. place .. "/models.db",
+      "--projections", place .. "/projections",
+    }
+    assert.equal(0, asker:wait(), asker:stderr())
+    runner:kill "TERM"
+    assert.equal(0, runner:wait())
+    return runner:stderr()
+  end
+
   it("is looked for less and less while the store is away #threads",
     function()
-      local place = helper.tmpdir()
-      helper.run { "mkdir", place .. "/projections" }
-      helper.write_file(place .. "/projections/none.lua", [[
-        return {
-          name = "none",
-          version = 1,
-          extract_model_id = function() end,
-          apply_to_model = function() end,
-        }]])
-      local runner = helper.spawn {
-        helper.faulty_lunette, "run", "--projections",
-        place .. "/projections", "--events", "sqlite:" .. place .. "/events.db",
-        "--models", "faulty+sqlite:" .. place
-        .. "/models.db?fail=request_next:1&times=4&code=unavailable",
-      }
-      helper.wait(function()
-        return runner:stderr():find("looking for requests", 1, true)
-      end)
-      local asker = helper.spawn {
-        helper.lunette, "pause", "none",
-        "--events", "sqlite:" .. place .. "/events.db",
-        "--models", "sqlite:" .. place .. "/models.db",
-        "--projections", place .. "/projections",
-      }
-      assert.equal(0, asker:wait(), asker:stderr())
-      runner:kill "TERM"
-      assert.equal(0, runner:wait())
-      local _, told = runner:stderr():gsub("looking for requests", "")
+      local _, told = log_of_failing_looks "unavailable"
+        :gsub("looking for requests", "")
       assert.equal(1, told)
+    end)
+
+  it("fails a projection whose store is another, and says just that #threads",
+    function()
+      local _, told = log_of_failing_looks "config"
+        :gsub("looking for requests", "")
+      assert.equal(0, told)
     end)
 end)
 
