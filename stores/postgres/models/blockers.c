@@ -44,11 +44,20 @@ describe_blocker(const PGresult *r, char *words, size_t size)
 	lun_pg_copy_text(r, 0, 2, program, sizeof program);
 	lun_pg_copy_text(r, 0, 3, since, sizeof since);
 	lun_pg_copy_text(r, 0, 4, query, sizeof query);
+	if (since[0] == '\0') {
+		snprintf(words, size,
+		    "process %lld (user %s, program %s), whose age and "
+		    "statement are shown to members of pg_read_all_stats",
+		    (long long)lun_pg_int8(r, 0, 0),
+		    user[0] != '\0' ? user : "?",
+		    program[0] != '\0' ? program : "?");
+		return;
+	}
 	snprintf(words, size,
 	    "process %lld (user %s, program %s, in a transaction since %s "
 	    "UTC: %s)",
 	    (long long)lun_pg_int8(r, 0, 0), user[0] != '\0' ? user : "?",
-	    program[0] != '\0' ? program : "?", since[0] != '\0' ? since : "?",
+	    program[0] != '\0' ? program : "?", since,
 	    query[0] != '\0' ? query : "?");
 }
 
