@@ -109,7 +109,6 @@ parse_query(struct lun_fault *fault, const char *const *kinds,
 			    "faulty: %s means nothing; write fail=METHOD:N, "
 			    "code=io, code=unavailable, code=timeout, "
 			    "code=config, "
-			    "code=config, "
 			    "when=after or times=N",
 			    term);
 		query += length + (query[length] == '&');
