@@ -282,14 +282,17 @@ read_wanted(struct lun_pg_reading *r, struct lun_err *err)
 }
 
 /*
- * Where writers take turns, positions run with versions (safe_head.c); where
- * there are no versions, there is no order of them to keep.
+ * Where the writers of a store take turns, positions run with versions
+ * (safe_head.c); of a table of one's own only the URL says so. Where there are
+ * no versions, there is no order of them to keep.
  */
 static bool
 reads_contiguous(const struct lun_pg_mapping *mapping)
 {
 	return lun_pg_has_pending_writers(mapping) ||
-	       (mapping->contiguous && mapping->safety == LUN_PG_TRANSACTIONS);
+	       (mapping->contiguous &&
+		   (mapping->safety == LUN_PG_TRANSACTIONS ||
+		       lun_pg_mapping_is_custom(mapping)));
 }
 
 static enum lun_code

@@ -156,6 +156,7 @@ was_delivered(const struct lun_pg_reading *r, struct lun_position position)
 		return false;
 	switch (r->s->source->mapping->safety) {
 	case LUN_PG_TRANSACTIONS:
+	case LUN_PG_SERIALISED:
 		return true;
 	case LUN_PG_GAPS:
 		return !lun_pg_state_may_have_skipped(state, position.lo);

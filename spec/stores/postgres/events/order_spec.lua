@@ -273,6 +273,41 @@ describe("the versions of a stream in postgres #postgres, seed " .. seed,
       end)
     end
 
+    it("come in their order from a table whose URL says that writers take "
+      .. "turns", function()
+      local database = server:new_database()
+      database:sql [[
+        CREATE TABLE log (pos bigserial PRIMARY KEY, id text NOT NULL UNIQUE,
+          stream text NOT NULL, version int NOT NULL, type text NOT NULL,
+          data json NOT NULL, UNIQUE (stream, version));
+        INSERT INTO log (id, stream, version, type, data) VALUES
+          ('a', 's', 1, 'A', '{}'), ('b', 's', 3, 'A', '{}'),
+          ('c', 's', 2, 'A', '{}'), ('d', 't', 2, 'B', '{}'),
+          ('e', 't', 1, 'A', '{}'), ('f', 't', 3, 'A', '{}')]]
+      local url = database:with "layout=custom&table=log&position=pos&id=id"
+        .. "&stream=stream&version=version&type=type&data=data"
+        .. "&safe_head=serialised"
+      for types, expected in pairs {
+        [false] = "s1 s2 s3 t1 t2 t3", A = "s1 s2 s3 t1 t3",
+      } do
+        for _, max in ipairs { 1, 2, 100 } do
+          local store = assert(event_store.open(url))
+          local found = {}
+          local request = { max = max, types = types and { types } or nil }
+          for _ = 1, 10 do
+            local page = assert(store:read(request))
+            for _, event in ipairs(page) do
+              found[#found + 1] = event.stream .. event.version
+            end
+            request.after, request.state = page.reached, page.state
+          end
+          assert.equal(expected, table.concat(found, " "))
+          store:close()
+        end
+      end
+      database:drop()
+    end)
+
     describe("with one that was written by an older transaction", function()
       local database, url, early
 
