@@ -9,20 +9,29 @@
 #include "cli/scripts.h"
 #include "cli/signals.h"
 
-struct scripts {
-	size_t count;
-	bool bad; /* one of them at least */
-};
-
 static enum lun_code
 count_script(void *arg, const char *path, struct lun_err *err)
 {
-	struct scripts *scripts = arg;
+	size_t *count = arg;
 
 	(void)path;
 	(void)err;
-	scripts->count++;
+	++*count;
 	return LUN_OK;
+}
+
+/* Fails where a folder or a file is not there. */
+static enum lun_code
+count_scripts(const struct cli *cli, size_t *count, struct lun_err *err)
+{
+	const struct cli_layer *chosen = &cli->layers.chosen;
+	enum lun_code code = LUN_OK;
+
+	*count = 0;
+	for (size_t i = 0; i < chosen->projection_count && code == LUN_OK; i++)
+		code = cli_scripts_each(
+		    chosen->projections[i], count_script, count, err);
+	return code;
 }
 
 /*
@@ -30,31 +39,27 @@ count_script(void *arg, const char *path, struct lun_err *err)
  * said what is wrong with it, and a live run loads it once it is mended.
  */
 static enum lun_code
-register_path(struct lun_engine *engine, const char *path,
-    struct scripts *scripts, struct lun_err *err)
+register_path(
+    struct lun_engine *engine, const char *path, bool *bad, struct lun_err *err)
 {
 	struct stat status;
-	enum lun_code code = cli_scripts_each(path, count_script, scripts, err);
 
-	if (code != LUN_OK)
-		return code;
 	if (stat(path, &status) != 0 || !S_ISDIR(status.st_mode))
 		return lun_engine_register(engine, path, NULL, err);
 	if (lun_engine_register_folder(engine, path, NULL) != LUN_OK)
-		scripts->bad = true;
+		*bad = true;
 	return LUN_OK;
 }
 
 static enum lun_code
-register_chosen_scripts(struct cli *cli, struct lun_engine *engine,
-    struct scripts *scripts, struct lun_err *err)
+register_chosen_scripts(
+    struct cli *cli, struct lun_engine *engine, bool *bad, struct lun_err *err)
 {
 	const struct cli_layer *chosen = &cli->layers.chosen;
 	enum lun_code code = LUN_OK;
 
 	for (size_t i = 0; i < chosen->projection_count && code == LUN_OK; i++)
-		code =
-		    register_path(engine, chosen->projections[i], scripts, err);
+		code = register_path(engine, chosen->projections[i], bad, err);
 	return code;
 }
 
@@ -70,15 +75,12 @@ no_script(const struct cli *cli, struct lun_err *err)
 static enum lun_code
 run_once(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
 {
-	struct scripts scripts = {0};
-	enum lun_code code =
-	    register_chosen_scripts(cli, engine, &scripts, err);
+	bool bad = false;
+	enum lun_code code = register_chosen_scripts(cli, engine, &bad, err);
 
-	if (code == LUN_OK && scripts.count == 0)
-		return no_script(cli, err);
 	if (code == LUN_OK)
 		code = cli_catch_up(cli, engine, err);
-	if (code == LUN_OK && scripts.bad)
+	if (code == LUN_OK && bad)
 		code = lun_fail(err, LUN_SCRIPT,
 		    "not every script could be loaded: see above");
 	return code;
@@ -88,12 +90,14 @@ static enum lun_code
 run_live(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
 {
 	const char *signal = "signal";
-	struct scripts scripts = {0};
 	struct lun_err none;
-	enum lun_code code;
+	bool bad = false;
+	size_t count = 0;
+	enum lun_code code = register_chosen_scripts(cli, engine, &bad, err);
 
-	code = register_chosen_scripts(cli, engine, &scripts, err);
-	if (code == LUN_OK && scripts.count == 0) {
+	if (code == LUN_OK)
+		code = count_scripts(cli, &count, err);
+	if (code == LUN_OK && count == 0) {
 		(void)no_script(cli, &none);
 		cli_screen_log(&cli->screen, LUN_LOG_WARNING, none.message);
 	}
@@ -123,11 +127,19 @@ run_projections(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
 static enum lun_code
 run_run(struct cli *cli, struct lun_err *err)
 {
+	bool once = cli_value(cli, "once") != NULL;
+	size_t count;
+	/* Before any store is made for nothing. */
+	enum lun_code code = count_scripts(cli, &count, err);
+
+	if (code != LUN_OK)
+		return code;
+	if (once && count == 0)
+		return no_script(cli, err);
 	/* What is opened or loaded first has nothing to finish. */
 	cli_signals_end_at_once();
 	/* Nobody waits for it to end, so it tells what it does. */
-	if (cli_value(cli, "once") == NULL &&
-	    cli_layers_value(&cli->layers, "log_level") == NULL)
+	if (!once && cli_layers_value(&cli->layers, "log_level") == NULL)
 		cli->screen.level = LUN_LOG_INFO;
 	return cli_with_engine(cli, CLI_NEED_BOTH, run_projections, err);
 }

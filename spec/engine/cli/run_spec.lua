@@ -119,6 +119,7 @@ describe("lunette run", function()
       assert.same({ 1, "" }, { code, out })
       assert.equal("lunette run: there is no script in projections; "
         .. "`lunette new NAME' writes one\n", err)
+      assert.is_nil(io.open(place:path "bank.db"))
     end)
 
     it("takes one script", function()
@@ -245,9 +246,12 @@ describe("lunette run", function()
     assert.is_nil(engine:stderr():find("waits", 1, true))
   end)
 
-  it("names a folder that cannot be read", function()
-    local code, _, err = place:run { "run", "--once", "-p", "absent" }
-    assert.equal(1, code)
-    assert.matches("^lunette run: absent: No such file", err)
+  it("names a folder that cannot be read, and makes no store", function()
+    for _, words in ipairs { { "run" }, { "run", "--once" } } do
+      local code, _, err = place:run { "-p", "absent", table.unpack(words) }
+      assert.equal(1, code)
+      assert.matches("^lunette run: absent: No such file", err)
+    end
+    assert.is_nil(io.open(place:path "bank.db"))
   end)
 end)
