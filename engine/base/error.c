@@ -89,6 +89,14 @@ lun_fail(struct lun_err *err, enum lun_code code, const char *fmt, ...)
 }
 
 enum lun_code
+lun_recode(struct lun_err *err, enum lun_code code)
+{
+	if (err != NULL)
+		err->code = code;
+	return code;
+}
+
+enum lun_code
 lun_wrap(struct lun_err *err, enum lun_code code, const char *fmt, ...)
 {
 	char message[LONGEST];

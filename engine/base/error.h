@@ -14,6 +14,9 @@
 enum lun_code lun_fail(struct lun_err *err, enum lun_code code, const char *fmt,
     ...) LUN_PRINTF(3, 4);
 
+/* Another code for the failure that is described there, which is returned. */
+enum lun_code lun_recode(struct lun_err *err, enum lun_code code);
+
 /* Put context and ": " in front of the message there; return the code given. */
 enum lun_code lun_wrap(struct lun_err *err, enum lun_code code, const char *fmt,
     ...) LUN_PRINTF(3, 4);

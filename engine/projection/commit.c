@@ -79,9 +79,7 @@ fail_commit(struct lun_projection *p, enum lun_code code, struct lun_err *err)
 	if (code != LUN_TIMEOUT)
 		return code;
 	lun_projection_doubt_ownership(p);
-	if (err != NULL)
-		err->code = LUN_UNAVAILABLE;
-	return LUN_UNAVAILABLE;
+	return lun_recode(err, LUN_UNAVAILABLE);
 }
 
 enum lun_code

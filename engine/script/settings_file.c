@@ -215,11 +215,8 @@ blame_file(const struct load *load, enum lun_code code, struct lun_err *err)
 {
 	if (code != LUN_NOMEM)
 		code = LUN_CONFIG;
-	if (load->vm != NULL && !lun_vm_starved(load->vm)) {
-		if (err != NULL)
-			err->code = code;
-		return code;
-	}
+	if (load->vm != NULL && !lun_vm_starved(load->vm))
+		return lun_recode(err, code);
 	return lun_wrap(err, code, "%s", load->path);
 }
 

@@ -88,7 +88,7 @@ find_mapping(struct lun_pg_events *s, struct lun_err *err)
 	s->base.made = code == LUN_OK;
 	if (code == LUN_OK)
 		code = look_for_mapping(s, err);
-	return code == LUN_NOTFOUND ? lun_wrap(err, LUN_CONFIG, "open") : code;
+	return code == LUN_NOTFOUND ? lun_recode(err, LUN_CONFIG) : code;
 }
 
 /* A pooler gives out process ids of its own. */

@@ -346,7 +346,7 @@ lun_pg_mapping_new(
 		name = OWN_LAYOUT;
 	if (strcmp(name, custom.name) == 0) {
 		code = try_layout(c, &custom, out, err);
-		return code == LUN_NOTFOUND ? lun_wrap(err, LUN_CONFIG, "open")
+		return code == LUN_NOTFOUND ? lun_recode(err, LUN_CONFIG)
 					    : code;
 	}
 	for (; l->name != NULL && (!known || code == LUN_NOTFOUND); l++) {
@@ -358,6 +358,6 @@ lun_pg_mapping_new(
 	if (!known)
 		return refuse_name(c, name, err);
 	if (code == LUN_NOTFOUND && strcmp(name, OWN_LAYOUT) != 0)
-		return lun_wrap(err, LUN_CONFIG, "open");
+		return lun_recode(err, LUN_CONFIG);
 	return code;
 }

@@ -505,7 +505,7 @@ describe("a postgres event store #postgres", function()
 
     local lacking = {
       ["layout=unknown"] = "message%-db, marten",
-      ["layout=emmett"] = 'no table "emt_messages"',
+      ["layout=emmett"] = '^%S+: there is no table "emt_messages"',
       ["layout=custom"] = "position=",
       ["layout=custom&table=lunette_events&position=position&id=id"
         .. "&stream=stream&type=type&data=data"] = "safe_head=",
