@@ -59,6 +59,7 @@ struct parse {
 /* ---- misuse ------------------------------------------------------------ */
 
 /* What is repeated of the command line may hold passwords, and hide. */
+LUN_PRINTF(2, 0)
 static void
 word_misuse(char words[MISUSE_BYTES], const char *fmt, va_list args)
 {

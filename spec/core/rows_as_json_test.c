@@ -206,7 +206,7 @@ result_query(lua_State *L)
 	struct lun_schema schema = read_schema(L, 1, &memory);
 	struct lun_column columns[VALUES_MAX];
 	struct lun_query query = {.select = columns};
-	struct canned_store store = {.base = {&ops}, .L = L};
+	struct canned_store store = {.base = {.ops = &ops}, .L = L};
 	struct lun_buffer out = {0};
 	struct lun_err err;
 
