@@ -278,11 +278,32 @@ lun_checkpoint_free(struct lun_checkpoint *checkpoint)
 	lun_buffer_free(&checkpoint->schema);
 }
 
+/* Every commit adds one, which the last number there is leaves no room for. */
+static bool
+may_be_raised(int64_t number)
+{
+	return number >= 0 && number < INT64_MAX;
+}
+
 enum lun_code
 lun_model_store_checkpoint(struct lun_model_store *store, struct lun_key key,
     struct lun_checkpoint *checkpoint, struct lun_err *err)
 {
-	return store->ops->checkpoint(store, key, checkpoint, err);
+	struct lun_checkpoint read = {0};
+	enum lun_code code = store->ops->checkpoint(store, key, &read, err);
+
+	if (code != LUN_OK)
+		return code;
+	if (may_be_raised(read.revision) && may_be_raised(read.fence)) {
+		*checkpoint = read;
+		return LUN_OK;
+	}
+	(void)lun_fail(err, LUN_CONFIG,
+	    "%s: its checkpoint has revision %lld and fence %lld, which no "
+	    "Lunette writes: restore the models, or drop them and build anew",
+	    key.projection, (long long)read.revision, (long long)read.fence);
+	lun_checkpoint_free(&read);
+	return LUN_CONFIG;
 }
 
 enum lun_code
