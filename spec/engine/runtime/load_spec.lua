@@ -110,7 +110,7 @@ describe("a script that is stuck while it is loaded", function()
     place:count("a", 1)
     helper.wait(has_total(103))
     engine:kill "TERM"
-    assert.equal(0, engine:wait(5000))
+    assert.equal(0, engine:wait())
   end)
 end)
 
