@@ -24,16 +24,6 @@ lun_sql_url_part(struct lun_text *rest, char end)
 	return taken;
 }
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 enum lun_code
 lun_sql_url_decode(
     struct lun_text key, struct lun_text value, char **out, struct lun_err *err)
@@ -44,11 +34,13 @@ lun_sql_url_decode(
 	for (size_t i = 0; i < value.length; i++) {
 		const char *at = value.bytes + i;
 		bool escaped = *at == '%' && i + 2 < value.length &&
-			       hex_digit(at[1]) >= 0 && hex_digit(at[2]) >= 0;
+			       lun_ascii_hex_digit(at[1]) >= 0 &&
+			       lun_ascii_hex_digit(at[2]) >= 0;
 
-		lun_buffer_add_byte(&decoded,
-		    escaped ? (char)(hex_digit(at[1]) * 16 + hex_digit(at[2]))
-			    : *at);
+		lun_buffer_add_byte(
+		    &decoded, escaped ? (char)(lun_ascii_hex_digit(at[1]) * 16 +
+					       lun_ascii_hex_digit(at[2]))
+				      : *at);
 		i += escaped ? 2 : 0;
 	}
 	if (decoded.length > 0 &&
