@@ -5,6 +5,7 @@ local postgres = require "spec.postgres_server"
 local event_store = require "event_store_test"
 local pg_session = require "pg_session"
 local gap_layouts = require "spec.stores.postgres.events.gap_layouts"
+local new_fixture = require "spec.stores.postgres.events.fixture"
 
 local server, reason = postgres.start()
 
@@ -14,30 +15,19 @@ describe("what holds a postgres event store back #postgres", function()
     return
   end
 
-  local database, opened
+  local fixture = new_fixture(server)
+  local database
 
   before_each(function()
-    database = server:new_database()
-    opened = {}
+    database = fixture.database
   end)
-
-  after_each(function()
-    for _, one in ipairs(opened) do
-      one:close()
-    end
-  end)
-
-  local function keep(one)
-    opened[#opened + 1] = one
-    return one
-  end
 
   local function open(query, user)
-    return keep(assert(event_store.open(database:with(query, user))))
+    return assert(fixture.open(query, user))
   end
 
   local function session(url)
-    return keep(pg_session.open(url or database.url))
+    return fixture.keep(pg_session.open(url or database.url))
   end
 
   local function append(store)
@@ -91,7 +81,7 @@ describe("what holds a postgres event store back #postgres", function()
         settings = { max_prepared_transactions = "4" },
       })
       local place = own:new_database()
-      local store = keep(assert(event_store.open(place.url)))
+      local store = fixture.keep(assert(event_store.open(place.url)))
       local early = session(place.url)
       early:run "CREATE TABLE junk (x int)"
       early:run "BEGIN"
@@ -106,7 +96,7 @@ describe("what holds a postgres event store back #postgres", function()
       assert.equal(1, #assert(store:read {}))
       store:close()
       early:close()
-      opened = {}
+      fixture.opened = {}
       own:stop "immediate"
     end)
   end)

@@ -1,8 +1,8 @@
 -- Other people's tables, read as events.
 
 local postgres = require "spec.postgres_server"
-local event_store = require "event_store_test"
 local layouts = require "spec.stores.postgres.events.layouts"
+local new_fixture = require "spec.stores.postgres.events.fixture"
 
 local server, reason = postgres.start()
 
@@ -18,26 +18,12 @@ describe("a layout of a postgres event store #postgres", function()
     return
   end
 
-  local database
-  local open_stores
+  local fixture = new_fixture(server)
+  local open, database = fixture.open, nil
 
   before_each(function()
-    database = server:new_database()
-    open_stores = {}
+    database = fixture.database
   end)
-
-  after_each(function()
-    for _, store in ipairs(open_stores) do
-      store:close()
-    end
-  end)
-
-  local function open(query, user)
-    local store, message, code =
-      event_store.open(database:with(query, user))
-    open_stores[#open_stores + 1] = store
-    return store, message, code
-  end
 
   -- Run the statement a layout appends with.
   local function append(name, stream, version, id)

@@ -1,10 +1,10 @@
 -- Tables whose columns the URL names: custom, and outboxes.
 
 local helper = require "spec.helper"
-local event_store = require "event_store_test"
 local lunette = require "lunette"
 local pg_session = require "pg_session"
 local postgres = require "spec.postgres_server"
+local new_fixture = require "spec.stores.postgres.events.fixture"
 
 local server, reason = postgres.start()
 
@@ -14,28 +14,15 @@ describe("a table whose columns the URL names #postgres", function()
     return
   end
 
-  local database, opened
+  local fixture = new_fixture(server)
+  local open, database = fixture.open, nil
 
   before_each(function()
-    database = server:new_database()
-    opened = {}
+    database = fixture.database
   end)
-
-  after_each(function()
-    for _, one in ipairs(opened) do
-      one:close()
-    end
-  end)
-
-  local function open(query)
-    local store, message, code = event_store.open(database:with(query))
-    opened[#opened + 1] = store
-    return store, message, code
-  end
 
   local function session()
-    opened[#opened + 1] = pg_session.open(database.url)
-    return opened[#opened]
+    return fixture.keep(pg_session.open(database.url))
   end
 
   local function refused(query, pattern)
@@ -374,7 +361,7 @@ describe("a table whose columns the URL names #postgres", function()
       local engine = assert(lunette.open {
         events = database:with "layout=outbox", models = "memory:",
       })
-      opened[#opened + 1] = engine
+      fixture.keep(engine)
       assert(engine:register { source = [[return { name = "orders",
         version = 1, extract_model_id = function(e) return e.stream end,
         apply_to_model = function(m, e)

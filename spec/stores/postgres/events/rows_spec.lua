@@ -1,8 +1,8 @@
 -- Rows as others write them: each is read, or reading stops and names it.
 
 local postgres = require "spec.postgres_server"
-local event_store = require "event_store_test"
 local layouts = require "spec.stores.postgres.events.gap_layouts"
+local new_fixture = require "spec.stores.postgres.events.fixture"
 
 local server, reason = postgres.start()
 
@@ -17,24 +17,15 @@ describe("a row of a postgres event store #postgres", function()
     return
   end
 
+  local fixture = new_fixture(server)
   local database
-  local open_stores
 
   before_each(function()
-    database = server:new_database()
-    open_stores = {}
-  end)
-
-  after_each(function()
-    for _, store in ipairs(open_stores) do
-      store:close()
-    end
+    database = fixture.database
   end)
 
   local function open(query)
-    local store = assert(event_store.open(database:with(query)))
-    open_stores[#open_stores + 1] = store
-    return store
+    return assert(fixture.open(query))
   end
 
   -- Read pages of this size until three are empty: "id id", or the failure.
