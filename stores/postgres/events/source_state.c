@@ -327,6 +327,15 @@ next_integer(struct lun_text *rest, int64_t *value)
 }
 
 static bool
+read_count(struct lun_text number, uint64_t *count)
+{
+	int64_t value = lun_json_integer(number);
+
+	*count = (uint64_t)value;
+	return value >= 0;
+}
+
+static bool
 read_positions(struct lun_pg_positions *list, struct lun_text array)
 {
 	struct lun_position position;
@@ -417,10 +426,8 @@ read_state_member(
 		return read_position(
 		    member->value, member->kind, &state->floor);
 	if (lun_text_equal(key, LUN_TEXT("skipped"))) {
-		if (member->kind != LUN_JSON_INTEGER)
-			return false;
-		state->skipped = (uint64_t)lun_json_integer(member->value);
-		return true;
+		return member->kind == LUN_JSON_INTEGER &&
+		       read_count(member->value, &state->skipped);
 	}
 	if (member->kind != LUN_JSON_ARRAY)
 		return false;
@@ -435,6 +442,23 @@ read_state_member(
 	if (lun_text_equal(key, LUN_TEXT("ahead")))
 		return read_positions(&state->delivered_early, member->value);
 	return false;
+}
+
+/* The numbers listed are among those counted. */
+static bool
+counts_its_skips(const struct lun_pg_state *state)
+{
+	uint64_t rest = state->skipped;
+
+	for (size_t i = 0; i < state->skip_count; i++) {
+		uint64_t numbers =
+		    state->skips[i].to - state->skips[i].from + 1;
+
+		if (numbers > rest)
+			return false;
+		rest -= numbers;
+	}
+	return true;
 }
 
 /* Its memory is kept. */
@@ -468,6 +492,7 @@ lun_pg_state_decode(struct lun_pg_state *state, struct lun_text text)
 		return false;
 	for (size_t i = 0; i < count && valid; i++)
 		valid = read_state_member(state, &members[i]);
+	valid = valid && counts_its_skips(state);
 	if (!valid)
 		clear_state(state);
 	return valid;

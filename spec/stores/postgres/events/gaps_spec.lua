@@ -235,6 +235,21 @@ describe("a postgres layout with late events #postgres", function()
       assert.is_nil(events.request.state:find('"skips"', 1, true))
     end)
 
+    it("refuses a state that counts fewer skipped numbers than it lists",
+      function()
+        local _, url = start "marten"
+        local events = start_reader(url)
+        for _, count in ipairs { "-5", "2", "1e3", "9223372036854775808" } do
+          local state = ('A{"anchor":"","skipped":%s,"skips":[[1,2,3],[7,8,9]]}')
+            :format(count)
+          local page, message, code = events.store:read {
+            max = 10, after = "9", state = state }
+          assert.is_nil(page, count)
+          assert.equal("config", code)
+          assert.matches("was not written by a reader", message)
+        end
+      end)
+
     it("sets a grace time where sessions keep numbers in stock", function()
       local layout, url, session = start "rails_event_store"
       local other, first = session(), session()
