@@ -372,8 +372,9 @@ typedef bool lun_event_fn(void *arg, const char *json, size_t length);
 
 /*
  * Stored events in the order of their positions, those of a stream in that of
- * their versions, one call of event for each, from the calling thread. LUN_INVALID for a position or token that is none of
- * this event store.
+ * their versions, one call of event for each, from the calling thread. Those that can be seen and are not safe to read yet
+ * are waited for: as long as it takes where only a grace time has to pass, else for a second; then the log says who holds
+ * them back, and the list ends. LUN_INVALID for a position or token that is none of this event store.
  */
 enum lun_code lun_engine_events(struct lun_engine *engine,
     const struct lun_events_filter *filter, lun_event_fn *event, void *arg,

@@ -1,7 +1,10 @@
 /* inspect.c - looking into checkpoints, events set aside, and the event store. */
 
+#include <time.h>
+
 #include "api/json_answer.h"
 #include "api/positions.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "runtime/engine.h"
 #include "store/rows_as_json.h"
@@ -9,6 +12,8 @@
 
 #define EVENTS_AT_ONCE 1000
 #define SKIPPED_MAX    1000
+#define HELD_NS        INT64_C(1000000000) /* writers are given to end */
+#define HELD_LOOK_NS   20000000
 
 /* A reader, and the checkpoint of the projection; LUN_NOTFOUND. */
 static enum lun_code
@@ -252,6 +257,11 @@ struct event_list {
 	char identity[LUN_IDENTITY_SIZE];
 	struct lun_buffer out;   /* one event */
 	struct lun_buffer state; /* what the store left at the last batch */
+	/* When events were held back first: what could be seen, and how long
+	 * writers are given from then on. 0: none were. */
+	struct lun_position head;
+	int64_t until_ns;
+	bool told;
 };
 
 static bool
@@ -297,17 +307,84 @@ read_batch(struct lun_engine *engine, const struct lun_read *request,
 	return code;
 }
 
+/* Of the event store, as it can be seen. */
+static enum lun_code
+read_head(
+    struct lun_engine *engine, struct lun_position *head, struct lun_err *err)
+{
+	const struct lun_reading reading = {
+	    .what = "events", .stores = LUN_READS_EVENTS};
+	struct lun_reader *reader;
+	enum lun_code code = lun_reader_take(engine, &reading, &reader, err);
+
+	if (code != LUN_OK)
+		return code;
+	code = lun_event_store_head(reader->events, head, err);
+	lun_reader_give_back(engine, reader);
+	return code;
+}
+
+/* Why the list ends before the last event that can be seen, or waits there. */
+static void
+tell_held(struct event_list *list, struct lun_position reached)
+{
+	const struct lun_reading reading = {
+	    .what = "events", .stores = LUN_READS_EVENTS};
+	char text[LUN_POSITION_MAX];
+	struct lun_buffer words = {0};
+	struct lun_reader *reader;
+
+	if (lun_reader_take(list->engine, &reading, &reader, NULL) == LUN_OK) {
+		if (lun_event_store_held_by(reader->events,
+			lun_buffer_text(&list->state), &words, NULL) != LUN_OK)
+			lun_buffer_clear(&words);
+		lun_reader_give_back(list->engine, reader);
+	}
+	lun_event_store_format_position(list->engine->events, reached, text);
+	lun_log(&list->engine->log, LUN_LOG_WARNING,
+	    "events: those after position %s are held back%s%.*s", text,
+	    words.length > 0 ? " by " : "",
+	    LUN_TEXT_ARG(lun_buffer_text(&words)));
+	lun_buffer_free(&words);
+	list->told = true;
+}
+
+/* LUN_AGAIN as long as what could be seen at first is to be waited for. */
+static enum lun_code
+wait_for_held(struct event_list *list, const struct lun_batch *batch,
+    struct lun_err *err)
+{
+	const struct timespec pause = {0, HELD_LOOK_NS};
+	int64_t now = lun_clock_mono_ns();
+	enum lun_code code = LUN_OK;
+
+	if (!batch->held)
+		return LUN_OK;
+	if (list->until_ns == 0) {
+		list->until_ns = now + HELD_NS;
+		code = read_head(list->engine, &list->head, err);
+	}
+	if (code != LUN_OK ||
+	    lun_position_compare(batch->reached, list->head) >= 0)
+		return code;
+	if (now >= list->until_ns && !list->told)
+		tell_held(list, batch->reached);
+	if (now >= list->until_ns && !batch->ripens)
+		return LUN_OK;
+	nanosleep(&pause, NULL);
+	return LUN_AGAIN;
+}
+
 static enum lun_code
 read_events(struct event_list *list, struct lun_read *request,
     struct lun_batch *batch, struct lun_err *err)
 {
 	enum lun_code code;
 
-	for (;;) {
+	do {
 		lun_batch_clear(batch);
 		code = read_batch(list->engine, request, batch, err);
-		if (code != LUN_OK || !pass_events(list, batch) ||
-		    batch->at_head)
+		if (code != LUN_OK || !pass_events(list, batch))
 			break;
 		request->after = batch->reached;
 		lun_buffer_clear(&list->state);
@@ -316,29 +393,11 @@ read_events(struct event_list *list, struct lun_read *request,
 		if (list->state.failed)
 			break;
 		request->source_state = lun_buffer_text(&list->state);
-	}
+		code = batch->at_head ? wait_for_held(list, batch, err)
+				      : LUN_AGAIN;
+	} while (code == LUN_AGAIN);
 	if (code == LUN_OK && (list->out.failed || list->state.failed))
 		code = lun_fail(err, LUN_NOMEM, "events: out of memory");
-	return code;
-}
-
-/* A store refuses to read on from a position that is past its end. */
-static enum lun_code
-is_past_end(struct lun_engine *engine, struct lun_position after, bool *past,
-    struct lun_err *err)
-{
-	const struct lun_reading reading = {
-	    .what = "events", .stores = LUN_READS_EVENTS};
-	struct lun_position head;
-	struct lun_reader *reader;
-	enum lun_code code = lun_reader_take(engine, &reading, &reader, err);
-
-	if (code != LUN_OK)
-		return code;
-	code = lun_event_store_head(reader->events, &head, err);
-	lun_reader_give_back(engine, reader);
-	if (code == LUN_OK)
-		*past = lun_position_compare(after, head) > 0;
 	return code;
 }
 
@@ -361,15 +420,17 @@ lun_engine_events(struct lun_engine *engine,
 	    .left = filter->limit > 0 ? filter->limit : UINT64_MAX,
 	    .tokens = filter->tokens};
 	struct lun_batch *batch;
+	struct lun_position head;
 	enum lun_code code = LUN_OK;
-	bool past_end = false;
 
 	if (filter->after != NULL)
 		code = lun_position_read(engine, NULL,
 		    lun_text_of(filter->after), 0, &request.after, err);
 	if (code == LUN_OK && filter->after != NULL)
-		code = is_past_end(engine, request.after, &past_end, err);
-	if (code != LUN_OK || past_end)
+		code = read_head(engine, &head, err);
+	/* A store refuses to read on from a position that is past its end. */
+	if (code != LUN_OK || (filter->after != NULL &&
+				  lun_position_compare(request.after, head) > 0))
 		return code;
 	batch = lun_batch_new();
 	if (batch == NULL)

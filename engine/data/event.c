@@ -77,6 +77,7 @@ lun_batch_clear(struct lun_batch *batch)
 	batch->at_head = false;
 	batch->at_gap = false;
 	batch->held = false;
+	batch->ripens = false;
 	batch->look_us = 0;
 	batch->tenants_from = LUN_NO_EVENT;
 	lun_buffer_clear(&batch->source_state);

@@ -48,6 +48,7 @@ struct lun_batch {
 	bool at_head; /* nothing more was there to read */
 	bool at_gap;  /* more is there, behind one that may still appear */
 	bool held;    /* more can be seen than is safe to read, gap or not */
+	bool ripens;  /* … and nobody holds it back: only time has to pass */
 	/* The event from which on the reader knows of two tenants, or none. */
 	size_t tenants_from;
 

@@ -101,7 +101,8 @@ struct lun_event_store_ops {
 	 * and at_head. Versions that a store counts without holes ascend in
 	 * each stream, also where positions then do not; what was read ahead
 	 * or behind is in the source state, which belongs to the position.
-	 * held says that events can be seen which are not safe to read yet;
+	 * held says that events can be seen which are not safe to read yet,
+	 * ripens that they will be without anybody doing anything;
 	 * look_us what the read cost the store, where that is less than the
 	 * time it took. LUN_CONFIG if the store was replaced or cut back behind
 	 * request->after; the message says what to do. The engine keeps more

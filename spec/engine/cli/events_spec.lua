@@ -1,4 +1,7 @@
 local workplace = require "spec.engine.cli.workplace"
+local postgres = require "spec.postgres_server"
+local layouts = require "spec.stores.postgres.events.gap_layouts"
+local pg_session = require "pg_session"
 
 describe("lunette events", function()
   local place
@@ -126,5 +129,49 @@ describe("lunette events", function()
     local code, _, err = place:run { "events", "--after", "here" }
     assert.equal(1, code)
     assert.matches('"here"', err, 1, true)
+  end)
+
+  describe("that are held back #postgres", function()
+    local server, reason = postgres.start()
+    if not server then
+      pending(reason)
+      return
+    end
+
+    local other
+
+    before_each(function()
+      other = workplace.new()
+      other.env.LUNETTE_MODELS = false
+    end)
+
+    it("waits for a grace time to pass", function()
+      local database = server:new_database()
+      database:sql(layouts.marten.schema)
+      database:sql [[
+        INSERT INTO mt_streams (id, version) VALUES ('a', 1);
+        INSERT INTO mt_events (seq_id, id, stream_id, version, data, type)
+        VALUES (nextval('mt_events_sequence'), gen_random_uuid(), 'a', 1,
+          '{}', 'moved')]]
+      other.env.LUNETTE_EVENTS = database:with "layout=marten&grace_ms=300"
+      assert.matches('^{"position":"1",[^\n]*\n$',
+        other:done { "events", "--json" })
+    end)
+
+    it("says who holds back the others", function()
+      local database = server:new_database()
+      other.env.LUNETTE_EVENTS = database.url
+      other:done { "append", "--stream", "a", "--type", "T", "--data", "1" }
+      local early = pg_session.open(database.url)
+      early:run "BEGIN"
+      early:run "SELECT pg_current_xact_id()"
+      other:done { "append", "--stream", "b", "--type", "T", "--data", "1" }
+      local code, out, err = other:run { "events", "--json" }
+      early:close()
+      assert.equal(0, code)
+      assert.matches('^{"position":"%d+:1",[^\n]*\n$', out)
+      assert.matches("events: those after position %d+:1 are held back by "
+        .. "transaction %d+ of postgres %(pid %d+", err)
+    end)
   end)
 end)

@@ -431,6 +431,15 @@ read_batch(struct lun_pg_reading *r, struct lun_err *err)
 	return LUN_OK;
 }
 
+/* The oldest watermark has no writers left: its grace time passes by itself. */
+static bool
+ripens(const struct lun_pg_events *s)
+{
+	return lun_pg_has_pending_writers(s->source->mapping) &&
+	       (s->state.watermark_count == 0 ||
+		   s->state.watermarks[0].writers.length == 0);
+}
+
 enum lun_code
 lun_pg_events_read(struct lun_event_store *store,
     const struct lun_read *request, struct lun_batch *batch,
@@ -448,6 +457,7 @@ lun_pg_events_read(struct lun_event_store *store,
 	r.most = is_filtered(request) ? choose_most(request) : r.limit;
 	code = read_batch(&r, err);
 	batch->held = batch->at_gap || (batch->at_head && s->safe_head.is_held);
+	batch->ripens = batch->held && ripens(s);
 	lun_buffer_free(&r.hole.stream);
 	lun_buffer_free(&r.hole.realm);
 	lun_pg_doubts_free(&r.doubts);
