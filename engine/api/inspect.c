@@ -351,8 +351,8 @@ tell_held(struct event_list *list, struct lun_position reached)
 
 /* LUN_AGAIN as long as what could be seen at first is to be waited for. */
 static enum lun_code
-wait_for_held(struct event_list *list, const struct lun_batch *batch,
-    struct lun_err *err)
+wait_for_held(
+    struct event_list *list, const struct lun_batch *batch, struct lun_err *err)
 {
 	const struct timespec pause = {0, HELD_LOOK_NS};
 	int64_t now = lun_clock_mono_ns();
@@ -429,8 +429,9 @@ lun_engine_events(struct lun_engine *engine,
 	if (code == LUN_OK && filter->after != NULL)
 		code = read_head(engine, &head, err);
 	/* A store refuses to read on from a position that is past its end. */
-	if (code != LUN_OK || (filter->after != NULL &&
-				  lun_position_compare(request.after, head) > 0))
+	if (code != LUN_OK ||
+	    (filter->after != NULL &&
+		lun_position_compare(request.after, head) > 0))
 		return code;
 	batch = lun_batch_new();
 	if (batch == NULL)

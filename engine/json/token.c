@@ -24,12 +24,28 @@
 /* Far outside of any double, and far inside of 64 bits. */
 #define POWER_MAX INT64_C(100000000000000000)
 
+/* What is in another encoding goes wrong within two bytes. */
+static const char *
+name_encoding(const struct lun_json_reader *reader, const char *expected)
+{
+	struct lun_text text = {
+	    reader->start, (size_t)(reader->end - reader->start)};
+
+	if (reader->at > reader->start + 1)
+		return expected;
+	if (lun_utf8_begin(&text) != NULL)
+		return "UTF-16 or UTF-32, and not UTF-8";
+	return text.bytes != reader->start ? "a byte order mark" : expected;
+}
+
 bool
 lun_json_unexpected(struct lun_json_reader *reader, const char *expected)
 {
 	lun_json_skip_space(reader);
 	if (reader->at == reader->end)
 		expected = "the text ends too early";
+	else
+		expected = name_encoding(reader, expected);
 	return lun_json_fault(reader, reader->at, expected);
 }
 

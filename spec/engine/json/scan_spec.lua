@@ -36,6 +36,8 @@ local too_large = {
 
 -- What, and the byte at which it is found.
 local invalid = {
+  { "{\0}\0", 2, "UTF-16 or UTF-32, and not UTF-8" },
+  { "\xfe\xff\0{\0}", 1, "UTF-16 or UTF-32, and not UTF-8" },
   { "", 1, "the text ends too early" },
   { "  ", 3, "the text ends too early" },
   { "[", 2, "the text ends too early" },
@@ -67,7 +69,7 @@ local invalid = {
   { "null\0", 5, "something after the value" },
   { "1 // one", 3, "something after the value" },
   { "/* */ 1", 1, "expected a value" },
-  { "\u{feff}1", 1, "expected a value" },
+  { "\u{feff}1", 1, "a byte order mark" },
   { "\f1", 1, "expected a value" },
   { "\u{a0}1", 1, "expected a value" },
   { "nul", 1, "unknown word" },
