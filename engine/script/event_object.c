@@ -107,8 +107,7 @@ push_number(lua_State *L, struct lun_text literal)
 		lua_pushlstring(L, literal.bytes,
 		    literal.length < SHOWN_MAX ? literal.length : SHOWN_MAX);
 		luaL_error(L,
-		    "event data: the number %s%s is beyond what a number can "
-		    "be",
+		    "event: the number %s%s is beyond what a number can be",
 		    lua_tostring(L, -1),
 		    literal.length < SHOWN_MAX ? "" : "...");
 	}

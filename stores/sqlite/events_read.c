@@ -164,6 +164,8 @@ read_name_column(struct lun_sqlite_events *s, sqlite3_stmt *q,
 		return refuse_column(s, q, column, "is not UTF-8", err);
 	if (memchr(text->bytes, '\0', text->length) != NULL)
 		return refuse_column(s, q, column, "has a NUL byte", err);
+	if (text->length == 0 && column != TENANT)
+		return refuse_column(s, q, column, "is empty", err);
 	return LUN_OK;
 }
 
