@@ -286,6 +286,12 @@ check_database_path(const char *path, struct lun_err *err)
 		    "sqlite:%s: not a file; for a store that lives in memory "
 		    "write memory:",
 		    path);
+	/* SQLite would read its own parameters there: another file, or none. */
+	if (strncmp(path, "file:", 5) == 0)
+		return lun_fail(err, LUN_CONFIG,
+		    "sqlite:%s: a URI of SQLite's own; write sqlite:%s, or "
+		    "sqlite:./%s for a file of that name",
+		    path, path + 5, path);
 	if (strlen(path) >= sizeof folder)
 		return lun_fail(
 		    err, LUN_CONFIG, "sqlite: the path is too long");

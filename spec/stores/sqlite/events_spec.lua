@@ -333,6 +333,8 @@ describe("a sqlite event store", function()
       refuses(helper.tmpdir(), "config", "not a regular file")
       refuses("", "config", "write sqlite:PATH")
       refuses(":memory:", "config", "write memory:")
+      refuses("file:x.db", "config", "write sqlite:x%.db, or sqlite:%./file:")
+      refuses("%66ile:x.db%3Fmode=memory", "config", "a URI of SQLite's own")
       refuses("/" .. ("x/"):rep(3000), "config", "too long")
     end)
 
