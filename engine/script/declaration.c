@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/suggest.h"
+#include "base/utf8.h"
 #include "json/decode.h"
 
 #define RETRIES_MAX 100
@@ -254,9 +255,21 @@ has_type(struct reader *r, struct lun_text type)
 	return false;
 }
 
+/* NULL, or why no event is of that type. */
+static const char *
+describe_wrong_type(struct lun_text type)
+{
+	if (type.length == 0)
+		return "is empty";
+	if (memchr(type.bytes, '\0', type.length) != NULL)
+		return "has a NUL byte";
+	return lun_utf8_valid(type) ? NULL : "is not UTF-8";
+}
+
 static bool
 read_handled(struct reader *r, int i)
 {
+	const char *wrong;
 	struct lun_text type;
 
 	lua_rawgeti(r->L, -1, i);
@@ -264,8 +277,9 @@ read_handled(struct reader *r, int i)
 		return complain(r, "handles[%d]: expected text, %s", i,
 		    describe_got(r->L, -1));
 	type = text_at(r->L, -1);
-	if (type.length == 0)
-		return complain(r, "handles[%d]: is empty", i);
+	wrong = describe_wrong_type(type);
+	if (wrong != NULL)
+		return complain(r, "handles[%d]: %s", i, wrong);
 	if (has_type(r, type))
 		return complain(r, "handles[%d]: \"%.*s\" is there twice", i,
 		    LUN_TEXT_ARG(type));
@@ -308,14 +322,16 @@ read_handles(struct reader *r)
 static bool
 read_on_entry(struct reader *r)
 {
+	const char *wrong;
 	struct lun_text type;
 
 	if (lua_type(r->L, -2) != LUA_TSTRING)
 		return complain(r, "on: expected event types as keys, %s",
 		    describe_got(r->L, -2));
 	type = text_at(r->L, -2);
-	if (type.length == 0)
-		return complain(r, "on: has an empty event type");
+	wrong = describe_wrong_type(type);
+	if (wrong != NULL)
+		return complain(r, "on: an event type %s", wrong);
 	if (!lua_isfunction(r->L, -1))
 		return complain(r, "on.%.*s: expected a function, %s",
 		    LUN_TEXT_ARG(type), describe_got(r->L, -1));

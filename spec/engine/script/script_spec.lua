@@ -240,7 +240,7 @@ describe("a broken script", function()
         ":3: apply_to_model: leave it out, or leave out \"on\": one of the two "
         .. "applies events",
       ["on = { [\"\"] =\nfunction() end }"] =
-        ":4: on: has an empty event type",
+        ":4: on: an event type is empty",
     } do
       local _, err = script_test.load("return { name = 'p', version = 1,\n"
         .. "extract_model_id = type, apply_to_model = type,\n" .. entry .. " }")
@@ -267,6 +267,8 @@ describe("a broken script", function()
     { { handles = '{ "A", 5 }' },
       "handles[2]: expected text, got a number" },
     { { handles = '{ "" }' }, "handles[1]: is empty" },
+    { { handles = '{ "A", "a\\0b" }' }, "handles[2]: has a NUL byte" },
+    { { handles = '{ "\\xff" }' }, "handles[1]: is not UTF-8" },
     { { handles = '{ "A", "B", "A" }' }, 'handles[3]: "A" is there twice' },
     { { fields = "5" }, "fields: expected a table, got a number" },
     { { fields = "{}" }, "fields: there are no fields; leave them out "
