@@ -175,13 +175,27 @@ lun_event_filter_wants(const struct lun_event_filter *filter,
 	return false;
 }
 
-void
+/* A text that begins like an object was an object before. */
+static const char *
+describe_wrong_type(struct lun_text type, bool was_text)
+{
+	if (type.length == 0)
+		return "has an empty type in it";
+	if (memchr(type.bytes, '\0', type.length) != NULL)
+		return "has a type with a NUL byte in it";
+	if (was_text && strchr("{[", type.bytes[0]) != NULL)
+		return "is JSON in a string, encoded twice, so there is no "
+		       "type in it";
+	return NULL;
+}
+
+const char *
 lun_event_unwrap(struct lun_event *event, struct lun_buffer *name)
 {
 	struct lun_json_member member;
 	size_t count = 1;
 	struct lun_text literal = event->data;
-	bool plain = true;
+	bool plain = true, is_text = false;
 
 	if (lun_json_members(event->data, &member, &count, NULL) == LUN_OK &&
 	    count == 1) {
@@ -191,8 +205,9 @@ lun_event_unwrap(struct lun_event *event, struct lun_buffer *name)
 	} else if (literal.length > 2 && literal.bytes[0] == '"') {
 		event->data = LUN_TEXT("null");
 		plain = false;
+		is_text = true;
 	} else {
-		return;
+		return NULL;
 	}
 	lun_buffer_clear(name);
 	if (plain)
@@ -200,4 +215,5 @@ lun_event_unwrap(struct lun_event *event, struct lun_buffer *name)
 	else
 		lun_json_unescape(literal, name);
 	event->type = lun_buffer_text(name);
+	return name->failed ? NULL : describe_wrong_type(event->type, is_text);
 }

@@ -74,9 +74,10 @@ bool lun_batch_add(
 /*
  * Take {"Type": data} for that type with that data, and "Type" for one with
  * null; anything else stays as it is. The data must be valid JSON. name holds
- * a new type and has to live as long.
+ * a new type and has to live as long. NULL, or what the data does that holds no
+ * type there can be.
  */
-void lun_event_unwrap(struct lun_event *event, struct lun_buffer *name);
+const char *lun_event_unwrap(struct lun_event *event, struct lun_buffer *name);
 
 /* Which events a reader wants. Zero wants all of them. */
 struct lun_event_filter {

@@ -49,8 +49,8 @@ check_unwrap(struct lun_text json)
 
 	if (lun_json_check_form(json, NULL) != LUN_OK)
 		return;
-	lun_event_unwrap(&event, &name);
-	check_event(&event);
+	if (lun_event_unwrap(&event, &name) == NULL)
+		check_event(&event);
 	lun_buffer_free(&name);
 }
 

@@ -251,12 +251,15 @@ add_unwrapped(struct lun_sqlite_events *s, sqlite3_stmt *q,
 {
 	struct lun_buffer name = {0};
 	enum lun_code code = LUN_OK;
+	const char *wrong;
 
 	if (lun_json_check_form(event->data, NULL) != LUN_OK)
 		return refuse_column(s, q, DATA, "is not JSON", err);
-	lun_event_unwrap(event, &name);
+	wrong = lun_event_unwrap(event, &name);
 	if (name.failed)
 		code = lun_sqlite_events_no_memory(s, err);
+	else if (wrong != NULL)
+		code = refuse_column(s, q, DATA, wrong, err);
 	else if (event->type.length > LUN_EVENT_NAME_MAX)
 		code = refuse_column(s, q, DATA, "has too long a type", err);
 	else if (lun_event_filter_wants(

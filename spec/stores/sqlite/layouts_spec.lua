@@ -196,6 +196,19 @@ describe("a layout of a sqlite event store", function()
     assert.same({ "2" }, column(page, "position"))
   end)
 
+  it("names an event of eventcore with no type in it", function()
+    sql(tables.eventcore)
+    for data, words in pairs {
+      ['"{\\"Opened\\": {}}"'] = "is JSON in a string, encoded twice",
+      ['{"": 1}'] = "has an empty type in it",
+    } do
+      sql("UPDATE eventcore_events SET event_data = '" .. data .. "'")
+      local page, message = assert(open "layout=eventcore"):read { max = 10 }
+      assert.is_nil(page)
+      assert.matches("event at position 1: data " .. words, message)
+    end
+  end)
+
   it("leaves the data of eventcore as it is, if told so", function()
     sql(tables.eventcore)
     local page =

@@ -2,11 +2,14 @@
 
 #include "postgres/events/reading.h"
 
+#include <stdio.h>
 #include <uuid/uuid.h>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "json/scan.h"
+
+#define WRONG_SIZE 120
 
 static enum lun_code
 refuse_row(struct lun_pg_reading *r, struct lun_position position,
@@ -80,20 +83,33 @@ check_payload(
 	return NULL;
 }
 
+/* NULL, or in words what is wrong with the type in the data. */
+static const char *
+unwrap(struct lun_event *event, struct lun_buffer *name, char words[WRONG_SIZE])
+{
+	const char *what = lun_event_unwrap(event, name);
+
+	if (what == NULL)
+		return NULL;
+	snprintf(words, WRONG_SIZE, "the data %s", what);
+	return words;
+}
+
 enum lun_code
 lun_pg_add_event(
     struct lun_pg_reading *r, struct lun_event *event, struct lun_err *err)
 {
 	const struct lun_pg_mapping *mapping = r->s->source->mapping;
 	struct lun_buffer name = {0};
+	char words[WRONG_SIZE];
 	const char *wrong = check_payload(mapping, event);
 	enum lun_code code = LUN_OK;
 
 	if (event->data.bytes == NULL)
 		event->data = LUN_TEXT("null");
 	if (wrong == NULL && mapping->unwrap)
-		lun_event_unwrap(event, &name);
-	if (wrong == NULL)
+		wrong = unwrap(event, &name, words);
+	if (wrong == NULL && !name.failed)
 		wrong = check_name(event->type);
 	if (wrong == NULL && event->recorded_at != LUN_TIME_UNKNOWN &&
 	    !lun_timestamp_is_infinite(event->recorded_at) &&

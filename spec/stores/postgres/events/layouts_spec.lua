@@ -408,6 +408,24 @@ describe("a layout of a postgres event store #postgres", function()
       assert.equal("Event", assert(plain:read {})[1].type)
     end)
 
+    it("names an event with no type where one is unwrapped", function()
+      database:sql [[
+        CREATE TABLE log (no bigint UNIQUE, key text, owner text, kind text,
+          body json);
+        INSERT INTO log VALUES (1, 'a', 's', 'Event', '{}')]]
+      local store = assert(open(CUSTOM .. "&unwrap=yes"))
+      for body, words in pairs {
+        ['"{\\"Deposited\\": {}}"'] = "is JSON in a string, encoded twice",
+        ['{"": 1}'] = "has an empty type in it",
+        ['{"a\\u0000": 1}'] = "has a type with a NUL byte in it",
+      } do
+        database:sql("UPDATE log SET body = '" .. body .. "'")
+        local page, message = store:read {}
+        assert.is_nil(page)
+        assert.matches("event at position 1: the data " .. words, message)
+      end
+    end)
+
     it("has transaction ids that may be bigint", function()
       database:sql [[
         CREATE TABLE log (no bigserial, key text, owner text, kind text,
