@@ -57,9 +57,11 @@ void lun_json_encode(lua_State *L, int index, struct lun_buffer *out);
 
 /*
  * The same for what is stored: raises for a table with a metatable other
- * than that of arrays too, as it would read otherwise once it is stored.
+ * than that of arrays too, as it would read otherwise once it is stored. What
+ * is raised names the field whose value it is, unless that is NULL.
  */
-void lun_json_encode_plain(lua_State *L, int index, struct lun_buffer *out);
+void lun_json_encode_plain(
+    lua_State *L, int index, const char *field, struct lun_buffer *out);
 
 /* The address that stands for null. */
 void *lun_json_null(void);

@@ -24,8 +24,9 @@ struct path {
 struct encoder {
 	lua_State *L;
 	struct lun_buffer *out;
-	size_t limit; /* length of out at which the value is too large */
-	bool plain;   /* no metatables but that of arrays */
+	size_t limit;      /* length of out at which the value is too large */
+	bool plain;        /* no metatables but that of arrays */
+	const char *field; /* whose value it is, for messages; or NULL */
 };
 
 static void encode_value(
@@ -85,6 +86,10 @@ refuse_value(struct encoder *encoder, const struct path *path, const char *what)
 	luaL_checkstack(encoder->L, LUA_MINSTACK, NULL);
 	luaL_where(encoder->L, 1);
 	luaL_buffinit(encoder->L, &text);
+	if (encoder->field != NULL) {
+		lua_pushfstring(encoder->L, "field \"%s\": ", encoder->field);
+		luaL_addvalue(&text);
+	}
 	for (int i = count; i > 0; i--)
 		add_step(encoder->L, &text, steps[i - 1]);
 	if (count > 0)
@@ -453,8 +458,10 @@ lun_json_encode(lua_State *L, int index, struct lun_buffer *out)
 }
 
 void
-lun_json_encode_plain(lua_State *L, int index, struct lun_buffer *out)
+lun_json_encode_plain(
+    lua_State *L, int index, const char *field, struct lun_buffer *out)
 {
 	encode_document(
-	    (struct encoder){.L = L, .out = out, .plain = true}, index);
+	    (struct encoder){.L = L, .out = out, .plain = true, .field = field},
+	    index);
 }

@@ -63,7 +63,7 @@ json_field(lua_State *L, struct append *append, int event, const char *name,
 		return absent;
 	}
 	lun_buffer_clear(append->json);
-	lun_json_encode_plain(L, lua_gettop(L), append->json);
+	lun_json_encode_plain(L, lua_gettop(L), NULL, append->json);
 	if (append->json->failed)
 		luaL_error(L, "out of memory");
 	text = lua_pushlstring(L, append->json->bytes, append->json->length);

@@ -268,7 +268,7 @@ write_rows(lua_State *L, struct lun_buffer *out)
 		lun_json_mark_array(L, -1);
 	else
 		lua_pop(L, 2);
-	lun_json_encode_plain(L, -1, out);
+	lun_json_encode_plain(L, -1, NULL, out);
 	if (!out->failed && out->bytes[start] != '[')
 		luaL_error(L, "expected a list of rows, got one table");
 }

@@ -224,11 +224,13 @@ refuse_float(struct packing *p)
 	double number = lua_tonumber(p->L, -1);
 	bool whole = isfinite(number) && number == floor(number);
 
-	luaL_error(p->L, "field \"%s\": %s %s", p->field->name,
+	luaL_error(p->L, "field \"%s\": %s %s%s", p->field->name,
 	    lua_tostring(p->L, -1),
-	    whole ? "does not fit the 64 bits of an integer; declare the "
-		    "field as number"
-		  : "is not a whole number");
+	    whole ? "does not fit the 64 bits of an integer"
+		  : "is not a whole number",
+	    whole && p->field->type == LUN_FIELD_INTEGER
+		? "; declare the field as number"
+		: "");
 }
 
 /* An integer, or a float that is a whole number; else it is refused. */
@@ -398,7 +400,8 @@ pack_json(struct packing *p)
 	struct lun_value value = {.kind = LUN_VALUE_JSON};
 
 	lun_buffer_clear(json);
-	lun_json_encode_plain(p->L, -1, json);
+	lun_json_encode_plain(
+	    p->L, -1, p->field != NULL ? p->field->name : NULL, json);
 	if (json->failed) {
 		p->script->row.failed = true;
 		return;

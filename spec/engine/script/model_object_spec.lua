@@ -72,6 +72,8 @@ describe("a model with fields", function()
         .. "integer; declare the field as number",
         refused('i = "integer"', "{ i = " .. value .. " }"))
     end
+    assert.equal('field "w": 1e+300 does not fit the 64 bits of an integer',
+      refused('w = "timestamp"', "{ w = 1e300 }"))
     assert.equal('field "i": inf is not a whole number',
       refused('i = "integer"', "{ i = math.huge }"))
     assert.equal('field "i": expected integer, got text',
@@ -157,9 +159,11 @@ describe("a model with fields", function()
     assert.equal('"j":5', store('j = "json"', "{ j = 5 }"))
     assert.equal('"j":{"a":[],"b":1}', store('j = "json"', "{ j = event.data }",
       { data = '{"b":1,"a":[]}' }))
-    assert.equal("items[2].price: a function cannot be stored",
+    assert.equal('field "j": items[2].price: a function cannot be stored',
       refused('j = "json"',
         "{ j = { items = { {}, { price = type } } } }"))
+    assert.equal('field "j": nan cannot be stored',
+      refused('j = "json"', "{ j = 0 / 0 }"))
   end)
 
   it("shows a handler what was stored, in the form of its type", function()
