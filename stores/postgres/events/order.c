@@ -233,7 +233,7 @@ add_arrays(struct lun_pg_reading *r, size_t first)
 	return end;
 }
 
-/* As a relation s: the doubts that are looked up, s.n being their index. */
+/* As a relation doubt: those that are looked up, n being their index. */
 static size_t
 add_doubts(struct lun_pg_reading *r, size_t first)
 {
@@ -244,7 +244,7 @@ add_doubts(struct lun_pg_reading *r, size_t first)
 	lun_buffer_printf(&s->sql,
 	    "ROWS FROM (pg_catalog.unnest($%zu::text[]%s), "
 	    "pg_catalog.unnest($%zu::text[]), pg_catalog.unnest($%zu::int8[]), "
-	    "pg_catalog.unnest($%zu::int8[])) s(stream, realm, version, n)",
+	    "pg_catalog.unnest($%zu::int8[])) doubt(stream, realm, version, n)",
 	    n, uuid ? "::uuid[]" : "", n + 1, n + 2, n + 3);
 	return add_arrays(r, first);
 }
@@ -262,13 +262,13 @@ add_same_in_index(struct lun_pg_reading *r)
 
 	if (type == LUN_PG_TEXT || type == LUN_PG_VARCHAR)
 		lun_buffer_printf(
-		    &s->sql, "(%s)::text = s.stream AND ", stream);
+		    &s->sql, "(%s)::text = doubt.stream AND ", stream);
 	else if (type == LUN_PG_BPCHAR)
 		lun_buffer_printf(
-		    &s->sql, "%s = s.stream::bpchar AND ", stream);
+		    &s->sql, "%s = doubt.stream::bpchar AND ", stream);
 	if (m->layout.realm != NULL)
 		lun_buffer_printf(
-		    &s->sql, "(%s)::text = s.realm AND ", m->layout.realm);
+		    &s->sql, "(%s)::text = doubt.realm AND ", m->layout.realm);
 }
 
 /* The row is one of the stream, byte by byte. */
@@ -279,15 +279,16 @@ add_same_stream(struct lun_pg_reading *r)
 	const struct lun_pg_mapping *m = s->source->mapping;
 
 	if (m->types[LUN_PG_C_STREAM] == LUN_PG_UUID)
-		lun_buffer_printf(&s->sql, "%s = s.stream", m->layout.stream);
+		lun_buffer_printf(
+		    &s->sql, "%s = doubt.stream", m->layout.stream);
 	else
 		lun_buffer_printf(&s->sql,
-		    "(%s)::text COLLATE pg_catalog.\"C\" = s.stream",
+		    "(%s)::text COLLATE pg_catalog.\"C\" = doubt.stream",
 		    m->expressions[LUN_PG_C_STREAM]);
 	if (m->layout.realm != NULL)
 		lun_buffer_printf(&s->sql,
 		    " AND coalesce((%s)::text COLLATE pg_catalog.\"C\", '') "
-		    "= s.realm",
+		    "= doubt.realm",
 		    m->layout.realm);
 }
 
@@ -321,13 +322,13 @@ add_predecessors(struct lun_pg_reading *r, size_t first)
 	const struct lun_pg_mapping *m = s->source->mapping;
 	size_t end;
 
-	lun_buffer_printf(&s->sql, "SELECT s.n, %s FROM %s CROSS JOIN ",
+	lun_buffer_printf(&s->sql, "SELECT doubt.n, %s FROM %s CROSS JOIN ",
 	    m->keys_read, m->from);
 	end = add_doubts(r, first);
 	lun_buffer_printf(&s->sql, " WHERE %s AND ", m->scope);
 	add_same_in_index(r);
 	add_same_stream(r);
-	lun_buffer_printf(&s->sql, " AND %s = s.version - 1", m->version);
+	lun_buffer_printf(&s->sql, " AND %s = doubt.version - 1", m->version);
 	return end;
 }
 
@@ -347,12 +348,12 @@ add_lower(struct lun_pg_reading *r, size_t first)
 	const struct lun_pg_mapping *m = s->source->mapping;
 	size_t end;
 
-	lun_buffer_add_text(&s->sql, LUN_TEXT("SELECT s.n FROM "));
+	lun_buffer_add_text(&s->sql, LUN_TEXT("SELECT doubt.n FROM "));
 	end = add_doubts(r, first);
 	lun_buffer_printf(&s->sql,
 	    " WHERE EXISTS (SELECT FROM %s WHERE %s AND ", m->from, m->scope);
 	add_same_stream(r);
-	lun_buffer_printf(&s->sql, " AND %s < s.version AND %s >= $%zu)",
+	lun_buffer_printf(&s->sql, " AND %s < doubt.version AND %s >= $%zu)",
 	    m->version, m->version, s->params.count + 1);
 	lun_pg_add_int8(&s->params, m->first_version);
 	return end;
