@@ -8,6 +8,7 @@
 #include "script/event_object.h"
 #include "script/query_object.h"
 #include "script/sandbox.h"
+#include "script/vm.h"
 #include "json/decode.h"
 
 /* lunette.array([list]): a list that stays one in JSON when it is empty */
@@ -46,6 +47,7 @@ lunette_timestamp(lua_State *L)
 
 	luaL_checktype(L, 1, LUA_TSTRING);
 	text.bytes = lua_tolstring(L, 1, &text.length);
+	lun_vm_charge(L, text.length / LUN_VM_COPIED_PER_INSTRUCTION);
 	if (!lun_timestamp_parse(text, &us))
 		return luaL_error(
 		    L, "\"%s\" is not an RFC 3339 time", text.bytes);

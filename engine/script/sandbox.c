@@ -11,7 +11,8 @@
 #include "script/vm.h"
 
 #define SORT_FACTOR 16                 /* comparisons for each element */
-#define LARGE       ((size_t)32 << 10) /* a text that takes time to scan */
+#define LONG        ((size_t)4 << 10)  /* a text that may take time to scan */
+#define LARGE       ((size_t)32 << 10) /* one that does */
 
 /* ---- functions in place of Lua's own ----------------------------------- */
 
@@ -231,26 +232,24 @@ table_move(lua_State *L)
 	return call_original(L);
 }
 
-/* Whether scanning the text at 1 takes time. */
 static bool
-is_large(lua_State *L)
+is_long(lua_State *L)
 {
-	return lua_rawlen(L, 1) >= LARGE;
+	return lua_rawlen(L, 1) >= LONG;
 }
 
 /*
  * What only scans allocates nothing that would be noticed: the clock is looked
- * at after each call with a large text.
+ * at after each call with a long text, or format.
  */
 static int
 scan_text(lua_State *L)
 {
-	int results;
+	bool check = is_long(L);
+	int results = call_original(L);
 
-	if (!is_large(L))
-		return call_original(L);
-	results = call_original(L);
-	lun_vm_check(L);
+	if (check)
+		lun_vm_check(L);
 	return results;
 }
 
@@ -258,7 +257,7 @@ scan_text(lua_State *L)
 static int
 string_gmatch(lua_State *L)
 {
-	if (is_large(L))
+	if (is_long(L))
 		lun_vm_check(L);
 	return call_original(L);
 }
@@ -267,9 +266,7 @@ string_gmatch(lua_State *L)
 static int
 string_gsub(lua_State *L)
 {
-	if (!is_large(L))
-		return call_original(L);
-	if (lua_gettop(L) == 3 &&
+	if (lua_rawlen(L, 1) >= LARGE && lua_gettop(L) == 3 &&
 	    (lua_type(L, 2) != LUA_TSTRING || *lua_tostring(L, 2) != '^'))
 		lun_vm_charge(L, (size_t)lua_rawlen(L, 1));
 	return scan_text(L);
@@ -373,7 +370,7 @@ static const struct entry base_entries[] = {
     {"rawset", NULL},
     {"select", NULL},
     {"setmetatable", base_setmetatable},
-    {"tonumber", NULL},
+    {"tonumber", scan_text},
     {"tostring", base_tostring},
     {"type", base_type},
     {NULL, NULL},
@@ -389,12 +386,12 @@ static const struct entry string_entries[] = {
     {"len", NULL},
     {"lower", NULL},
     {"match", scan_text},
-    {"pack", NULL},
-    {"packsize", NULL},
+    {"pack", scan_text},
+    {"packsize", scan_text},
     {"rep", string_rep},
     {"reverse", NULL},
     {"sub", NULL},
-    {"unpack", NULL},
+    {"unpack", scan_text},
     {"upper", NULL},
     {NULL, NULL},
 };
