@@ -184,7 +184,8 @@ is_port(const char *colon, const char *end)
 /*
  * The user's part of a URL ends at the last "@": a password with an "@" of
  * its own goes as far. Without any, what follows ":" may be the begin of a
- * password that was cut off.
+ * password that goes on behind a blank or a quote, up to an "@", or that was
+ * cut off.
  */
 static char *
 mask_authority(char *user)
@@ -199,9 +200,10 @@ mask_authority(char *user)
 		return user;
 	if (host != NULL)
 		return put_stars(colon + 1, host);
-	if (!is_port(colon, end))
-		return put_stars(colon + 1, end);
-	return user;
+	if (is_port(colon, end))
+		return user;
+	host = strchr(end, '@');
+	return put_stars(colon + 1, host != NULL ? host : end);
 }
 
 /* Where the value behind "password" and "=" ends. */

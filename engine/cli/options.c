@@ -81,6 +81,51 @@ refuse_use(const struct argp_state *state, const char *fmt, ...)
 	argp_error(state, "%s", words);
 }
 
+/* A line on its way to `to`, where it is shown as every other is. */
+struct shown {
+	FILE *to;
+	size_t length;
+	char line[MISUSE_BYTES];
+};
+
+static ssize_t
+show_lines(void *cookie, const char *bytes, size_t size)
+{
+	struct shown *shown = cookie;
+
+	for (size_t i = 0; i < size; i++) {
+		if (bytes[i] != '\n') {
+			if (shown->length + 1 < sizeof shown->line)
+				shown->line[shown->length++] = bytes[i];
+			continue;
+		}
+		shown->line[shown->length] = '\0';
+		shown->length = 0;
+		lun_printable_mask(shown->line);
+		lun_printable_line(shown->line, sizeof shown->line);
+		fprintf(shown->to, "%s\n", shown->line);
+	}
+	return (ssize_t)size;
+}
+
+/* getopt names an option that there is not by itself, on stderr. */
+static void
+run_argp(struct parse *parse, int argc, char **argv, unsigned flags)
+{
+	struct shown shown = {.to = stderr};
+	FILE *words = fopencookie(
+	    &shown, "w", (cookie_io_functions_t){.write = show_lines});
+
+	if (words != NULL) {
+		setvbuf(words, NULL, _IONBF, 0);
+		stderr = words;
+	}
+	argp_parse(&parse->argp, argc, argv, flags, NULL, parse);
+	stderr = shown.to;
+	if (words != NULL)
+		fclose(words);
+}
+
 /* ---- common options ---------------------------------------------------- */
 
 static void
@@ -420,7 +465,7 @@ parse_command(struct cli *cli, int argc, char **argv)
 
 	prepare_parse(&parse, cli, cli->command);
 	argv[0] = (char *)(uintptr_t)command_line_name(cli->command, &name);
-	argp_parse(&parse.argp, argc, argv, 0, NULL, &parse);
+	run_argp(&parse, argc, argv, 0);
 	argv[0] = NULL;
 	lun_buffer_free(&name);
 	free_parse(&parse);
@@ -434,7 +479,7 @@ cli_options_parse(struct cli *cli, int argc, char **argv)
 
 	prepare_parse(&parse, cli, NULL);
 	argv[0] = (char *)(uintptr_t)command_line_name(NULL, &name);
-	argp_parse(&parse.argp, argc, argv, ARGP_IN_ORDER, NULL, &parse);
+	run_argp(&parse, argc, argv, ARGP_IN_ORDER);
 	free_parse(&parse);
 	lun_buffer_free(&name);
 	if (parse.rest > 0)
@@ -451,7 +496,7 @@ cli_options_help(struct cli *cli, const struct cli_command *command)
 
 	prepare_parse(&parse, cli, command);
 	argv[0] = (char *)(uintptr_t)command_line_name(command, &name);
-	argp_parse(&parse.argp, 2, argv, 0, NULL, &parse);
+	run_argp(&parse, 2, argv, 0);
 	exit(CLI_DONE);
 }
 

@@ -65,6 +65,11 @@ describe("a password", function()
     hides("x://a:@b", "x://a:@b")
   end)
 
+  it("is masked where a blank or a quote is in it", function()
+    hides('"postgres://ada:***@host/db"', '"postgres://ada:se cret@host/db"')
+    hides("postgres://ada:***@host/db", "postgres://ada:se\"c'r et@host/db")
+  end)
+
   it("is masked where its URL was cut before the @", function()
     hides("postgres://ada:***", "postgres://ada:secret")
     hides("postgres://ada:*** more", "postgres://ada:12se more")

@@ -79,6 +79,8 @@ describe("the command line", function()
       { "postgres://u:p@ss@h/db\u{202e}" },
       { "status", "postgres://u:p@ss@h/db\u{202e}" },
       { "status", "--log-level", "postgres://u:p@ss@h/db\u{202e}" },
+      { "status", "--database=postgres://u:p@ss@h/db\u{202e}" },
+      { "--database=postgres://u:p@ss@h/db\u{202e}", "status" },
     } do
       local code, _, err = place:run(argv)
       assert.equal(2, code)

@@ -201,6 +201,21 @@ make_name(struct lun_pg_url *url, const PQconninfoOption *options)
 	return url->name != NULL;
 }
 
+/* A password is taken for a port where "@HOST" is missing behind it. */
+static enum lun_code
+check_port(
+    const char *what, const PQconninfoOption *options, struct lun_err *err)
+{
+	const char *port = find_option(options, "port");
+
+	if (port == NULL || port[strspn(port, "0123456789,")] == '\0')
+		return LUN_OK;
+	return lun_fail(err, LUN_CONFIG,
+	    "%s is not valid: its port is not a number; write "
+	    "postgres://USER@HOST:PORT/DATABASE",
+	    what);
+}
+
 /* libpq quotes the part it stumbled over, which may be a password. */
 static enum lun_code
 refuse_url(
@@ -221,19 +236,19 @@ refuse_url(
 static enum lun_code
 parse_conninfo(struct lun_pg_url *url, struct lun_err *err)
 {
+	static const char what[] = "the postgres URL";
 	PQconninfoOption *options;
 	char *message = NULL;
-	bool named;
+	enum lun_code code;
 
 	options = PQconninfoParse(url->conninfo, &message);
 	if (options == NULL)
-		return refuse_url(
-		    "the postgres URL", url->conninfo, message, err);
-	named = make_name(url, options);
+		return refuse_url(what, url->conninfo, message, err);
+	code = check_port(what, options, err);
+	if (code == LUN_OK && !make_name(url, options))
+		code = lun_fail(err, LUN_NOMEM, "postgres URL: out of memory");
 	PQconninfoFree(options);
-	if (!named)
-		return lun_fail(err, LUN_NOMEM, "postgres URL: out of memory");
-	return LUN_OK;
+	return code;
 }
 
 /* The URL that goes past a pooler. */
@@ -245,6 +260,7 @@ check_listen(const struct lun_pg_url *url, struct lun_err *err)
 	const char *rest = direct != NULL ? strchr(direct, ':') : NULL;
 	PQconninfoOption *options;
 	char *message = NULL;
+	enum lun_code code;
 
 	if (direct == NULL)
 		return LUN_OK;
@@ -259,8 +275,9 @@ check_listen(const struct lun_pg_url *url, struct lun_err *err)
 	options = PQconninfoParse(direct, &message);
 	if (options == NULL)
 		return refuse_url(what, direct, message, err);
+	code = check_port(what, options, err);
 	PQconninfoFree(options);
-	return LUN_OK;
+	return code;
 }
 
 /* ---- its life ---------------------------------------------------------- */

@@ -485,6 +485,8 @@ describe("a postgres event store #postgres", function()
       ["postgres://u:pass/secret@nowhere/x"] = "write @ as %40",
       ["postgres://u:pass?secret@nowhere/x"] = "write @ as %40",
       ["postgres://u:pass?secret=x@nowhere/x"] = "write @ as %40",
+      ["postgres://u:secret"] = "port is not a number",
+      ["postgres://u:secret/x"] = "port is not a number",
       ["postgres://nowhere/x?secret/y=1"] = "no parameters, key=value",
       ["postgres://u:sec%zzret@localhost/x"] = "not valid",
       ["postgres://u@/x?host=/nowhere"] = "No such file",
@@ -525,6 +527,8 @@ describe("a postgres event store #postgres", function()
       ["listen=postgres://me:a@b@c/d"] = "^listen=: the postgres URL",
       ["listen=postgres://me:secret@db/x%3Fnone%3D1"] =
         "^listen= in the postgres URL is not valid",
+      ["listen=postgres://me:secret/x"] =
+        "^listen= in the postgres URL is not valid: its port",
       ["layout=lunette&category=x"] = "category= is for layout=message%-db",
     }
     for query, words in pairs(lacking) do
