@@ -83,8 +83,9 @@ enum lun_code
 lun_engine_append(struct lun_engine *engine, const struct lun_new_event *events,
     size_t count, struct lun_appended *appended, struct lun_err *err)
 {
-	struct lun_append *appends = calloc(count + 1, sizeof *appends);
-	struct lun_append_result *results = calloc(count + 1, sizeof *results);
+	size_t room = count > 0 ? count : 1;
+	struct lun_append *appends = calloc(room, sizeof *appends);
+	struct lun_append_result *results = calloc(room, sizeof *results);
 	enum lun_code code;
 
 	if (appends == NULL || results == NULL) {

@@ -234,7 +234,8 @@ lun_engine_query(struct lun_engine *engine, const char *projection,
 	    .projection = projection,
 	    .stores = LUN_READS_MODELS,
 	    .answers = answers};
-	struct terms terms = {calloc(count + 1, sizeof *terms.list), count};
+	size_t room = count > 0 ? count : 1;
+	struct terms terms = {calloc(room, sizeof *terms.list), count};
 	enum lun_code code;
 
 	if (terms.list == NULL)

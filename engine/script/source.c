@@ -34,6 +34,13 @@ kind_of(mode_t mode)
 }
 
 static enum lun_code
+fail_size(const char *path, enum lun_code code, struct lun_err *err)
+{
+	return lun_fail(err, code, "%s: has more than %zu bytes: not a script",
+	    path, LUN_SOURCE_BYTES_MAX);
+}
+
+static enum lun_code
 read_whole_file(
     const char *path, int fd, struct lun_buffer *out, struct lun_err *err)
 {
@@ -53,9 +60,7 @@ read_whole_file(
 			return fail_errno(path, err);
 		out->length += (size_t)got;
 		if (out->length - start > LUN_SOURCE_BYTES_MAX)
-			return lun_fail(err, LUN_CONFIG,
-			    "%s: has more than %zu bytes: not a script", path,
-			    LUN_SOURCE_BYTES_MAX);
+			return fail_size(path, LUN_CONFIG, err);
 	} while (got > 0);
 	return LUN_OK;
 }
@@ -90,6 +95,8 @@ lun_source_begin(const char *chunk, struct lun_text *source, enum lun_code code,
 {
 	const char *encoding = lun_utf8_begin(source);
 
+	if (source->length > LUN_SOURCE_BYTES_MAX)
+		return fail_size(chunk, code, err);
 	if (encoding == NULL)
 		return LUN_OK;
 	return lun_fail(err, code,

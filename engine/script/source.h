@@ -18,7 +18,8 @@ enum lun_code lun_source_read(const char *path, struct lun_buffer *out,
     struct lun_err *err) LUN_MUSTCHECK;
 /*
  * Take a byte order mark off the text of a script or settings file. The code
- * that is given, with the name of its encoding, for one that is not UTF-8.
+ * that is given for one that is too large or, with the name of its encoding,
+ * not UTF-8.
  */
 enum lun_code lun_source_begin(const char *chunk, struct lun_text *source,
     enum lun_code code, struct lun_err *err) LUN_MUSTCHECK;

@@ -390,5 +390,9 @@ describe("a broken script", function()
       fields = '{ f1 = "text" }',
       indexes = "{ " .. table.concat(indexes, ", ") .. " }",
     })
+    local script, err = script_test.load(("-"):rep((4 << 20) + 1))
+    assert.is_nil(script)
+    assert.equal("script.lua: has more than 4194304 bytes: not a script",
+      err.message)
   end)
 end)
