@@ -242,9 +242,12 @@ static const struct rule rules[] = {
 	"has an event before the first position that can be read, at ",
 	": positions begin at %L; correct the row"},
     {S | W, MOMENTS, REFUSE,
+	"coalesce((SELECT (%I)::text FROM %F WHERE %C "
+	"AND %P < '0001-01-01 00:00:00Z' LIMIT 1), "
 	"(SELECT (%I)::text FROM %F WHERE %C "
-	"AND %P IN ('infinity', '-infinity') LIMIT 1)",
-	"has an event at no moment in time: ", "; correct the row"},
+	"AND %P > '9999-12-31 23:59:59.999999Z' LIMIT 1))",
+	"has an event at no time in the years 1 to 9999: ",
+	"; correct the row"},
     {T | S | G | W, NAMED_COLUMNS, REFUSE,
 	"(SELECT %2 FROM top WHERE relkind IN ('r', 'p') "
 	"AND (SELECT pg_catalog.count(*) FROM numbers) <> 1 "

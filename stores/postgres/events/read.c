@@ -440,6 +440,24 @@ ripens(const struct lun_pg_events *s)
 		   s->state.watermarks[0].writers.length == 0);
 }
 
+/*
+ * The server names no row whose value it cannot convert (a data exception), or
+ * whose large object is missing.
+ */
+static void
+say_where(
+    struct lun_pg_events *s, struct lun_position after, struct lun_err *err)
+{
+	char text[LUN_POSITION_MAX];
+
+	if (!lun_pg_failed_with(&s->c, "22") &&
+	    !lun_pg_failed_with(&s->c, "42704"))
+		return;
+	lun_pg_format_position(s->source->mapping, after, text);
+	(void)lun_wrap(
+	    err, LUN_IO, "an event after position %s cannot be read", text);
+}
+
 enum lun_code
 lun_pg_events_read(struct lun_event_store *store,
     const struct lun_read *request, struct lun_batch *batch,
@@ -456,6 +474,8 @@ lun_pg_events_read(struct lun_event_store *store,
 
 	r.most = is_filtered(request) ? choose_most(request) : r.limit;
 	code = read_batch(&r, err);
+	if (code == LUN_IO)
+		say_where(s, request->after, err);
 	batch->held = batch->at_gap || (batch->at_head && s->safe_head.is_held);
 	batch->ripens = batch->held && ripens(s);
 	lun_buffer_free(&r.hole.stream);

@@ -381,7 +381,25 @@ describe("a layout of a postgres event store #postgres", function()
         INSERT INTO log VALUES (1, 'k', 'a', 'Moved',
           lo_from_bytea(0, '{"n":1}'))]]
       local store = assert(open(CUSTOM))
-      assert.equal('{"n":1}', assert(store:read {})[1].data)
+      local page = assert(store:read {})
+      assert.equal('{"n":1}', page[1].data)
+      database:sql "INSERT INTO log VALUES (2, 'l', 'a', 'Moved', 99)"
+      local none, message =
+        store:read { after = page.reached, state = page.state }
+      assert.is_nil(none)
+      assert.matches("^an event after position 1 cannot be read: .*large "
+        .. "object 99 does not exist", message)
+    end)
+
+    it("is named where the server cannot convert a value", function()
+      database:sql [[
+        CREATE TABLE log (no bigint UNIQUE, key text, owner text, kind text,
+          body json, step text);
+        INSERT INTO log VALUES (1, 'k', 'a', 'Moved', '1', 'first')]]
+      local none, message = assert(open(CUSTOM .. "&version=step")):read {}
+      assert.is_nil(none)
+      assert.matches("^an event after position %-1 cannot be read: .*first",
+        message)
     end)
 
     it("may have one-key objects, which are unwrapped", function()
