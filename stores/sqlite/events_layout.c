@@ -25,17 +25,45 @@
 #define TENANT_SHOWN     32 /* bytes; a longer name is cut down to its hash */
 #define TENANT_NAME_SIZE 48
 
+/* A column of type JSON or JSONB makes numbers of texts that are some. */
+#define JSON_OF(column)                                                        \
+	"CASE typeof(" column ") WHEN 'integer' THEN CAST(" column             \
+	" AS TEXT) WHEN 'real' THEN printf('%!.17g', " column ") ELSE " column \
+	" END"
+
 static const struct lun_sqlite_layout layouts[] = {
     {
 	.name = "emmett",
 	.table = "emt_messages",
 	.key = "global_position",
-	.relation = "SELECT global_position AS position, message_id AS id, "
-		    "stream_id AS stream, stream_position AS version, "
-		    "message_type AS type, message_data AS data, "
-		    "message_metadata AS metadata, created AS recorded_at, "
-		    "is_archived, message_kind, partition AS tenant "
-		    "FROM emt_messages",
+	.relation =
+	    "SELECT global_position AS position, message_id AS id, "
+	    "stream_id AS stream, stream_position AS version, "
+	    "message_type AS type, " JSON_OF(
+		"message_data") " AS data, " JSON_OF("message_metadata") " AS "
+									 "metad"
+									 "ata, "
+									 "creat"
+									 "ed "
+									 "AS "
+									 "recor"
+									 "ded_"
+									 "at, "
+									 "is_"
+									 "archi"
+									 "ved, "
+									 "messa"
+									 "ge_"
+									 "kind,"
+									 " part"
+									 "ition"
+									 " AS "
+									 "tenan"
+									 "t "
+									 "FROM "
+									 "emt_"
+									 "messa"
+									 "ges",
 	.shown = "message_kind = 'E' AND is_archived IS NOT TRUE",
 	.has_tenants = true,
     },
@@ -44,10 +72,12 @@ static const struct lun_sqlite_layout layouts[] = {
 	.name = "eventcore",
 	.table = "eventcore_events",
 	.key = "rowid",
-	.relation = "SELECT rowid AS position, event_id AS id, "
-		    "stream_id AS stream, stream_version AS version, "
-		    "event_type AS type, event_data AS data, metadata, "
-		    "created_at AS recorded_at FROM eventcore_events",
+	.relation =
+	    "SELECT rowid AS position, event_id AS id, "
+	    "stream_id AS stream, stream_version AS version, "
+	    "event_type AS type, " JSON_OF("event_data") " AS data, " JSON_OF(
+		"metadata") " AS metadata, "
+			    "created_at AS recorded_at FROM eventcore_events",
 	.unwrap = true,
     },
 };

@@ -98,6 +98,18 @@ describe("a layout of a sqlite event store", function()
     assert.is_true(page.at_head)
   end)
 
+  it("reads data that are numbers, which SQLite keeps as such", function()
+    sql(tables.emmett)
+    for data, read in pairs { ["5"] = "5", ["-0.5"] = "-0.5", ["1e3"] = "1000",
+      ["0.30000000000000004"] = "0.30000000000000004" } do
+      sql("UPDATE emt_messages SET message_data = '" .. data
+        .. "', message_metadata = '" .. data .. "'")
+      local page = assert(assert(open "layout=emmett"):read { max = 10 })
+      assert.equal(read, page[1].data)
+      assert.equal(read, page[1].metadata)
+    end
+  end)
+
   it("has emmett's partition as the tenant, and reads one alone", function()
     sql(tables.emmett)
     sql [[INSERT INTO emt_messages (stream_id, stream_position, partition,
