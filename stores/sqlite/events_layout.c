@@ -30,6 +30,10 @@
 	"CASE typeof(" column ") WHEN 'integer' THEN CAST(" column             \
 	" AS TEXT) WHEN 'real' THEN printf('%!.17g', " column ") ELSE " column \
 	" END"
+#define EMMETT_DATA        JSON_OF("message_data")
+#define EMMETT_METADATA    JSON_OF("message_metadata")
+#define EVENTCORE_DATA     JSON_OF("event_data")
+#define EVENTCORE_METADATA JSON_OF("metadata")
 
 static const struct lun_sqlite_layout layouts[] = {
     {
@@ -39,31 +43,10 @@ static const struct lun_sqlite_layout layouts[] = {
 	.relation =
 	    "SELECT global_position AS position, message_id AS id, "
 	    "stream_id AS stream, stream_position AS version, "
-	    "message_type AS type, " JSON_OF(
-		"message_data") " AS data, " JSON_OF("message_metadata") " AS "
-									 "metad"
-									 "ata, "
-									 "creat"
-									 "ed "
-									 "AS "
-									 "recor"
-									 "ded_"
-									 "at, "
-									 "is_"
-									 "archi"
-									 "ved, "
-									 "messa"
-									 "ge_"
-									 "kind,"
-									 " part"
-									 "ition"
-									 " AS "
-									 "tenan"
-									 "t "
-									 "FROM "
-									 "emt_"
-									 "messa"
-									 "ges",
+	    "message_type AS type, " EMMETT_DATA " AS data, " EMMETT_METADATA
+	    " AS metadata, created AS recorded_at, "
+	    "is_archived, message_kind, partition AS tenant "
+	    "FROM emt_messages",
 	.shown = "message_kind = 'E' AND is_archived IS NOT TRUE",
 	.has_tenants = true,
     },
@@ -72,12 +55,11 @@ static const struct lun_sqlite_layout layouts[] = {
 	.name = "eventcore",
 	.table = "eventcore_events",
 	.key = "rowid",
-	.relation =
-	    "SELECT rowid AS position, event_id AS id, "
-	    "stream_id AS stream, stream_version AS version, "
-	    "event_type AS type, " JSON_OF("event_data") " AS data, " JSON_OF(
-		"metadata") " AS metadata, "
-			    "created_at AS recorded_at FROM eventcore_events",
+	.relation = "SELECT rowid AS position, event_id AS id, "
+		    "stream_id AS stream, stream_version AS version, "
+		    "event_type AS type, " EVENTCORE_DATA
+		    " AS data, " EVENTCORE_METADATA " AS metadata, "
+		    "created_at AS recorded_at FROM eventcore_events",
 	.unwrap = true,
     },
 };
