@@ -525,7 +525,8 @@ const struct cli_command cmd_import = {
 	"import; \"version\" is the event's "
 	"place in its stream and must fit. An event whose id is stored "
 	"already is not stored again. What \"events --json\" prints is taken "
-	"as it is; of tenants, which are not kept, one.\n\n"
+	"as it is, where versions count from 1; of tenants, which are not "
+	"kept, one.\n\n"
 	"A file lands whole or not at all; with --keep-going all of it but "
 	"the bad lines.",
     .examples = "lunette import -e sqlite:bank.db history.jsonl.gz\n"

@@ -97,6 +97,8 @@ take_at(struct lun_append *append, const struct lun_json_member *member,
 {
 	int64_t *at = &append->event.recorded_at;
 
+	if (*at != LUN_TIME_UNKNOWN)
+		return refuse_member(err, "\"at\" and \"recorded_at\" are one");
 	if (member->kind == LUN_JSON_INTEGER) {
 		*at = lun_json_integer(member->value);
 		if (lun_timestamp_is_moment(*at))

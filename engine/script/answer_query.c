@@ -258,8 +258,9 @@ write_rows(lua_State *L, struct lun_buffer *out)
 	size_t start = out->length;
 
 	if (!lua_istable(L, -1))
-		luaL_error(L, "expected a list of rows, got a %s",
-		    luaL_typename(L, -1));
+		luaL_error(L, "expected a list of rows, got %s%s",
+		    lun_json_is_null(L, -1) ? "" : "a ",
+		    lun_json_is_null(L, -1) ? "null" : luaL_typename(L, -1));
 	if (!lun_json_is_plain(L, -1))
 		luaL_error(L, "expected a list of rows, got a table with a "
 			      "metatable");

@@ -156,6 +156,8 @@ describe("lunette import", function()
     ["a member is of another type"] = {
       '{"stream":5,"type":"T","data":1}', '"stream" must be a string' },
     ["its time is none"] = { line(1, ',"at":"noon"'), '"at" must be a time' },
+    ["it has two times"] = { line(1, ',"recorded_at":1,"at":2'),
+      '"at" and "recorded_at" are one' },
     ["its version is none"] = {
       line(1, ',"version":0'), '"version" must be' },
     ["a member comes twice"] = {

@@ -309,6 +309,7 @@ describe("handle_query", function()
     for answer, what in pairs {
       ["5"] = "expected a list of rows, got a number",
       ["nil"] = "expected a list of rows, got a nil",
+      ["lunette.null"] = "expected a list of rows, got null",
       ["{ a = 1 }"] = "expected a list of rows, got one table",
       ["{ type }"] = "[1]: a function cannot be stored",
       ["setmetatable({}, { __index = { {} } })"] =
