@@ -29,6 +29,7 @@ enum scope {
 	EVERY_LAYOUT,
 	NAMED_COLUMNS,
 	WHOLE_NUMBERS, /* positions that are one integer */
+	NUMERICS,
 	MOMENTS,
 	INT8_TRANSACTIONS,
 };
@@ -241,6 +242,11 @@ static const struct rule rules[] = {
 	"(SELECT (%P)::text FROM %F WHERE %C AND %P < %L LIMIT 1)",
 	"has an event before the first position that can be read, at ",
 	": positions begin at %L; correct the row"},
+    {T | S | G, NUMERICS, REFUSE,
+	"(SELECT (%P)::text FROM %F WHERE %C AND %P > 9223372036854775807 "
+	"LIMIT 1)",
+	"has an event behind the last position that can be read, at ",
+	": positions end at 9223372036854775807; correct the row"},
     {S | W, MOMENTS, REFUSE,
 	"coalesce((SELECT (%I)::text FROM %F WHERE %C "
 	"AND %P < '0001-01-01 00:00:00Z' LIMIT 1), "
@@ -288,6 +294,8 @@ applies(const struct rule *rule, const struct lun_pg_mapping *mapping)
 		return mapping->layout.named;
 	case WHOLE_NUMBERS:
 		return mapping->key == LUN_PG_NUMBER;
+	case NUMERICS:
+		return mapping->types[LUN_PG_C_POSITION] == LUN_PG_NUMERIC;
 	case MOMENTS:
 		return mapping->key == LUN_PG_MOMENT;
 	case INT8_TRANSACTIONS:

@@ -70,7 +70,7 @@ write_held(struct gap_writer *l, struct lun_err *err)
 	lun_pg_start_params(m, &s->params);
 	lun_buffer_printf(&s->sql,
 	    "SELECT %s, pg_catalog.count(*) OVER () FROM %s WHERE %s AND ",
-	    m->keys, m->from, m->visible);
+	    m->keys_read, m->from, m->visible);
 	lun_pg_compare(m, &s->sql, ">", &s->params, s->safe_head.bound);
 	lun_buffer_printf(&s->sql, " ORDER BY %s LIMIT 1", m->keys);
 	code = lun_pg_events_run(s, &result, err);

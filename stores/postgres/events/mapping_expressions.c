@@ -19,9 +19,8 @@ struct conversion {
 		oid, "", ""                                                    \
 	}
 
+/* With a cast that does nothing, until a column gets another type. */
 static const struct conversion to_name[] = {
-    AS_IT_IS(LUN_PG_TEXT),
-    AS_IT_IS(LUN_PG_VARCHAR),
     AS_IT_IS(LUN_PG_UUID),
     {LUN_PG_BYTEA, "('\\x' || pg_catalog.encode(", ", 'hex'))"},
     {0, "(", ")::text"},
@@ -52,12 +51,13 @@ static const struct conversion to_json[] = {
     {0, NULL, NULL},
 };
 static const struct conversion to_position[] = {
-    AS_IT_IS(LUN_PG_INT8),
-    AS_IT_IS(LUN_PG_INT4),
+    {LUN_PG_INT8, "(", ")::int8"},
+    {LUN_PG_INT4, "(", ")::int8"},
+    {LUN_PG_INT2, "(", ")::int8"},
+    {LUN_PG_NUMERIC, "(", ")::int8"},
     AS_IT_IS(LUN_PG_UUID),
     AS_IT_IS(LUN_PG_TIMESTAMPTZ),
     AS_IT_IS(LUN_PG_TIMESTAMP),
-    {LUN_PG_NUMERIC, "(", ")::int8"},
     {0, NULL, NULL},
 };
 static const struct conversion to_transaction[] = {

@@ -199,13 +199,19 @@ static enum lun_code
 check_scale(const struct lun_pg_mapping *mapping, struct lun_pg *c,
     int modifier, struct lun_err *err)
 {
+	struct lun_buffer name = {0};
+
 	if (mapping->types[LUN_PG_C_POSITION] != LUN_PG_NUMERIC ||
 	    (modifier >= 4 && ((modifier - 4) & 0xffff) == 0))
 		return LUN_OK;
-	return lun_fail(err, LUN_CONFIG,
-	    "%s: the position %s of \"%s\" may have fractions: let it be a "
-	    "numeric(20,0), or a bigint",
-	    lun_pg_name(c), mapping->layout.position, mapping->table);
+	lun_pg_add_column_name(&name, mapping->layout.position);
+	(void)lun_fail(err, LUN_CONFIG,
+	    "%s: the position \"%.*s\" of \"%s\" may have fractions: let it be "
+	    "a numeric(20,0), or a bigint",
+	    lun_pg_name(c), LUN_TEXT_ARG(lun_buffer_text(&name)),
+	    mapping->table);
+	lun_buffer_free(&name);
+	return LUN_CONFIG;
 }
 
 /* The types of the columns, as the server resolves the expressions. */

@@ -170,7 +170,7 @@ static bool
 is_integer(Oid type)
 {
 	return type == LUN_PG_INT8 || type == LUN_PG_INT4 ||
-	       type == LUN_PG_NUMERIC;
+	       type == LUN_PG_INT2 || type == LUN_PG_NUMERIC;
 }
 
 static bool

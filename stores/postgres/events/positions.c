@@ -15,17 +15,24 @@
  * The engine's first position lies before every event, so the positions of a
  * store that counts from 0 are shifted by one.
  */
+static uint64_t
+shift_of(const struct lun_pg_mapping *mapping)
+{
+	return mapping->layout.starts_at_zero ? 1 : 0;
+}
+
 static int64_t
 number_of(const struct lun_pg_mapping *mapping, struct lun_position position)
 {
-	return (int64_t)position.lo - (mapping->layout.starts_at_zero ? 1 : 0);
+	return (int64_t)(position.lo - shift_of(mapping));
 }
 
 static struct lun_position
 position_of(const struct lun_pg_mapping *mapping, int64_t number)
 {
-	number += mapping->layout.starts_at_zero ? 1 : 0;
-	return (struct lun_position){0, number > 0 ? (uint64_t)number : 0};
+	if (number < 0)
+		return LUN_POSITION_START;
+	return (struct lun_position){0, (uint64_t)number + shift_of(mapping)};
 }
 
 /*
@@ -362,8 +369,7 @@ parse_number(const struct lun_pg_mapping *mapping, struct lun_text text,
 		*position = LUN_POSITION_START;
 		return true;
 	}
-	if (!lun_position_from_decimal(text, &number) ||
-	    (mapping->layout.starts_at_zero && number.lo == INT64_MAX))
+	if (!lun_position_from_decimal(text, &number))
 		return false;
 	*position = position_of(mapping, (int64_t)number.lo);
 	return true;

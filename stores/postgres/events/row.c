@@ -206,15 +206,15 @@ lun_pg_reading_advance(struct lun_pg_reading *r, const struct lun_event *event)
 
 /*
  * Names are compared byte by byte, whatever the column makes of them: without
- * padding, with another collation, in another case. One without a type is taken
- * too, and named when it is read.
+ * padding, with another collation, in another case. One without a type, null or
+ * empty, is taken too, and named when it is read.
  */
 static void
 add_types(struct lun_pg_events *s, const struct lun_event_filter *filter)
 {
 	lun_buffer_printf(&s->sql,
-	    " AND ((%s)::text COLLATE pg_catalog.\"C\" = ANY ($%zu)) "
-	    "IS NOT FALSE",
+	    " AND (nullif((%s)::text, '') COLLATE pg_catalog.\"C\" "
+	    "= ANY ($%zu)) IS NOT FALSE",
 	    s->source->mapping->expressions[LUN_PG_C_TYPE],
 	    s->params.count + 1);
 	lun_pg_begin_array(&s->params, LUN_PG_TEXT_ARRAY, filter->type_count);

@@ -200,7 +200,8 @@ add_last(const struct lun_pg_mapping *mapping, struct lun_buffer *sql)
 	lun_buffer_printf(sql,
 	    " LEFT JOIN (SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT 1) "
 	    "l (x, n) ON true",
-	    mapping->keys, mapping->from, mapping->visible, mapping->keys_down);
+	    mapping->keys_read, mapping->from, mapping->visible,
+	    mapping->keys_down);
 }
 
 /*

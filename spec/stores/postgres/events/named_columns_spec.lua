@@ -158,8 +158,24 @@ describe("a table whose columns the URL names #postgres", function()
       assert.equal("30", store:find "b")
       assert.equal(1, store:lag({ after = "7" }).events)
       assert.equal(2, #assert(store:read { types = { "T" } }))
+      for _, far in ipairs { "'NaN'", "9223372036854775808" } do
+        database:sql("INSERT INTO log VALUES (" .. far .. ", 'c')")
+        refused(custom, "behind the last position .*, at "
+          .. far:gsub("'", "") .. ": positions end at 9223372036854775807")
+        database:sql "DELETE FROM log WHERE key = 'c'"
+      end
       database:sql "ALTER TABLE log ALTER no TYPE numeric"
-      refused(custom, "may have fractions: let it be a numeric%(20,0%)")
+      refused(custom, 'the position "no" of "log" may have fractions: let it '
+        .. "be a numeric%(20,0%)")
+    end)
+
+    it("is read by numbers that are small", function()
+      database:sql [[CREATE TABLE log (no smallserial PRIMARY KEY, key text,
+          owner text, kind text, body json);
+        INSERT INTO log (key, owner, kind, body) VALUES
+          ('a', 's', 'T', '1'), ('b', 's', 'T', '2')]]
+      assert.same({ "1", "2" },
+        column(assert(assert(open(custom)):read {}), "position"))
     end)
 
     for _, kind in ipairs { "timestamptz", "timestamp" } do

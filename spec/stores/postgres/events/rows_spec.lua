@@ -101,6 +101,47 @@ describe("a row of a postgres event store #postgres", function()
     names("id is null", store, 9)
   end)
 
+  it("is named where its type is empty, also by who wants others", function()
+    database:sql [[
+      CREATE TABLE log (no bigserial PRIMARY KEY, key text, owner text,
+        kind char(4), body jsonb);
+      INSERT INTO log (key, owner, kind, body) VALUES
+        ('a', 's', 'Sold', '1'), ('b', 's', '', '1')]]
+    names("position 2: id, stream or type is empty", open(SERIALISED), 9,
+      { types = { "Sold" } })
+  end)
+
+  it("may stand at the last position there is", function()
+    database:sql [[
+      CREATE TABLE log (no bigint PRIMARY KEY, key text, owner text, kind text,
+        body jsonb);
+      INSERT INTO log VALUES (1, 'a', 's', 'T', '1'),
+        (9223372036854775807, 'b', 's', 'T', '1')]]
+    for _, head in ipairs { "serialised", "gaps&grace_ms=0" } do
+      local store = open(COLUMNS .. "&safe_head=" .. head)
+      assert.equal("9223372036854775807", store:head())
+      assert.equal("9223372036854775807", store:parse(store:head()))
+      assert.equal("a b", read_all(store, 1))
+    end
+  end)
+
+  it("is read as it was where columns get another type meanwhile", function()
+    database:sql [[
+      CREATE TABLE log (no bigint PRIMARY KEY, key text, owner text, kind text,
+        body jsonb);
+      INSERT INTO log VALUES (1, 'a', 's', 'Sold', '1')]]
+    local one, two = open(SERIALISED), open(SERIALISED)
+    assert.equal("a", read_all(one, 9))
+    assert.equal("a", read_all(two, 9))
+    database:sql [[
+      ALTER TABLE log ALTER kind TYPE char(20), ALTER owner TYPE varchar(9),
+        ALTER no TYPE numeric(20,0);
+      INSERT INTO log VALUES (2, 'b', 's', 'Sold', '1')]]
+    assert.equal("a b", read_all(one, 9))
+    assert.equal("a b", read_all(two, 9, { types = { "Sold" } }))
+    assert.equal("2", one:head())
+  end)
+
   it("is named where what it is joined to is missing", function()
     database:sql(layouts.sqlstreamstore.schema)
     database:sql [[
@@ -191,6 +232,14 @@ describe("a row of a postgres event store #postgres", function()
         end
       end)
     end
+
+    it("may have a number that is numeric", function()
+      database:sql "ALTER TABLE log ALTER no TYPE numeric(20,0)"
+      database:sql(INSERT .. "(7, 'a', 's', 'T', '1')")
+      local store = open(TRANSACTIONS)
+      assert.matches(":7$", store:head())
+      assert.equal("a", read_all(store, 9))
+    end)
 
     it("is named where its number is negative", function()
       database:sql(INSERT .. "(-4, 'a', 's', 'T', '1')")
