@@ -2,9 +2,11 @@
 
 #include "cli/layers.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buffer.h"
@@ -172,18 +174,22 @@ read_file(struct cli_layers *layers, struct cli_layer *layer, const char *path,
 	return code != LUN_OK ? lun_wrap(err, code, "%s", path) : LUN_OK;
 }
 
-/* A file that was asked for must be there; the default one may be missing. */
+/*
+ * A file that was asked for must be there; the default one may be missing, but
+ * a link of that name may not lead nowhere.
+ */
 static enum lun_code
 read_config(
     struct cli_layers *layers, struct cli_layer *layer, struct lun_err *err)
 {
 	const char *path = layers->config;
+	struct stat status;
 
 	if (path == NULL)
 		path = getenv("LUNETTE_CONFIG");
 	if (path != NULL && path[0] != '\0')
 		return read_file(layers, layer, path, err);
-	if (access(CLI_DEFAULT_CONFIG, F_OK) != 0)
+	if (lstat(CLI_DEFAULT_CONFIG, &status) != 0 && errno == ENOENT)
 		return LUN_OK;
 	return read_file(layers, layer, CLI_DEFAULT_CONFIG, err);
 }

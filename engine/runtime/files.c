@@ -32,6 +32,7 @@ struct lun_folder {
 	char *path;
 	struct stamp listed; /* as it was when its list was read */
 	int watch_id;        /* -1: no hints */
+	bool unread;         /* the last look could not list it */
 };
 
 struct lun_file {
@@ -343,6 +344,20 @@ is_fresh(const struct stamp *stamp)
 	return time(NULL) - stamp->written.tv_sec < FRESH_S;
 }
 
+/* It is tried again with every look, and said once. */
+static void
+list_again(struct lun_files *files, struct lun_folder *folder)
+{
+	bool unread = !list_folder(files, folder);
+
+	if (unread && !folder->unread)
+		lun_log(files->log, LUN_LOG_WARNING,
+		    "%s: reading the folder: %s; new scripts in it are not "
+		    "noticed",
+		    folder->path, lun_errno_words(errno));
+	folder->unread = unread;
+}
+
 static void
 look_at_folder(struct lun_files *files, struct lun_folder *folder)
 {
@@ -361,7 +376,7 @@ look_at_folder(struct lun_files *files, struct lun_folder *folder)
 	if (!now.there)
 		folder->listed = now;
 	else
-		(void)list_folder(files, folder);
+		list_again(files, folder);
 	if (another && now.there)
 		watch_folder(files, folder);
 }

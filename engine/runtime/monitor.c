@@ -186,10 +186,14 @@ renew_lease(struct lun_monitor *monitor, struct lun_entry *entry)
 		return true;
 	code = lun_model_store_renew(monitor->store, entry->p->key,
 	    report.fence, engine->settings.lease_ms, &err);
-	if (code == LUN_OK)
+	if (code == LUN_OK) {
+		entry->renewal_fails = false;
 		return true;
-	lun_log(&engine->log, LUN_LOG_WARNING, "%s: renewing the ownership: %s",
-	    entry->name, err.message);
+	}
+	if (!entry->renewal_fails || code == LUN_CONFLICT)
+		lun_log(&engine->log, LUN_LOG_WARNING,
+		    "%s: renewing the ownership: %s", entry->name, err.message);
+	entry->renewal_fails = code != LUN_CONFLICT;
 	if (code == LUN_CONFLICT) {
 		lun_projection_note_loss(entry->p, report.fence);
 		wake_worker(engine, entry);

@@ -118,8 +118,9 @@ static const struct meaning {
 	"was moved, deleted or replaced while it was open: put it back and "
 	"start again"},
     {SQLITE_READONLY, LUN_IO,
-	"cannot be written: the file or its folder is read-only; "
-	"change its permissions or name another file"},
+	"cannot be written: the file, the -wal or -shm file beside it or "
+	"its folder is read-only; change its permissions or name another "
+	"file"},
     {SQLITE_CORRUPT, LUN_IO,
 	"is damaged: restore it from a backup, or recover what can be "
 	"recovered with the sqlite3 shell's .recover"},

@@ -2,6 +2,7 @@
 
 #include "sqlite/place.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -73,8 +74,9 @@ has_moved(const struct lun_sqlite_place *place, size_t i)
 
 	if (place->opened[i].inode == 0)
 		return false;
-	return stat(place->paths[i], &st) != 0 ||
-	       st.st_ino != place->opened[i].inode ||
+	if (stat(place->paths[i], &st) != 0)
+		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP;
+	return st.st_ino != place->opened[i].inode ||
 	       st.st_dev != place->opened[i].device;
 }
 

@@ -118,6 +118,16 @@ describe("settings", function()
     assert.matches("lunette.lua: is UTF-16", err, 1, true)
   end)
 
+  it("are not passed over where lunette.lua leads nowhere", function()
+    helper.run({ "ln", "-s", "nowhere.lua", "lunette.lua" },
+      { cwd = place.folder })
+    place.env.LUNETTE_EVENTS = "sqlite:environment.db"
+    local code, _, err = place:run(append)
+    assert.equal(1, code)
+    assert.matches("lunette.lua: No such file", err, 1, true)
+    assert.is_false(written "environment.db")
+  end)
+
   it("say where a wrong one is", function()
     local code, _, err = place:run(with("-c", "absent.lua"))
     assert.equal(1, code)

@@ -1,4 +1,5 @@
--- A models file that is removed or replaced while an engine has it open.
+-- A models file that is removed, replaced or tampered with while an engine has
+-- it open.
 
 local helper = require "spec.helper"
 local lunette = require "lunette"
@@ -65,4 +66,42 @@ describe("an engine whose models file", function()
       assert.matches("was replaced or removed while it was open", message)
     end)
   end
+
+  it("is behind a closed folder goes on", function()
+    local plain = { "setpriv", "--bounding-set", "-all" }
+    if helper.run { "setpriv", "--bounding-set", "-all", "true" } ~= 0 then
+      pending "needs root, whom no folder is closed to, and setpriv"
+      return
+    end
+    plain[#plain + 1] = helper.lunette
+    plain[#plain + 1] = "run"
+    engine = helper.spawn(plain, { cwd = place.folder, env = place.env })
+    helper.wait(function()
+      return engine:stderr():find("counter: live", 1, true)
+    end)
+    shell "chmod 0 now"
+    place:count("a", 1)
+    helper.wait(function()
+      return place:done { "get", "--json", "counter", "a" }:find '"total":2'
+    end)
+    shell "chmod 755 now"
+    assert.not_matches("failed", engine:stderr())
+  end)
+
+  it("lost a table says once that an ownership cannot be renewed", function()
+    engine = place:start("counter",
+      { "--lease-ms", "500", "--heartbeat-ms", "10" })
+    place:sql("models.db",
+      "ALTER TABLE lunette_checkpoints RENAME TO elsewhere")
+    helper.wait(function()
+      return engine:stderr():find("renewing the ownership", 1, true)
+    end)
+    local heartbeat = "SELECT at FROM lunette_heartbeats"
+    local since = place:sql("models.db", heartbeat)
+    helper.wait(function() -- each of the ten in it would have said so
+      return place:sql("models.db", heartbeat) - since > 1000000
+    end)
+    local _, said = engine:stderr():gsub("renewing the ownership", "")
+    assert.equal(1, said)
+  end)
 end)

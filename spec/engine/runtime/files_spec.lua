@@ -110,6 +110,17 @@ describe("what is under the path of a script #threads", function()
     wait_step(1)
   end)
 
+  it("is named where its folder cannot be read any more, once", function()
+    script("counter", 1)
+    engine = place:start "counter"
+    sh("cd " .. place.folder .. " && mv projections away && touch projections")
+    says "projections: reading the folder: Not a directory; new scripts"
+    sh("cd " .. place.folder .. " && rm projections && mv away projections")
+    wait_step(1)
+    local _, said = engine:stderr():gsub("reading the folder", "")
+    assert.equal(1, said)
+  end)
+
   it("runs where it was refused, once the name is free", function()
     script("counter", 1)
     engine = place:start "counter"
