@@ -301,7 +301,8 @@ enum lun_code lun_engine_projections(
 
 /*
  * Administration. Executed at a batch edge by whichever engine runs the
- * projection, else by this call itself; returns when it is done.
+ * projection, else, or once that one is gone, by this call itself; returns when
+ * it is done.
  */
 enum lun_request_kind {
 	LUN_REQUEST_PAUSE,

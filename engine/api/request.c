@@ -9,7 +9,8 @@
 #include "base/error.h"
 #include "runtime/engine.h"
 
-#define LOOK_NS 10000000L /* between looks for the answer to a request */
+#define LOOK_NS 10000000L  /* between looks for the answer to a request */
+#define LEFT_NS 500000000L /* and for its owner, who may be gone */
 
 /* Requests are written, so no reader will do. */
 static enum lun_code
@@ -51,22 +52,62 @@ pause_a_little(void)
 	nanosleep(&pause, NULL);
 }
 
-/* outcome: LUN_AGAIN where the time is up, and then it is withdrawn. */
-static enum lun_code
-wait_for_result(struct lun_model_store *models, int64_t number,
-    int64_t deadline_ns, struct lun_err *outcome, struct lun_err *err)
-{
-	for (;;) {
-		enum lun_code code = lun_model_store_request_result(
-		    models, number, false, outcome, err);
+/* A request that somebody else is to execute. */
+struct asked {
+	struct lun_engine *engine;
+	struct lun_model_store *models;
+	const char *projection;
+	int64_t number;
+	int64_t deadline_ns;
+	bool left; /* withdrawn, as nobody runs the projection any more */
+};
 
+/* Who owns it executes nothing meanwhile; what was done before has an outcome. */
+static enum lun_code
+withdraw_if_left(
+    struct asked *asked, struct lun_err *outcome, struct lun_err *err)
+{
+	struct lun_key key = lun_only_key(asked->projection);
+	char holder[LUN_OWNER_SIZE];
+	int64_t fence;
+	enum lun_code code =
+	    lun_model_store_acquire(asked->models, key, asked->engine->owner,
+		asked->engine->settings.lease_ms, &fence, holder, NULL);
+
+	if (code != LUN_OK)
+		return LUN_OK; /* somebody runs it, or it is asked again */
+	code = lun_model_store_request_result(
+	    asked->models, asked->number, true, outcome, err);
+	asked->left = code == LUN_OK && outcome->code == LUN_AGAIN;
+	lun_model_store_release(asked->models, key, fence);
+	return code;
+}
+
+/* outcome: LUN_AGAIN where the time is up or it was left, and withdrawn. */
+static enum lun_code
+wait_for_result(
+    struct asked *asked, struct lun_err *outcome, struct lun_err *err)
+{
+	int64_t left_ns = lun_clock_mono_ns() + LEFT_NS;
+
+	for (;;) {
+		int64_t now = lun_clock_mono_ns();
+		enum lun_code code = lun_model_store_request_result(
+		    asked->models, asked->number, false, outcome, err);
+
+		if (code == LUN_OK && outcome->code == LUN_AGAIN &&
+		    now >= left_ns) {
+			code = withdraw_if_left(asked, outcome, err);
+			left_ns = now + LEFT_NS;
+		}
 		if (code != LUN_OK && code != LUN_UNAVAILABLE)
 			return code;
-		if (code == LUN_OK && outcome->code != LUN_AGAIN)
+		if (code == LUN_OK &&
+		    (asked->left || outcome->code != LUN_AGAIN))
 			return code;
-		if (lun_clock_mono_ns() >= deadline_ns)
+		if (now >= asked->deadline_ns)
 			return lun_model_store_request_result(
-			    models, number, true, outcome, err);
+			    asked->models, asked->number, true, outcome, err);
 		pause_a_little();
 	}
 }
@@ -90,30 +131,35 @@ fail_in_vain(struct lun_model_store *models, const char *projection,
 	    projection, (long long)timeout_ms);
 }
 
-/* Leave the request for the engine that runs the projection, and wait. */
+/*
+ * Leave the request for the engine that runs the projection, and wait. left:
+ * that one is gone, and nothing was done.
+ */
 static enum lun_code
 ask_owner(struct lun_engine *engine, const char *projection,
     enum lun_request_kind kind, const char *argument, int64_t timeout_ms,
-    int64_t deadline_ns, struct lun_err *err)
+    int64_t deadline_ns, bool *left, struct lun_err *err)
 {
-	struct lun_model_store *models;
-	enum lun_code code = connect_models(engine, &models, err);
+	struct asked asked = {.engine = engine,
+	    .projection = projection,
+	    .deadline_ns = deadline_ns};
+	enum lun_code code = connect_models(engine, &asked.models, err);
 	struct lun_err outcome = {0};
-	int64_t number;
 
 	if (code != LUN_OK)
 		return code;
-	code = post_request(models, projection, kind, argument, &number, err);
+	code = post_request(
+	    asked.models, projection, kind, argument, &asked.number, err);
 	if (code == LUN_OK) {
 		lun_engine_wake(engine);
-		code =
-		    wait_for_result(models, number, deadline_ns, &outcome, err);
+		code = wait_for_result(&asked, &outcome, err);
 	}
-	if (code == LUN_OK && outcome.code == LUN_AGAIN)
-		code = fail_in_vain(models, projection, timeout_ms, err);
-	else if (code == LUN_OK && outcome.code != LUN_OK)
+	*left = asked.left;
+	if (code == LUN_OK && outcome.code == LUN_AGAIN && !asked.left)
+		code = fail_in_vain(asked.models, projection, timeout_ms, err);
+	else if (code == LUN_OK && outcome.code != LUN_OK && !asked.left)
 		code = lun_fail(err, outcome.code, "%s", outcome.message);
-	lun_model_store_close(models);
+	lun_model_store_close(asked.models);
 	return code;
 }
 
@@ -268,23 +314,17 @@ write_argument(struct lun_engine *engine, const char *projection,
 	return LUN_OK;
 }
 
-enum lun_code
-lun_engine_request(struct lun_engine *engine, const char *projection,
+/* left as above. */
+static enum lun_code
+execute_or_ask(struct lun_engine *engine, const char *projection,
     enum lun_request_kind kind, const char *argument, int64_t timeout_ms,
-    struct lun_err *err)
+    int64_t deadline_ns, bool *left, struct lun_err *err)
 {
-	int64_t deadline_ns = lun_clock_deadline_ns(timeout_ms);
 	struct lun_entry *entry = lun_engine_find(engine, projection);
 	union carried carried;
-	enum lun_code code;
-
-	/* A host may hand over any number. */
-	if ((unsigned)kind > LUN_REQUEST_ADOPT_CHECKPOINT)
-		return lun_fail(err, LUN_INVALID,
-		    "%s: there is no request of kind %d", projection,
-		    (int)kind);
-	code = write_argument(
+	enum lun_code code = write_argument(
 	    engine, projection, kind, deadline_ns, &carried, &argument, err);
+
 	if (code != LUN_OK)
 		return code;
 	if (entry == NULL || is_detached(entry))
@@ -295,6 +335,28 @@ lun_engine_request(struct lun_engine *engine, const char *projection,
 		    engine, entry, kind, &carried, &argument, deadline_ns, err);
 	if (code == LUN_OWNED)
 		code = ask_owner(engine, projection, kind, argument, timeout_ms,
-		    deadline_ns, err);
+		    deadline_ns, left, err);
+	return code;
+}
+
+enum lun_code
+lun_engine_request(struct lun_engine *engine, const char *projection,
+    enum lun_request_kind kind, const char *argument, int64_t timeout_ms,
+    struct lun_err *err)
+{
+	int64_t deadline_ns = lun_clock_deadline_ns(timeout_ms);
+	enum lun_code code;
+	bool left;
+
+	/* A host may hand over any number. */
+	if ((unsigned)kind > LUN_REQUEST_ADOPT_CHECKPOINT)
+		return lun_fail(err, LUN_INVALID,
+		    "%s: there is no request of kind %d", projection,
+		    (int)kind);
+	do {
+		left = false;
+		code = execute_or_ask(engine, projection, kind, argument,
+		    timeout_ms, deadline_ns, &left, err);
+	} while (code == LUN_OK && left);
 	return code;
 }

@@ -62,6 +62,22 @@ describe("lunette pause and resume", function()
     end)
   end)
 
+  it("do it themselves where the engine dies before it does", function()
+    place:count("a", 1)
+    engine = place:start "counter"
+    engine:kill "STOP"
+    local asking = place:spawn { "pause", "counter", "--timeout", "15" }
+    helper.wait(function()
+      return place:sql("bank.db", "SELECT count(*) FROM lunette_requests")
+        == "1"
+    end)
+    engine:kill "KILL"
+    assert.equal(0, asking:wait())
+    assert.matches("paused", place:done { "status" }, 1, true)
+    assert.equal("0",
+      place:sql("bank.db", "SELECT count(*) FROM lunette_requests"))
+  end)
+
   it("know what is no projection", function()
     place:count("a", 1)
     place:done { "run", "--once" }
