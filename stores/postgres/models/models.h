@@ -110,6 +110,8 @@ void lun_pg_add_key(struct pg_models *m, struct lun_key key);
 void lun_pg_add_name(struct pg_models *m, const char *name);
 void lun_pg_add_words(struct pg_models *m, struct lun_text words);
 void lun_pg_element_words(struct pg_models *m, struct lun_text words);
+/* What may be JSON: what is no UTF-8 in it leaves it as invalid as it was. */
+void lun_pg_element_json(struct pg_models *m, struct lun_text json);
 
 /*
  * Run m->sql, or the SQL given, with m->params, which are empty afterwards

@@ -97,13 +97,20 @@ static void
 add_texts(
     struct pg_models *m, const struct lun_failed_event *items, size_t count)
 {
-	static text_fn *const texts[] = {model_id_of, error_of, event_id_of,
-	    stream_of, type_of, data_of, metadata_of, tenant_of};
+	static const struct {
+		text_fn *of;
+		void (*add)(struct pg_models *m, struct lun_text text);
+	} texts[] = {{model_id_of, lun_pg_element_words},
+	    {error_of, lun_pg_element_words},
+	    {event_id_of, lun_pg_element_words},
+	    {stream_of, lun_pg_element_words}, {type_of, lun_pg_element_words},
+	    {data_of, lun_pg_element_json}, {metadata_of, lun_pg_element_json},
+	    {tenant_of, lun_pg_element_words}};
 
 	for (size_t t = 0; t < sizeof texts / sizeof texts[0]; t++) {
 		lun_pg_begin_array(&m->params, LUN_PG_TEXT_ARRAY, count);
 		for (size_t i = 0; i < count; i++)
-			lun_pg_element_words(m, texts[t](&items[i]));
+			texts[t].add(m, texts[t].of(&items[i]));
 		lun_pg_end_array(&m->params);
 	}
 }

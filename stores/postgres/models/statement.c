@@ -84,9 +84,9 @@ is_clean(struct lun_text words)
 		   memchr(words.bytes, '\0', words.length) == NULL);
 }
 
-/* Messages may be cut in the middle of a character. */
+/* With the character in the place of each byte that is none. */
 static size_t
-clean_words(struct lun_text words, char *out)
+clean_words(struct lun_text words, char instead, char *out)
 {
 	size_t length = 0;
 
@@ -101,7 +101,7 @@ clean_words(struct lun_text words, char *out)
 			length += size;
 			i += size;
 		} else {
-			out[length++] = '?';
+			out[length++] = instead;
 			i++;
 		}
 	}
@@ -110,26 +110,41 @@ clean_words(struct lun_text words, char *out)
 
 /* The clean form, to be freed; NULL when out of memory. */
 static char *
-make_clean(struct pg_models *m, struct lun_text *words)
+make_clean(struct pg_models *m, struct lun_text *words, char instead)
 {
 	char *copy = malloc(words->length);
 
 	if (copy == NULL)
 		m->params.failed = true;
 	else
-		*words = (struct lun_text){copy, clean_words(*words, copy)};
+		*words =
+		    (struct lun_text){copy, clean_words(*words, instead, copy)};
 	return copy;
 }
 
-void
-lun_pg_element_words(struct pg_models *m, struct lun_text words)
+static void
+add_clean_element(struct pg_models *m, struct lun_text words, char instead)
 {
 	char *copy = NULL;
 
-	if (!is_clean(words) && (copy = make_clean(m, &words)) == NULL)
+	if (!is_clean(words) && (copy = make_clean(m, &words, instead)) == NULL)
 		return;
 	lun_pg_element_text(&m->params, words);
 	free(copy);
+}
+
+/* Messages may be cut in the middle of a character. */
+void
+lun_pg_element_words(struct pg_models *m, struct lun_text words)
+{
+	add_clean_element(m, words, '?');
+}
+
+/* "substitute", a control character, is allowed nowhere in JSON. */
+void
+lun_pg_element_json(struct pg_models *m, struct lun_text json)
+{
+	add_clean_element(m, json, '\x1a');
 }
 
 void
@@ -141,7 +156,7 @@ lun_pg_add_words(struct pg_models *m, struct lun_text words)
 		lun_pg_add_text(&m->params, LUN_PG_TEXT, words);
 		return;
 	}
-	copy = make_clean(m, &words);
+	copy = make_clean(m, &words, '?');
 	if (copy != NULL)
 		lun_pg_add_copy(&m->params, LUN_PG_TEXT, words);
 	free(copy);

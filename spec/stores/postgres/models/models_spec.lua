@@ -467,6 +467,15 @@ describe("the postgres model store #postgres", function()
     fails("io", "^%?$", store:request_result(number))
   end)
 
+  it("keeps data that is no UTF-8 as what is no JSON either", function()
+    local owner = kit.own(store, kit.account_schema())
+    owner:commit({}, { parked = { kit.aside(1, "a", {
+      data = '{"a":"\xc5\xff"}', metadata = '"\0"' }) } })
+    local item = store:parked("account_summary")[1]
+    assert.equal('{"a":"\x1a\x1a"}', item.data)
+    assert.equal('"\x1a"', item.metadata)
+  end)
+
   it("finds nobody under an id that is no UTF-8", function()
     local owner = kit.own(store, kit.account_schema())
     owner:commit { a = { balance = 1 } }
