@@ -123,6 +123,7 @@ const struct lun_pg_layout lun_pg_layouts[] = {
 	.metadata = "d.metadata",
 	.recorded_at = "d.created_at",
 	.safety = LUN_PG_SERIALISED,
+	.row_counts = true,
 	.channel = "%s.events",
     },
     {

@@ -78,6 +78,7 @@ struct lun_pg_layout {
 	bool may_be_serialised;
 	/* Only by category, which the URL names; an expression, or NULL. */
 	const char *category;
+	bool row_counts;     /* a row gives positions, and is locked for it */
 	bool starts_at_zero; /* the first position; else it is above 0 */
 	bool named;          /* the URL may name its columns */
 	bool is_outbox;      /* rows go once they are delivered */

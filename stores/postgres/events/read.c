@@ -282,17 +282,15 @@ read_wanted(struct lun_pg_reading *r, struct lun_err *err)
 }
 
 /*
- * Where the writers of a store take turns, positions run with versions
- * (safe_head.c); of a table of one's own only the URL says so. Where there are
- * no versions, there is no order of them to keep.
+ * That writers take turns is their promise, but where a row that they lock gives
+ * the positions (safe_head.c). Where there are no versions, there is no order of
+ * them to keep.
  */
 static bool
 reads_contiguous(const struct lun_pg_mapping *mapping)
 {
 	return lun_pg_has_pending_writers(mapping) ||
-	       (mapping->contiguous &&
-		   (mapping->safety == LUN_PG_TRANSACTIONS ||
-		       lun_pg_mapping_is_custom(mapping)));
+	       (mapping->contiguous && !mapping->layout.row_counts);
 }
 
 static enum lun_code
@@ -394,6 +392,7 @@ read_once(struct lun_pg_reading *r, struct lun_err *err)
 
 	lun_batch_clear(r->batch);
 	r->hole.found = r->at_gap = r->has_rivals = false;
+	r->late.code = LUN_OK;
 	r->rows = r->bytes = r->scanned = 0;
 	began = lun_clock_mono_ns();
 	code = start_reading(r, err);
@@ -411,6 +410,14 @@ read_once(struct lun_pg_reading *r, struct lun_err *err)
 }
 
 static enum lun_code
+refuse_late(const struct lun_pg_reading *r, struct lun_err *err)
+{
+	if (err != NULL)
+		*err = r->late;
+	return r->late.code;
+}
+
+static enum lun_code
 read_batch(struct lun_pg_reading *r, struct lun_err *err)
 {
 	struct lun_pg_events *s = r->s;
@@ -422,6 +429,8 @@ read_batch(struct lun_pg_reading *r, struct lun_err *err)
 	while (code == LUN_OK && r->again);
 	if (code == LUN_OK && r->has_rivals)
 		code = refuse_rival(s, r->rivals_at, err);
+	if (code == LUN_OK && r->late.code != LUN_OK)
+		code = refuse_late(r, err);
 	if (code != LUN_OK)
 		return code;
 	lun_pg_state_encode(&s->state, source_state);

@@ -165,6 +165,36 @@ was_delivered(const struct lun_pg_reading *r, struct lun_position position)
 	}
 }
 
+/*
+ * Of a stream that is remembered this version was not given out, though its
+ * place was read: it was not there then, and writers do not take turns.
+ */
+static bool
+breaks_promise(const struct lun_pg_reading *r, struct lun_position position)
+{
+	const struct lun_pg_mapping *mapping = r->s->source->mapping;
+
+	return mapping->safety == LUN_PG_SERIALISED && !mapping->ignore_holes &&
+	       lun_position_compare(position, r->batch->reached) <= 0;
+}
+
+/* It is refused once nothing else is in doubt. */
+static void
+note_late(struct lun_pg_reading *r, const struct lun_event *event)
+{
+	char text[LUN_POSITION_MAX];
+
+	lun_pg_format_position(r->s->source->mapping, event->position, text);
+	(void)lun_fail(&r->late, LUN_CONFIG,
+	    "%s: version %" PRId64 " of stream %.*s came to position %s after "
+	    "that was read, so its writers do not take turns: let them, or "
+	    "read "
+	    "it with a grace time (message-db without category=, custom and "
+	    "outbox with safe_head=gaps), then lunette rebuild NAME",
+	    lun_pg_name(&r->s->c), event->version, LUN_TEXT_ARG(event->stream),
+	    text);
+}
+
 static enum lun_code
 deliver_missing_row(void *arg, const PGresult *row, struct lun_err *err)
 {
@@ -178,6 +208,8 @@ deliver_missing_row(void *arg, const PGresult *row, struct lun_err *err)
 		return LUN_OK; /* a second one of this version has its turn */
 	if (event.event.version > r->hole.from || lun_pg_reading_is_full(r))
 		return LUN_AGAIN;
+	if (breaks_promise(r, event.event.position))
+		note_late(r, &event.event);
 	r->hole.from++;
 	lun_pg_order_pass(r, row, &event);
 	if (was_delivered(r, event.event.position))

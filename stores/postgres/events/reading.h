@@ -44,6 +44,7 @@ struct lun_pg_reading {
 	size_t rows;
 	bool has_rivals; /* several rows stood at one place */
 	struct lun_position rivals_at;
+	struct lun_err late; /* a version came to a place that was read */
 	size_t bytes;
 
 	/* Of the rows that are read whole, wanted or not. */

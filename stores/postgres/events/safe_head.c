@@ -15,7 +15,9 @@
  * could be filled. The lock is a promise of the writers, which we cannot check;
  * that no session keeps numbers in stock is looked at in catalogue.c. A version
  * is written when the one before can be seen, so its number is drawn later and
- * higher: positions run with versions, and order.c has nothing to do.
+ * higher: positions run with versions. Where the lock is a row's that gives the
+ * numbers, that is proven, and order.c has nothing to do; elsewhere it finds who
+ * breaks the promise.
  *
  * gaps, window: what can be seen proves nothing. The position found here is
  * only the last event; pending_writers.c proves how far below it is settled,

@@ -315,38 +315,131 @@ describe("the versions of a stream in postgres #postgres, seed " .. seed,
       end)
     end
 
-    it("come in their order from a table whose URL says that writers take "
-      .. "turns", function()
-      local database = server:new_database()
-      database:sql [[
+    -- By a promise, of the URL or of the store's writers, which may not hold.
+    local promised = {}
+
+    promised.custom = {
+      query = "layout=custom&table=log&position=pos&id=id&stream=stream"
+        .. "&version=version&type=type&data=data",
+      schema = [[
         CREATE TABLE log (pos bigserial PRIMARY KEY, id text NOT NULL UNIQUE,
           stream text NOT NULL, version int NOT NULL, type text NOT NULL,
-          data json NOT NULL, UNIQUE (stream, version));
-        INSERT INTO log (id, stream, version, type, data) VALUES
-          ('a', 's', 1, 'A', '{}'), ('b', 's', 3, 'A', '{}'),
-          ('c', 's', 2, 'A', '{}'), ('d', 't', 2, 'B', '{}'),
-          ('e', 't', 1, 'A', '{}'), ('f', 't', 3, 'A', '{}')]]
-      local url = database:with "layout=custom&table=log&position=pos&id=id"
-        .. "&stream=stream&version=version&type=type&data=data"
-        .. "&safe_head=serialised"
-      for types, expected in pairs {
-        [false] = "s1 s2 s3 t1 t2 t3", A = "s1 s2 s3 t1 t3",
-      } do
-        for _, max in ipairs { 1, 2, 100 } do
-          local store = assert(event_store.open(url))
-          local found = {}
-          local request = { max = max, types = types and { types } or nil }
-          for _ = 1, 10 do
-            local page = assert(store:read(request))
-            for _, event in ipairs(page) do
-              found[#found + 1] = event.stream .. event.version
-            end
-            request.after, request.state = page.reached, page.state
-          end
-          assert.equal(expected, table.concat(found, " "))
-          store:close()
+          data json NOT NULL, UNIQUE (stream, version));]],
+      insert = "INSERT INTO log (id, stream, version, type, data)",
+    }
+
+    promised.outbox = {
+      query = "layout=outbox&position=pos&version=version",
+      schema = [[
+        CREATE TABLE outbox (pos bigserial PRIMARY KEY, id text NOT NULL UNIQUE,
+          aggregatetype text NOT NULL, aggregateid text NOT NULL,
+          version int NOT NULL, type text NOT NULL, payload json NOT NULL);]],
+      insert = [[
+        INSERT INTO outbox (id, aggregateid, version, type, payload,
+          aggregatetype)]],
+      values = ", 'x'",
+    }
+
+    promised.prooph = {
+      query = "layout=prooph&table=_6abf",
+      schema = gap_layouts.prooph.schema .. [[
+        CREATE FUNCTION of(stream text, version int) RETURNS json
+        LANGUAGE sql AS $$ SELECT json_build_object('_aggregate_type', 'x',
+          '_aggregate_id', stream, '_aggregate_version', version) $$;]],
+      insert = [[
+        INSERT INTO _6abf (event_id, metadata, event_name, payload)
+        SELECT gen_random_uuid(), of(stream, version), type, data
+        FROM (VALUES %s) v (id, stream, version, type, data)]],
+    }
+
+    promised.eventsourcing = {
+      query = "layout=eventsourcing",
+      schema = layouts.eventsourcing.schema,
+      insert = [[
+        INSERT INTO stored_events
+          (originator_id, originator_version, topic, state)
+        SELECT stream, version, type, '{}'
+        FROM (VALUES %s) v (id, stream, version, type, data)]],
+      written = true,
+    }
+
+    promised["message-db"] = {
+      query = "layout=message-db&category=x",
+      schema = layouts["message-db"].schema,
+      insert = [[
+        INSERT INTO message_store.messages (stream_name, position, type, data)
+        SELECT 'x-' || stream, version, type, data::jsonb
+        FROM (VALUES %s) v (id, stream, version, type, data)]],
+      written = true,
+    }
+
+    for name, kind in pairs(promised) do
+      it("come in their order where writers promise to take turns, from "
+        .. name, function()
+        local database = server:new_database()
+        local values = {}
+        for i, event in ipairs {
+          "'s', 1, 'A'", "'s', 3, 'A'", "'s', 2, 'A'", "'t', 2, 'B'",
+          "'t', 1, 'A'", "'t', 3, 'A'",
+        } do
+          values[i] = ("('%d', %s, '{}'::json%s)"):format(i, event,
+            kind.values or "")
         end
+        values = table.concat(values, ", ")
+        database:sql(kind.schema)
+        database:sql(kind.insert:find "%%s" and kind.insert:format(values)
+          or kind.insert .. " VALUES " .. values)
+        local url = database:with(kind.query
+          .. (kind.written and "" or "&safe_head=serialised"))
+        for types, expected in pairs {
+          [false] = "s1 s2 s3 t1 t2 t3", A = "s1 s2 s3 t1 t3",
+        } do
+          for _, max in ipairs { 1, 2, 100 } do
+            local store = assert(event_store.open(url))
+            local found = {}
+            local request = { max = max, types = types and { types } or nil }
+            for _ = 1, 10 do
+              local page = assert(store:read(request))
+              for _, event in ipairs(page) do
+                found[#found + 1] = event.stream:match "[^-]*$" .. event.version
+              end
+              request.after, request.state = page.reached, page.state
+            end
+            assert.equal(expected, table.concat(found, " "))
+            store:close()
+          end
+        end
+        database:drop()
+      end)
+    end
+
+    it("are named where one comes to a place that was read", function()
+      local database = server:new_database()
+      database:sql(layouts["message-db"].schema)
+      local store = assert(event_store.open(
+        database:with "layout=message-db&category=x"))
+      local function write(place, version)
+        database:sql(([[
+          INSERT INTO message_store.messages
+            (global_position, stream_name, position, type)
+          VALUES (%d, 'x-1', %d, 'A');
+          SELECT setval('message_store.messages_global_position_seq', 9)]])
+          :format(place, version))
       end
+      write(1, 0)
+      write(3, 1)
+      local page = assert(store:read {})
+      assert.equal(2, #page)
+      write(2, 2)
+      write(4, 3)
+      local read, message, code = store:read {
+        after = page.reached, state = page.state,
+      }
+      assert.is_nil(read)
+      assert.equal("config", code)
+      assert.matches("version 2 of stream x%-1 came to position 2 after that "
+        .. "was read, so its writers do not take turns", message)
+      store:close()
       database:drop()
     end)
 
