@@ -271,7 +271,7 @@ check_event(const struct lun_event_store *store,
 
 	if (code == LUN_OK)
 		code = check_name("type", event->type, err);
-	if (code == LUN_OK && event->id.length > 0)
+	if (code == LUN_OK && event->id.bytes != NULL)
 		code = check_name("id", event->id, err);
 	if (code == LUN_OK && event->data.bytes == NULL)
 		code = lun_fail(err, LUN_INVALID, "data is missing");

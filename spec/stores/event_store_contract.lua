@@ -397,6 +397,7 @@ return function(driver)
       ["an empty type"] = { type = "" },
       ["a type that is too long"] = { type = ("x"):rep(1001) },
       ["a type with a surrogate"] = { type = "\xed\xa0\x80" },
+      ["an empty id"] = { id = "" },
       ["an id that is too long"] = { id = ("x"):rep(1001) },
       ["an id with a NUL"] = { id = "\0" },
       ["data that is no JSON"] = { data = "{" },

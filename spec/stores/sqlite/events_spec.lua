@@ -388,8 +388,9 @@ describe("a sqlite event store", function()
           { stream = "a", type = "T", data = "1" } }))
       ]]
       assert.equal(0, code)
-      assert.matches("^3%s3\nio\n.*cannot be written: the file or its "
-        .. "folder is read%-only", output)
+      assert.matches("^3%s3\nio\n.*cannot be written: the file, "
+        .. "the %-wal or %-shm file beside it or its folder is read%-only",
+        output)
       assert.equal("3", store:head())
     end)
 

@@ -508,8 +508,9 @@ describe("the sqlite model store", function()
         print(code, message)
       ]]
       assert.equal(0, code, output)
-      assert.matches("^1\t1\t1\nio\t[^\n]*cannot be written: the file or its "
-        .. "folder is read%-only[^\n]*\nio\town projection \"other\": open "
+      assert.matches("^1\t1\t1\nio\t[^\n]*cannot be written: the file, "
+        .. "the %-wal or %-shm file beside it or its folder is "
+        .. "read%-only[^\n]*\nio\town projection \"other\": open "
         .. "[^\n]*models.db.other.b1.s0.lock: Permission denied", output)
     end)
 
