@@ -47,7 +47,8 @@ static const struct lun_sqlite_layout layouts[] = {
 	    " AS metadata, created AS recorded_at, "
 	    "is_archived, message_kind, partition AS tenant "
 	    "FROM emt_messages",
-	.shown = "message_kind = 'E' AND is_archived IS NOT TRUE",
+	.shown = "(message_kind <> 'E') IS NOT TRUE AND is_archived IS NOT "
+		 "TRUE",
 	.has_tenants = true,
     },
     {

@@ -3,7 +3,9 @@
  *
  * Positions are rowids: whole, unique and never null, which holds of a table
  * whose key is an INTEGER PRIMARY KEY or that has no such column. A view has no
- * rowids, and any other type of key makes a column that may be null.
+ * rowids, and any other key is a column beside them, which may be null: one of
+ * another type, of several columns, with DESC, or WITHOUT ROWID. Those have an
+ * index for it.
  */
 
 #include "sqlite/events.h"
@@ -47,16 +49,17 @@ lun_sqlite_events_check_table(struct lun_sqlite_events *s, struct lun_err *err)
 	const char *table = s->layout != NULL ? s->layout->table : OUR_TABLE;
 	const char *key = s->layout != NULL ? s->layout->key : OUR_KEY;
 	sqlite3_stmt *q;
-	char sql[512];
+	char sql[768];
 	enum lun_code code;
 
 	snprintf(sql, sizeof sql,
 	    "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' "
-	    "AND name = '%s' COLLATE NOCASE), '%s' = 'rowid' OR EXISTS "
-	    "(SELECT 1 FROM pragma_table_info('%s') WHERE pk = 1 "
-	    "AND name = '%s' COLLATE NOCASE AND upper(type) = 'INTEGER'), "
-	    "(SELECT min(%s) FROM %s)",
-	    table, key, table, key, key, table);
+	    "AND name = '%s' COLLATE NOCASE), (SELECT CASE WHEN count(*) = 0 "
+	    "THEN '%s' = 'rowid' ELSE max(pk = 1 AND upper(type) = 'INTEGER') "
+	    "AND NOT EXISTS (SELECT 1 FROM pragma_index_list('%s') "
+	    "WHERE origin = 'pk') END FROM pragma_table_info('%s') "
+	    "WHERE name = '%s' COLLATE NOCASE), (SELECT min(%s) FROM %s)",
+	    table, key, table, table, key, key, table);
 	code = lun_sqlite_prepare(&s->c, sql, &q, err);
 	if (code != LUN_OK)
 		return code;

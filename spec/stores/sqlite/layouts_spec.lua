@@ -110,6 +110,13 @@ describe("a layout of a sqlite event store", function()
     end
   end)
 
+  it("sees an event of emmett whose kind is null", function()
+    sql((tables.emmett:gsub("CHAR%(1%) NOT NULL", "CHAR(1)")))
+    sql "UPDATE emt_messages SET message_kind = NULL WHERE message_id = 'm1'"
+    local page = assert(assert(open "layout=emmett"):read { max = 10 })
+    assert.same({ "m1", "m4" }, column(page, "id"))
+  end)
+
   it("has emmett's partition as the tenant, and reads one alone", function()
     sql(tables.emmett)
     sql [[INSERT INTO emt_messages (stream_id, stream_position, partition,
@@ -276,6 +283,23 @@ describe("a layout of a sqlite event store", function()
       (tables.emmett:gsub("INTEGER PRIMARY KEY", "BIGINT PRIMARY KEY")),
       "global_position of .* is not its INTEGER PRIMARY KEY",
     },
+    ["a key that is no rowid"] = {
+      (tables.emmett:gsub("INTEGER PRIMARY KEY", "%0 DESC")),
+      "global_position of .* is not its INTEGER PRIMARY KEY",
+    },
+    ["a key of two columns"] = {
+      (tables.emmett:gsub("INTEGER PRIMARY KEY", "INTEGER", 1)
+        :gsub("%);", ", PRIMARY KEY (global_position, created));", 1)),
+      "global_position of .* is not its INTEGER PRIMARY KEY",
+    },
+    ["a table without rowids"] = {
+      tables.emmett:match "^(.-%));" .. " WITHOUT ROWID",
+      "global_position of .* is not its INTEGER PRIMARY KEY",
+    },
+    ["a column that is called rowid"] = {
+      (tables.eventcore:match "^.-%);":gsub("stream_id TEXT", "rowid, %0")),
+      "the column rowid of .* is not its INTEGER PRIMARY KEY", "eventcore",
+    },
     ["a position below the first"] = {
       tables.emmett .. "UPDATE emt_messages SET global_position = -3 "
         .. "WHERE message_id = 'm1'", "an event at position %-3",
@@ -284,7 +308,7 @@ describe("a layout of a sqlite event store", function()
   for name, case in pairs(unordered) do
     it("refuses " .. name, function()
       sql(case[1])
-      local _, message, code = open "layout=emmett"
+      local _, message, code = open("layout=" .. (case[3] or "emmett"))
       assert.equal("config", code)
       assert.matches(case[2], message)
     end)
