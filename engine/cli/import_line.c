@@ -227,7 +227,7 @@ cli_import_line(struct lun_text line, struct lun_append *append,
 {
 	struct lun_json_member members[MEMBERS_MAX];
 	size_t count = MEMBERS_MAX;
-	enum lun_code code = lun_json_members(line, members, &count, err);
+	enum lun_code code = lun_json_line_members(line, members, &count, err);
 
 	*append = (struct lun_append){
 	    .event.recorded_at = LUN_TIME_UNKNOWN,

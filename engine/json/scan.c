@@ -355,8 +355,9 @@ lun_json_check_form(struct lun_text json, struct lun_err *err)
 	return check_document(json, true, err);
 }
 
-enum lun_code
-lun_json_members(struct lun_text json, struct lun_json_member *members,
+/* depth: how many containers the top value counts as. */
+static enum lun_code
+list_members(struct lun_text json, int depth, struct lun_json_member *members,
     size_t *count, struct lun_err *err)
 {
 	enum lun_code code = LUN_OK;
@@ -369,7 +370,7 @@ lun_json_members(struct lun_text json, struct lun_json_member *members,
 	lun_json_skip_space(&scan.in);
 	is_object = scan.in.at < scan.in.end && *scan.in.at == '{';
 	if (is_object)
-		valid = scan_object(&scan, 1, members, room, &found);
+		valid = scan_object(&scan, depth, members, room, &found);
 	else
 		valid = scan_value(&scan, 0, &value);
 	if (!valid || !lun_json_read_end(&scan.in))
@@ -383,4 +384,18 @@ lun_json_members(struct lun_text json, struct lun_json_member *members,
 		*count = found;
 	close_scan(&scan);
 	return code;
+}
+
+enum lun_code
+lun_json_members(struct lun_text json, struct lun_json_member *members,
+    size_t *count, struct lun_err *err)
+{
+	return list_members(json, 1, members, count, err);
+}
+
+enum lun_code
+lun_json_line_members(struct lun_text line, struct lun_json_member *members,
+    size_t *count, struct lun_err *err)
+{
+	return list_members(line, 0, members, count, err);
 }

@@ -61,6 +61,10 @@ struct lun_json_member {
 enum lun_code lun_json_members(struct lun_text json,
     struct lun_json_member *members, size_t *count,
     struct lun_err *err) LUN_MUSTCHECK;
+/* Of an object whose members may be as deep as documents of their own. */
+enum lun_code lun_json_line_members(struct lun_text line,
+    struct lun_json_member *members, size_t *count,
+    struct lun_err *err) LUN_MUSTCHECK;
 
 /* ---- in JSON that is known to be valid --------------------------------- */
 

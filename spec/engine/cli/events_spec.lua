@@ -123,6 +123,10 @@ describe("lunette events", function()
       "--data", deepest }
     assert.matches(deepest, place:done { "events", "--stream", "deep" }, 1,
       true)
+    local other = workplace.new()
+    other:done({ "import", "-" }, { stdin = place:done { "events", "--stream",
+      "deep", "--json" } })
+    assert.matches(deepest, other:done { "events" }, 1, true)
   end)
 
   it("refuses what is no position", function()
