@@ -45,7 +45,8 @@ enum consequence {
  * decides beside it (transaction id, a moment's key; else the same one), a
  * pattern for rival sequences. %P, %T and %I are the layout's position, transaction id and id, %F
  * the relation with its joins, %C the condition that a row is an event, %L the
- * lowest position that can be read.
+ * lowest position that can be read. For words: %p and %t are the columns of the
+ * position and the transaction id.
  */
 struct rule {
 	unsigned safeties;
@@ -273,12 +274,11 @@ static const struct rule rules[] = {
 	NO_INDEX(COLUMN_AT("0") " = %3 AND " COLUMN_AT("1") " = %2"),
 	"has no index to read it in order (missing on ",
 	"): each look for news reads all of it, so it is looked at less "
-	"often; CREATE INDEX ON it (transaction id, position), see "
-	"docs/event-stores.md"},
+	"often; CREATE INDEX ON it (%t, %p), see docs/event-stores.md"},
     {S | G | W, EVERY_LAYOUT, REMARK, NO_INDEX(COLUMN_AT("0") " = %2"),
 	"has no index to read it in order (missing on ",
 	"): each look for news reads all of it, so it is looked at less "
-	"often; CREATE INDEX ON it (position), see docs/event-stores.md"},
+	"often; CREATE INDEX ON it (%p), see docs/event-stores.md"},
 };
 
 #define RULES      (sizeof rules / sizeof rules[0])
@@ -308,6 +308,18 @@ applies(const struct rule *rule, const struct lun_pg_mapping *mapping)
 /* ---- the statement ----------------------------------------------------- */
 
 static void
+add_quoted_column(const char *expression, struct lun_buffer *sql)
+{
+	struct lun_buffer name = {0};
+
+	lun_pg_add_column_name(&name, expression);
+	lun_buffer_add_byte(&name, '\0');
+	if (!name.failed)
+		lun_sql_quote(sql, name.bytes);
+	lun_buffer_free(&name);
+}
+
+static void
 add_letter(const struct lun_pg_mapping *mapping, char letter, size_t before,
     struct lun_buffer *sql)
 {
@@ -328,6 +340,12 @@ add_letter(const struct lun_pg_mapping *mapping, char letter, size_t before,
 		break;
 	case 'C':
 		lun_buffer_printf(sql, "%s", mapping->scope);
+		break;
+	case 'p':
+		add_quoted_column(layout->position, sql);
+		break;
+	case 't':
+		add_quoted_column(layout->transaction_id, sql);
 		break;
 	case 'L':
 		lun_buffer_printf(sql, "%d", layout->starts_at_zero ? 0 : 1);
@@ -442,6 +460,15 @@ use_grace(struct lun_pg *c, struct lun_pg_mapping *mapping,
 	return LUN_OK;
 }
 
+static void
+remark_on(const struct lun_pg_mapping *mapping, const struct rule *rule,
+    struct lun_text culprit, struct lun_buffer *remark)
+{
+	lun_buffer_printf(remark, "\"%s\" %s%.*s", mapping->table, rule->before,
+	    LUN_TEXT_ARG(culprit));
+	add_pattern(mapping, rule->after, 0, remark);
+}
+
 static enum lun_code
 judge(struct lun_pg *c, struct lun_pg_mapping *mapping, const PGresult *row,
     struct lun_buffer *remark, struct lun_err *err)
@@ -459,9 +486,7 @@ judge(struct lun_pg *c, struct lun_pg_mapping *mapping, const PGresult *row,
 		else if (rules[i].consequence == USE_GRACE)
 			code = use_grace(c, mapping, &rules[i], culprit, err);
 		else if (remark != NULL)
-			lun_buffer_printf(remark, "\"%s\" %s%.*s%s",
-			    mapping->table, rules[i].before,
-			    LUN_TEXT_ARG(culprit), rules[i].after);
+			remark_on(mapping, &rules[i], culprit, remark);
 	}
 	return code;
 }

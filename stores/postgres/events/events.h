@@ -91,6 +91,10 @@ enum lun_code lun_pg_events_gaps(struct lun_event_store *store,
 enum lun_code lun_pg_events_held_by(struct lun_event_store *store,
     struct lun_text source_state, struct lun_buffer *words,
     struct lun_err *err);
+/* The same, where writers are pending; s->pending is as of the last look. */
+enum lun_code lun_pg_add_pending_writers(struct lun_pg_events *s,
+    const struct lun_pg_state *state, struct lun_buffer *words,
+    struct lun_err *err) LUN_MUSTCHECK;
 
 /* append.c */
 enum lun_code lun_pg_events_append(struct lun_event_store *store,

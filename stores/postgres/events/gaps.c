@@ -11,6 +11,7 @@
 struct gap_writer {
 	struct lun_event_store *store;
 	struct lun_buffer *out;
+	const struct lun_pg_state *state;
 	uint64_t numbers; /* listed as skipped */
 	bool wrote_any;
 };
@@ -55,6 +56,16 @@ write_unlisted(struct gap_writer *l, uint64_t numbers)
 	l->wrote_any = true;
 }
 
+static enum lun_code
+add_holder(struct gap_writer *l, struct lun_buffer *words, struct lun_err *err)
+{
+	struct lun_pg_events *s = lun_pg_events_of(l->store);
+
+	if (s->source->mapping->safety == LUN_PG_WINDOW)
+		return lun_pg_add_pending_writers(s, l->state, words, err);
+	return lun_pg_events_held_by(l->store, LUN_TEXT_NONE, words, err);
+}
+
 /* Events that can be seen above the safe head, with who it is. */
 static enum lun_code
 write_held(struct gap_writer *l, struct lun_err *err)
@@ -75,8 +86,7 @@ write_held(struct gap_writer *l, struct lun_err *err)
 	lun_buffer_printf(&s->sql, " ORDER BY %s LIMIT 1", m->keys);
 	code = lun_pg_events_run(s, &result, err);
 	if (code == LUN_OK)
-		code =
-		    lun_pg_events_held_by(l->store, LUN_TEXT_NONE, &words, err);
+		code = add_holder(l, &words, err);
 	if (code == LUN_OK && PQntuples(result) > 0) {
 		lun_pg_format_position(
 		    m, lun_pg_keys_position(m, result, 0), from);
@@ -94,14 +104,39 @@ write_held(struct gap_writer *l, struct lun_err *err)
 	return code;
 }
 
-/* Where the order is that of transactions, no position is missing. */
+/* As a reader would find it that looks now. */
 static enum lun_code
-list_held(struct gap_writer *l, struct lun_err *err)
+find_held_by_writers(
+    struct lun_pg_events *s, struct lun_pg_state *state, struct lun_err *err)
+{
+	struct lun_pg_pending_writers *pending = &s->pending;
+	enum lun_code code;
+
+	pending->numbers = lun_buffer_text(&s->numbers);
+	code = lun_pg_pending_writers_find(
+	    &s->c, s->source->mapping, state->ceiling, pending, err);
+	if (code != LUN_OK)
+		return code;
+	lun_pg_pending_writers_advance(state, s->source->mapping, pending);
+	s->safe_head.bound = state->ceiling;
+	s->safe_head.last = pending->last;
+	s->safe_head.is_held =
+	    lun_position_compare(pending->last, state->ceiling) > 0;
+	return LUN_OK;
+}
+
+/* Where the order is that of transactions or times, no position is missing. */
+static enum lun_code
+list_held(struct gap_writer *l, struct lun_pg_state *state, struct lun_err *err)
 {
 	struct lun_pg_events *s = lun_pg_events_of(l->store);
 	struct lun_position last;
-	enum lun_code code = lun_pg_events_head(l->store, &last, err);
+	enum lun_code code;
 
+	if (s->source->mapping->safety == LUN_PG_WINDOW)
+		code = find_held_by_writers(s, state, err);
+	else
+		code = lun_pg_events_head(l->store, &last, err);
 	lun_buffer_add_byte(l->out, '[');
 	if (code == LUN_OK && s->safe_head.is_held)
 		code = write_held(l, err);
@@ -160,7 +195,7 @@ lun_pg_events_gaps(struct lun_event_store *store, struct lun_text source_state,
 {
 	struct lun_pg_events *s = lun_pg_events_of(store);
 	struct lun_pg_state state = {0};
-	struct gap_writer l = {.store = store, .out = json};
+	struct gap_writer l = {.store = store, .out = json, .state = &state};
 	enum lun_code code = LUN_OK;
 
 	if (!lun_pg_state_decode(&state, source_state))
@@ -168,8 +203,9 @@ lun_pg_events_gaps(struct lun_event_store *store, struct lun_text source_state,
 		    "%s: the checkpoint was not written by a reader of this "
 		    "event store",
 		    lun_pg_name(&s->c));
-	else if (s->source->mapping->safety == LUN_PG_TRANSACTIONS)
-		code = list_held(&l, err);
+	else if (s->source->mapping->safety == LUN_PG_TRANSACTIONS ||
+		 s->source->mapping->safety == LUN_PG_WINDOW)
+		code = list_held(&l, &state, err);
 	else
 		code = list_gaps(&l, source_state, &state, err);
 	if (json->failed)

@@ -76,26 +76,63 @@ add_holder(struct lun_pg_events *s, const char *sql, struct lun_text writers,
 	return code;
 }
 
-/* Those of the oldest watermark, or the time that it is given. */
-static enum lun_code
-add_pending_writers(struct lun_pg_events *s, struct lun_text source_state,
-    struct lun_buffer *words, struct lun_err *err)
+/* Of the last event that was seen, to the server's clock: less than nothing. */
+static int64_t
+us_ahead(const struct lun_pg_events *s)
 {
 	const struct lun_pg_mapping *mapping = s->source->mapping;
-	struct lun_pg_state state = {0};
-	struct lun_text writers = LUN_TEXT_NONE;
-	enum lun_code code = LUN_OK;
 
-	if (lun_pg_state_decode(&state, source_state) &&
-	    state.watermark_count > 0)
-		writers = lun_buffer_text(&state.watermarks[0].writers);
-	if (writers.length > 0)
-		code = add_holder(s, select_writers, writers, words, err);
-	else if (state.watermark_count > 0 && mapping->grace_us > 0)
+	return lun_pg_position_time(mapping, s->pending.last) - s->pending.now;
+}
+
+/* No transaction is left to wait for. */
+static void
+add_time(const struct lun_pg_events *s, const struct lun_pg_state *state,
+    struct lun_buffer *words)
+{
+	const struct lun_pg_mapping *mapping = s->source->mapping;
+	long long grace_ms = (long long)(mapping->grace_us / 1000);
+
+	if (mapping->safety == LUN_PG_WINDOW && us_ahead(s) > 0)
+		lun_buffer_printf(words,
+		    "the time of the last event, which lies %lld s ahead of "
+		    "the server's clock",
+		    (long long)((us_ahead(s) + 999999) / 1000000));
+	else if (mapping->safety == LUN_PG_WINDOW)
+		lun_buffer_printf(words,
+		    "the grace time of %lld ms (grace_ms) after the time of an "
+		    "event",
+		    grace_ms);
+	else if (state->watermark_count > 0 && grace_ms > 0)
 		lun_buffer_printf(words,
 		    "the grace time of %lld ms (grace_ms), as a session may "
 		    "have drawn a number that is missing",
-		    (long long)(mapping->grace_us / 1000));
+		    grace_ms);
+}
+
+enum lun_code
+lun_pg_add_pending_writers(struct lun_pg_events *s,
+    const struct lun_pg_state *state, struct lun_buffer *words,
+    struct lun_err *err)
+{
+	if (state->watermark_count > 0 &&
+	    state->watermarks[0].writers.length > 0)
+		return add_holder(s, select_writers,
+		    lun_buffer_text(&state->watermarks[0].writers), words, err);
+	add_time(s, state, words);
+	return LUN_OK;
+}
+
+/* Those of the oldest watermark, or the time that it is given. */
+static enum lun_code
+read_pending_writers(struct lun_pg_events *s, struct lun_text source_state,
+    struct lun_buffer *words, struct lun_err *err)
+{
+	struct lun_pg_state state = {0};
+	enum lun_code code = LUN_OK;
+
+	if (lun_pg_state_decode(&state, source_state))
+		code = lun_pg_add_pending_writers(s, &state, words, err);
 	lun_pg_state_free(&state);
 	return code;
 }
@@ -109,6 +146,6 @@ lun_pg_events_held_by(struct lun_event_store *store,
 	if (s->source->mapping->safety == LUN_PG_TRANSACTIONS)
 		return add_holder(s, select_oldest, LUN_TEXT_NONE, words, err);
 	if (lun_pg_has_pending_writers(s->source->mapping))
-		return add_pending_writers(s, source_state, words, err);
+		return read_pending_writers(s, source_state, words, err);
 	return LUN_OK;
 }

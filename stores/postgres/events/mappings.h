@@ -218,6 +218,9 @@ void lun_pg_add_positions(const struct lun_pg_mapping *mapping,
 /* The lowest position that an event of this time can have. */
 struct lun_position lun_pg_time_position(
     const struct lun_pg_mapping *mapping, int64_t us);
+/* The other way, for a key that tells the time; microseconds since 1970. */
+int64_t lun_pg_position_time(
+    const struct lun_pg_mapping *mapping, struct lun_position position);
 
 void lun_pg_format_position(const struct lun_pg_mapping *mapping,
     struct lun_position position, char text[LUN_POSITION_MAX]);

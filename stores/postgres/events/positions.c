@@ -63,6 +63,15 @@ lun_pg_time_position(const struct lun_pg_mapping *mapping, int64_t us)
 	    us > 0 ? (uint64_t)(us / 1000) << 16 : 0, 0};
 }
 
+int64_t
+lun_pg_position_time(
+    const struct lun_pg_mapping *mapping, struct lun_position position)
+{
+	if (mapping->key == LUN_PG_MOMENT)
+		return signed_of(position.hi) + EPOCH_US;
+	return (int64_t)(position.hi >> 16) * 1000;
+}
+
 void
 lun_pg_start_params(
     const struct lun_pg_mapping *mapping, struct lun_pg_params *params)

@@ -2,6 +2,7 @@
 
 local helper = require "spec.helper"
 local postgres = require "spec.postgres_server"
+local lunette = require "lunette"
 local event_store = require "event_store_test"
 local pg_session = require "pg_session"
 local gap_layouts = require "spec.stores.postgres.events.gap_layouts"
@@ -127,5 +128,55 @@ describe("what holds a postgres event store back #postgres", function()
       return #page == 2 and page
     end)
     assert.equal("a", names[1].stream)
+  end)
+
+  describe("in the order of times", function()
+    local engine
+
+    before_each(function()
+      database:sql [[CREATE TABLE outbox (id uuid PRIMARY KEY
+        DEFAULT gen_random_uuid(), aggregatetype text DEFAULT 'Order',
+        aggregateid text DEFAULT 'o1', type text DEFAULT 'T', payload jsonb,
+        timestamp timestamptz DEFAULT clock_timestamp())]]
+      engine = assert(lunette.open {
+        events = database:with "layout=outbox&grace_ms=0", models = "memory:",
+      })
+      fixture.keep(engine)
+      assert(engine:register { source = [[return { name = "orders",
+        version = 1, extract_model_id = function(e) return e.stream end,
+        apply_to_model = function() return {} end }]] })
+      assert(engine:pause "orders") -- so that there is a checkpoint
+      assert(engine:resume "orders")
+    end)
+
+    local function is_held_by(words)
+      local store = open "layout=outbox&grace_ms=0"
+      local page = assert(store:read {})
+      assert.is_true(page.held)
+      assert.matches(words, store:held_by(page.state))
+      local gaps = assert(engine:gaps "orders")
+      assert.equal(1, #gaps)
+      assert.same({ "held", 1 }, { gaps[1].state, gaps[1].numbers })
+      assert.equal(gaps[1].from, gaps[1].to)
+      assert.matches(words, gaps[1].reason)
+    end
+
+    it("is a writer", function()
+      local early = session()
+      early:run "BEGIN"
+      early:run "INSERT INTO outbox DEFAULT VALUES"
+      database:sql "INSERT INTO outbox DEFAULT VALUES"
+      is_held_by("^a transaction of postgres %(pid %d+, database "
+        .. database.name .. "%), open for %d+ s, idle in transaction: ")
+      early:run "COMMIT"
+      assert(engine:run_once())
+      assert.same({}, engine:gaps "orders")
+    end)
+
+    it("is the time of an event that is still to come", function()
+      database:sql [[INSERT INTO outbox (timestamp)
+        VALUES (now() + interval '1 day')]]
+      is_held_by "^the time of the last event, which lies 8%d+ s ahead of the "
+    end)
   end)
 end)

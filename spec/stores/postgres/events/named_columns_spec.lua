@@ -377,6 +377,15 @@ describe("a table whose columns the URL names #postgres", function()
         assert(open "layout=outbox"):remark())
     end)
 
+    it("says which index its order takes", function()
+      make("uuid", ', "at ""last""" timestamptz NOT NULL')
+      assert.matches('CREATE INDEX ON it ("at ""last""")',
+        assert(open "layout=outbox&position=at%20%22last%22"):remark(), 1, true)
+      database:sql [[CREATE INDEX ON outbox ("at ""last""")]]
+      assert.is_nil(assert(open "layout=outbox&position=at%20%22last%22")
+        :remark():find "CREATE INDEX")
+    end)
+
     it("is applied by an engine beside its relay", function()
       make "bigserial"
       local engine = assert(lunette.open {
