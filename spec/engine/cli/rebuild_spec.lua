@@ -164,6 +164,10 @@ describe("lunette rebuild", function()
       helper.wait(function()
         return engine:stderr():find("rebuild: done", 1, true)
       end)
+      helper.wait(function() -- and whoever asked may be told
+        return place:sql("bank.db", [[SELECT count(*) FROM lunette_requests
+          WHERE outcome IS NULL]]) == "0"
+      end)
     end)
 
     it("is not done where it is paused meanwhile", function()
