@@ -547,3 +547,23 @@ lun_pg_catalogue_add_mark(const struct lun_pg_mapping *mapping,
 	params->failed |= relation.failed;
 	lun_buffer_free(&relation);
 }
+
+void
+lun_pg_catalogue_add_set_back(const struct lun_pg_mapping *mapping,
+    struct lun_text numbers, struct lun_position after, struct lun_buffer *sql,
+    struct lun_pg_params *params)
+{
+	if (!mapping->layout.is_outbox || mapping->key != LUN_PG_NUMBER) {
+		lun_buffer_add_text(sql, LUN_TEXT("false"));
+		return;
+	}
+	lun_buffer_printf(sql,
+	    "(SELECT coalesce(pg_catalog.bool_or(CASE WHEN "
+	    "pg_catalog.has_sequence_privilege(q, 'USAGE, SELECT') THEN "
+	    "pg_catalog.pg_sequence_last_value(q) END < $%zu), false) "
+	    "FROM pg_catalog.unnest($%zu::text::oid[]) q)",
+	    params->count + 1, params->count + 2);
+	lun_pg_add_position_number(mapping, params, after);
+	lun_pg_add_copy(
+	    params, LUN_PG_TEXT, numbers.length > 0 ? numbers : LUN_TEXT("{}"));
+}

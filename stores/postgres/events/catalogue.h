@@ -32,4 +32,12 @@ void lun_pg_catalogue_add_mark(const struct lun_pg_mapping *mapping,
     struct lun_text numbers, struct lun_buffer *sql,
     struct lun_pg_params *params);
 
+/*
+ * Add an expression to a statement: whether the sequences of an outbox have
+ * given out less than the number that was read last. No row is left to tell.
+ */
+void lun_pg_catalogue_add_set_back(const struct lun_pg_mapping *mapping,
+    struct lun_text numbers, struct lun_position after, struct lun_buffer *sql,
+    struct lun_pg_params *params);
+
 #endif

@@ -222,6 +222,10 @@ struct lun_position lun_pg_time_position(
 int64_t lun_pg_position_time(
     const struct lun_pg_mapping *mapping, struct lun_position position);
 
+/* The position as the server has it, where that is one number. */
+void lun_pg_add_position_number(const struct lun_pg_mapping *mapping,
+    struct lun_pg_params *params, struct lun_position position);
+
 void lun_pg_format_position(const struct lun_pg_mapping *mapping,
     struct lun_position position, char text[LUN_POSITION_MAX]);
 bool lun_pg_parse_position(const struct lun_pg_mapping *mapping,

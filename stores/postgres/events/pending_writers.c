@@ -96,8 +96,9 @@ add_writers_statement(const struct lun_pg_mapping *mapping,
 	lun_pg_add_text(params, LUN_PG_TEXT, lun_buffer_text(relation));
 	lun_buffer_add_text(sql, LUN_TEXT(", "));
 	lun_pg_catalogue_add_mark(mapping, numbers, sql, params);
-	lun_buffer_add_text(
-	    sql, LUN_TEXT(", a.n > 1, " LUN_PG_ELAPSED " FROM "));
+	lun_buffer_add_text(sql, LUN_TEXT(", a.n > 1, "));
+	lun_pg_catalogue_add_set_back(mapping, numbers, after, sql, params);
+	lun_buffer_add_text(sql, LUN_TEXT(", " LUN_PG_ELAPSED " FROM "));
 	lun_pg_add_anchor(mapping, sql, params, after);
 	lun_buffer_printf(sql,
 	    " LEFT JOIN (SELECT %s FROM %s WHERE %s "
@@ -147,7 +148,8 @@ read_pending_writers(struct lun_pg *c, const struct lun_pg_mapping *mapping,
 	lun_buffer_clear(&pending->writers);
 	lun_buffer_add_text(&pending->writers, lun_pg_bytes(row, 0, next + 3));
 	pending->has_rival = lun_pg_bool(row, 0, next + 5);
-	pending->took_us = lun_pg_int8(row, 0, next + 6);
+	pending->was_set_back = lun_pg_bool(row, 0, next + 6);
+	pending->took_us = lun_pg_int8(row, 0, next + 7);
 	lun_buffer_clear(&pending->mark);
 	lun_buffer_add_text(&pending->mark, lun_pg_bytes(row, 0, next + 4));
 	if (pending->anchor.failed || pending->writers.failed ||

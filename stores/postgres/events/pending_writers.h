@@ -16,7 +16,8 @@ struct lun_pg_pending_writers {
 	struct lun_position last; /* event that can be seen; START: none */
 	struct lun_buffer anchor; /* the id of the event at `after` */
 	bool has_anchor;
-	bool has_rival; /* more than one event stands there */
+	bool has_rival;    /* more than one event stands there */
+	bool was_set_back; /* the sequence, below `after`; see catalogue.h */
 	struct lun_buffer writers;
 	int64_t now;             /* by the server's clock */
 	struct lun_text numbers; /* given by the caller, see catalogue.h */

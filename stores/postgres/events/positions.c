@@ -80,6 +80,13 @@ lun_pg_start_params(
 	lun_pg_scope_add_params(&mapping->narrowed, params);
 }
 
+void
+lun_pg_add_position_number(const struct lun_pg_mapping *mapping,
+    struct lun_pg_params *params, struct lun_position position)
+{
+	lun_pg_add_int8(params, number_of(mapping, position));
+}
+
 static void
 add_transaction(const struct lun_pg_mapping *mapping,
     struct lun_pg_params *params, uint64_t transaction)
@@ -118,7 +125,7 @@ lun_pg_compare(const struct lun_pg_mapping *mapping, struct lun_buffer *sql,
 		break;
 	case LUN_PG_NUMBER:
 		lun_buffer_printf(sql, "%s %s $%zu", mapping->keys, sign, n);
-		lun_pg_add_int8(params, number_of(mapping, position));
+		lun_pg_add_position_number(mapping, params, position);
 		break;
 	}
 }

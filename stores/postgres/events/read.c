@@ -59,6 +59,22 @@ refuse_position(struct lun_pg_events *s, const struct lun_read *request,
 	    name, after, after);
 }
 
+/* What comes next in an outbox would stand before the row read last. */
+static enum lun_code
+refuse_set_back(struct lun_pg_events *s, const struct lun_read *request,
+    struct lun_err *err)
+{
+	char after[LUN_POSITION_MAX];
+
+	lun_pg_format_position(s->source->mapping, request->after, after);
+	return lun_fail(err, LUN_CONFIG,
+	    "%s: the numbers of \"%s\" began anew (TRUNCATE ... RESTART "
+	    "IDENTITY, or another table), and rows up to position %s were "
+	    "read before that: lunette rebuild NAME reads those that are left, "
+	    "lunette checkpoint set NAME 0 goes on with them",
+	    lun_pg_name(&s->c), s->source->mapping->table, after);
+}
+
 static enum lun_code
 refuse_foreign(struct lun_pg_events *s, struct lun_err *err)
 {
@@ -114,6 +130,8 @@ check_anchor(struct lun_pg_events *s, const struct lun_read *request,
 
 	if (head->is_foreign)
 		return refuse_foreign(s, err);
+	if (head->was_set_back)
+		return refuse_set_back(s, request, err);
 	if (lun_position_compare(request->after, LUN_POSITION_START) == 0 ||
 	    may_be_gone(s, request))
 		return LUN_OK;
@@ -340,6 +358,7 @@ find_bound_by_writers(struct lun_pg_reading *r, struct lun_err *err)
 	s->safe_head.at_head = true;
 	s->safe_head.has_anchor = pending->has_anchor;
 	s->safe_head.has_rival = pending->has_rival;
+	s->safe_head.was_set_back = pending->was_set_back;
 	s->safe_head.is_foreign = false;
 	s->safe_head.is_held = false;
 	s->safe_head.took_us = pending->took_us;
@@ -355,9 +374,18 @@ find_bound_by_writers(struct lun_pg_reading *r, struct lun_err *err)
 }
 
 static enum lun_code
+find_head(struct lun_pg_reading *r, struct lun_err *err)
+{
+	if (lun_pg_has_pending_writers(r->s->source->mapping))
+		return find_bound_by_writers(r, err);
+	return find_bound(r->s, r->request, err);
+}
+
+static enum lun_code
 start_reading(struct lun_pg_reading *r, struct lun_err *err)
 {
 	struct lun_pg_events *s = r->s;
+	bool knew_numbers = s->numbers.length > 0;
 	enum lun_code code;
 
 	if (!lun_pg_state_decode(&s->state, r->request->source_state))
@@ -367,9 +395,11 @@ start_reading(struct lun_pg_reading *r, struct lun_err *err)
 		    lun_pg_name(&s->c));
 	if (!s->state.known && lun_pg_has_pending_writers(s->source->mapping))
 		s->state.ceiling = s->state.floor = r->request->after;
-	code = lun_pg_has_pending_writers(s->source->mapping)
-		   ? find_bound_by_writers(r, err)
-		   : find_bound(s, r->request, err);
+	code = find_head(r, err);
+	/* The first look of a connection asked no sequence. */
+	if (code == LUN_OK && !knew_numbers &&
+	    s->source->mapping->layout.is_outbox)
+		code = find_head(r, err);
 	return code == LUN_OK ? check_anchor(s, r->request, err) : code;
 }
 

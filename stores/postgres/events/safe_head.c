@@ -237,8 +237,14 @@ add_safe_head_statement(const struct lun_pg_mapping *mapping,
 		lun_buffer_add_text(sql, LUN_TEXT("false, false"));
 	lun_buffer_add_text(sql, LUN_TEXT(", "));
 	lun_pg_catalogue_add_mark(mapping, head->numbers, sql, params);
-	lun_buffer_printf(sql, ", a.n > 1, %s, %s FROM ",
-	    is_pair(mapping) ? "l.x, l.n" : "NULL", LUN_PG_ELAPSED);
+	lun_buffer_add_text(sql, LUN_TEXT(", a.n > 1, "));
+	lun_pg_catalogue_add_set_back(
+	    mapping, head->numbers, head->after, sql, params);
+	lun_buffer_printf(sql, ", %s, %s FROM ",
+	    is_pair(mapping)                  ? "l.x, l.n"
+	    : lun_pg_key_columns(mapping) > 1 ? "NULL, NULL"
+					      : "NULL",
+	    LUN_PG_ELAPSED);
 	lun_pg_add_anchor(mapping, sql, params, head->after);
 	lun_buffer_add_text(sql, LUN_TEXT(" LEFT JOIN ("));
 	if (head->most > 0) {
@@ -279,10 +285,11 @@ read_safe_head(const struct lun_pg_mapping *mapping, const PGresult *row,
 	head->is_held = lun_pg_bool(row, 0, id + 4);
 	lun_buffer_add_text(&head->mark, lun_pg_bytes(row, 0, id + 5));
 	head->has_rival = lun_pg_bool(row, 0, id + 6);
-	head->took_us = lun_pg_int8(row, 0, id + 7 + id);
+	head->was_set_back = lun_pg_bool(row, 0, id + 7);
+	head->took_us = lun_pg_int8(row, 0, id + 8 + id);
 	head->last = head->bound;
-	if (is_pair(mapping) && !lun_pg_is_null(row, 0, id + 7))
-		head->last = lun_pg_keys_position(mapping, row, id + 7);
+	if (is_pair(mapping) && !lun_pg_is_null(row, 0, id + 8))
+		head->last = lun_pg_keys_position(mapping, row, id + 8);
 }
 
 /* In descending order a null comes first. */

@@ -27,7 +27,8 @@ struct lun_pg_safe_head {
 	struct lun_position bound;
 	struct lun_buffer anchor; /* the id of the event at `after` */
 	bool has_anchor;
-	bool has_rival; /* more than one event stands at `after` */
+	bool has_rival;    /* more than one event stands at `after` */
+	bool was_set_back; /* the sequence, below `after`; see catalogue.h */
 	struct lun_buffer bound_anchor; /* the id of the event at the bound */
 	bool at_head;                   /* nothing above the bound is settled */
 	/* The last event there is lies above the safe head, and may do so long. */

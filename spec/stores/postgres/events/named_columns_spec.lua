@@ -327,6 +327,25 @@ describe("a table whose columns the URL names #postgres", function()
       read_until "5"
     end)
 
+    it("stops where the numbers of rows that are gone begin anew", function()
+      make "bigserial"
+      for _, more in ipairs { "", "&safe_head=serialised" } do
+        database:sql "TRUNCATE outbox RESTART IDENTITY"
+        local query = "layout=outbox&grace_ms=0" .. more
+        local read_until, read = reader(query)
+        database:sql [[INSERT INTO outbox DEFAULT VALUES;
+          INSERT INTO outbox DEFAULT VALUES]]
+        read_until "1 2"
+        database:sql "TRUNCATE outbox RESTART IDENTITY"
+        assert.equal("", read())
+        database:sql "INSERT INTO outbox DEFAULT VALUES"
+        local ok, message = pcall(read)
+        assert.is_false(ok)
+        assert.matches("the numbers of \"outbox\" began anew", message, 1, true)
+        assert.matches("rows up to position 2 were read", message, 1, true)
+      end
+    end)
+
     it("is read by time and key, where keys are UUIDs", function()
       make("uuid", ", timestamp timestamp NOT NULL "
         .. "DEFAULT (clock_timestamp() AT TIME ZONE 'utc')")
