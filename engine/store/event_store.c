@@ -25,7 +25,7 @@ lun_event_store_open(const char *url, const struct lun_store_options *options,
 
 	if (driver == NULL || driver->events == NULL)
 		return lun_fail(err, LUN_CONFIG,
-		    "event store %.*s: no such kind of store; write "
+		    "event store \"%.*s\": no such kind of store; write "
 		    "sqlite:PATH or memory:, or "
 		    "postgres://USER@HOST/DATABASE",
 		    (int)strcspn(url, ": =/@"), url);

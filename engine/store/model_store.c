@@ -19,7 +19,7 @@ lun_model_store_open(const char *url, const struct lun_store_options *options,
 
 	if (driver == NULL || driver->models == NULL)
 		return lun_fail(err, LUN_CONFIG,
-		    "model store %.*s: no such kind of store; write "
+		    "model store \"%.*s\": no such kind of store; write "
 		    "sqlite:PATH, postgres://... or memory:",
 		    (int)strcspn(url, ": =/@"), url);
 	assert(driver->models->abi == LUN_MODEL_STORE_ABI);

@@ -219,7 +219,7 @@ describe("the time of an event #postgres", function()
     end
     assert.is_nil(store)
     assert.matches('the column "at" of "log" has a type that cannot hold '
-      .. "a time", message)
+      .. "a time; timestamptz, timestamp, date and text can", message)
   end)
 
   for _, models in ipairs { "memory", "sqlite", "postgres" } do

@@ -103,9 +103,11 @@ convert_columns(struct lun_pg_mapping *mapping, struct lun_pg *c,
 		    "hold %s",
 		    lun_pg_name(c), LUN_TEXT_ARG(lun_buffer_text(&name)),
 		    mapping->table,
-		    readings[column].conversions == to_json   ? "JSON"
-		    : readings[column].conversions == to_time ? "a time"
-							      : "a position");
+		    readings[column].conversions == to_json
+			? "JSON; json, jsonb, text, varchar, bytea and oid can"
+		    : readings[column].conversions == to_time
+			? "a time; timestamptz, timestamp, date and text can"
+			: "a position");
 		lun_buffer_free(&name);
 		return LUN_CONFIG;
 	}
