@@ -142,8 +142,12 @@ static const char relations[] =
 
 static const struct rule rules[] = {
     {T | S | G | W, EVERY_LAYOUT, REFUSE,
-	"(SELECT CASE relkind WHEN 'f' THEN 'a foreign table' "
-	"ELSE 'a materialized view' END FROM top WHERE relkind IN ('f', 'm'))",
+	"(SELECT pg_catalog.min(CASE WHEN c.relkind = 'm' "
+	"THEN 'a materialized view' WHEN c.oid = top.oid "
+	"THEN 'a foreign table' ELSE 'made of a foreign table, ' || "
+	"c.oid::regclass::text END) FROM top, below b JOIN pg_catalog.pg_class "
+	"c ON c.oid = b.oid WHERE c.relkind IN ('f', 'm') "
+	"AND top.relkind <> 'v')",
 	"is ",
 	", so what its order rests on cannot be seen: name the table that is "
 	"written to, in its own database"},

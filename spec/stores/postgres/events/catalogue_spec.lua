@@ -150,6 +150,22 @@ describe("the catalogue of a postgres event store #postgres", function()
       end)
     end
 
+    it("a part that is foreign", function()
+      database:sql((LOG:gsub("%);", ") PARTITION BY LIST (owner);")
+        :format "bigserial") .. ([[
+        CREATE EXTENSION postgres_fdw;
+        CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw
+          OPTIONS (host '%s', dbname '%s');
+        CREATE USER MAPPING FOR postgres SERVER far;
+        CREATE TABLE away (LIKE log);
+        CREATE FOREIGN TABLE log_a PARTITION OF log FOR VALUES IN ('a')
+          SERVER far OPTIONS (table_name 'away')]])
+        :format(server.dir, database.name))
+      for _, query in ipairs { GAPS, SERIALISED, TRANSACTIONS } do
+        refuses(query, "is made of a foreign table, log_a")
+      end
+    end)
+
     it("numbers in stock, for a category of message-db", function()
       database:sql(layouts["message-db"].schema .. [[
         ALTER SEQUENCE message_store.messages_global_position_seq CACHE 20]])
