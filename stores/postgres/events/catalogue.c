@@ -31,6 +31,7 @@ enum scope {
 	WHOLE_NUMBERS, /* positions that are one integer */
 	NUMERICS,
 	MOMENTS,
+	UUIDS,
 	INT8_TRANSACTIONS,
 };
 
@@ -259,6 +260,13 @@ static const struct rule rules[] = {
 	"AND %P > '9999-12-31 23:59:59.999999Z' LIMIT 1))",
 	"has an event at no time in the years 1 to 9999: ",
 	"; correct the row"},
+    {W, UUIDS, REFUSE,
+	"(SELECT x.id FROM (SELECT (%P)::text AS id FROM %F WHERE %C "
+	"ORDER BY %P LIMIT 1) x WHERE pg_catalog.substr(x.id, 15, 1) <> '7')",
+	"has an event whose id is no UUID of version 7, so there is no order "
+	"to "
+	"read in: ",
+	"; correct the row"},
     {T | S | G | W, NAMED_COLUMNS, REFUSE,
 	"(SELECT %2 FROM top WHERE relkind IN ('r', 'p') "
 	"AND (SELECT pg_catalog.count(*) FROM numbers) <> 1 "
@@ -302,6 +310,8 @@ applies(const struct rule *rule, const struct lun_pg_mapping *mapping)
 		return mapping->types[LUN_PG_C_POSITION] == LUN_PG_NUMERIC;
 	case MOMENTS:
 		return mapping->key == LUN_PG_MOMENT;
+	case UUIDS:
+		return mapping->key == LUN_PG_UUID_KEY;
 	case INT8_TRANSACTIONS:
 		return mapping->types[LUN_PG_C_TRANSACTION] == LUN_PG_INT8;
 	default:

@@ -517,12 +517,29 @@ describe("a postgres layout with late events #postgres", function()
       end
     end)
 
+    it("refuses ids that hold no time, and would stand before all others",
+      function()
+        local layout, url, session = start("eventcore", "grace_ms=0")
+        local other = session()
+        append(other, layout, "a", 1)
+        append(other, layout, "b", 1)
+        other:run [[UPDATE eventcore_events
+          SET event_id = '00112233-7dec-4d4a-a765-00a0c91e6bf6'
+          WHERE stream_id = 'b']]
+        local store, message, code = event_store.open(url)
+        assert.is_nil(store)
+        assert.equal("config", code)
+        assert.matches("id is no UUID of version 7.*: 00112233%-", message)
+      end)
+
     it("refuses ids that hold no time", function()
       local layout, url, session = start("eventcore", "grace_ms=0")
       local other = session()
       append(other, layout, "a", 1)
+      append(other, layout, "b", 1)
       other:run [[UPDATE eventcore_events
-        SET event_id = 'f81d4fae-7dec-4d4a-a765-00a0c91e6bf6']]
+        SET event_id = 'f81d4fae-7dec-4d4a-a765-00a0c91e6bf6'
+        WHERE stream_id = 'b']]
       local names, message, code = start_reader(url):read()
       assert.is_nil(names)
       assert.equal("config", code)
