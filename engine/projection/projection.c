@@ -220,12 +220,15 @@ lun_projection_doubt_ownership(struct lun_projection *p)
 	lun_projection_release_phase(p);
 }
 
-/* The old lock goes too, so that a new one counts the next time. */
+/*
+ * The old lock goes too, so that a new one counts the next time. Reported
+ * before it is done: a renewal that finds it gone is to know why.
+ */
 static void
 release_ownership(struct lun_projection *p)
 {
-	lun_model_store_release(p->models, p->key, p->fence);
 	lun_projection_release_phase(p);
+	lun_model_store_release(p->models, p->key, p->fence);
 	p->fence = 0;
 }
 

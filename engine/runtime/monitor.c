@@ -173,6 +173,13 @@ wake_worker(struct lun_engine *engine, struct lun_entry *entry)
 	pthread_mutex_unlock(&engine->lock);
 }
 
+/* Its worker may have handed the ownership back since. */
+static bool
+is_owned(struct lun_projection *p)
+{
+	return lun_projection_report(p).owned;
+}
+
 /* A stuck script's lease is left to run out: somebody else may take over. */
 static bool
 renew_lease(struct lun_monitor *monitor, struct lun_entry *entry)
@@ -186,7 +193,7 @@ renew_lease(struct lun_monitor *monitor, struct lun_entry *entry)
 		return true;
 	code = lun_model_store_renew(monitor->store, entry->p->key,
 	    report.fence, engine->settings.lease_ms, &err);
-	if (code == LUN_OK) {
+	if (code == LUN_OK || (code == LUN_CONFLICT && !is_owned(entry->p))) {
 		entry->renewal_fails = false;
 		return true;
 	}
