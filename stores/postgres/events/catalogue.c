@@ -227,13 +227,15 @@ static const struct rule rules[] = {
 	"\" that may take positions from a stock, which grace_ms=0 denies: "
 	"leave grace_ms out of the URL"},
     {T, EVERY_LAYOUT, REFUSE,
-	"(SELECT pg_catalog.min(pg_catalog.pg_get_expr(d.adbin, d.adrelid)) "
+	/* Elsewhere pg_get_expr() would wait for the locks of any table. */
+	"(SELECT pg_catalog.min(x.text) FROM ("
+	"SELECT pg_catalog.pg_get_expr(d.adbin, d.adrelid) AS text "
 	"FROM leaves l JOIN pg_catalog.pg_attribute a ON a.attrelid = l.oid "
 	"AND a.attname = %3 AND NOT a.attisdropped "
 	"JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid "
-	"AND d.adnum = a.attnum WHERE (SELECT relkind FROM top) <> 'v' "
-	"AND pg_catalog.pg_get_expr(d.adbin, d.adrelid) "
-	"!~ 'pg_current_xact_id|txid_current')",
+	"AND d.adnum = a.attnum OFFSET 0) x "
+	"WHERE (SELECT relkind FROM top) <> 'v' "
+	"AND x.text !~ 'pg_current_xact_id|txid_current')",
 	"has ",
 	" as the default of its transaction id, which is no id of a "
 	"transaction: it has to be pg_current_xact_id()"},

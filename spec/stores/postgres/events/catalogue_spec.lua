@@ -214,6 +214,24 @@ describe("the catalogue of a postgres event store #postgres", function()
       assert.equal(2, #assert(open(SERIALISED)):read {})
     end)
 
+    it("takes what it is without a look at any other table", function()
+      database:sql(SERIAL .. [[
+        CREATE TABLE other (n integer DEFAULT 1, t xid8
+          DEFAULT pg_current_xact_id());
+        DO $$ DECLARE what text; BEGIN
+          FOREACH what IN ARRAY ARRAY['lock_timeout = 500',
+            'enable_indexscan = off', 'enable_bitmapscan = off'] LOOP
+            EXECUTE format('ALTER DATABASE %I SET %s',
+              current_database(), what);
+          END LOOP; END $$]])
+      local session = pg_session.open(database.url)
+      session:run "BEGIN; LOCK other"
+      for _, query in ipairs { SERIALISED, GAPS, TRANSACTIONS } do
+        assert.equal(0, #assert(open(query)):read {})
+      end
+      session:close()
+    end)
+
     it("takes one sequence in place of a unique index", function()
       database:sql(LOG:format "bigserial" .. "INSERT INTO log DEFAULT VALUES")
       assert.equal(1, #assert(open(SERIALISED)):read {})
