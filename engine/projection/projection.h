@@ -232,6 +232,8 @@ struct lun_projection {
 
 	int64_t requests_ns;       /* when to look for requests again */
 	int64_t requests_pause_ns; /* before that, where looking failed */
+	int64_t request_number;    /* of the one under way; 0: none, or asked
+				      on this thread */
 	bool requests_refused;     /* for good, and that was said */
 
 	/* The event that failed last, and how often. */

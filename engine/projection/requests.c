@@ -18,6 +18,22 @@ struct stored {
 	bool paused;
 };
 
+/* Loading, or a lock, may have taken longer than whoever asked would wait. */
+static enum lun_code
+check_awaited(struct lun_projection *p, struct lun_err *err)
+{
+	struct lun_err outcome;
+	enum lun_code code = LUN_OK;
+
+	if (p->request_number != 0)
+		code = lun_model_store_request_result(
+		    p->models, p->request_number, false, &outcome, err);
+	if (code == LUN_NOTFOUND)
+		return lun_fail(err, LUN_NOTFOUND,
+		    "not done, as whoever asked for it has given up");
+	return code;
+}
+
 /* A registered projection that has never run is made to exist. */
 static enum lun_code
 read_stored(
@@ -33,8 +49,12 @@ read_stored(
 			code = lun_model_store_checkpoint(
 			    p->models, p->key, &checkpoint, err);
 	}
-	if (code != LUN_OK)
+	if (code == LUN_OK)
+		code = check_awaited(p, err);
+	if (code != LUN_OK) {
+		lun_checkpoint_free(&checkpoint);
 		return code;
+	}
 	stored->shard = (struct lun_guard){checkpoint.revision, p->fence};
 	stored->whole =
 	    (struct lun_guard){checkpoint.projection_revision, p->fence};
@@ -514,8 +534,10 @@ serve_requests(struct lun_projection *p, lun_before_request_fn *before,
 
 		if (before != NULL)
 			before(arg);
+		p->request_number = request.number;
 		code = lun_projection_execute(
 		    p, request.kind, request.argument, &outcome);
+		p->request_number = 0;
 		if (lun_projection_is(p, LUN_PHASE_ABANDONED))
 			return LUN_NOTFOUND;
 		publish_status(p);

@@ -162,6 +162,22 @@ describe("lunette run on #postgres", function()
     assert.is_nil(place:done({ "status", "--json" }):find "lock is held by")
   end)
 
+  it("does nothing any more for who gave up while it was held up", function()
+    place.env.LUNETTE_MODELS = database.url -- looks for no hidden rows
+    start()
+    becomes "1"
+    database:sql "UPDATE lunette.counter SET total = 99"
+    local holder = pg_session.open(database.url)
+    holder:run "BEGIN; LOCK lunette.lunette_checkpoints"
+    local code, _, err = place:run { "-e", database:with(nil, role),
+      "rebuild", "counter", "--timeout", "1" }
+    assert.equal(1, code)
+    assert.matches("within 1000 ms", err, 1, true)
+    holder:close()
+    place:count("a", 1)
+    becomes "100"
+  end)
+
   it("lets a command wait for them where no engine runs", function()
     place:done { "-e", database:with(nil, role), "run", "--once" }
     database:sql "UPDATE lunette.counter SET total = 99"
