@@ -145,7 +145,7 @@ for _, kind in ipairs(kit.kinds) do
       assert.equal("1", kit.status(engine, "flaky").position)
       local before = helper.now_ms()
       assert.is_true(engine:stop())
-      assert.is_true(helper.now_ms() - before < 2000)
+      assert.is_true(helper.now_ms() - before < 20000)
       assert.equal("1,", engine:get("flaky", "a").log)
       kit.register(engine, source:format("stop", 0), "flaky.lua")
       assert.is_nil((engine:run_once()))

@@ -11,7 +11,7 @@ local workplace = require "spec.engine.cli.workplace"
 local server, why = postgres.start()
 
 local LEASE_MS = 1500
-local SLACK_MS = 2500 -- to notice, to start, on a busy machine
+local SLACK_MS = 6000 -- to notice, to start, on a busy machine
 
 local SCRIPT = [[
 return {

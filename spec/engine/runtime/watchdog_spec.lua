@@ -99,7 +99,7 @@ local cases = {
     wait_stuck()
     local before = helper.now_ms()
     local ok, message, code = engine:stop()
-    assert.is_true(helper.now_ms() - before < 4 * stop_ms)
+    assert.is_true(helper.now_ms() - before < 20 * stop_ms)
     assert.is_nil(ok)
     assert.equal("timeout", code)
     assert.matches("stuck is stuck in a library call", message)
