@@ -80,7 +80,7 @@ describe("lunette append", function()
     assert.matches("/no/such", err, 1, true)
     code, out, err = append("--data", "1", "-e", "oracle:x")
     assert.same({ 1, "" }, { code, out })
-    assert.matches("event store oracle: ", err, 1, true)
+    assert.matches('event store "oracle": ', err, 1, true)
   end)
 
   it("takes a missing option, value or store as misuse", function()
