@@ -330,6 +330,7 @@ tell_held(struct event_list *list, struct lun_position reached)
 {
 	const struct lun_reading reading = {
 	    .what = "events", .stores = LUN_READS_EVENTS};
+	bool at_start = lun_position_compare(reached, LUN_POSITION_START) == 0;
 	char text[LUN_POSITION_MAX];
 	struct lun_buffer words = {0};
 	struct lun_reader *reader;
@@ -342,8 +343,9 @@ tell_held(struct event_list *list, struct lun_position reached)
 	}
 	lun_event_store_format_position(list->engine->events, reached, text);
 	lun_log(&list->engine->log, LUN_LOG_WARNING,
-	    "events: those after position %s are held back%s%.*s", text,
-	    words.length > 0 ? " by " : "",
+	    "events: %s%s are held back%s%.*s",
+	    at_start ? "all of them" : "those after position ",
+	    at_start ? "" : text, words.length > 0 ? " by " : "",
 	    LUN_TEXT_ARG(lun_buffer_text(&words)));
 	lun_buffer_free(&words);
 	list->told = true;

@@ -177,5 +177,19 @@ describe("lunette events", function()
       assert.matches("events: those after position %d+:1 are held back by "
         .. "transaction %d+ of postgres %(pid %d+", err)
     end)
+
+    it("says so where there is none before them", function()
+      local database = server:new_database()
+      other.env.LUNETTE_EVENTS = database.url
+      local early = pg_session.open(database.url)
+      early:run "BEGIN"
+      early:run "SELECT pg_current_xact_id()"
+      other:done { "append", "--stream", "a", "--type", "T", "--data", "1" }
+      local code, out, err = other:run { "events", "--json" }
+      early:close()
+      assert.same({ 0, "" }, { code, out })
+      assert.matches("events: all of them are held back by transaction", err,
+        1, true)
+    end)
   end)
 end)
