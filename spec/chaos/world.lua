@@ -158,11 +158,13 @@ end
 -- ---- engines
 
 -- What ends an engine by itself: nothing, but a server that is lost while it
--- starts. One that is told to stop before it runs ends by the signal.
+-- starts. One that is told to stop before it runs ends with 130, or by the
+-- signal where it could not yet take that.
 function world:judge_end(engine, code)
   local said = engine:stderr()
   if engine.killed and code == 137
-    or engine.told and (code == 0 or code == 143 and said == "") then
+    or engine.told
+    and (code == 0 or code == 130 or code == 143 and said == "") then
     return
   end
   if engine.cut and code == 1 then
