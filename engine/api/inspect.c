@@ -15,6 +15,9 @@
 #define HELD_NS        INT64_C(1000000000) /* writers are given to end */
 #define HELD_LOOK_NS   20000000
 
+static const struct lun_reading reading_events = {
+    .what = "events", .stores = LUN_READS_EVENTS};
+
 /* A reader, and the checkpoint of the projection; LUN_NOTFOUND. */
 static enum lun_code
 look_at(struct lun_engine *engine, const char *what, const char *projection,
@@ -295,10 +298,9 @@ static enum lun_code
 read_batch(struct lun_engine *engine, const struct lun_read *request,
     struct lun_batch *batch, struct lun_err *err)
 {
-	const struct lun_reading reading = {
-	    .what = "events", .stores = LUN_READS_EVENTS};
 	struct lun_reader *reader;
-	enum lun_code code = lun_reader_take(engine, &reading, &reader, err);
+	enum lun_code code =
+	    lun_reader_take(engine, &reading_events, &reader, err);
 
 	if (code != LUN_OK)
 		return code;
@@ -307,35 +309,17 @@ read_batch(struct lun_engine *engine, const struct lun_read *request,
 	return code;
 }
 
-/* Of the event store, as it can be seen. */
-static enum lun_code
-read_head(
-    struct lun_engine *engine, struct lun_position *head, struct lun_err *err)
-{
-	const struct lun_reading reading = {
-	    .what = "events", .stores = LUN_READS_EVENTS};
-	struct lun_reader *reader;
-	enum lun_code code = lun_reader_take(engine, &reading, &reader, err);
-
-	if (code != LUN_OK)
-		return code;
-	code = lun_event_store_head(reader->events, head, err);
-	lun_reader_give_back(engine, reader);
-	return code;
-}
-
 /* Why the list ends before the last event that can be seen, or waits there. */
 static void
 tell_held(struct event_list *list, struct lun_position reached)
 {
-	const struct lun_reading reading = {
-	    .what = "events", .stores = LUN_READS_EVENTS};
 	bool at_start = lun_position_compare(reached, LUN_POSITION_START) == 0;
 	char text[LUN_POSITION_MAX];
 	struct lun_buffer words = {0};
 	struct lun_reader *reader;
 
-	if (lun_reader_take(list->engine, &reading, &reader, NULL) == LUN_OK) {
+	if (lun_reader_take(list->engine, &reading_events, &reader, NULL) ==
+	    LUN_OK) {
 		if (lun_event_store_held_by(reader->events,
 			lun_buffer_text(&list->state), &words, NULL) != LUN_OK)
 			lun_buffer_clear(&words);
@@ -364,7 +348,8 @@ wait_for_held(
 		return LUN_OK;
 	if (list->until_ns == 0) {
 		list->until_ns = now + HELD_NS;
-		code = read_head(list->engine, &list->head, err);
+		code = lun_reader_find_head(
+		    list->engine, reading_events.what, &list->head, err);
 	}
 	if (code != LUN_OK ||
 	    lun_position_compare(batch->reached, list->head) >= 0)
@@ -429,7 +414,8 @@ lun_engine_events(struct lun_engine *engine,
 		code = lun_position_read(engine, NULL,
 		    lun_text_of(filter->after), 0, &request.after, err);
 	if (code == LUN_OK && filter->after != NULL)
-		code = read_head(engine, &head, err);
+		code = lun_reader_find_head(
+		    engine, reading_events.what, &head, err);
 	/* A store refuses to read on from a position that is past its end. */
 	if (code != LUN_OK ||
 	    (filter->after != NULL &&

@@ -229,6 +229,22 @@ lun_reader_give_back(struct lun_engine *engine, struct lun_reader *reader)
 	pthread_mutex_unlock(&engine->readers.lock);
 }
 
+enum lun_code
+lun_reader_find_head(struct lun_engine *engine, const char *what,
+    struct lun_position *head, struct lun_err *err)
+{
+	const struct lun_reading reading = {
+	    .what = what, .stores = LUN_READS_EVENTS};
+	struct lun_reader *reader;
+	enum lun_code code = lun_reader_take(engine, &reading, &reader, err);
+
+	if (code != LUN_OK)
+		return code;
+	code = lun_event_store_head(reader->events, head, err);
+	lun_reader_give_back(engine, reader);
+	return code;
+}
+
 void
 lun_reader_lose(struct lun_engine *engine, struct lun_reader *reader)
 {

@@ -79,6 +79,9 @@ enum lun_code lun_reader_take(struct lun_engine *engine,
     const struct lun_reading *reading, struct lun_reader **out,
     struct lun_err *err) LUN_MUSTCHECK;
 void lun_reader_give_back(struct lun_engine *engine, struct lun_reader *reader);
+/* The last event that can be seen, by a reader taken for that. */
+enum lun_code lun_reader_find_head(struct lun_engine *engine, const char *what,
+    struct lun_position *head, struct lun_err *err) LUN_MUSTCHECK;
 /*
  * Its thread does not come back: another reader may be made in its place. It
  * is the thread's now, to be freed should it ever end.

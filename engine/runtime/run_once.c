@@ -261,22 +261,6 @@ run_to(struct run *run, struct lun_position head, lun_progress_fn *progress,
 	return run->first.code;
 }
 
-static enum lun_code
-find_head(
-    struct lun_engine *engine, struct lun_position *head, struct lun_err *err)
-{
-	const struct lun_reading reading = {
-	    .what = "a run to the head", .stores = LUN_READS_EVENTS};
-	struct lun_reader *reader;
-	enum lun_code code = lun_reader_take(engine, &reading, &reader, err);
-
-	if (code != LUN_OK)
-		return code;
-	code = lun_event_store_head(reader->events, head, err);
-	lun_reader_give_back(engine, reader);
-	return code;
-}
-
 enum lun_code
 lun_engine_run_once(struct lun_engine *engine, lun_progress_fn *progress,
     void *arg, struct lun_err *err)
@@ -287,7 +271,7 @@ lun_engine_run_once(struct lun_engine *engine, lun_progress_fn *progress,
 
 	if (code != LUN_OK)
 		return code;
-	code = find_head(engine, &head, err);
+	code = lun_reader_find_head(engine, "a run to the head", &head, err);
 	if (code == LUN_OK)
 		code = run_to(&run, head, progress, arg, err);
 	pthread_mutex_unlock(&engine->run_lock);
