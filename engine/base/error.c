@@ -63,8 +63,7 @@ take_message(struct lun_err *err, char *message, size_t size)
 {
 	size_t length;
 
-	lun_printable_mask(message);
-	lun_printable_line(message, size);
+	lun_printable_message(message, size);
 	length = strnlen(message, sizeof err->message - 1);
 	memcpy(err->message, message, length);
 	err->message[length] = '\0';

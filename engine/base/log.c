@@ -21,7 +21,6 @@ lun_log(
 	va_start(args, fmt);
 	vsnprintf(line, sizeof line, fmt, args);
 	va_end(args);
-	lun_printable_mask(line);
-	lun_printable_line(line, sizeof line);
+	lun_printable_message(line, sizeof line);
 	log->sink(log->arg, level, line);
 }

@@ -236,3 +236,10 @@ lun_printable_mask(char *text)
 		at = put_stars(at, end_of_value(at));
 	}
 }
+
+void
+lun_printable_message(char *text, size_t size)
+{
+	lun_printable_mask(text);
+	lun_printable_line(text, size);
+}

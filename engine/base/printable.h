@@ -33,4 +33,7 @@ void lun_printable_lines(char *text, size_t size);
  */
 void lun_printable_mask(char *text);
 
+/* A message of one line without passwords, which are found before it is cut. */
+void lun_printable_message(char *text, size_t size);
+
 #endif

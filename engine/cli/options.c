@@ -64,8 +64,7 @@ static void
 word_misuse(char words[MISUSE_BYTES], const char *fmt, va_list args)
 {
 	vsnprintf(words, MISUSE_BYTES, fmt, args);
-	lun_printable_mask(words);
-	lun_printable_line(words, MISUSE_BYTES);
+	lun_printable_message(words, MISUSE_BYTES);
 }
 
 LUN_PRINTF(2, 3)
@@ -101,8 +100,7 @@ show_lines(void *cookie, const char *bytes, size_t size)
 		}
 		shown->line[shown->length] = '\0';
 		shown->length = 0;
-		lun_printable_mask(shown->line);
-		lun_printable_line(shown->line, sizeof shown->line);
+		lun_printable_message(shown->line, sizeof shown->line);
 		fprintf(shown->to, "%s\n", shown->line);
 	}
 	return (ssize_t)size;
