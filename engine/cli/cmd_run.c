@@ -90,17 +90,9 @@ static enum lun_code
 run_live(struct cli *cli, struct lun_engine *engine, struct lun_err *err)
 {
 	const char *signal = "signal";
-	struct lun_err none;
 	bool bad = false;
-	size_t count = 0;
 	enum lun_code code = register_chosen_scripts(cli, engine, &bad, err);
 
-	if (code == LUN_OK)
-		code = count_scripts(cli, &count, err);
-	if (code == LUN_OK && count == 0) {
-		(void)no_script(cli, &none);
-		cli_screen_log(&cli->screen, LUN_LOG_WARNING, none.message);
-	}
 	if (code == LUN_OK)
 		code = lun_engine_watch(engine, err);
 	if (code == LUN_OK)
@@ -128,6 +120,7 @@ static enum lun_code
 run_run(struct cli *cli, struct lun_err *err)
 {
 	bool once = cli_value(cli, "once") != NULL;
+	struct lun_err none;
 	size_t count;
 	/* Before any store is made for nothing. */
 	enum lun_code code = count_scripts(cli, &count, err);
@@ -141,6 +134,10 @@ run_run(struct cli *cli, struct lun_err *err)
 	/* Nobody waits for it to end, so it tells what it does. */
 	if (!once && cli_layers_value(&cli->layers, "log_level") == NULL)
 		cli->screen.level = LUN_LOG_INFO;
+	if (count == 0) {
+		(void)no_script(cli, &none);
+		cli_screen_log(&cli->screen, LUN_LOG_WARNING, none.message);
+	}
 	return cli_with_engine(cli, CLI_NEED_BOTH, run_projections, err);
 }
 
