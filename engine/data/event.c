@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "base/utf8.h"
 #include "data/documents.h"
 
 #include "json/scan.h"
@@ -173,6 +174,17 @@ lun_event_filter_wants(const struct lun_event_filter *filter,
 		if (lun_text_equal(filter->types[i], type))
 			return true;
 	return false;
+}
+
+const char *
+lun_event_name_fault(struct lun_text name)
+{
+	if (name.length == 0)
+		return "is empty";
+	if (!lun_utf8_valid(name))
+		return "is not UTF-8";
+	return memchr(name.bytes, '\0', name.length) != NULL ? "has a NUL byte"
+							     : NULL;
 }
 
 /* A text that begins like an object was an object before. */

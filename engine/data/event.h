@@ -71,6 +71,9 @@ void lun_batch_clear(struct lun_batch *batch);
 bool lun_batch_add(
     struct lun_batch *batch, const struct lun_event *event) LUN_MUSTCHECK;
 
+/* NULL, or what is wrong with an id, a stream or a type, but for its length. */
+const char *lun_event_name_fault(struct lun_text name);
+
 /*
  * Take {"Type": data} for that type with that data, and "Type" for one with
  * null; anything else stays as it is. The data must be valid JSON. name holds

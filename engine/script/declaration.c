@@ -10,7 +10,6 @@
 
 #include "base/error.h"
 #include "base/suggest.h"
-#include "base/utf8.h"
 #include "json/decode.h"
 
 #define RETRIES_MAX 100
@@ -255,17 +254,6 @@ has_type(struct reader *r, struct lun_text type)
 	return false;
 }
 
-/* NULL, or why no event is of that type. */
-static const char *
-describe_wrong_type(struct lun_text type)
-{
-	if (type.length == 0)
-		return "is empty";
-	if (memchr(type.bytes, '\0', type.length) != NULL)
-		return "has a NUL byte";
-	return lun_utf8_valid(type) ? NULL : "is not UTF-8";
-}
-
 static bool
 read_handled(struct reader *r, int i)
 {
@@ -277,7 +265,7 @@ read_handled(struct reader *r, int i)
 		return complain(r, "handles[%d]: expected text, %s", i,
 		    describe_got(r->L, -1));
 	type = text_at(r->L, -1);
-	wrong = describe_wrong_type(type);
+	wrong = lun_event_name_fault(type);
 	if (wrong != NULL)
 		return complain(r, "handles[%d]: %s", i, wrong);
 	if (has_type(r, type))
@@ -329,7 +317,7 @@ read_on_entry(struct reader *r)
 		return complain(r, "on: expected event types as keys, %s",
 		    describe_got(r->L, -2));
 	type = text_at(r->L, -2);
-	wrong = describe_wrong_type(type);
+	wrong = lun_event_name_fault(type);
 	if (wrong != NULL)
 		return complain(r, "on: an event type %s", wrong);
 	if (!lua_isfunction(r->L, -1))

@@ -157,16 +157,12 @@ read_name_column(struct lun_sqlite_events *s, sqlite3_stmt *q,
 {
 	enum lun_code code =
 	    read_text_column(s, q, column, LUN_EVENT_NAME_MAX, text, err);
+	const char *fault;
 
-	if (code != LUN_OK)
+	if (code != LUN_OK || (text->length == 0 && column == TENANT))
 		return code;
-	if (!lun_utf8_valid(*text))
-		return refuse_column(s, q, column, "is not UTF-8", err);
-	if (memchr(text->bytes, '\0', text->length) != NULL)
-		return refuse_column(s, q, column, "has a NUL byte", err);
-	if (text->length == 0 && column != TENANT)
-		return refuse_column(s, q, column, "is empty", err);
-	return LUN_OK;
+	fault = lun_event_name_fault(*text);
+	return fault != NULL ? refuse_column(s, q, column, fault, err) : LUN_OK;
 }
 
 static enum lun_code
