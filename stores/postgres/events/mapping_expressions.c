@@ -82,12 +82,34 @@ static const struct {
 };
 
 static enum lun_code
+refuse_type(struct lun_pg_mapping *mapping, const struct lun_pg *c,
+    enum lun_pg_column column, struct lun_err *err)
+{
+	const struct conversion *conversions = readings[column].conversions;
+	struct lun_buffer name = {0};
+
+	lun_pg_add_column_name(
+	    &name, *lun_pg_column_of(&mapping->layout, column));
+	(void)lun_fail(err, LUN_CONFIG,
+	    "%s: the column \"%.*s\" of \"%s\" has a type that cannot hold %s",
+	    lun_pg_name(c), LUN_TEXT_ARG(lun_buffer_text(&name)),
+	    mapping->table,
+	    conversions == to_json
+		? "JSON; json, jsonb, text, varchar, bytea and oid can"
+	    : conversions == to_time
+		? "a time; timestamptz, timestamp, date and text can"
+		: "a position");
+	lun_buffer_free(&name);
+	return LUN_CONFIG;
+}
+
+static enum lun_code
 convert_columns(struct lun_pg_mapping *mapping, struct lun_pg *c,
     enum lun_pg_column column, struct lun_err *err)
 {
 	const char *text = *lun_pg_column_of(&mapping->layout, column);
 	const struct conversion *found = readings[column].conversions;
-	struct lun_buffer out = {0}, name = {0};
+	struct lun_buffer out = {0};
 
 	while (found->type != 0 && found->type != mapping->types[column])
 		found++;
@@ -96,21 +118,8 @@ convert_columns(struct lun_pg_mapping *mapping, struct lun_pg *c,
 	else if (found->before != NULL)
 		lun_buffer_printf(
 		    &out, "%s%s%s", found->before, text, found->after);
-	else {
-		lun_pg_add_column_name(&name, text);
-		lun_fail(err, LUN_CONFIG,
-		    "%s: the column \"%.*s\" of \"%s\" has a type that cannot "
-		    "hold %s",
-		    lun_pg_name(c), LUN_TEXT_ARG(lun_buffer_text(&name)),
-		    mapping->table,
-		    readings[column].conversions == to_json
-			? "JSON; json, jsonb, text, varchar, bytea and oid can"
-		    : readings[column].conversions == to_time
-			? "a time; timestamptz, timestamp, date and text can"
-			: "a position");
-		lun_buffer_free(&name);
-		return LUN_CONFIG;
-	}
+	else
+		return refuse_type(mapping, c, column, err);
 	mapping->expressions[column] = lun_buffer_take(&out);
 	return mapping->expressions[column] != NULL
 		   ? LUN_OK
