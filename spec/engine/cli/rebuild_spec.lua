@@ -152,7 +152,7 @@ describe("lunette rebuild", function()
 
     before_each(function()
       place:counter("model = model",
-        "for _ = 1, 50000 do end\n    model = model")
+        "for _ = 1, 300000 do end\n    model = model")
       local lines = {}
       for i = 1, 1000 do
         lines[i] = '{"stream":"b","type":"Counted","data":{"id":"b","n":1}}'
