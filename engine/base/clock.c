@@ -27,6 +27,16 @@ lun_clock_wall_us(void)
 }
 
 int64_t
+lun_clock_age_us(int64_t wall_us)
+{
+	int64_t age;
+
+	if (__builtin_sub_overflow(lun_clock_wall_us(), wall_us, &age))
+		return wall_us < 0 ? INT64_MAX : INT64_MIN;
+	return age;
+}
+
+int64_t
 lun_clock_mono_ns(void)
 {
 	return read_ns(CLOCK_MONOTONIC);

@@ -20,6 +20,13 @@ int64_t lun_clock_mono_ns(void);
  */
 int64_t lun_clock_deadline_ns(int64_t ms);
 
+/*
+ * How long ago that was, in microseconds of the first clock: below 0 if it is
+ * still to come. Any number may be asked about; an age that has no room ends at
+ * the ends of the range.
+ */
+int64_t lun_clock_age_us(int64_t wall_us);
+
 /* Nanoseconds of CPU the calling thread has used. For script budgets. */
 int64_t lun_clock_thread_ns(void);
 

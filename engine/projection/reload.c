@@ -46,8 +46,8 @@ check_swap(struct lun_projection *p, const struct lun_script *script,
 	if (code == LUN_OK && !same)
 		code = lun_fail(err, LUN_CONFIG,
 		    "%s: fields or handles changed under version %d: "
-		    "raise the version to %d; the old script goes on",
-		    p->name, now->version, now->version + 1);
+		    "raise the version to %lld; the old script goes on",
+		    p->name, now->version, now->version + 1LL);
 	return code;
 }
 

@@ -136,9 +136,9 @@ check_version(struct lun_projection *p, const struct lun_checkpoint *stored,
 	if (schema->version < stored->version)
 		return lun_fail(err, LUN_CONFIG,
 		    "%s: its script has version %d, and version %d is built: "
-		    "raise the version to %d",
+		    "raise the version to %lld",
 		    p->name, schema->version, stored->version,
-		    stored->version + 1);
+		    stored->version + 1LL);
 	return lun_model_store_check_schema(
 	    schema, stored->version, lun_buffer_text(&stored->schema), err);
 }

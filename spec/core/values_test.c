@@ -161,6 +161,14 @@ timestamp_of_text(lua_State *L)
 	return 1;
 }
 
+/* age_us(moment) */
+static int
+age_us(lua_State *L)
+{
+	lua_pushinteger(L, lun_clock_age_us(luaL_checkinteger(L, 1)));
+	return 1;
+}
+
 /* clocks() -> wall in microseconds, monotonic and thread in nanoseconds */
 static int
 clocks(lua_State *L)
@@ -501,6 +509,7 @@ static const luaL_Reg functions[] = {
     {"buffer_exhaust", buffer_exhaust},
     {"buffer_join", buffer_join},
     {"buffer_printf", buffer_printf},
+    {"age_us", age_us},
     {"clocks", clocks},
     {"failure", failure},
     {"filter_wants", filter_wants},

@@ -42,7 +42,8 @@ INSERT INTO lunette_requests (projection, build, shard, kind, argument,
 local values = {
   sqlite = {
     "NULL", "''", "'x'", "0", "-1", "99", "1.5", "1e308",
-    "9223372036854775807", "-9223372036854775808", "x'00fffe'",
+    "9223372036854775807", "-9223372036854775808", "2147483647",
+    "4294967296", "x'00fffe'",
     "CAST(x'fffe00' AS TEXT)", "'{\"a\":'", "'[[[1,2],3]]'",
     "hex(zeroblob(100000))", "'field n integer' || char(10)",
     "'0000000000000000ffffffffffffffff'",
@@ -73,6 +74,15 @@ local function statements(columns, kind, r)
   end
   return list
 end
+
+-- What some seed broke once; every run looks at these.
+local broke_once = {
+  ["models.db"] = {
+    "UPDATE %slunette_builds SET version = 2147483647",
+    "UPDATE %slunette_heartbeats SET at = -9223372036854775808",
+  },
+  ["events.db"] = {},
+}
 
 local function parse_columns(text)
   local columns, last = {}, nil
@@ -147,8 +157,10 @@ describe("a store with rows that somebody has edited", function()
     assert.is_true(#columns > 5)
     local other = file == "models.db" and "events.db" or "models.db"
     local untouched = helper.read_file(folder .. "/" .. other)
+    local list = statements(columns, "sqlite", r)
+    table.move(broke_once[file], 1, #broke_once[file], #list + 1, list)
     local lines, trials = {}, {}
-    for i, statement in ipairs(statements(columns, "sqlite", r)) do
+    for i, statement in ipairs(list) do
       local place = folder .. "/" .. i .. "-"
       helper.write_file(place .. other, untouched)
       -- What the table refuses is refused, and the copy is as it was.

@@ -473,9 +473,9 @@ sqlite_lag(struct lun_event_store *store, struct lun_position after,
 		code = lun_sqlite_events_head(s, &head, err);
 		if (code != LUN_OK)
 			return code;
-		found.events =
-		    (uint64_t)((double)found.events * (double)(head - start) /
-			       (double)(last - start));
+		found.events = (uint64_t)((double)found.events *
+					  ((double)head - (double)start) /
+					  ((double)last - (double)start));
 	}
 	*lag = found;
 	return LUN_OK;

@@ -298,7 +298,7 @@ read_heartbeat(sqlite3_stmt *q, struct lun_key key, struct lun_heartbeat *h)
 	    .build = key.build,
 	    .shard = key.shard,
 	    .events_per_second = sqlite3_column_double(q, 5),
-	    .age_us = lun_clock_wall_us() - sqlite3_column_int64(q, 6),
+	    .age_us = lun_clock_age_us(sqlite3_column_int64(q, 6)),
 	};
 	lun_sqlite_copy_column(q, 0, h->projection, sizeof h->projection);
 	lun_sqlite_copy_column(q, 1, h->owner, sizeof h->owner);

@@ -17,6 +17,19 @@ describe("a deadline", function()
   end)
 end)
 
+describe("the age of a moment", function()
+  it("is told of any number", function()
+    local now = values.clocks()
+    assert.is_true(values.age_us(now - 1000000) >= 1000000)
+    assert.is_true(values.age_us(now - 1000000) < 60 * 1000000)
+    assert.is_true(values.age_us(now + 3600 * 1000000) < 0)
+    for _, moment in ipairs { math.mininteger, -(1 << 62) - (1 << 62) + 1 } do
+      assert.equal(math.maxinteger, values.age_us(moment))
+    end
+    assert.is_true(values.age_us(math.maxinteger) < -(1 << 62))
+  end)
+end)
+
 describe("a timestamp", function()
   it("is written in 27 bytes", function()
     for us, text in pairs {

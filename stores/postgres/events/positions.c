@@ -63,12 +63,25 @@ lun_pg_time_position(const struct lun_pg_mapping *mapping, int64_t us)
 	    us > 0 ? (uint64_t)(us / 1000) << 16 : 0, 0};
 }
 
+/* Beyond the years that the text of a time can have it ends at their ends. */
+static int64_t
+moment_of(struct lun_position position)
+{
+	int64_t us = signed_of(position.hi);
+
+	if (us < LUN_TIMESTAMP_MIN - EPOCH_US)
+		return LUN_TIMESTAMP_MIN;
+	if (us > LUN_TIMESTAMP_MAX - EPOCH_US)
+		return LUN_TIMESTAMP_MAX;
+	return us + EPOCH_US;
+}
+
 int64_t
 lun_pg_position_time(
     const struct lun_pg_mapping *mapping, struct lun_position position)
 {
 	if (mapping->key == LUN_PG_MOMENT)
-		return signed_of(position.hi) + EPOCH_US;
+		return moment_of(position);
 	return (int64_t)(position.hi >> 16) * 1000;
 }
 
@@ -274,16 +287,13 @@ join_uuid(const uuid_t uuid)
 static void
 format_moment(struct lun_position position, char text[LUN_POSITION_MAX])
 {
-	int64_t us = signed_of(position.hi);
 	char time[LUN_TIMESTAMP_LENGTH + 1];
 
-	if (us < LUN_TIMESTAMP_MIN - EPOCH_US) {
+	if (signed_of(position.hi) < LUN_TIMESTAMP_MIN - EPOCH_US) {
 		snprintf(text, LUN_POSITION_MAX, "start");
 		return;
 	}
-	if (us > LUN_TIMESTAMP_MAX - EPOCH_US)
-		us = LUN_TIMESTAMP_MAX - EPOCH_US;
-	lun_timestamp_format(us + EPOCH_US, time);
+	lun_timestamp_format(moment_of(position), time);
 	snprintf(text, LUN_POSITION_MAX, "%s/%016" PRIx64, time, position.lo);
 }
 

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "json/scan.h"
 
 #define MEMBERS_MAX 16
@@ -327,6 +328,12 @@ next_integer(struct lun_text *rest, int64_t *value)
 }
 
 static bool
+next_moment(struct lun_text *rest, int64_t *us)
+{
+	return next_integer(rest, us) && lun_timestamp_is_moment(*us);
+}
+
+static bool
 read_count(struct lun_text number, uint64_t *count)
 {
 	int64_t value = lun_json_integer(number);
@@ -355,7 +362,7 @@ read_skip(struct lun_text array, struct lun_pg_skip *skip)
 	int64_t from, to;
 
 	if (!next_integer(&array, &from) || !next_integer(&array, &to) ||
-	    !next_integer(&array, &skip->at) || from < 0 || to < from)
+	    !next_moment(&array, &skip->at) || from < 0 || to < from)
 		return false;
 	skip->from = (uint64_t)from;
 	skip->to = (uint64_t)to;
@@ -385,7 +392,7 @@ read_watermark(struct lun_text array, struct lun_pg_watermark *watermark)
 
 	lun_buffer_clear(&watermark->writers);
 	if (!next_position(&array, &watermark->position) ||
-	    !next_integer(&array, &watermark->at) ||
+	    !next_moment(&array, &watermark->at) ||
 	    !lun_json_next_element(&array, &writers, &kind) ||
 	    kind != LUN_JSON_STRING)
 		return false;

@@ -250,6 +250,25 @@ describe("a postgres layout with late events #postgres", function()
         end
       end)
 
+    it("refuses a state with a time that no clock shows", function()
+      local _, url = start "marten"
+      local events = start_reader(url)
+      for _, at in ipairs { "-9223372036854775808", "9223372036854775807" } do
+        for _, member in ipairs {
+          '"marks":[["0000000000000000000000000000002a",%s,"3/4,5/6"]]',
+          '"held":[2,2,%s]',
+          '"skipped":1,"skips":[[2,2,%s]]',
+        } do
+          local page, message, code = events.store:read {
+            max = 10, after = "9",
+            state = 'A{"anchor":"",' .. member:format(at) .. "}" }
+          assert.is_nil(page, member)
+          assert.equal("config", code)
+          assert.matches("was not written by a reader", message)
+        end
+      end
+    end)
+
     it("sets a grace time where sessions keep numbers in stock", function()
       local layout, url, session = start "rails_event_store"
       local other, first = session(), session()
