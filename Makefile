@@ -154,7 +154,7 @@ lint: ## check the rules of the house
 
 asan: ## run the specs, but not the kill loops, under ASan and UBSan
 	@tools/install-packages test
-	@$(AGAIN) SANITIZE=address,undefined all specs benches
+	@$(AGAIN) SANITIZE=address,undefined,float-cast-overflow all specs benches
 	@LUNETTE_BUILD=build/address LUNETTE_SANITIZE=address \
 		tools/run-specs --exclude-tags=kill $(SPECS)
 
