@@ -65,16 +65,18 @@ end
 
 -- ---- chance
 
+local function seed_of(variable)
+  local given = os.getenv(variable)
+  return given and (math.tointeger(tonumber(given))
+    or error(variable .. " is no integer: " .. given, 3))
+end
+
 -- What a spec with random numbers begins with: LUNETTE_SEED where it is set,
--- else the usual seed of the spec, else another in every run. The name of the
--- spec says it, so that a failure can be repeated.
+-- else the usual seed of the spec, else LUNETTE_FRESH_SEED, else another in
+-- every run. The name of the spec says it, so that a failure can be repeated.
 function helper.seed(usual)
-  local given = os.getenv "LUNETTE_SEED"
-  if given then
-    return math.tointeger(tonumber(given))
-      or error("LUNETTE_SEED is no integer: " .. given, 2)
-  end
-  return usual or os.time() % 1000000
+  return seed_of "LUNETTE_SEED" or usual or seed_of "LUNETTE_FRESH_SEED"
+    or os.time() % 1000000
 end
 
 local random = {}

@@ -57,9 +57,11 @@ describe("the spec helper", function()
 
   describe("with a seed", function()
     local before = os.getenv "LUNETTE_SEED"
+    local fresh = os.getenv "LUNETTE_FRESH_SEED"
 
     after_each(function()
       helper.setenv("LUNETTE_SEED", before)
+      helper.setenv("LUNETTE_FRESH_SEED", fresh)
     end)
 
     local function numbers(seed)
@@ -74,6 +76,9 @@ describe("the spec helper", function()
       helper.setenv("LUNETTE_SEED", "-17")
       assert.same({ -17, -17 }, { helper.seed(), helper.seed(5) })
       helper.setenv("LUNETTE_SEED", nil)
+      helper.setenv("LUNETTE_FRESH_SEED", "31")
+      assert.same({ 31, 5 }, { helper.seed(), helper.seed(5) })
+      helper.setenv("LUNETTE_FRESH_SEED", nil)
       assert.equal(5, helper.seed(5))
       assert.equal("integer", math.type(helper.seed()))
     end)
