@@ -190,7 +190,7 @@ describe("a hostile script", function()
     assert_refused(try 'error(("x"):rep(100000))', "xxx")
     assert_refused(
       try("local function f() return f() + 1 end f()", nil,
-        { memory = 160 << 20, instructions = 10000000 }),
+        { memory = 160 << 20, instructions = 10000000, cpu_ms = 60000 }),
       "stack overflow")
   end)
 

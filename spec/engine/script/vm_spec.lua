@@ -108,7 +108,7 @@ describe("a Lua state", function()
       local err = run("local s = " .. text .. " for i = 1, 1000 do local t = "
         .. body .. " end return {}", { cpu_ms = 1, instructions = 1 << 40 })
       assert.equal("budget", err and err.code, body)
-      assert.is_true(os.clock() - before < 1, body)
+      assert.is_true(os.clock() - before < 20, body) -- not a thousand scans
     end
   end)
 

@@ -287,7 +287,7 @@ describe("the postgres model store #postgres", function()
     end)
 
     it("is made however short the role's timeouts are", function()
-      local short = "SET %s = '200ms';"
+      local short = "SET %s = '1s';"
       for _, name in ipairs { "statement_timeout", "lock_timeout" } do
         psql(("ALTER DATABASE %s "):format(database.name)
           .. short:format(name))
@@ -297,7 +297,7 @@ describe("the postgres model store #postgres", function()
       end)
       store:close()
       store = assert(kit.open(url))
-      local other = beside("SET LOCAL statement_timeout = 0", 0.5)
+      local other = beside("SET LOCAL statement_timeout = 0", 2.5)
       assert(store:index(wanted))
       assert.equal(0, other:wait(), other:stderr())
       assert.equal(both, indexes())

@@ -40,7 +40,7 @@ describe("a postgres model store behind a pooler #postgres", function()
   it("says what to do where the role's timeout ends the making of an index",
     function()
       local place = server:new_database()
-      place:sql(("ALTER DATABASE %s SET statement_timeout = '200ms'")
+      place:sql(("ALTER DATABASE %s SET statement_timeout = '1s'")
         :format(place.name))
       local store = assert(kit.open(pooler:url(place.name)))
       local wanted = kit.account_schema { indexes = { { "balance" } } }
