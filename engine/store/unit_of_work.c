@@ -184,7 +184,8 @@ add_model(struct lun_unit_of_work *uow, uint64_t hash, struct lun_text id)
 	if (model == NULL)
 		return NULL;
 	bytes = (char *)(model + 1);
-	memcpy(bytes, id.bytes, id.length);
+	if (id.length > 0)
+		memcpy(bytes, id.bytes, id.length);
 	model->id = (struct lun_text){bytes, id.length};
 	model->hash = hash;
 	uow->table[find_slot(uow, hash, id)] = model;

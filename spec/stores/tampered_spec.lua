@@ -80,6 +80,7 @@ local broke_once = {
   ["models.db"] = {
     "UPDATE %slunette_builds SET version = 2147483647",
     "UPDATE %slunette_heartbeats SET at = -9223372036854775808",
+    "UPDATE %slunette_parked SET model_id = ''",
   },
   ["events.db"] = {},
 }
