@@ -39,7 +39,9 @@ LIB_SRC    := $(filter-out $(HOST_SRC) $(CLI_SRC) $(FAULTY_SRC), \
 	$(wildcard engine/*/*.c stores/*/*.c stores/*/*/*.c))
 SPEC_SRC   := $(wildcard spec/core/*.c)
 FUZZ_SRC   := $(wildcard spec/fuzz/*.c)
-BENCH_SRC  := $(filter-out bench/fold.c,$(wildcard bench/*.c))
+# Programs of the bench, and what they share.
+BENCH_PART := bench/fold.c bench/banking.c bench/fill_sqlite.c bench/fill_postgres.c
+BENCH_SRC  := $(filter-out $(BENCH_PART),$(wildcard bench/*.c))
 LIB_OBJ    := $(LIB_SRC:%.c=$(BUILD)/%.o)
 HOST_OBJ   := $(HOST_SRC:%.c=$(BUILD)/%.o)
 CLI_OBJ    := $(CLI_SRC:%.c=$(BUILD)/%.o)
@@ -105,8 +107,12 @@ $(SPEC_SO): $(BUILD)/spec/%.so: $(BUILD)/spec/core/%.o $(FAULTY_OBJ) $(BUILD)/li
 	@mkdir -p $(@D)
 	$(LINK) -shared -Wl,-z,nodelete -o $@ $^ $(LIBS) -ljansson
 
-$(BENCHES): $(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/bench/fold.o \
-		$(BUILD)/liblunette.a
+$(BUILD)/bench/generate: $(BUILD)/bench/banking.o $(BUILD)/bench/fill_sqlite.o \
+		$(BUILD)/bench/fill_postgres.o
+
+$(BUILD)/bench/floor_sqlite $(BUILD)/bench/floor_postgres: $(BUILD)/bench/fold.o
+
+$(BENCHES): $(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/liblunette.a
 	$(LINK) -o $@ $^ $(LUA_LIBS) $(LIBS)
 
 # Fuzzers bring a library of their own: clang's instrumentation is not gcc's.
@@ -214,4 +220,4 @@ help: ## list the targets
 	chaos judges bench cover format rock install uninstall clean help
 .SECONDARY:
 -include $(patsubst %.c,$(BUILD)/%.d,$(LIB_SRC) $(CLI_SRC) $(SPEC_SRC) \
-	$(FAULTY_SRC) $(BENCH_SRC) bench/fold.c $(HOST_SRC)) $(patsubst %.c,build/fuzz/%.d,$(LIB_SRC) $(FUZZ_SRC))
+	$(FAULTY_SRC) $(BENCH_SRC) $(BENCH_PART) $(HOST_SRC)) $(patsubst %.c,build/fuzz/%.d,$(LIB_SRC) $(FUZZ_SRC))
