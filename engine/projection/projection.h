@@ -371,6 +371,8 @@ void lun_projection_note_reached(
 /* Until it is noted again, nobody's wait for a position is over. */
 void lun_projection_forget_position(struct lun_projection *p);
 struct lun_report lun_projection_report(struct lun_projection *p);
+/* What of it costs no copy. */
+enum lun_state lun_projection_state(struct lun_projection *p);
 /* The report in the form in which other processes get it. */
 void lun_projection_fill_heartbeat(
     struct lun_projection *p, struct lun_heartbeat *heartbeat);

@@ -96,6 +96,17 @@ lun_projection_report(struct lun_projection *p)
 	return report;
 }
 
+enum lun_state
+lun_projection_state(struct lun_projection *p)
+{
+	enum lun_state state;
+
+	pthread_mutex_lock(&p->around->board->lock);
+	state = p->report.state;
+	pthread_mutex_unlock(&p->around->board->lock);
+	return state;
+}
+
 void
 lun_projection_fill_heartbeat(
     struct lun_projection *p, struct lun_heartbeat *heartbeat)

@@ -12,6 +12,7 @@
 #define LUN_RUNTIME_ENGINE_H
 
 #include "projection/projection.h"
+#include "runtime/entry_index.h"
 #include "runtime/files.h"
 #include "runtime/load.h"
 #include "runtime/reader.h"
@@ -24,6 +25,8 @@ struct lun_entry {
 	char name[LUN_NAME_MAX + 1];
 	char path[LUN_PATH_MAX]; /* "": from memory; changes under both the
 				    register_lock and the lock */
+	struct lun_entry *next_of_name; /* the index's */
+	struct lun_entry *next_of_path;
 	struct lun_projection *p;
 	/*
 	 * Whoever holds it while there is no worker may use the projection.
@@ -62,6 +65,7 @@ struct lun_engine {
 	struct lun_entry **entries;
 	size_t entry_count;
 	size_t entry_capacity;
+	struct lun_entry_index index;
 	bool running;
 
 	struct lun_readers readers;

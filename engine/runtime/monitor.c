@@ -96,7 +96,7 @@ has_news(struct lun_engine *engine)
 	bool news = false;
 
 	for (size_t i = 0; (entry = lun_engine_at(engine, i)) != NULL; i++) {
-		enum lun_state state = lun_projection_report(entry->p).state;
+		enum lun_state state = lun_projection_state(entry->p);
 
 		news = news || state != entry->published_state;
 		entry->published_state = state;
@@ -234,8 +234,7 @@ tend_store(struct lun_monitor *monitor)
 
 	for (size_t i = 0; (entry = lun_engine_at(monitor->engine, i)) != NULL;
 	     i++)
-		if (lun_projection_report(entry->p).state ==
-		    LUN_STATE_CATCHING_UP)
+		if (lun_projection_state(entry->p) == LUN_STATE_CATCHING_UP)
 			return;
 	lun_model_store_tend(monitor->store);
 }

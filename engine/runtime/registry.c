@@ -40,10 +40,10 @@ lun_engine_find(struct lun_engine *engine, const char *name)
 {
 	struct lun_entry *entry;
 
-	for (size_t i = 0; (entry = lun_engine_at(engine, i)) != NULL; i++)
-		if (strcmp(entry->name, name) == 0)
-			return entry;
-	return NULL;
+	pthread_mutex_lock(&engine->lock);
+	entry = lun_entry_index_name(&engine->index, name);
+	pthread_mutex_unlock(&engine->lock);
+	return entry;
 }
 
 void
@@ -62,10 +62,10 @@ find_path(struct lun_engine *engine, const char *path)
 {
 	struct lun_entry *entry;
 
-	for (size_t i = 0; (entry = lun_engine_at(engine, i)) != NULL; i++)
-		if (strcmp(entry->path, path) == 0)
-			return entry;
-	return NULL;
+	pthread_mutex_lock(&engine->lock);
+	entry = lun_entry_index_path(&engine->index, path);
+	pthread_mutex_unlock(&engine->lock);
+	return entry;
 }
 
 void
@@ -96,8 +96,10 @@ add_entry(
 			engine->entry_capacity = capacity;
 		}
 	}
-	if (code == LUN_OK)
+	if (code == LUN_OK) {
 		engine->entries[engine->entry_count++] = entry;
+		lun_entry_index_add(&engine->index, entry);
+	}
 	pthread_mutex_unlock(&engine->lock);
 	return code;
 }
@@ -197,7 +199,7 @@ static void
 set_path(struct lun_engine *engine, struct lun_entry *entry, const char *path)
 {
 	pthread_mutex_lock(&engine->lock);
-	snprintf(entry->path, sizeof entry->path, "%s", path);
+	lun_entry_index_move(&engine->index, entry, path);
 	pthread_mutex_unlock(&engine->lock);
 }
 
@@ -205,8 +207,7 @@ set_path(struct lun_engine *engine, struct lun_entry *entry, const char *path)
 static void
 leave_old_name(struct lun_engine *engine, const char *path, const char *name)
 {
-	struct lun_entry *old =
-	    path[0] != '\0' ? find_path(engine, path) : NULL;
+	struct lun_entry *old = find_path(engine, path);
 
 	if (old != NULL && strcmp(old->name, name) != 0) {
 		set_detached(engine, old, true);
