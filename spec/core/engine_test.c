@@ -166,8 +166,9 @@ call_inside(void *arg, const struct lun_progress *progress, size_t count)
 {
 	struct run *run = arg;
 
-	(void)progress;
-	(void)count;
+	if (strcmp(run->call, "start") != 0 &&
+	    (count == 0 || progress[0].events_done == 0))
+		return true;
 	if (run->times++ > 0)
 		return true;
 	if (strcmp(run->call, "stop") == 0)
@@ -179,8 +180,8 @@ call_inside(void *arg, const struct lun_progress *progress, size_t count)
 	return true;
 }
 
-/* run_once("stop", "start" or "close" in the first call of progress)
- * -> code of the run, code of that call */
+/* run_once("stop", "start" or "close" in the first call of progress, but for
+ * "start" once there is some) -> code of the run, code of that call */
 static int
 engine_run_once(lua_State *L)
 {

@@ -54,7 +54,7 @@ describe("an engine in a program with threads #threads", function()
   describe("in its progress function", function()
     before_each(function()
       assert(engine:register((script:gsub("return { n", [[
-        for _ = 1, 300000 do end
+        for _ = 1, 2000000 do end
         return { n]]))))
       for _ = 1, 50 do
         assert(engine:append_beside():join())
