@@ -210,7 +210,7 @@ renew_lease(struct lun_projection *p, struct lun_err *err)
 	if (p->has_worker || now - p->renewed_ns < lease_ms * NS_PER_MS / 3)
 		return LUN_OK;
 	p->renewed_ns = now;
-	return lun_model_store_renew(
+	return lun_model_store_renew_one(
 	    p->models, p->key, p->fence, lease_ms, err);
 }
 
@@ -324,7 +324,7 @@ bool
 lun_projection_has_lost(struct lun_projection *p)
 {
 	if (!lun_projection_is_owned(p) ||
-	    lun_model_store_renew(p->models, p->key, p->fence,
+	    lun_model_store_renew_one(p->models, p->key, p->fence,
 		p->around->settings->lease_ms, NULL) != LUN_CONFLICT)
 		return false;
 	release_ownership(p);

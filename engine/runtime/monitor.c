@@ -191,7 +191,7 @@ renew_lease(struct lun_monitor *monitor, struct lun_entry *entry)
 
 	if (!report.owned || report.lost || report.stuck)
 		return true;
-	code = lun_model_store_renew(monitor->store, entry->p->key,
+	code = lun_model_store_renew_one(monitor->store, entry->p->key,
 	    report.fence, engine->settings.lease_ms, &err);
 	if (code == LUN_OK || (code == LUN_CONFLICT && !is_owned(entry->p))) {
 		entry->renewal_fails = false;

@@ -51,16 +51,49 @@ lun_model_store_close(struct lun_model_store *store)
 
 /* ---- what drivers share ------------------------------------------------ */
 
+void
+lun_lease_compare(struct lun_lease *lease, int64_t stored_fence)
+{
+	bool stands = lease->fence > 0 && lease->fence == stored_fence;
+
+	lease->renewal = stands ? LUN_RENEWAL_DONE : LUN_RENEWAL_PASSED_ON;
+	lease->stored_fence = stored_fence;
+}
+
+enum lun_code
+lun_lease_check(const struct lun_lease *lease, struct lun_err *err)
+{
+	const char *name = lease->key.projection;
+
+	switch (lease->renewal) {
+	case LUN_RENEWAL_DONE:
+		return LUN_OK;
+	case LUN_RENEWAL_LOCKED:
+		return lun_fail(err, LUN_UNAVAILABLE,
+		    "projection \"%s\": another connection holds a lock on "
+		    "its ownership",
+		    name);
+	case LUN_RENEWAL_HANDED_BACK:
+		return lun_fail(err, LUN_CONFLICT,
+		    "projection \"%s\": its ownership was handed back", name);
+	case LUN_RENEWAL_PASSED_ON:
+		break;
+	}
+	return lun_fail(err, LUN_CONFLICT,
+	    "projection \"%s\": its ownership has passed on (fence %" PRId64
+	    ", stored %" PRId64 "); another engine runs it",
+	    name, lease->fence, lease->stored_fence);
+}
+
 enum lun_code
 lun_model_store_check_fence(
     const char *projection, int64_t fence, int64_t stored, struct lun_err *err)
 {
-	if (fence > 0 && fence == stored)
-		return LUN_OK;
-	return lun_fail(err, LUN_CONFLICT,
-	    "projection \"%s\": its ownership has passed on (fence %" PRId64
-	    ", stored %" PRId64 "); another engine runs it",
-	    projection, fence, stored);
+	struct lun_lease lease = {
+	    .key = lun_only_key(projection), .fence = fence};
+
+	lun_lease_compare(&lease, stored);
+	return lun_lease_check(&lease, err);
 }
 
 enum lun_code
@@ -201,10 +234,23 @@ lun_model_store_acquire(struct lun_model_store *store, struct lun_key key,
 }
 
 enum lun_code
-lun_model_store_renew(struct lun_model_store *store, struct lun_key key,
+lun_model_store_renew(struct lun_model_store *store, struct lun_lease *leases,
+    size_t count, int64_t time_to_live_ms, struct lun_err *err)
+{
+	if (count == 0)
+		return LUN_OK;
+	return store->ops->renew(store, leases, count, time_to_live_ms, err);
+}
+
+enum lun_code
+lun_model_store_renew_one(struct lun_model_store *store, struct lun_key key,
     int64_t fence, int64_t time_to_live_ms, struct lun_err *err)
 {
-	return store->ops->renew(store, key, fence, time_to_live_ms, err);
+	struct lun_lease lease = {.key = key, .fence = fence};
+	enum lun_code code =
+	    lun_model_store_renew(store, &lease, 1, time_to_live_ms, err);
+
+	return code == LUN_OK ? lun_lease_check(&lease, err) : code;
 }
 
 void
@@ -451,6 +497,13 @@ lun_model_store_request_post(struct lun_model_store *store,
     const struct lun_request *request, int64_t *number, struct lun_err *err)
 {
 	return store->ops->request_post(store, request, number, err);
+}
+
+enum lun_code
+lun_model_store_requests_waiting(struct lun_model_store *store, lun_key_fn *key,
+    void *arg, struct lun_err *err)
+{
+	return store->ops->requests_waiting(store, key, arg, err);
 }
 
 enum lun_code

@@ -149,6 +149,23 @@ struct lun_guard {
 	int64_t fence;
 };
 
+/* What came of the renewal of a lease. */
+enum lun_renewal {
+	LUN_RENEWAL_DONE,
+	LUN_RENEWAL_LOCKED, /* its row is; try again soon */
+	LUN_RENEWAL_HANDED_BACK,
+	LUN_RENEWAL_PASSED_ON, /* the fence is another's now */
+};
+
+/* An ownership to be kept. */
+struct lun_lease {
+	struct lun_key key;
+	int64_t fence;
+	/* Set by a renewal. */
+	enum lun_renewal renewal;
+	int64_t stored_fence;
+};
+
 /* A message from another process to the engine that runs a projection. */
 struct lun_request {
 	int64_t number;
@@ -204,6 +221,8 @@ typedef enum lun_code lun_failed_event_fn(
     void *arg, const struct lun_failed_event *item, struct lun_err *err);
 typedef enum lun_code lun_text_fn(
     void *arg, struct lun_text text, struct lun_err *err);
+typedef enum lun_code lun_key_fn(
+    void *arg, struct lun_key key, struct lun_err *err);
 typedef enum lun_code lun_build_fn(
     void *arg, const struct lun_build *build, struct lun_err *err);
 
@@ -234,9 +253,9 @@ struct lun_model_store_ops {
 	enum lun_code (*acquire)(struct lun_model_store *store,
 	    struct lun_key key, const char *owner, int64_t time_to_live_ms,
 	    int64_t *fence, char holder[LUN_OWNER_SIZE], struct lun_err *err);
-	/* From any connection. LUN_CONFLICT if the fence is another's now. */
+	/* From any connection, each for itself; it never waits for a lock. */
 	enum lun_code (*renew)(struct lun_model_store *store,
-	    struct lun_key key, int64_t fence, int64_t time_to_live_ms,
+	    struct lun_lease *leases, size_t count, int64_t time_to_live_ms,
 	    struct lun_err *err);
 	void (*release)(
 	    struct lun_model_store *store, struct lun_key key, int64_t fence);
@@ -357,6 +376,9 @@ struct lun_model_store_ops {
 	enum lun_code (*request_post)(struct lun_model_store *store,
 	    const struct lun_request *request, int64_t *number,
 	    struct lun_err *err);
+	/* Calls back for each shard that a request waits for, once. */
+	enum lun_code (*requests_waiting)(struct lun_model_store *store,
+	    lun_key_fn *key, void *arg, struct lun_err *err);
 	/* The oldest waiting one for a shard. LUN_NOTFOUND. */
 	enum lun_code (*request_next)(struct lun_model_store *store,
 	    struct lun_key key, struct lun_request *request,
@@ -395,11 +417,16 @@ struct lun_model_store_ops {
  * What every driver answers alike. A shard or a projection that is not there
  * has revision 0, a new one 1; a fence that was never handed out owns nothing.
  */
-enum lun_code lun_model_store_check_fence(const char *projection, int64_t fence,
-    int64_t stored, struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_model_store_check_guard(const char *projection,
     struct lun_guard guard, int64_t revision, int64_t fence,
     struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_model_store_check_fence(const char *projection, int64_t fence,
+    int64_t stored, struct lun_err *err) LUN_MUSTCHECK;
+/* For renew: done or passed on, as the stored fence says. */
+void lun_lease_compare(struct lun_lease *lease, int64_t stored_fence);
+/* After it: LUN_OK, LUN_CONFLICT or, where it was locked, LUN_UNAVAILABLE. */
+enum lun_code lun_lease_check(
+    const struct lun_lease *lease, struct lun_err *err) LUN_MUSTCHECK;
 /* For define: the stored version and schema text against the wanted ones. */
 enum lun_code lun_model_store_check_schema(const struct lun_schema *schema,
     int version, struct lun_text described, struct lun_err *err) LUN_MUSTCHECK;
@@ -434,6 +461,10 @@ enum lun_code lun_model_store_acquire(struct lun_model_store *store,
     int64_t *fence, char holder[LUN_OWNER_SIZE],
     struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_model_store_renew(struct lun_model_store *store,
+    struct lun_lease *leases, size_t count, int64_t time_to_live_ms,
+    struct lun_err *err) LUN_MUSTCHECK;
+/* One, and what lun_lease_check() says of it. */
+enum lun_code lun_model_store_renew_one(struct lun_model_store *store,
     struct lun_key key, int64_t fence, int64_t time_to_live_ms,
     struct lun_err *err) LUN_MUSTCHECK;
 void lun_model_store_release(
@@ -493,6 +524,8 @@ enum lun_code lun_model_store_skipped(struct lun_model_store *store,
 enum lun_code lun_model_store_request_post(struct lun_model_store *store,
     const struct lun_request *request, int64_t *number,
     struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_model_store_requests_waiting(struct lun_model_store *store,
+    lun_key_fn *key, void *arg, struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_model_store_request_next(struct lun_model_store *store,
     struct lun_key key, struct lun_request *request,
     struct lun_err *err) LUN_MUSTCHECK;

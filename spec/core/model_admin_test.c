@@ -56,6 +56,31 @@ store_request_post(lua_State *L)
 	return 1;
 }
 
+static enum lun_code
+list_key(void *arg, struct lun_key key, struct lun_err *err)
+{
+	lua_State *L = arg;
+
+	(void)err;
+	lua_pushfstring(
+	    L, "%s/%d/%d", key.projection, (int)key.build, key.shard);
+	lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+	return LUN_OK;
+}
+
+/* requests_waiting() -> {"projection/build/shard", ...} */
+static int
+store_requests_waiting(lua_State *L)
+{
+	struct lun_err err;
+	enum lun_code code;
+
+	lua_newtable(L);
+	code = lun_model_store_requests_waiting(
+	    check_store(L, 1), list_key, L, &err);
+	return code == LUN_OK ? 1 : push_failure(L, code, &err);
+}
+
 /* request_next(key) -> {number=, projection=, build=, shard=, kind=, ...} */
 static int
 store_request_next(lua_State *L)
@@ -290,6 +315,7 @@ writer_stop(lua_State *L)
 
 static const luaL_Reg store_methods[] = {
     {"request_post", store_request_post},
+    {"requests_waiting", store_requests_waiting},
     {"request_next", store_request_next},
     {"request_finish", store_request_finish},
     {"request_result", store_request_result},

@@ -190,10 +190,56 @@ store_renew(lua_State *L)
 {
 	struct lun_err err;
 	enum lun_code code =
-	    lun_model_store_renew(check_store(L, 1), check_key(L, 2),
+	    lun_model_store_renew_one(check_store(L, 1), check_key(L, 2),
 		luaL_checkinteger(L, 3), luaL_optinteger(L, 4, 10000), &err);
 
 	return push_done(L, code, &err);
+}
+
+#define LEASES_MAX 10
+
+/* {{key, fence}, ...}, also on the stack, for as long as it is there */
+static size_t
+check_leases(lua_State *L, int index, struct lun_lease *leases)
+{
+	size_t count = lua_rawlen(L, index);
+
+	luaL_argcheck(L, count <= LEASES_MAX, index, "too many");
+	luaL_checkstack(L, (int)count + 4, NULL);
+	for (size_t i = 0; i < count; i++) {
+		lua_rawgeti(L, index, (lua_Integer)i + 1);
+		lua_rawgeti(L, -1, 2);
+		leases[i].fence = luaL_checkinteger(L, -1);
+		lua_pop(L, 1);
+		lua_rawgeti(L, -1, 1);
+		leases[i].key = check_key(L, -1);
+		lua_remove(L, -2);
+	}
+	return count;
+}
+
+/*
+ * renew_all({{key, fence}, ...}[, time to live]) -> {"ok" or why not, ...}
+ */
+static int
+store_renew_all(lua_State *L)
+{
+	struct lun_lease leases[LEASES_MAX];
+	int64_t time_to_live_ms = luaL_optinteger(L, 3, 10000);
+	size_t count = check_leases(L, 2, leases);
+	struct lun_err err;
+	enum lun_code code = lun_model_store_renew(
+	    check_store(L, 1), leases, count, time_to_live_ms, &err);
+
+	if (code != LUN_OK)
+		return push_failure(L, code, &err);
+	lua_createtable(L, (int)count, 0);
+	for (size_t i = 0; i < count; i++) {
+		code = lun_lease_check(&leases[i], &err);
+		lua_pushstring(L, code == LUN_OK ? "ok" : err.message);
+		lua_rawseti(L, -2, (lua_Integer)i + 1);
+	}
+	return 1;
 }
 
 static int
@@ -503,6 +549,7 @@ static const luaL_Reg store_methods[] = {
     {"close", store_close},
     {"acquire", store_acquire},
     {"renew", store_renew},
+    {"renew_all", store_renew_all},
     {"release", store_release},
     {"define", store_define},
     {"reset", store_reset},

@@ -78,6 +78,23 @@ local function administration(open)
       assert.equal("resume", store:request_next("b").kind)
     end)
 
+    it("are seen by one look for all projections", function()
+      local store = open()
+      assert.same({}, store:requests_waiting())
+      local first = assert(store:request_post("a", "pause"))
+      local shard = { "a", build = 2, shard = 1 }
+      local second = assert(store:request_post("a", "retry", "id-1"))
+      local third = assert(store:request_post(shard, "resume"))
+      local waiting = store:requests_waiting()
+      table.sort(waiting)
+      assert.same({ "a/1/0", "a/2/1" }, waiting)
+      assert(store:request_finish(first))
+      assert(store:request_finish(third))
+      assert.same({ "a/1/0" }, store:requests_waiting())
+      assert(store:request_finish(second))
+      assert.same({}, store:requests_waiting())
+    end)
+
     it("carry every kind", function()
       local store = open()
       for _, kind in ipairs { "pause", "resume", "rebuild", "retry",

@@ -61,6 +61,26 @@ local function ownership(open)
       assert(store:renew("a", newer))
     end)
 
+    it("is renewed with others, each for itself", function()
+      local store = open()
+      local other = assert(store:connect())
+      local shard = { "b", build = 2, shard = 1 }
+      local a = assert(store:acquire("a", "ada"))
+      local b = assert(store:acquire(shard, "ada"))
+      local c = assert(store:acquire("c", "ada"))
+      assert.same({ "ok", "ok", "ok" },
+        store:renew_all { { "a", a }, { shard, b }, { "c", c } })
+      store:release("a", a)
+      local newer = assert(other:acquire("a", "bob"))
+      local results = store:renew_all {
+        { "c", c }, { "a", a }, { "never", 1 }, { shard, b }, { "a", newer } }
+      assert.equal("ok ok ok",
+        table.concat({ results[1], results[4], results[5] }, " "))
+      assert.truthy(results[2]:find('"a": its ownership has passed', 1, true))
+      assert.truthy(results[3]:find('"never"', 1, true))
+      assert.same({}, store:renew_all {})
+    end)
+
     it("ends with its connection", function()
       local store = open()
       local other = assert(store:connect())

@@ -16,8 +16,9 @@ struct faulty_models {
 static const char *const kinds[] = {"open", "connect", "acquire", "renew",
     "define", "reset", "index", "drop", "checkpoint", "set_position", "adopt",
     "set_paused", "list", "projection", "builds", "load", "query", "commit",
-    "parked", "parked_ids", "skipped", "request_post", "request_next",
-    "request_finish", "request_result", "publish", "heartbeat", NULL};
+    "parked", "parked_ids", "skipped", "request_post", "requests_waiting",
+    "request_next", "request_finish", "request_result", "publish", "heartbeat",
+    NULL};
 
 static struct faulty_models *
 faulty_models_of(struct lun_model_store *store)
@@ -161,13 +162,13 @@ faulty_acquire(struct lun_model_store *store, struct lun_key key,
 }
 
 static enum lun_code
-faulty_renew(struct lun_model_store *store, struct lun_key key, int64_t fence,
-    int64_t time_to_live_ms, struct lun_err *err)
+faulty_renew(struct lun_model_store *store, struct lun_lease *leases,
+    size_t count, int64_t time_to_live_ms, struct lun_err *err)
 {
 	if (fault_strikes(store, "renew"))
 		return report_fault(store, "renew", err);
 	return lun_model_store_renew(
-	    inner_of(store), key, fence, time_to_live_ms, err);
+	    inner_of(store), leases, count, time_to_live_ms, err);
 }
 
 static void
@@ -368,6 +369,15 @@ faulty_request_post(struct lun_model_store *store,
 }
 
 static enum lun_code
+faulty_requests_waiting(struct lun_model_store *store, lun_key_fn *key,
+    void *arg, struct lun_err *err)
+{
+	if (fault_strikes(store, "requests_waiting"))
+		return report_fault(store, "requests_waiting", err);
+	return lun_model_store_requests_waiting(inner_of(store), key, arg, err);
+}
+
+static enum lun_code
 faulty_request_next(struct lun_model_store *store, struct lun_key key,
     struct lun_request *request, struct lun_err *err)
 {
@@ -448,6 +458,7 @@ const struct lun_model_store_ops lun_faulty_models = {
     .parked_ids = faulty_parked_ids,
     .skipped = faulty_skipped,
     .request_post = faulty_request_post,
+    .requests_waiting = faulty_requests_waiting,
     .request_next = faulty_request_next,
     .request_finish = faulty_request_finish,
     .request_result = faulty_request_result,

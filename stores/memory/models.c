@@ -276,19 +276,22 @@ is_owner(struct memory_data *data, struct lun_model_store *store,
 }
 
 static enum lun_code
-memory_renew(struct lun_model_store *store, struct lun_key key, int64_t fence,
-    int64_t time_to_live_ms, struct lun_err *err)
+memory_renew(struct lun_model_store *store, struct lun_lease *leases,
+    size_t count, int64_t time_to_live_ms, struct lun_err *err)
 {
 	struct memory_data *data = lun_memory_lock(store);
-	struct memory_shard *p = lun_memory_shard(data, key);
-	bool current = p != NULL && p->checkpoint.fence == fence;
 
 	(void)time_to_live_ms;
+	(void)err;
+	for (size_t i = 0; i < count; i++) {
+		const struct memory_shard *p =
+		    lun_memory_shard(data, leases[i].key);
+
+		lun_lease_compare(
+		    &leases[i], p != NULL ? p->checkpoint.fence : 0);
+	}
 	lun_memory_unlock(data);
-	if (current)
-		return LUN_OK;
-	return lun_fail(err, LUN_CONFLICT,
-	    "projection \"%s\" has another owner by now", key.projection);
+	return LUN_OK;
 }
 
 static void
@@ -414,6 +417,7 @@ const struct lun_model_store_ops lun_memory_models = {
     .parked_ids = lun_memory_parked_ids,
     .skipped = lun_memory_skipped,
     .request_post = lun_memory_request_post,
+    .requests_waiting = lun_memory_requests_waiting,
     .request_next = lun_memory_request_next,
     .request_finish = lun_memory_request_finish,
     .request_result = lun_memory_request_result,

@@ -48,11 +48,47 @@ lun_memory_request_post(struct lun_model_store *store,
 	return LUN_OK;
 }
 
+static struct lun_key
+key_of(const struct lun_request *request)
+{
+	return (struct lun_key){
+	    request->projection, request->build, request->shard};
+}
+
 static bool
 is_for(const struct lun_request *request, struct lun_key key)
 {
 	return strcmp(request->projection, key.projection) == 0 &&
 	       request->build == key.build && request->shard == key.shard;
+}
+
+/* Before others that wait for the same shard. */
+static bool
+is_first_waiting(const struct memory_data *data, const struct memory_request *r)
+{
+	struct lun_key key = key_of(&r->request);
+	const struct memory_request *other = data->requests;
+
+	if (r->finished)
+		return false;
+	while (other != r && (other->finished || !is_for(&other->request, key)))
+		other = other->next;
+	return other == r;
+}
+
+enum lun_code
+lun_memory_requests_waiting(struct lun_model_store *store, lun_key_fn *key,
+    void *arg, struct lun_err *err)
+{
+	struct memory_data *data = lun_memory_lock(store);
+	enum lun_code code = LUN_OK;
+
+	for (const struct memory_request *r = data->requests;
+	     r != NULL && code == LUN_OK; r = r->next)
+		if (is_first_waiting(data, r))
+			code = key(arg, key_of(&r->request), err);
+	lun_memory_unlock(data);
+	return code;
 }
 
 enum lun_code

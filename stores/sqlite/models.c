@@ -176,19 +176,21 @@ sqlite_acquire(struct lun_model_store *store, struct lun_key key,
 }
 
 static enum lun_code
-sqlite_renew(struct lun_model_store *store, struct lun_key key, int64_t fence,
-    int64_t time_to_live_ms, struct lun_err *err)
+sqlite_renew(struct lun_model_store *store, struct lun_lease *leases,
+    size_t count, int64_t time_to_live_ms, struct lun_err *err)
 {
 	struct sqlite_models *m = sqlite_models_of(store);
-	struct sqlite_shard stored;
-	enum lun_code code;
+	enum lun_code code = LUN_OK;
 
 	(void)time_to_live_ms;
-	code = lun_sqlite_read_shard(m, key, &stored, err);
-	if (code != LUN_OK)
-		return code;
-	return lun_model_store_check_fence(
-	    key.projection, fence, stored.fence, err);
+	for (size_t i = 0; i < count && code == LUN_OK; i++) {
+		struct sqlite_shard stored;
+
+		code = lun_sqlite_read_shard(m, leases[i].key, &stored, err);
+		if (code == LUN_OK)
+			lun_lease_compare(&leases[i], stored.fence);
+	}
+	return code;
 }
 
 static void
@@ -462,6 +464,7 @@ const struct lun_model_store_ops lun_sqlite_models = {
     .parked_ids = lun_sqlite_parked_ids,
     .skipped = lun_sqlite_skipped,
     .request_post = lun_sqlite_request_post,
+    .requests_waiting = lun_sqlite_requests_waiting,
     .request_next = lun_sqlite_request_next,
     .request_finish = lun_sqlite_request_finish,
     .request_result = lun_sqlite_request_result,

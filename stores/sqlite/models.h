@@ -189,6 +189,8 @@ enum lun_code lun_sqlite_skipped(struct lun_model_store *store,
 /* models_requests.c */
 enum lun_code lun_sqlite_request_post(struct lun_model_store *store,
     const struct lun_request *request, int64_t *number, struct lun_err *err);
+enum lun_code lun_sqlite_requests_waiting(struct lun_model_store *store,
+    lun_key_fn *key, void *arg, struct lun_err *err);
 enum lun_code lun_sqlite_request_next(struct lun_model_store *store,
     struct lun_key key, struct lun_request *request, struct lun_err *err);
 enum lun_code lun_sqlite_request_finish(struct lun_model_store *store,

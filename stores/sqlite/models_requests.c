@@ -71,6 +71,33 @@ lun_sqlite_request_post(struct lun_model_store *store,
 	return code;
 }
 
+enum lun_code
+lun_sqlite_requests_waiting(struct lun_model_store *store, lun_key_fn *key,
+    void *arg, struct lun_err *err)
+{
+	struct sqlite_models *m = sqlite_models_of(store);
+	sqlite3_stmt *q = NULL;
+	enum lun_code code = lun_sqlite_look_at_place(&m->c, err);
+
+	if (code != LUN_OK)
+		return code;
+	code = lun_sqlite_statement(m,
+	    "SELECT DISTINCT projection, build, shard FROM lunette_requests"
+	    " WHERE finished_at IS NULL",
+	    &q, err);
+	while (lun_sqlite_next(m, q, &code, err)) {
+		char projection[LUN_NAME_MAX + 1];
+
+		lun_sqlite_copy_column(q, 0, projection, sizeof projection);
+		code = key(arg,
+		    (struct lun_key){projection, sqlite3_column_int64(q, 1),
+			sqlite3_column_int(q, 2)},
+		    err);
+	}
+	lun_sqlite_done(q);
+	return code;
+}
+
 static enum lun_code
 read_request(struct sqlite_models *m, sqlite3_stmt *q, struct lun_key key,
     struct lun_request *request, struct lun_err *err)

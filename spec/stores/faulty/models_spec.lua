@@ -62,8 +62,8 @@ describe("the faulty model store", function()
     for _, kind in ipairs { "acquire", "renew", "define", "reset", "drop",
       "checkpoint", "set_position", "set_paused", "list", "load", "query",
       "commit", "parked", "parked_ids", "skipped", "request_post",
-      "request_next", "request_finish", "request_result", "publish",
-      "heartbeat", "connect", "open", "any" } do
+      "requests_waiting", "request_next", "request_finish", "request_result",
+      "publish", "heartbeat", "connect", "open", "any" } do
       local store, message = kit.open("faulty+memory:?fail=" .. kind .. ":1")
       assert.equal(kind ~= "open" and kind ~= "any", store ~= nil, message)
     end

@@ -170,56 +170,87 @@ lun_pg_acquire(struct lun_model_store *store, struct lun_key key,
 
 /* ---- keeping it, and handing it back ----------------------------------- */
 
-static enum lun_code
-explain_loss(
-    struct pg_models *m, struct lun_key key, int64_t fence, struct lun_err *err)
-{
-	struct lun_guard stored;
-	enum lun_code code;
-	bool defined;
+/*
+ * Those that are not renewed, with what is stored. A row that is locked is
+ * passed over: one that waits must not let all the others run out.
+ */
+static const char renew_sql[] =
+    "WITH lease AS (SELECT * FROM ROWS FROM (unnest($1::text[]),"
+    "  unnest($2::bigint[]), unnest($3::bigint[]), unnest($4::bigint[]))"
+    "  WITH ORDINALITY AS l (projection, build, shard, fence, number)),"
+    " mine AS (SELECT number, o.ctid AS at FROM @lunette_owners o JOIN lease"
+    "  USING (projection, build, shard, fence)"
+    "  WHERE o.expires_at > '-infinity' FOR NO KEY UPDATE OF o SKIP LOCKED),"
+    " renewed AS (UPDATE @lunette_owners o SET expires_at ="
+    "  clock_timestamp() + $5 * interval '1 millisecond'"
+    "  FROM mine WHERE o.ctid = mine.at RETURNING number)"
+    " SELECT number, COALESCE(o.fence, 0), o.expires_at > '-infinity'"
+    " FROM lease LEFT JOIN @lunette_owners o USING (projection, build, shard)"
+    " WHERE number NOT IN (SELECT number FROM renewed)";
 
-	code = lun_pg_read_guard(m, key, &stored, &defined, err);
-	if (code == LUN_OK)
-		code = lun_model_store_check_fence(
-		    key.projection, fence, stored.fence, err);
-	if (code != LUN_OK)
-		return code;
-	return lun_fail(err, LUN_CONFLICT,
-	    "projection \"%s\": its ownership was handed back", key.projection);
+static void
+add_leases(struct pg_models *m, const struct lun_lease *leases, size_t count)
+{
+	lun_pg_begin_array(&m->params, LUN_PG_TEXT_ARRAY, count);
+	for (size_t i = 0; i < count; i++)
+		lun_pg_element_text(
+		    &m->params, lun_text_of(leases[i].key.projection));
+	lun_pg_end_array(&m->params);
+	lun_pg_begin_array(&m->params, LUN_PG_INT8_ARRAY, count);
+	for (size_t i = 0; i < count; i++)
+		lun_pg_element_int8(&m->params, leases[i].key.build);
+	lun_pg_end_array(&m->params);
+	lun_pg_begin_array(&m->params, LUN_PG_INT8_ARRAY, count);
+	for (size_t i = 0; i < count; i++)
+		lun_pg_element_int8(&m->params, leases[i].key.shard);
+	lun_pg_end_array(&m->params);
+	lun_pg_begin_array(&m->params, LUN_PG_INT8_ARRAY, count);
+	for (size_t i = 0; i < count; i++)
+		lun_pg_element_int8(&m->params, leases[i].fence);
+	lun_pg_end_array(&m->params);
+}
+
+static void
+read_losses(const PGresult *r, struct lun_lease *leases)
+{
+	for (int i = 0; i < PQntuples(r); i++) {
+		struct lun_lease *lease = &leases[lun_pg_int8(r, i, 0) - 1];
+
+		lun_lease_compare(lease, lun_pg_int8(r, i, 1));
+		if (lease->renewal == LUN_RENEWAL_DONE)
+			lease->renewal = lun_pg_bool(r, i, 2)
+					     ? LUN_RENEWAL_LOCKED
+					     : LUN_RENEWAL_HANDED_BACK;
+	}
 }
 
 static enum lun_code
-renew_lease_row(struct pg_models *m, struct lun_key key, int64_t fence,
+renew_leases(struct pg_models *m, struct lun_lease *leases, size_t count,
     int64_t time_to_live_ms, struct lun_err *err)
 {
 	PGresult *result = NULL;
 	enum lun_code code;
-	bool renewed;
 
-	lun_pg_add_key(m, key);
-	lun_pg_add_int8(&m->params, fence);
+	add_leases(m, leases, count);
 	lun_pg_add_int8(&m->params, time_to_live_ms);
-	code = lun_pg_change(m,
-	    "UPDATE @lunette_owners SET expires_at ="
-	    "  clock_timestamp() + $5 * interval '1 millisecond'"
-	    " WHERE " LUN_PG_KEY " AND fence = $4"
-	    " AND expires_at > '-infinity'",
-	    &result, err);
+	code = lun_pg_change(m, renew_sql, &result, err);
 	if (code != LUN_OK)
 		return code;
-	renewed = lun_pg_changed(result) > 0;
+	for (size_t i = 0; i < count; i++)
+		lun_lease_compare(&leases[i], leases[i].fence);
+	read_losses(result, leases);
 	PQclear(result);
-	return renewed ? LUN_OK : explain_loss(m, key, fence, err);
+	return LUN_OK;
 }
 
 enum lun_code
-lun_pg_renew(struct lun_model_store *store, struct lun_key key, int64_t fence,
-    int64_t time_to_live_ms, struct lun_err *err)
+lun_pg_renew(struct lun_model_store *store, struct lun_lease *leases,
+    size_t count, int64_t time_to_live_ms, struct lun_err *err)
 {
 	struct pg_models *m = lun_pg_models_enter(store);
 
 	return lun_pg_models_leave(
-	    m, renew_lease_row(m, key, fence, time_to_live_ms, err));
+	    m, renew_leases(m, leases, count, time_to_live_ms, err));
 }
 
 void

@@ -222,6 +222,7 @@ const struct lun_model_store_ops lun_postgres_models = {
     .parked_ids = lun_pg_parked_ids,
     .skipped = lun_pg_skipped,
     .request_post = lun_pg_request_post,
+    .requests_waiting = lun_pg_requests_waiting,
     .request_next = lun_pg_request_next,
     .request_finish = lun_pg_request_finish,
     .request_result = lun_pg_request_result,

@@ -260,8 +260,9 @@ void lun_pg_end_indexing(struct pg_models *m, struct lun_key key);
 enum lun_code lun_pg_acquire(struct lun_model_store *store, struct lun_key key,
     const char *owner, int64_t time_to_live_ms, int64_t *fence,
     char holder[LUN_OWNER_SIZE], struct lun_err *err);
-enum lun_code lun_pg_renew(struct lun_model_store *store, struct lun_key key,
-    int64_t fence, int64_t time_to_live_ms, struct lun_err *err);
+enum lun_code lun_pg_renew(struct lun_model_store *store,
+    struct lun_lease *leases, size_t count, int64_t time_to_live_ms,
+    struct lun_err *err);
 void lun_pg_release(
     struct lun_model_store *store, struct lun_key key, int64_t fence);
 /* Whatever this handle owns, if the server is there. */
@@ -346,6 +347,8 @@ enum lun_code lun_pg_skipped(struct lun_model_store *store, struct lun_key key,
 
 enum lun_code lun_pg_request_post(struct lun_model_store *store,
     const struct lun_request *request, int64_t *number, struct lun_err *err);
+enum lun_code lun_pg_requests_waiting(struct lun_model_store *store,
+    lun_key_fn *key, void *arg, struct lun_err *err);
 enum lun_code lun_pg_request_next(struct lun_model_store *store,
     struct lun_key key, struct lun_request *request, struct lun_err *err);
 enum lun_code lun_pg_request_finish(struct lun_model_store *store,

@@ -41,6 +41,42 @@ lun_pg_request_post(struct lun_model_store *store,
 }
 
 static enum lun_code
+give_waiting(const PGresult *r, lun_key_fn *key, void *arg, struct lun_err *err)
+{
+	enum lun_code code = LUN_OK;
+
+	for (int i = 0; i < PQntuples(r) && code == LUN_OK; i++) {
+		char projection[LUN_NAME_MAX + 1];
+
+		lun_pg_copy_text(r, i, 0, projection, sizeof projection);
+		code = key(arg,
+		    (struct lun_key){projection, lun_pg_int8(r, i, 1),
+			(int)lun_pg_int8(r, i, 2)},
+		    err);
+	}
+	return code;
+}
+
+enum lun_code
+lun_pg_requests_waiting(struct lun_model_store *store, lun_key_fn *key,
+    void *arg, struct lun_err *err)
+{
+	struct pg_models *m = lun_pg_models_enter(store);
+	PGresult *result = NULL;
+	enum lun_code code;
+
+	code = lun_pg_run(m,
+	    "SELECT DISTINCT projection, build, shard::bigint"
+	    " FROM @lunette_requests WHERE finished_at IS NULL",
+	    &result, err);
+	code = lun_pg_models_leave(m, code);
+	if (code == LUN_OK)
+		code = give_waiting(result, key, arg, err);
+	PQclear(result);
+	return code;
+}
+
+static enum lun_code
 read_request(struct pg_models *m, struct lun_key key, const PGresult *r,
     struct lun_request *request, struct lun_err *err)
 {

@@ -349,17 +349,46 @@ describe("the postgres model store #postgres", function()
     end)
   end)
 
+  -- Runs the statement in a transaction; call the result to end it.
+  local function hold(statement)
+    local released = helper.tmpdir() .. "/release"
+    local holder = helper.spawn({ "/bin/sh", "-c", ([[
+      { echo "BEGIN; %s;"
+        while ! [ -e %s ]; do sleep 0.02; done
+        echo "COMMIT;"; } | %s/psql -q -X -h %s -U postgres %s]]):format(
+      statement, released, server.bin, server.dir, database.name) })
+    return function()
+      helper.write_file(released, "")
+      return holder
+    end
+  end
+
+  it("keeps every lease but the one whose row is locked", function()
+    local a = assert(store:acquire("a", "me"))
+    local b = assert(store:acquire("b", "me"))
+    local c = assert(store:acquire("c", "me"))
+    local release = hold(([[UPDATE f%d.lunette_owners SET owner = owner
+      WHERE projection = 'b']]):format(schemas))
+    local results
+    helper.wait(function()
+      results = assert(store:renew_all { { "a", a }, { "b", b }, { "c", c } })
+      return results[2] ~= "ok"
+    end)
+    assert.equal("ok", results[1])
+    assert.matches("another connection holds a lock on its ownership",
+      results[2])
+    assert.equal("ok", results[3])
+    release():wait()
+    assert.same({ "ok" }, store:renew_all { { "b", b } })
+  end)
+
   it("waits for locks of others, but not for ever", function()
     local hasty = assert(kit.open(database:with(query),
       { busy_timeout_ms = 50 }))
     local owner = kit.own(hasty, kit.account_schema())
     owner:commit { a = { balance = 1 } }
-    local released = helper.tmpdir() .. "/release"
-    local holder = helper.spawn({ "/bin/sh", "-c", ([[
-      { echo "BEGIN; UPDATE f%d.lunette_checkpoints SET fence = fence;"
-        while ! [ -e %s ]; do sleep 0.02; done
-        echo "COMMIT;"; } | %s/psql -q -X -h %s -U postgres %s]]):format(
-      schemas, released, server.bin, server.dir, database.name) })
+    local release = hold(("UPDATE f%d.lunette_checkpoints SET fence = fence")
+      :format(schemas))
     helper.wait(function()
       local ok, message, code = owner:try_commit { a = { balance = 2 } }
       if ok then
@@ -371,7 +400,7 @@ describe("the postgres model store #postgres", function()
         and message:find("program psql, in a transaction since [%d:]+ "
           .. "UTC: UPDATE f" .. schemas)
     end)
-    helper.write_file(released, "")
+    local holder = release()
     helper.wait(function()
       return owner:try_commit { a = { balance = 3 } }
     end)
