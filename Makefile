@@ -185,10 +185,17 @@ judges: ## the writers of other stores, from npm: SERVERS="13 18", 13 to 18
 	@$(AGAIN) all specs
 	@tools/judges $(SERVERS)
 
-bench: ## measure, with the floor beside each figure
+bench: ## measure, beside programs that do the same without Lunette
 	@tools/install-packages bench
 	@$(AGAIN) all specs benches
-	@bench/run
+	@why=$$(tools/install-npm bench/peers $(BUILD)/peers) || \
+		echo "without the loops in JavaScript: $$why"
+	@bench/run $(BENCH)
+
+curve: ## measure logs of up to 30 million events: an hour, and 30 GB
+	@tools/install-packages bench
+	@$(AGAIN) all specs benches
+	@bench/run curve $(BENCH)
 
 cover: ## which lines the specs reach: build/cover/*.gcov
 	@$(AGAIN) BUILD=build/cover CFLAGS="-O0 -g --coverage" all specs benches
@@ -217,7 +224,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
 
 .PHONY: all lib core specs benches fuzzers demo test check lint asan tsan fuzz \
-	chaos judges bench cover format rock install uninstall clean help
+	chaos judges bench curve cover format rock install uninstall clean help
 .SECONDARY:
 -include $(patsubst %.c,$(BUILD)/%.d,$(LIB_SRC) $(CLI_SRC) $(SPEC_SRC) \
 	$(FAULTY_SRC) $(BENCH_SRC) $(BENCH_PART) $(HOST_SRC)) $(patsubst %.c,build/fuzz/%.d,$(LIB_SRC) $(FUZZ_SRC))

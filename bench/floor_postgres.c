@@ -3,14 +3,15 @@
  * without typed errors, without an engine: the account summary folded by hand
  * in one thread.
  *
- * usage: floor_postgres EVENTS-URL MODELS-URL BATCH
+ * usage: floor_postgres EVENTS-URL MODELS-URL BATCH [COLUMNS...]
  *
  * Reads the events of the table lunette_events page by page, the next page
  * asked for before this one is folded, and after every BATCH events writes
  * each touched account once in a transaction together with the checkpoint,
  * into a table like the engine's in the schema "floor", which is made anew.
- * The answers to a transaction are awaited when the next one begins. Prints
- * events, seconds, and events a second.
+ * The answers to a transaction are awaited when the next one begins. At the end
+ * an index on each of the COLUMNS ("owner, balance") is made. Prints events,
+ * seconds, and events a second.
  */
 
 #include <arpa/inet.h>
@@ -353,6 +354,23 @@ fold_all(struct floor *floor, size_t batch)
 	return total;
 }
 
+static void
+make_indexes(struct floor *floor, char **columns)
+{
+	if (!PQexitPipelineMode(floor->models))
+		fail(floor->models, NULL);
+	for (; *columns != NULL; columns++) {
+		struct lun_buffer sql = {0};
+
+		lun_buffer_printf(&sql,
+		    "CREATE INDEX ON floor.account_summary__b1 (%s)", *columns);
+		lun_buffer_add_byte(&sql, '\0');
+		fold_check_memory(sql.failed ? NULL : sql.bytes);
+		run(floor->models, sql.bytes);
+		lun_buffer_free(&sql);
+	}
+}
+
 int
 main(int argc, char **argv)
 {
@@ -361,14 +379,15 @@ main(int argc, char **argv)
 	int64_t start;
 	double seconds;
 
-	if (argc != 4 || (batch = strtoul(argv[3], NULL, 10)) == 0) {
+	if (argc < 4 || (batch = strtoul(argv[3], NULL, 10)) == 0) {
 		fprintf(stderr, "usage: floor_postgres EVENTS-URL MODELS-URL "
-				"BATCH\n");
+				"BATCH [COLUMNS...]\n");
 		return 2;
 	}
 	start = lun_clock_mono_ns();
 	open_floor(&floor, argv[1], argv[2]);
 	total = fold_all(&floor, batch);
+	make_indexes(&floor, argv + 4);
 	close_floor(&floor);
 	seconds = (double)(lun_clock_mono_ns() - start) / 1e9;
 	printf("%zu %.3f %.0f\n", total, seconds, (double)total / seconds);

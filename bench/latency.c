@@ -1,12 +1,12 @@
 /*
- * latency.c - from an append to the model that shows it, while an engine runs.
+ * latency.c - from an append to the models that show it, while an engine runs.
  *
- * usage: latency EVENTS-URL MODELS-URL RATE COUNT
+ * usage: latency EVENTS-URL MODELS-URL RATE COUNT TABLE...
  *
  * Appends COUNT events, each opening an account of its own, at RATE a second,
- * and meanwhile looks into the table account_summary for the accounts that are
- * not there yet. Prints the 50th and 99th percentile and the most, in ms, and
- * how many a second it could append.
+ * and meanwhile looks into one TABLE after the other for the oldest account
+ * that was not in all of them yet. Prints the 50th and 99th percentile and the
+ * most, in ms, and how many a second it could append.
  */
 
 #include <inttypes.h>
@@ -28,15 +28,18 @@
 
 struct run {
 	struct lun_event_store *events;
+	char **tables; /* up to a NULL */
+	size_t table_count;
 	sqlite3 *file; /* the models, in one of the two */
-	sqlite3_stmt *look;
+	sqlite3_stmt **looks;
 	PGconn *server;
 	int64_t *appended_ns; /* then: how long it took */
 	long count;
 	int64_t step_ns;
 	int64_t took_ns;      /* to append them all */
 	atomic_long appended; /* or about to be */
-	long seen;
+	long seen;            /* in all tables */
+	size_t seen_in;       /* the next one too, in so many */
 };
 
 static void
@@ -46,6 +49,16 @@ fail(const char *what, const char *why)
 	exit(1);
 }
 
+static void *
+allocate(size_t count, size_t size)
+{
+	void *memory = calloc(count, size);
+
+	if (memory == NULL)
+		fail("latency", "out of memory");
+	return memory;
+}
+
 /* ---- the models, as anybody reads them --------------------------------- */
 
 static void
@@ -53,11 +66,18 @@ open_file(struct run *run, const char *path)
 {
 	if (sqlite3_open_v2(path, &run->file, SQLITE_OPEN_READONLY, NULL) !=
 		SQLITE_OK ||
-	    sqlite3_busy_timeout(run->file, 10000) != SQLITE_OK ||
-	    sqlite3_prepare_v2(run->file,
-		"SELECT 1 FROM account_summary WHERE id = ?", -1, &run->look,
-		NULL) != SQLITE_OK)
+	    sqlite3_busy_timeout(run->file, 10000) != SQLITE_OK)
 		fail(path, sqlite3_errmsg(run->file));
+	run->looks = allocate(run->table_count, sizeof(sqlite3_stmt *));
+	for (size_t i = 0; i < run->table_count; i++) {
+		char sql[200];
+
+		snprintf(sql, sizeof sql, "SELECT 1 FROM %s WHERE id = ?",
+		    run->tables[i]);
+		if (sqlite3_prepare_v2(
+			run->file, sql, -1, &run->looks[i], NULL) != SQLITE_OK)
+			fail(path, sqlite3_errmsg(run->file));
+	}
 }
 
 static void
@@ -66,6 +86,17 @@ open_server(struct run *run, const char *url)
 	run->server = PQconnectdb(url);
 	if (PQstatus(run->server) != CONNECTION_OK)
 		fail("models", PQerrorMessage(run->server));
+	for (size_t i = 0; i < run->table_count; i++) {
+		char sql[200];
+		PGresult *result;
+
+		snprintf(sql, sizeof sql,
+		    "SELECT 1 FROM lunette.%s WHERE id = $1", run->tables[i]);
+		result = PQprepare(run->server, run->tables[i], sql, 1, NULL);
+		if (PQresultStatus(result) != PGRES_COMMAND_OK)
+			fail("models", PQresultErrorMessage(result));
+		PQclear(result);
+	}
 }
 
 static void
@@ -78,24 +109,24 @@ open_models(struct run *run, const char *url)
 }
 
 static bool
-file_has(struct run *run, const char *id)
+file_has(struct run *run, size_t table, const char *id)
 {
+	sqlite3_stmt *look = run->looks[table];
 	int result;
 
-	sqlite3_bind_text(run->look, 1, id, -1, SQLITE_STATIC);
-	result = sqlite3_step(run->look);
-	sqlite3_reset(run->look);
+	sqlite3_bind_text(look, 1, id, -1, SQLITE_STATIC);
+	result = sqlite3_step(look);
+	sqlite3_reset(look);
 	if (result != SQLITE_ROW && result != SQLITE_DONE)
 		fail("look", sqlite3_errmsg(run->file));
 	return result == SQLITE_ROW;
 }
 
 static bool
-server_has(struct run *run, const char *id)
+server_has(struct run *run, size_t table, const char *id)
 {
-	PGresult *result = PQexecParams(run->server,
-	    "SELECT 1 FROM lunette.account_summary WHERE id = $1", 1, NULL, &id,
-	    NULL, NULL, 0);
+	PGresult *result = PQexecPrepared(
+	    run->server, run->tables[table], 1, &id, NULL, NULL, 0);
 	bool found = PQntuples(result) > 0;
 
 	if (PQresultStatus(result) != PGRES_TUPLES_OK)
@@ -107,7 +138,9 @@ server_has(struct run *run, const char *id)
 static void
 close_models(struct run *run)
 {
-	sqlite3_finalize(run->look);
+	for (size_t i = 0; run->looks != NULL && i < run->table_count; i++)
+		sqlite3_finalize(run->looks[i]);
+	free(run->looks);
 	sqlite3_close(run->file);
 	PQfinish(run->server);
 }
@@ -129,9 +162,7 @@ open_run(struct run *run, const char *events, const char *models)
 	    LUN_OK)
 		fail("events", err.message);
 	open_models(run, models);
-	run->appended_ns = calloc((size_t)run->count, sizeof(int64_t));
-	if (run->appended_ns == NULL)
-		fail("latency", "out of memory");
+	run->appended_ns = allocate((size_t)run->count, sizeof(int64_t));
 }
 
 static void
@@ -162,7 +193,7 @@ append_one(struct run *run, long number)
 		fail("append", err.message);
 }
 
-/* The oldest that was not there yet; false if it still is not. */
+/* The oldest that was not everywhere yet; false if it still is not. */
 static bool
 see_one(struct run *run)
 {
@@ -171,8 +202,11 @@ see_one(struct run *run)
 	if (run->seen == atomic_load(&run->appended))
 		return false;
 	fill_id(id, run->seen);
-	if (!(run->file != NULL ? file_has(run, id) : server_has(run, id)))
-		return false;
+	for (; run->seen_in < run->table_count; run->seen_in++)
+		if (!(run->file != NULL ? file_has(run, run->seen_in, id)
+					: server_has(run, run->seen_in, id)))
+			return false;
+	run->seen_in = 0;
 	run->appended_ns[run->seen] =
 	    lun_clock_mono_ns() - run->appended_ns[run->seen];
 	run->seen++;
@@ -246,12 +280,14 @@ main(int argc, char **argv)
 	struct run run = {0};
 	long rate;
 
-	if (argc != 5 || (rate = atol(argv[3])) <= 0 ||
+	if (argc < 6 || (rate = atol(argv[3])) <= 0 ||
 	    (run.count = atol(argv[4])) <= 0) {
 		fprintf(stderr, "usage: latency EVENTS-URL MODELS-URL "
-				"RATE COUNT\n");
+				"RATE COUNT TABLE...\n");
 		return 2;
 	}
+	run.tables = argv + 5;
+	run.table_count = (size_t)argc - 5;
 	open_run(&run, argv[1], argv[2]);
 	run.step_ns = 1000000000 / rate;
 	measure(&run);

@@ -1,34 +1,52 @@
--- What the measurements share: running programs, and the table they end in.
+-- What the measurements share: their settings, and running programs in turns.
 
 local helper = require "spec.helper"
 
 local measure = {
   events = math.tointeger(os.getenv "BENCH_EVENTS" or 1000000),
-  batch = os.getenv "BENCH_BATCH",
   appends = os.getenv "BENCH_APPENDS" or "4000",
   turns = tonumber(os.getenv "BENCH_TURNS" or "3"),
   folder = os.getenv "BENCH_DIR" or helper.build .. "/bench-data",
+  lunette = os.getenv "BENCH_LUNETTE" or helper.lunette,
 }
 
--- The logs: a name, how many accounts, events in a batch.
-measure.logs = { { "uniform", 50000, "50000" }, { "hot", 1000, "5000" } }
-
--- The floor keeps no secondary indexes, so neither does this script.
-function measure.script()
-  local text = helper.read_file "projections/account_summary.lua"
-  local plain, count = text:gsub("\n%s*indexes = [^\n]*", "")
+-- What account_summary declares, as columns of SQL.
+function measure.script(indexes)
+  local lists = {}
+  for i, columns in ipairs(indexes) do
+    lists[i] = "{ " .. columns:gsub("[%w_]+", '"%0"') .. " }"
+  end
+  local text, count = helper.read_file "projections/account_summary.lua"
+    :gsub("\n  indexes = [^\n]*",
+      "\n  indexes = { " .. table.concat(lists, ", ") .. " },")
   assert(count == 1, "account_summary.lua declares its indexes in one line")
-  return helper.write_file(measure.folder .. "/account_summary.lua", plain)
+  return helper.write_file(measure.folder .. "/account_summary.lua", text)
+end
+
+function measure.fail(...)
+  io.stderr:write("bench/run: ", ...)
+  io.stderr:write "\n"
+  os.exit(1, true) -- closes what is open, a server too
 end
 
 -- Run a program to its end; what it printed, and the child.
 function measure.must(argv)
   local child = helper.spawn(argv, { cwd = helper.root })
   if child:wait(3600 * 1000) ~= 0 then
-    io.stderr:write(table.concat(argv, " "), "\n", child:stderr())
-    os.exit(1, true) -- closes what is open, a server too
+    measure.fail(table.concat(argv, " "), "\n", child:stderr())
   end
   return child:stdout(), child
+end
+
+-- At least `bytes` are free in a folder; else a line says what is left out.
+function measure.has_room(folder, bytes, what)
+  local free = tonumber(measure.must {
+    "df", "--output=avail", "-B1", folder }:match "%d+")
+  if free < bytes then
+    print(("\n%s: not measured, %s has %.0f GiB free and %.0f are needed")
+      :format(what, folder, free / 2 ^ 30, bytes / 2 ^ 30))
+  end
+  return free >= bytes
 end
 
 function measure.generate(url, count, accounts)
@@ -36,73 +54,53 @@ function measure.generate(url, count, accounts)
     tostring(accounts) }
 end
 
--- The command over these stores, without what the caller adds.
-function measure.command(pair, path)
-  return { helper.lunette, "run", "-e", pair.events, "-m", pair.models,
-    "-p", path, "--log-level", "error" }
-end
-
-local function with(argv, ...)
-  local all = table.move(argv, 1, #argv, 1, {})
+function measure.join(list, ...)
+  local all = table.move(list, 1, #list, 1, {})
   return table.move({ ... }, 1, select("#", ...), #all + 1, all)
 end
 
--- Events a second, and the most memory it held in MiB.
-local function run_lunette(pair, path, batch)
-  pair.clear()
-  local start = helper.now_ms()
-  local _, child = measure.must(
-    with(measure.command(pair, path), "--once", "--batch-events", batch))
-  local seconds = (helper.now_ms() - start) / 1000
-  return measure.events / seconds, child:peak_kib() / 1024
+-- `lunette run` over a pair of stores with the scripts at path.
+function measure.command(pair, path)
+  return { measure.lunette, "run", "-e", pair.events, "-m", pair.models,
+    "-p", path }
 end
 
-local function run_floor(pair, batch)
-  pair.clear()
-  local argv = with(pair.floor, batch)
-  return tonumber(measure.must(argv):match "(%S+)%s*$")
-end
-
-local function median(list)
+-- Of a list of numbers: the median, the least and the most.
+function measure.spread(list)
   table.sort(list)
-  return list[(#list + 1) // 2]
+  return { median = list[(#list + 1) // 2], least = list[1],
+    most = list[#list] }
 end
 
-function measure.heading(what)
-  print(("\n%-36s %10s %10s %8s %13s %9s"):format(what, "events/s", "floor",
-    "ratio", "least-most", "peak MiB"))
+function measure.range(spread, format)
+  return (format .. " to " .. format):format(spread.least, spread.most)
 end
 
--- One line: both in turns, over a pair of stores: events and models (URLs),
--- floor (its command), clear() (forget the models).
-function measure.throughput(what, pair, path, batch)
-  local floors, rates, ratios, peak = {}, {}, {}, 0
-  for turn = 1, measure.turns do
-    floors[turn] = run_floor(pair, batch)
-    local memory
-    rates[turn], memory = run_lunette(pair, path, batch)
-    ratios[turn] = rates[turn] / floors[turn]
-    peak = math.max(peak, memory)
+-- Each program in turns, another first each time. A program has a name and
+-- run(), which gives events a second and MiB. Of each: name, rate, ratio (how
+-- many times as fast the first program was in the same turn), peak.
+function measure.compare(programs)
+  local results, count = {}, #programs
+  for i, program in ipairs(programs) do
+    results[i] = { name = program.name, rates = {}, ratios = {}, peak = 0 }
   end
-  local ratio = median(ratios)
-  print(("%-36s %10.0f %10.0f %8.2f %6.2f-%.2f %11.0f"):format(what,
-    median(rates), median(floors), ratio, ratios[1], ratios[#ratios], peak))
-end
-
--- From an append to the model that shows it, while an engine runs over the
--- pair, whose log has a few events already; appends is the URL they are made
--- with.
-function measure.latency(pair, path)
-  local argv = measure.command(pair, path)
-  measure.must(with(argv, "--once"))
-  local child = helper.spawn(argv)
-  local out = measure.must { helper.build .. "/bench/latency",
-    pair.appends or pair.events, pair.models, "200", measure.appends }
-  child:kill "TERM"
-  child:wait()
-  print(("\nappend to visible: %s ms at the 50th percentile, %s ms at the "
-    .. "99th, %s ms at most; %s appends a second"):format(
-    out:match "(%S+) (%S+) (%S+) (%S+)"))
+  for turn = 1, measure.turns do
+    for i = 0, count - 1 do
+      local number = (turn + i - 1) % count + 1
+      local result = results[number]
+      local rate, peak = programs[number].run()
+      result.rates[turn] = rate
+      result.peak = math.max(result.peak, peak)
+    end
+    for _, result in ipairs(results) do
+      result.ratios[turn] = results[1].rates[turn] / result.rates[turn]
+    end
+  end
+  for _, result in ipairs(results) do
+    result.rate = measure.spread(result.rates)
+    result.ratio = measure.spread(result.ratios)
+  end
+  return results
 end
 
 return measure

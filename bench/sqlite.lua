@@ -1,7 +1,13 @@
--- SQLite to SQLite: the logs are files that are kept.
+-- SQLite to SQLite: files, which are removed when they are done with.
 
 local helper = require "spec.helper"
 local measure = require "bench.measure"
+
+local sqlite = {
+  name = "SQLite",
+  folder = measure.folder,
+  event_bytes = 450, -- of a log, with its indexes
+}
 
 local function remove(path)
   for _, ending in ipairs { "", "-wal", "-shm" } do
@@ -9,44 +15,44 @@ local function remove(path)
   end
 end
 
-local function generated(name, count, accounts)
-  local path = ("%s/%s-%d.db"):format(measure.folder, name, count)
-  local file = io.open(path)
-  if file then
-    file:close()
-    return path
-  end
-  print(("generating %d events over %d accounts"):format(count, accounts))
-  local partial = path .. ".partial"
-  remove(partial)
-  measure.generate("sqlite:" .. partial, count, accounts)
-  os.rename(partial, path)
-  return path
+function sqlite:open()
+  return self
 end
 
-local function pair_of(log)
+function sqlite.log(_, count, accounts)
+  local events = measure.folder .. "/events.db"
   local models = measure.folder .. "/models.db"
+  remove(events)
+  measure.generate("sqlite:" .. events, count, accounts)
   return {
-    events = "sqlite:" .. log,
+    count = count,
+    accounts = accounts,
+    events = "sqlite:" .. events,
+    appends = "sqlite:" .. events,
     models = "sqlite:" .. models,
-    floor = { helper.build .. "/bench/floor_sqlite", log, models },
+    floor = { helper.build .. "/bench/floor_sqlite", events, models },
+    peer = { "sqlite.mjs", events, models, name = "better-sqlite3" },
     clear = function() remove(models) end,
+    digest = function()
+      return measure.must { "sqlite3", models, [[
+        SELECT hex(sha3_query('SELECT id, balance, last_activity, owner,
+          transaction_count FROM account_summary__b1 ORDER BY id'))]] }
+    end,
+    drop = function()
+      remove(events)
+      remove(models)
+    end,
   }
 end
 
-return function(path)
-  measure.heading "SQLite to SQLite"
-  for _, log in ipairs(measure.logs) do
-    local name, accounts, batch = table.unpack(log)
-    batch = measure.batch or batch
-    measure.throughput(
-      ("%s, %d accounts, batch %s"):format(name, accounts, batch),
-      pair_of(generated(name, measure.events, accounts)), path, batch)
-  end
-  local live = measure.folder .. "/live.db"
-  remove(live)
-  measure.generate("sqlite:" .. live, 10000, 1000)
-  local pair = pair_of(live)
-  pair.clear()
-  measure.latency(pair, path)
+-- The same log, longer.
+function sqlite.lengthen(_, pair, count)
+  measure.generate(pair.events, count, pair.accounts)
+  pair.count, pair.expected = count, nil
 end
+
+function sqlite.connections() end
+
+function sqlite.close() end
+
+return sqlite

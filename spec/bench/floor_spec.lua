@@ -19,4 +19,17 @@ describe("the hand-written program", function()
     assert.equal(200, select(2, expected:gsub("\n", "\n")))
     assert.equal(expected, sqlite(folder .. "/models.db", all))
   end)
+
+  it("keeps the indexes that it is asked for", function()
+    local folder = helper.tmpdir()
+    helper.run { helper.build .. "/bench/generate",
+      "sqlite:" .. folder .. "/events.db", "300", "20" }
+    assert.equal(0, (helper.run { helper.build .. "/bench/floor_sqlite",
+      folder .. "/events.db", folder .. "/floor.db", "70", "balance",
+      "owner, balance" }))
+    assert.equal("balance\nowner,balance\n", sqlite(folder .. "/floor.db",
+      "SELECT (SELECT group_concat(name) FROM pragma_index_info(i.name)) "
+      .. "FROM pragma_index_list('account_summary__b1') i "
+      .. "WHERE origin = 'c' ORDER BY 1"))
+  end)
 end)
