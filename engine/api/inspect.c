@@ -399,7 +399,7 @@ lun_engine_events(struct lun_engine *engine,
 		.type_count = filter->type != NULL,
 		.stream = lun_text_of(filter->stream)},
 	    .max_events = EVENTS_AT_ONCE,
-	    .max_bytes = (size_t)engine->settings.batch_bytes,
+	    .max_bytes = lun_memory_share(&engine->memory).look,
 	};
 	struct event_list list = {.engine = engine,
 	    .event = event,

@@ -68,6 +68,8 @@ refuse_unknown_setting(const char *name, struct lun_err *err)
 {
 	struct lun_suggestion suggestion = {0};
 
+	if (lun_setting_check_gone(name, err) != LUN_OK)
+		return LUN_CONFIG;
 	lun_suggestion_consider(
 	    &suggestion, lun_text_of(name), LUN_TEXT("projections"));
 	for (int i = 0; lun_setting_entries[i].name != NULL; i++)
@@ -213,6 +215,23 @@ read_variable(struct cli_layer *layer, int index, struct lun_err *err)
 	return LUN_OK;
 }
 
+static enum lun_code
+check_gone_variables(struct lun_err *err)
+{
+	for (int i = 0; lun_settings_gone[i].name != NULL; i++) {
+		const char *setting = lun_settings_gone[i].name;
+		char name[CLI_VARIABLE_NAME_MAX];
+		const char *value;
+
+		cli_variable_name(setting, name);
+		value = getenv(name);
+		if (value != NULL && value[0] != '\0')
+			return lun_wrap(err,
+			    lun_setting_check_gone(setting, err), "%s", name);
+	}
+	return LUN_OK;
+}
+
 /* LUNETTE_PROJECTIONS holds paths between colons, as PATH does. */
 static enum lun_code
 read_projections_variable(
@@ -260,6 +279,8 @@ cli_layers_settle(struct cli_layers *layers, struct lun_err *err)
 	for (int i = 0; code == LUN_OK && lun_setting_entries[i].name != NULL;
 	     i++)
 		code = read_variable(chosen, i, err);
+	if (code == LUN_OK)
+		code = check_gone_variables(err);
 	if (code == LUN_OK)
 		code = read_projections_variable(layers, chosen, err);
 	if (code == LUN_OK)

@@ -15,12 +15,17 @@
 #include "cli/help.h"
 #include "data/schema.h"
 
-/* Keys: letters are themselves; then settings and options by index. */
+/*
+ * Keys: letters are themselves; then settings that are gone, settings and
+ * options by index.
+ */
 #define KEY_JSON    0x100
+#define KEY_GONE    0x180
 #define KEY_SETTING 0x200
 #define KEY_OPTION  0x300
 
-#define COMMON_MAX   (CLI_SETTINGS_MAX + 8)
+#define GONE_MAX     4
+#define COMMON_MAX   (CLI_SETTINGS_MAX + GONE_MAX + 8)
 #define MISUSE_BYTES 2048
 
 const char *argp_program_version;
@@ -46,6 +51,7 @@ struct parse {
 	struct cli *cli;
 	const struct cli_command *command; /* NULL: the program itself */
 	char names[CLI_SETTINGS_MAX][CLI_VARIABLE_NAME_MAX];
+	char gone[GONE_MAX][CLI_VARIABLE_NAME_MAX];
 	struct argp_option common[COMMON_MAX];
 	struct argp_option own[CLI_OPTIONS_MAX + 2];
 	struct argp_child children[2];
@@ -138,6 +144,16 @@ set_flag(struct cli *cli, int index, const char *value,
 	cli->layers.flags.values[index] = value;
 }
 
+static void
+refuse_gone(int index, const struct argp_state *state)
+{
+	struct lun_err err;
+
+	if (lun_setting_check_gone(lun_settings_gone[index].name, &err) !=
+	    LUN_OK)
+		refuse_use(state, "%s", err.message);
+}
+
 static error_t
 parse_common(int key, char *arg, struct argp_state *state)
 {
@@ -162,6 +178,8 @@ parse_common(int key, char *arg, struct argp_state *state)
 		cli->json = true;
 		return 0;
 	default:
+		if (key >= KEY_GONE && key < KEY_SETTING)
+			refuse_gone(key - KEY_GONE, state);
 		if (key < KEY_SETTING || key >= KEY_OPTION)
 			return ARGP_ERR_UNKNOWN;
 		set_flag(cli, key - KEY_SETTING, arg, state);
@@ -169,11 +187,23 @@ parse_common(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static size_t
+static void
+fill_gone(struct parse *parse, struct argp_option *out)
+{
+	for (size_t i = 0; lun_settings_gone[i].name != NULL; i++) {
+		cli_flag_name(lun_settings_gone[i].name, parse->gone[i]);
+		*out++ = (struct argp_option){
+		    .name = parse->gone[i],
+		    .key = KEY_GONE + (int)i,
+		    .arg = "VALUE",
+		    .flags = OPTION_HIDDEN,
+		};
+	}
+}
+
+static struct argp_option *
 fill_settings(struct parse *parse, struct argp_option *out)
 {
-	size_t count = 0;
-
 	for (size_t i = 0; lun_setting_entries[i].name != NULL; i++) {
 		const struct lun_setting_entry *entry = &lun_setting_entries[i];
 
@@ -181,7 +211,7 @@ fill_settings(struct parse *parse, struct argp_option *out)
 		    strcmp(entry->name, "models") == 0)
 			continue;
 		cli_flag_name(entry->name, parse->names[i]);
-		out[count++] = (struct argp_option){
+		*out++ = (struct argp_option){
 		    .name = parse->names[i],
 		    .key = KEY_SETTING + (int)i,
 		    .arg = entry->argument,
@@ -190,7 +220,7 @@ fill_settings(struct parse *parse, struct argp_option *out)
 		    .group = 4,
 		};
 	}
-	return count;
+	return out;
 }
 
 static void
@@ -215,7 +245,7 @@ fill_common(struct parse *parse)
 		    .doc = "Settings (also as LUNETTE_... in the environment "
 			   "and in the settings file):",
 		    .group = 4};
-	fill_settings(parse, out);
+	fill_gone(parse, fill_settings(parse, out));
 	parse->common_argp =
 	    (struct argp){.options = parse->common, .parser = parse_common};
 }

@@ -157,7 +157,7 @@ lun_batch_add(struct lun_batch *batch, const struct lun_event *event)
 	copy->data = copy_into_block(&at, event->data);
 	copy->metadata = copy_into_block(&at, event->metadata);
 	copy->tenant = copy_into_block(&at, event->tenant);
-	batch->bytes += length + sizeof *copy;
+	batch->bytes += length + sizeof *copy + 2 * sizeof(struct lun_document);
 	return true;
 }
 

@@ -28,6 +28,8 @@ struct pass {
 	struct lun_retrial *retrial;           /* NULL: events of the log */
 	const struct lun_failed_event *parked; /* its items */
 	struct lun_step *step; /* not LUN_STEP_APPLIED: it ends here */
+	size_t room;  /* bytes of models, and of events that are set aside */
+	bool crammed; /* rows were left out, as they are too many bytes */
 };
 
 /* Nothing of the batch remains; it is read again, cut to `events`. */
@@ -268,27 +270,60 @@ touch_parked(struct pass *pass, size_t at, size_t end, struct lun_err *err)
 	return LUN_OK;
 }
 
+static size_t
+bytes_of_failed(const struct lun_failed_events *list)
+{
+	return list->events != NULL ? list->events->bytes : 0;
+}
+
+static bool
+is_too_large(const struct pass *pass)
+{
+	const struct lun_projection *p = pass->p;
+
+	return lun_uow_touched_bytes(p->uow) + bytes_of_failed(&p->parked) +
+		   bytes_of_failed(&p->skipped) >
+	       pass->room;
+}
+
+/* The batch may hold so many events, of those up to `end`. */
+static enum lun_code
+cut_too_large(struct pass *pass, size_t at, size_t end, struct lun_err *err)
+{
+	pass->step->too_large = true;
+	return cut_batch(pass, at > 0 ? at : end / 2, LUN_STEP_REPEAT, err);
+}
+
 static enum lun_code
 keep_loaded(
     void *arg, struct lun_text id, struct lun_text row, struct lun_err *err)
 {
-	if (!lun_uow_loaded(arg, id, row))
+	struct pass *pass = arg;
+
+	pass->crammed =
+	    pass->crammed || (pass->batch->count > 1 && is_too_large(pass));
+	if (pass->crammed)
+		return LUN_OK; /* it is read again with fewer events */
+	if (!lun_uow_loaded(pass->p->uow, id, row))
 		return lun_fail(err, LUN_NOMEM, "out of memory");
 	return LUN_OK;
 }
 
 /* Ask the store for the rows of the batch's models that are not known. */
 static enum lun_code
-load_models(struct lun_projection *p, struct lun_err *err)
+load_models(struct pass *pass, size_t at, size_t end, struct lun_err *err)
 {
+	struct lun_projection *p = pass->p;
 	const struct lun_text *ids;
 	size_t count;
 	enum lun_code code = lun_uow_missing(p->uow, &ids, &count, err);
 
 	if (code == LUN_OK && count > 0)
 		code = lun_model_store_load(p->models, p->key,
-		    lun_script_schema(p->script), ids, count, keep_loaded,
-		    p->uow, err);
+		    lun_script_schema(p->script), ids, count, keep_loaded, pass,
+		    err);
+	if (code == LUN_OK && pass->crammed)
+		return cut_too_large(pass, at, end, err);
 	if (code == LUN_OK)
 		lun_uow_missing_done(p->uow);
 	return code;
@@ -355,11 +390,13 @@ apply_slice(struct pass *pass, size_t at, size_t end, struct lun_err *err)
 	enum lun_code code;
 	size_t touch;
 
+	if (at > 0 && is_too_large(pass))
+		return cut_too_large(pass, at, end, err);
 	(void)lun_uow_touches(pass->p->uow, &touch);
 	code = pass->retrial != NULL ? touch_parked(pass, at, end, err)
 				     : extract_models(pass, at, end, err);
 	if (goes_on(pass, code))
-		code = load_models(pass->p, err);
+		code = load_models(pass, at, end, err);
 	if (goes_on(pass, code))
 		code = apply_touches(pass, touch, err);
 	return code;
@@ -370,12 +407,16 @@ enum lun_code
 lun_projection_apply(struct lun_projection *p, const struct lun_batch *batch,
     struct lun_retrial *retrial, struct lun_step *step, struct lun_err *err)
 {
-	struct pass pass = {p, batch, retrial, NULL, step};
+	struct lun_shares shares = lun_memory_share(p->around->memory);
+	struct pass pass = {
+	    p, batch, retrial, NULL, step, .room = shares.touched};
 	enum lun_code code = LUN_OK;
 
 	step->outcome = LUN_STEP_APPLIED;
 	if (retrial != NULL)
 		pass.parked = lun_failed_events_items(retrial->list);
+	lun_uow_limit(
+	    p->uow, batch->at_head ? shares.idle_models : shares.models);
 	lun_uow_begin(p->uow);
 	for (size_t at = 0, end; goes_on(&pass, code) && at < batch->count;
 	     at = end) {

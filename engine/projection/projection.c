@@ -123,7 +123,7 @@ make_batches(struct lun_projection *p, struct lun_err *err)
 	if (p->ahead == NULL)
 		p->ahead = lun_batch_new();
 	if (p->uow == NULL && p->batch != NULL && p->ahead != NULL)
-		p->uow = lun_uow_new((size_t)p->around->settings->cache_bytes);
+		p->uow = lun_uow_new();
 	return p->uow != NULL
 		   ? LUN_OK
 		   : lun_fail(err, LUN_NOMEM, "%s: out of memory", p->name);

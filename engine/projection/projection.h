@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "projection/parked.h"
 #include "script/script.h"
+#include "settings/memory.h"
 #include "settings/settings.h"
 #include "store/event_store.h"
 #include "store/model_store.h"
@@ -67,6 +68,7 @@ struct lun_step {
 	enum lun_step_outcome outcome;
 	size_t applied; /* events */
 	size_t cut;     /* to be repeated, at once or later: so many events */
+	bool too_large; /* it was cut as its models take too much memory */
 };
 
 /* Whether the next step may follow at once. */
@@ -124,6 +126,7 @@ void lun_board_ring(struct lun_board *board);
 /* What a projection needs from its engine; outlives the projection. */
 struct lun_surroundings {
 	const struct lun_settings *settings;
+	const struct lun_memory *memory;
 	const struct lun_log *log;
 	struct lun_board *board;
 	struct lun_event_store *events; /* connect from these only */
@@ -228,6 +231,7 @@ struct lun_projection {
 	bool looks_inside;  /* the script does, at the data of most events */
 	bool ahead_skimmed; /* so the next batch's data is skimmed ahead */
 	size_t batch_size;
+	size_t touched_each; /* bytes of models for each event, of late */
 	size_t only; /* events in the next batch, to isolate one; 0: free */
 
 	int64_t requests_ns;       /* when to look for requests again */

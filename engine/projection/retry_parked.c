@@ -11,6 +11,7 @@
 /* A chunk of parked events, copied out of the store. */
 struct chunk {
 	struct lun_failed_events list;
+	size_t most; /* bytes of them */
 	int64_t numbers[CHUNK];
 	enum lun_fate fates[CHUNK];
 	size_t count;
@@ -38,6 +39,9 @@ keep_item(void *arg, const struct lun_failed_event *item, struct lun_err *err)
 {
 	struct chunk *chunk = arg;
 
+	/* What does not fit is in the next one. */
+	if (chunk->count > 0 && chunk->list.events->bytes >= chunk->most)
+		return LUN_OK;
 	if (!lun_failed_events_add(
 		&chunk->list, item->model_id, &item->event, item->error))
 		return lun_fail(err, LUN_NOMEM, "out of memory");
@@ -53,6 +57,7 @@ read_chunk(struct round *round, struct lun_err *err)
 
 	lun_failed_events_clear(&chunk->list);
 	chunk->count = chunk->done_count = chunk->failed_count = 0;
+	chunk->most = lun_memory_share(p->around->memory).batch;
 	return lun_model_store_parked(p->models, p->key, round->model_id,
 	    round->after, round->only > 0 ? round->only : round->size,
 	    keep_item, chunk, err);

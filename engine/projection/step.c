@@ -39,7 +39,7 @@ fill_request(const struct lun_projection *p, struct lun_position after,
 	    .filter = *lun_script_filter(p->script),
 	    .source_state = source_state,
 	    .max_events = next_batch_size(p),
-	    .max_bytes = (size_t)p->around->settings->batch_bytes,
+	    .max_bytes = lun_memory_share(p->around->memory).batch,
 	};
 }
 
@@ -96,6 +96,19 @@ obtain_batch(struct lun_projection *p, struct lun_err *err)
 	return lun_event_store_read(p->events, &request, p->batch, err);
 }
 
+/* No larger than its models will fit, as far as that can be known. */
+static size_t
+grow_batch(const struct lun_projection *p, size_t most)
+{
+	size_t room = lun_memory_share(p->around->memory).touched;
+	size_t fit = room / (p->touched_each + 1);
+	size_t size = p->batch_size * 2;
+
+	if (size > fit)
+		size = fit > p->batch_size ? fit : p->batch_size;
+	return size < most ? size : most;
+}
+
 /*
  * Catching up: batches double up to the limit, as long as a commit takes less
  * than a second, for longer ones hold up others; live: they stay small.
@@ -113,8 +126,7 @@ adapt_batch_size(struct lun_projection *p)
 		p->batch_size = (p->batch_size + 1) / 2;
 	else if (p->commit_took_ns < LONG_COMMIT_NS / 2 &&
 		 p->batch->count >= p->batch_size)
-		p->batch_size =
-		    p->batch_size * 2 < most ? p->batch_size * 2 : most;
+		p->batch_size = grow_batch(p, most);
 }
 
 static void
@@ -215,21 +227,24 @@ commit_batch(
 		code = note_cursor(p, err);
 	if (code != LUN_OK)
 		return code;
+	p->touched_each = lun_uow_touched_bytes(p->uow) / p->batch->count;
 	count_events(p, p->batch->count);
 	step->applied = p->batch->count;
 	return LUN_OK;
 }
 
 /*
- * Batches grow again from a small one: more failures may be near, and each of
- * them costs a batch.
+ * After a failure batches grow again from a small one: more may be near, and
+ * each of them costs a batch.
  */
 static void
-note_cut(struct lun_projection *p, size_t cut)
+note_cut(struct lun_projection *p, const struct lun_step *step)
 {
-	p->only = cut;
-	if (p->batch_size > SMALL_BATCH)
-		p->batch_size = SMALL_BATCH;
+	size_t most = step->too_large ? step->cut : SMALL_BATCH;
+
+	p->only = step->cut;
+	if (p->batch_size > most)
+		p->batch_size = most;
 }
 
 static enum lun_code
@@ -244,7 +259,7 @@ apply_batch(
 		return code;
 	if (step->outcome == LUN_STEP_APPLIED)
 		return commit_batch(p, step, err);
-	note_cut(p, step->cut);
+	note_cut(p, step);
 	return LUN_OK;
 }
 

@@ -63,6 +63,7 @@ open_stores(struct lun_engine *engine, bool must_exist, struct lun_err *err)
 	enum lun_code code;
 
 	options.must_exist = must_exist;
+	options.cache_kib = lun_memory_event_pages_kib(settings->memory_bytes);
 	if (settings->events == NULL || settings->models == NULL)
 		return lun_fail(err, LUN_CONFIG,
 		    "opening an engine: the setting \"%s\" is missing: give "
@@ -70,6 +71,7 @@ open_stores(struct lun_engine *engine, bool must_exist, struct lun_err *err)
 		    settings->events == NULL ? "events" : "models");
 	code = lun_event_store_open(
 	    settings->events, &options, &engine->events, err);
+	options.cache_kib = lun_memory_model_pages_kib(settings->memory_bytes);
 	if (code == LUN_OK)
 		code = lun_model_store_open(
 		    settings->models, &options, &engine->models, err);
@@ -155,6 +157,7 @@ lun_engine_open(const struct lun_engine_options *options,
 	if (code == LUN_OK) {
 		engine->log = (struct lun_log){options->log, options->log_arg,
 		    level_of(engine->settings.log_level)};
+		lun_memory_init(&engine->memory, engine->settings.memory_bytes);
 		code = open_stores(engine, options->must_exist, err);
 	}
 	if (code != LUN_OK) {
@@ -163,6 +166,7 @@ lun_engine_open(const struct lun_engine_options *options,
 	}
 	engine->around = (struct lun_surroundings){
 	    .settings = &engine->settings,
+	    .memory = &engine->memory,
 	    .log = &engine->log,
 	    .board = &engine->board,
 	    .events = engine->events,

@@ -47,6 +47,7 @@ struct lun_entry {
 
 struct lun_engine {
 	struct lun_settings settings;
+	struct lun_memory memory;
 	struct lun_log log;
 	struct lun_board board;
 	struct lun_surroundings around;

@@ -99,6 +99,7 @@ add_entry(
 	if (code == LUN_OK) {
 		engine->entries[engine->entry_count++] = entry;
 		lun_entry_index_add(&engine->index, entry);
+		atomic_fetch_add(&engine->memory.projections, 1);
 	}
 	pthread_mutex_unlock(&engine->lock);
 	return code;

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/suggest.h"
 #include "base/text.h"
+#include "settings/memory.h"
 #include "store/event_store.h"
 
 #define KIB       ((int64_t)1 << 10)
@@ -71,17 +72,6 @@ const struct lun_setting_entry lun_setting_entries[] = {
 	.offset = OFFSET(batch_events),
     },
     {
-	.name = "batch_bytes",
-	.type = LUN_SETTING_NUMBER,
-	.initial = "33554432",
-	.least = 64 * KIB,
-	.most = 1 * GIB,
-	.argument = "BYTES",
-	.help = "Most bytes of events in one batch; the last event may pass "
-		"it.",
-	.offset = OFFSET(batch_bytes),
-    },
-    {
 	.name = "live_events",
 	.type = LUN_SETTING_NUMBER,
 	.initial = "1000",
@@ -104,15 +94,16 @@ const struct lun_setting_entry lun_setting_entries[] = {
 	.offset = OFFSET(poll_ms),
     },
     {
-	.name = "cache_bytes",
+	.name = "memory_bytes",
 	.type = LUN_SETTING_NUMBER,
-	.initial = "67108864",
-	.least = 0,
+	.initial = "201326592",
+	.least = 4 * KIB,
 	.most = 64 * GIB,
 	.argument = "BYTES",
-	.help = "Memory in which each projection keeps its hot models from "
-		"one batch to the next.",
-	.offset = OFFSET(cache_bytes),
+	.help = "Memory for what the engine holds of events, models and pages "
+		"of SQLite; one event and one model always pass. Lua states "
+		"have script_memory_bytes.",
+	.offset = OFFSET(memory_bytes),
     },
     {
 	.name = "script_instructions",
@@ -240,17 +231,6 @@ const struct lun_setting_entry lun_setting_entries[] = {
 	.offset = OFFSET(wal_autocheckpoint_pages),
     },
     {
-	.name = "sqlite_cache_kib",
-	.type = LUN_SETTING_NUMBER,
-	.initial = "65536",
-	.least = 64,
-	.most = 64 * GIB / KIB,
-	.argument = "KIB",
-	.help = "Page cache of each SQLite connection; only pages in use take "
-		"memory.",
-	.offset = OFFSET(sqlite_cache_kib),
-    },
-    {
 	.name = "heartbeat_ms",
 	.type = LUN_SETTING_NUMBER,
 	.initial = "1000",
@@ -299,6 +279,13 @@ const struct lun_setting_entry lun_setting_entries[] = {
 	.offset = OFFSET(stop_ms),
     },
     {.name = NULL},
+};
+
+const struct lun_setting_gone lun_settings_gone[] = {
+    {"batch_bytes", "memory_bytes"},
+    {"cache_bytes", "memory_bytes"},
+    {"sqlite_cache_kib", "memory_bytes"},
+    {NULL, NULL},
 };
 
 #define ENTRY_COUNT                                                            \
@@ -393,11 +380,25 @@ lun_setting_check(const struct lun_setting_entry *entry, const char *value,
 
 /* ---- making ------------------------------------------------------------ */
 
+enum lun_code
+lun_setting_check_gone(const char *name, struct lun_err *err)
+{
+	for (size_t i = 0; lun_settings_gone[i].name != NULL; i++)
+		if (strcmp(lun_settings_gone[i].name, name) == 0)
+			return lun_fail(err, LUN_CONFIG,
+			    "there is no setting \"%s\" any more: %s bounds "
+			    "what it did, with all else that the engine holds",
+			    name, lun_settings_gone[i].now);
+	return LUN_OK;
+}
+
 static enum lun_code
 refuse_unknown_setting(const char *name, struct lun_err *err)
 {
 	struct lun_suggestion suggestion = {0};
 
+	if (lun_setting_check_gone(name, err) != LUN_OK)
+		return LUN_CONFIG;
 	for (size_t i = 0; i < ENTRY_COUNT; i++)
 		lun_suggestion_consider(&suggestion, lun_text_of(name),
 		    lun_text_of(lun_setting_entries[i].name));
@@ -518,6 +519,6 @@ lun_settings_for_stores(const struct lun_settings *settings)
 	    .call_timeout_ms = settings->call_timeout_ms,
 	    .synchronous = settings->synchronous,
 	    .wal_autocheckpoint_pages = settings->wal_autocheckpoint_pages,
-	    .cache_kib = settings->sqlite_cache_kib,
+	    .cache_kib = lun_memory_append_pages_kib(settings->memory_bytes),
 	};
 }

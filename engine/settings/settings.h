@@ -34,10 +34,9 @@ struct lun_settings {
 	const char *synchronous;
 	const char *log_level;
 	int64_t batch_events; /* most events in a batch, catching up */
-	int64_t batch_bytes;  /* most bytes of events in a batch */
 	int64_t live_events;  /* most events in a batch once caught up */
 	int64_t poll_ms;      /* longest pause between polls */
-	int64_t cache_bytes;  /* of hot models, each projection */
+	int64_t memory_bytes; /* memory.h says who holds how much of it */
 	int64_t script_instructions;
 	int64_t script_cpu_ms;
 	int64_t script_memory_bytes;
@@ -49,7 +48,6 @@ struct lun_settings {
 	int64_t busy_timeout_ms;
 	int64_t call_timeout_ms;
 	int64_t wal_autocheckpoint_pages;
-	int64_t sqlite_cache_kib;
 	int64_t heartbeat_ms;
 	int64_t lease_ms; /* ownership outlives its owner's death by this */
 	int64_t stuck_ms; /* CPU time after which a script counts as stuck */
@@ -59,6 +57,18 @@ struct lun_settings {
 
 /* The table; ends with an entry whose name is NULL. */
 extern const struct lun_setting_entry lun_setting_entries[];
+
+/* A setting there was, and the one that stands in its place. */
+struct lun_setting_gone {
+	const char *name;
+	const char *now;
+};
+
+/* They are refused in words of their own; ends like the table. */
+extern const struct lun_setting_gone lun_settings_gone[];
+/* LUN_CONFIG, if it is one of them. */
+enum lun_code lun_setting_check_gone(
+    const char *name, struct lun_err *err) LUN_MUSTCHECK;
 
 /* LUN_CONFIG names the setting, the value and what is allowed. */
 enum lun_code lun_setting_check(const struct lun_setting_entry *entry,

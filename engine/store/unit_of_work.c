@@ -10,6 +10,8 @@
 #include "base/error.h"
 
 #define SMALLEST_TABLE 1024
+/* Of a model beside itself: two allocations, its part of the table. */
+#define MODEL_OVERHEAD (2 * 16 + 2 * sizeof(struct lun_model *))
 
 struct lun_unit_of_work {
 	struct lun_model **table; /* open addressing; NULL: free */
@@ -19,6 +21,7 @@ struct lun_unit_of_work {
 
 	size_t cache_limit;
 	size_t cache_bytes;
+	size_t touched_bytes; /* of them */
 
 	uint64_t batch;     /* number of the current one */
 	uint64_t collected; /* the last one handed to a commit */
@@ -38,13 +41,12 @@ struct lun_unit_of_work {
 };
 
 struct lun_unit_of_work *
-lun_uow_new(size_t cache_bytes)
+lun_uow_new(void)
 {
 	struct lun_unit_of_work *uow = calloc(1, sizeof *uow);
 
 	if (uow == NULL)
 		return NULL;
-	uow->cache_limit = cache_bytes;
 	uow->table_size = SMALLEST_TABLE;
 	uow->table = calloc(uow->table_size, sizeof(struct lun_model *));
 	if (uow->table == NULL) {
@@ -57,7 +59,8 @@ lun_uow_new(size_t cache_bytes)
 static size_t
 model_bytes(const struct lun_model *model)
 {
-	return sizeof *model + model->id.length + model->row_capacity;
+	return sizeof *model + MODEL_OVERHEAD + model->id.length +
+	       model->row_capacity;
 }
 
 static void
@@ -73,6 +76,7 @@ static void
 empty_batch(struct lun_unit_of_work *uow)
 {
 	uow->touched_count = 0;
+	uow->touched_bytes = 0;
 	uow->touch_count = 0;
 	uow->asked = 0;
 }
@@ -107,6 +111,12 @@ size_t
 lun_uow_cache_bytes(const struct lun_unit_of_work *uow)
 {
 	return uow->cache_bytes;
+}
+
+size_t
+lun_uow_touched_bytes(const struct lun_unit_of_work *uow)
+{
+	return uow->touched_bytes;
 }
 
 /* ---- the hash table ---------------------------------------------------- */
@@ -239,6 +249,12 @@ trim_cache(struct lun_unit_of_work *uow)
 }
 
 void
+lun_uow_limit(struct lun_unit_of_work *uow, size_t cache_bytes)
+{
+	uow->cache_limit = cache_bytes;
+}
+
+void
 lun_uow_begin(struct lun_unit_of_work *uow)
 {
 	uow->batch++;
@@ -279,6 +295,7 @@ enter_batch(struct lun_unit_of_work *uow, struct lun_model *model)
 	if (!reserve_element((void **)&uow->touched, uow->touched_count,
 		&uow->touched_capacity, sizeof *uow->touched))
 		return false;
+	uow->touched_bytes += model_bytes(model);
 	model->batch = uow->batch;
 	model->index = (uint32_t)uow->touched_count;
 	model->recently_used = true;
@@ -342,16 +359,26 @@ lun_uow_missing(struct lun_unit_of_work *uow, const struct lun_text **ids,
 	return LUN_OK;
 }
 
+static void
+note_capacity(
+    struct lun_unit_of_work *uow, struct lun_model *model, size_t capacity)
+{
+	uow->cache_bytes += capacity - model->row_capacity;
+	if (model->batch == uow->batch)
+		uow->touched_bytes += capacity - model->row_capacity;
+	model->row_capacity = capacity;
+}
+
 static bool
 set_row(
     struct lun_unit_of_work *uow, struct lun_model *model, struct lun_text row)
 {
 	model->known = true;
 	if (row.bytes == NULL) {
-		uow->cache_bytes -= model->row_capacity;
 		free(model->row);
 		model->row = NULL;
-		model->row_length = model->row_capacity = 0;
+		model->row_length = 0;
+		note_capacity(uow, model, 0);
 		return true;
 	}
 	if (model->row == NULL || row.length > model->row_capacity) {
@@ -360,9 +387,8 @@ set_row(
 
 		if (grown == NULL)
 			return false;
-		uow->cache_bytes += capacity - model->row_capacity;
 		model->row = grown;
-		model->row_capacity = capacity;
+		note_capacity(uow, model, capacity);
 	}
 	memcpy(model->row, row.bytes, row.length);
 	model->row_length = row.length;

@@ -46,11 +46,13 @@ struct lun_model {
 
 struct lun_unit_of_work;
 
-/* NULL when out of memory. cache_bytes bounds what is kept between batches. */
-struct lun_unit_of_work *lun_uow_new(size_t cache_bytes);
+/* NULL when out of memory. It keeps nothing between batches before a limit. */
+struct lun_unit_of_work *lun_uow_new(void);
 /* NULL is allowed. */
 void lun_uow_free(struct lun_unit_of_work *uow);
 
+/* From the next batch on: what may be kept between batches. */
+void lun_uow_limit(struct lun_unit_of_work *uow, size_t cache_bytes);
 /* Start a batch. Trims the cache, except rows not known to be committed. */
 void lun_uow_begin(struct lun_unit_of_work *uow);
 
@@ -110,5 +112,7 @@ void lun_uow_forget(struct lun_unit_of_work *uow);
 void lun_uow_clear(struct lun_unit_of_work *uow);
 
 size_t lun_uow_cache_bytes(const struct lun_unit_of_work *uow);
+/* Of them what the batch has touched, or the last one had. */
+size_t lun_uow_touched_bytes(const struct lun_unit_of_work *uow);
 
 #endif

@@ -179,7 +179,7 @@ function world:start_engine(slot)
   self.engines[slot] = self.place:spawn { "run",
     "--batch-events", tostring(r:pick { 1, 7, 60, 1000 }),
     "--live-events", tostring(r:pick { 1, 50, 1000 }),
-    "--cache-bytes", tostring(r:pick { 0, 2000, 1000000 }) }
+    "--memory-bytes", tostring(r:pick { 4096, 8192, 2000000 }) }
 end
 
 function world:kill_engine(slot)

@@ -110,7 +110,9 @@ open_store(lua_State *L, struct host *host, lua_Integer cache)
 	char holder[LUN_OWNER_SIZE];
 	struct lun_err err;
 
-	host->uow = lun_uow_new((size_t)cache);
+	host->uow = lun_uow_new();
+	if (host->uow != NULL)
+		lun_uow_limit(host->uow, (size_t)cache);
 	host->batch = lun_batch_new();
 	need(L, lun_model_store_open("memory:", &options, &host->store, &err),
 	    &err);

@@ -2,6 +2,8 @@
 
 #include "settings/settings.h"
 
+#include "settings/memory.h"
+
 #include <lauxlib.h>
 #include <lua.h>
 #include <string.h>
@@ -109,7 +111,32 @@ settings_make(lua_State *L)
 	return 1;
 }
 
+/* shares(bytes, slots, projections) -> table */
+static int
+settings_shares(lua_State *L)
+{
+	struct lun_memory memory;
+	struct lun_shares shares;
+
+	lun_memory_init(&memory, luaL_checkinteger(L, 1));
+	memory.slots = (size_t)luaL_checkinteger(L, 2);
+	atomic_store(&memory.projections, (size_t)luaL_checkinteger(L, 3));
+	shares = lun_memory_share(&memory);
+	lua_newtable(L);
+	set_integer(L, "batch", (int64_t)shares.batch);
+	set_integer(L, "touched", (int64_t)shares.touched);
+	set_integer(L, "models", (int64_t)shares.models);
+	set_integer(L, "idle_models", (int64_t)shares.idle_models);
+	set_integer(L, "look", (int64_t)shares.look);
+	set_integer(
+	    L, "event_pages_kib", lun_memory_event_pages_kib(memory.bytes));
+	set_integer(
+	    L, "model_pages_kib", lun_memory_model_pages_kib(memory.bytes));
+	return 1;
+}
+
 static const luaL_Reg functions[] = {
+    {"shares", settings_shares},
     {"entries", settings_entries},
     {"make", settings_make},
     {NULL, NULL},

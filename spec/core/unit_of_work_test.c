@@ -53,8 +53,9 @@ uow_new(lua_State *L)
 
 	*u = (struct uow){0};
 	luaL_setmetatable(L, UOW);
-	u->uow = lun_uow_new(cache_bytes);
+	u->uow = lun_uow_new();
 	check_memory(L, u->uow != NULL);
+	lun_uow_limit(u->uow, cache_bytes);
 	return 1;
 }
 
@@ -214,6 +215,14 @@ uow_cache_bytes(lua_State *L)
 	return 1;
 }
 
+static int
+uow_touched_bytes(lua_State *L)
+{
+	lua_pushinteger(
+	    L, (lua_Integer)lun_uow_touched_bytes(check_uow(L)->uow));
+	return 1;
+}
+
 static const luaL_Reg methods[] = {
     {"begin", uow_begin},
     {"touch", uow_touch},
@@ -228,6 +237,7 @@ static const luaL_Reg methods[] = {
     {"forget", uow_forget},
     {"clear", uow_clear},
     {"cache_bytes", uow_cache_bytes},
+    {"touched_bytes", uow_touched_bytes},
     {NULL, NULL},
 };
 

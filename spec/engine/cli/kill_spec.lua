@@ -140,7 +140,7 @@ describe("a process killed at any instant #kill, seed " .. seed, function()
     kill_in_the_middle(times, 60, function()
       settings = { "--batch-events", tostring(r:pick { 1, 7, 50, 1000 }),
         "--live-events", tostring(r:pick { 3, 1000 }),
-        "--cache-bytes", r:pick { "0", "3000", "1000000" } }
+        "--memory-bytes", r:pick { "4096", "8192", "2000000" } }
       append(r:chance(70) and r:within(500, 1500) or 1)
       start { "run" }
     end, function(most)

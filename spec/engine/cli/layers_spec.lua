@@ -156,6 +156,23 @@ describe("settings", function()
     assert.matches("LUNETTE_SYNCHRONOUS: ", err, 1, true)
   end)
 
+  it("are refused everywhere if they are gone", function()
+    local function refuses(status, argv)
+      local code, _, err = place:run(argv)
+      assert.equal(status, code)
+      assert.matches('no setting "cache_bytes" any more: memory_bytes', err, 1,
+        true)
+      assert.is_false(written "given.db")
+    end
+    place.env.LUNETTE_EVENTS = "sqlite:given.db"
+    refuses(2, with("--cache-bytes", "5"))
+    place.env.LUNETTE_CACHE_BYTES = "5"
+    refuses(1, append)
+    place.env.LUNETTE_CACHE_BYTES = nil
+    place:write("lunette.lua", "return { cache_bytes = 5 }")
+    refuses(1, append)
+  end)
+
   it("are warned of in the environment if they are none", function()
     place.env.LUNETTE_EVENTS = "memory:"
     place.env.LUNETTE_PROJECTIONS = "projections"

@@ -168,7 +168,7 @@ describe("the engine at its ends", function()
 
     it("cuts batches where they have bytes enough", function()
       engine:close()
-      open { batch_bytes = 65536 }
+      open { memory_bytes = 65536 }
       register_counter "counter"
       for _ = 1, 10 do
         append { keys = "a", text = ("x"):rep(30000) }
@@ -197,7 +197,7 @@ describe("the engine at its ends", function()
 
     it("takes thousands of models for one event", function()
       engine:close()
-      open { cache_bytes = 10000 }
+      open { memory_bytes = 20000 }
       register_counter "counter"
       local keys = {}
       for i = 1, 5000 do

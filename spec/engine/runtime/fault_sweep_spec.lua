@@ -35,7 +35,7 @@ describe("with the n-th call to a store failing, seed " .. seed,
         events = url(events, "events.db"),
         models = url(models, "models.db"),
         batch_events = 16,
-        cache_bytes = 2000,
+        memory_bytes = 4096,
         synchronous = "off", -- only the process may die here
       }
     end

@@ -103,7 +103,7 @@ local function live(n)
       events = events_url:format(n),
       models = models_url:format(n),
       batch_events = 15,
-      cache_bytes = 500,
+      memory_bytes = 4096,
       synchronous = "off",
     }
   end)

@@ -21,7 +21,7 @@ describe("settings", function()
     end
     assert.is_nil(made.events)
     assert.equal("normal", made.synchronous)
-    assert.equal(32 * 1024 * 1024, made.batch_bytes)
+    assert.equal(192 * 1024 * 1024, made.memory_bytes)
   end)
 
   it("take what is given, the last one winning", function()
@@ -85,6 +85,13 @@ describe("settings", function()
       "docs/settings.md")
     fails_with({ { "poll_ms" } }, "poll_ms has no value")
     fails_with({ {} }, "has no name")
+  end)
+
+  it("say what stands in the place of one that is gone", function()
+    for name in ("batch_bytes cache_bytes sqlite_cache_kib"):gmatch "%S+" do
+      fails_with({ { name, "5" } },
+        ('no setting "%s" any more: memory_bytes'):format(name))
+    end
   end)
 
   it("lower what another setting bounds", function()

@@ -147,6 +147,25 @@ describe("a unit of work", function()
     assert.equal(0, uow:cache_bytes())
   end)
 
+  it("counts what a batch touches, loaded, grown or known before", function()
+    local uow = unit_of_work.new(1 << 20)
+    local row = ("x"):rep(10000)
+    apply(uow, { a = row }, { b = row })
+    local written = uow:touched_bytes()
+    assert.is_true(written >= 10000 and written < 13000)
+    local place = uow:touch "a"
+    uow:load { a = row }
+    assert.is_true(uow:touched_bytes() > written + 10000)
+    uow:put(place, row .. row)
+    assert.is_true(uow:touched_bytes() > written + 20000)
+    uow:put(place, nil)
+    assert.is_true(uow:touched_bytes() < written + 1000)
+    uow:begin()
+    assert.equal(0, uow:touched_bytes())
+    uow:touch "b"
+    assert.is_true(uow:touched_bytes() >= 10000)
+  end)
+
   -- What the engine does with it, against tables: batches that are committed
   -- later, thrown away, or lost with their commit.
   local seed = helper.seed(7)
