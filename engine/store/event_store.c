@@ -93,6 +93,8 @@ lun_event_store_read(struct lun_event_store *store,
 	    request->source_state, &tenants, &inner.source_state, err);
 
 	assert(request->max_events > 0);
+	assert(!lun_read_is_bounded(request) ||
+	       lun_position_compare(request->upto, request->after) >= 0);
 	lun_batch_clear(batch);
 	if (code == LUN_OK)
 		code = check_filter(&request->filter, err);
@@ -213,6 +215,23 @@ lun_event_store_held_by(struct lun_event_store *store,
 	if (code != LUN_OK || store->ops->held_by == NULL)
 		return code;
 	return store->ops->held_by(store, state, words, err);
+}
+
+/* What readers have seen of tenants is each one's own. */
+bool
+lun_event_store_same_reach(struct lun_event_store *store, struct lun_text own,
+    struct lun_text other, struct lun_position *unproven)
+{
+	struct lun_tenants tenants;
+	struct lun_text mine, theirs;
+
+	*unproven = LUN_POSITION_START;
+	if (lun_tenants_split(own, &tenants, &mine, NULL) != LUN_OK ||
+	    lun_tenants_split(other, &tenants, &theirs, NULL) != LUN_OK)
+		return false;
+	if (store->ops->same_reach != NULL)
+		return store->ops->same_reach(store, mine, theirs, unproven);
+	return lun_text_equal(mine, theirs);
 }
 
 /* ---- appending --------------------------------------------------------- */

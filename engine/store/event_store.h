@@ -39,7 +39,18 @@ struct lun_read {
 	struct lun_text source_state; /* from the checkpoint or the last read */
 	size_t max_events;
 	size_t max_bytes; /* a batch may pass it by one event */
+	/*
+	 * Not below `after`; START: as far as it goes. What stands above it is
+	 * left for another read, but for what a store has to give out early.
+	 */
+	struct lun_position upto;
 };
+
+static inline bool
+lun_read_is_bounded(const struct lun_read *request)
+{
+	return lun_position_compare(request->upto, LUN_POSITION_START) > 0;
+}
 
 struct lun_lag {
 	uint64_t events;
@@ -97,8 +108,10 @@ struct lun_event_store_ops {
 
 	/*
 	 * Add the wanted events after request->after to the (cleared) batch,
-	 * in order, never past the safe head, and set reached, source_state
-	 * and at_head. Versions that a store counts without holes ascend in
+	 * in order, never past the safe head or request->upto, and set
+	 * reached, source_state and at_head, which a read that upto ends is
+	 * not: there is more. reached lies below an upto that nobody can have
+	 * come to, such as that of an event that is gone. Versions that a store counts without holes ascend in
 	 * each stream, also where positions then do not; what was read ahead
 	 * or behind is in the source state, which belongs to the position.
 	 * held says that events can be seen which are not safe to read yet,
@@ -187,6 +200,16 @@ struct lun_event_store_ops {
 	    struct lun_err *err);
 
 	/*
+	 * Of two readers at one position: whether the one with the state `own`
+	 * may go on with `other`, as both gave out the same events. Of events
+	 * up to *unproven the states say nothing (START: they say it of all).
+	 * Looks at nothing of the store that ever changes: from any thread.
+	 * Optional: without it the states have to be the same text.
+	 */
+	bool (*same_reach)(struct lun_event_store *store, struct lun_text own,
+	    struct lun_text other, struct lun_position *unproven);
+
+	/*
 	 * Add in words for an operator who it is that holds back what a reader
 	 * with this source state waits for; nothing if nobody does. Optional.
 	 */
@@ -254,6 +277,9 @@ bool lun_event_store_notice(
 enum lun_code lun_event_store_gaps(struct lun_event_store *store,
     struct lun_text source_state, struct lun_buffer *json,
     struct lun_err *err) LUN_MUSTCHECK;
+/* From any thread, whoever uses the store meanwhile. */
+bool lun_event_store_same_reach(struct lun_event_store *store,
+    struct lun_text own, struct lun_text other, struct lun_position *unproven);
 enum lun_code lun_event_store_held_by(struct lun_event_store *store,
     struct lun_text source_state, struct lun_buffer *words,
     struct lun_err *err) LUN_MUSTCHECK;

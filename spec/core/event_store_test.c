@@ -279,7 +279,7 @@ push_batch(
 		    L, "tenants_from", (lua_Integer)batch->tenants_from + 1);
 }
 
-/* read{after=, state=, types=, stream=, max=, max_bytes=} */
+/* read{after=, upto=, state=, types=, stream=, max=, max_bytes=} */
 static int
 store_read(lua_State *L)
 {
@@ -294,6 +294,7 @@ store_read(lua_State *L)
 	request.source_state = text_field(L, 2, "state");
 	request.max_events = (size_t)integer_field(L, 2, "max", 1000);
 	request.max_bytes = (size_t)integer_field(L, 2, "max_bytes", 1 << 30);
+	request.upto = to_position(L, handle->store, text_field(L, 2, "upto"));
 	request.filter = check_filter(L, 2);
 	code =
 	    lun_event_store_read(handle->store, &request, handle->batch, &err);
@@ -350,6 +351,22 @@ store_held_by(lua_State *L)
 		lua_pushlstring(L, words.bytes, words.length);
 	lun_buffer_free(&words);
 	return code == LUN_OK ? 1 : push_failure(L, &err, code);
+}
+
+/* same_reach(own, other): whether it is, and up to where nothing proves it */
+static int
+store_same_reach(lua_State *L)
+{
+	struct lun_event_store *store = check_store(L);
+	struct lun_text own, other;
+	struct lun_position unproven;
+
+	own.bytes = luaL_checklstring(L, 2, &own.length);
+	other.bytes = luaL_checklstring(L, 3, &other.length);
+	lua_pushboolean(
+	    L, lun_event_store_same_reach(store, own, other, &unproven));
+	push_position(L, store, unproven);
+	return 2;
 }
 
 static int
@@ -513,6 +530,20 @@ store_parse(lua_State *L)
 	if (code != LUN_OK)
 		return push_failure(L, &err, code);
 	push_position(L, store, position);
+	return 1;
+}
+
+/* is_before(a, b): whether a stands before b */
+static int
+store_is_before(lua_State *L)
+{
+	struct lun_event_store *store = check_store(L);
+	struct lun_text a, b;
+
+	a.bytes = luaL_checklstring(L, 2, &a.length);
+	b.bytes = luaL_checklstring(L, 3, &b.length);
+	lua_pushboolean(L, lun_position_compare(to_position(L, store, a),
+			       to_position(L, store, b)) < 0);
 	return 1;
 }
 
@@ -697,6 +728,7 @@ static const luaL_Reg methods[] = {
     {"count", store_count},
     {"head", store_head},
     {"held_by", store_held_by},
+    {"same_reach", store_same_reach},
     {"lag", store_lag},
     {"find", store_find},
     {"append", store_append},
@@ -704,6 +736,7 @@ static const luaL_Reg methods[] = {
     {"commit", store_commit},
     {"rollback", store_rollback},
     {"parse", store_parse},
+    {"is_before", store_is_before},
     {"remark", store_remark},
     {"wake_fd", store_wake_fd},
     {"wait", store_wait},

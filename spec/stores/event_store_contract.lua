@@ -246,6 +246,114 @@ return function(driver)
     end)
   end)
 
+  describe("a read up to a position", function()
+    local positions
+
+    before_each(function()
+      assert(store:append(events_of("a", 6)))
+      assert(store:append(events_of("b", 4)))
+      positions = column(read_all(store), "position")
+    end)
+
+    -- Page by page, to that position and then on; where it came to, and with
+    -- what.
+    local function read_over(request, upto)
+      local events = {}
+      local page
+      request.upto = upto
+      repeat
+        page = assert(store:read(request))
+        for _, found in ipairs(page) do
+          events[#events + 1] = found.position
+        end
+        request.after, request.state = page.reached, page.state
+      until page.reached == upto
+      local count = #events
+      local state = page.state
+      request.upto = nil
+      for i, found in ipairs(read_all(store, request)) do
+        events[count + i] = found.position
+      end
+      return events, count, state, page
+    end
+
+    it("comes to it and no further, in any page size", function()
+      for at, upto in ipairs(positions) do
+        for _, max in ipairs { 1, 3, 20 } do
+          local events, count, _, page = read_over({ max = max }, upto)
+          assert.equal(at, count)
+          assert.is_true(at == #positions or not page.at_head)
+          assert.same(positions, events)
+        end
+      end
+    end)
+
+    it("comes to it where nobody wants the event, with its anchor", function()
+      for _, filter in ipairs {
+        { types = { "Even" } }, { types = { "Never" } }, { stream = "a" },
+        { stream = "b", types = { "Odd" } },
+      } do
+        local wanted = column(read_all(store, {
+          types = filter.types, stream = filter.stream,
+        }), "position")
+        for _, upto in ipairs(positions) do
+          filter.after, filter.state = nil, nil
+          local events, _, state = read_over(filter, upto)
+          assert.same(wanted, events)
+          local _, _, free = read_over({}, upto)
+          assert.is_true((store:same_reach(free, state)))
+        end
+      end
+    end)
+
+    it("gives nothing where it is already", function()
+      local page = assert(store:read { max = 4 })
+      local again = assert(store:read {
+        after = page.reached, state = page.state, upto = page.reached,
+      })
+      assert.equal(0, #again)
+      assert.equal(page.reached, again.reached)
+      assert.equal(page.state, again.state)
+      assert.is_false(again.at_head)
+    end)
+
+    it("is at the head only if there is no more", function()
+      assert.is_false(assert(store:read { upto = positions[9] }).at_head)
+      assert.is_true(assert(store:read { upto = positions[10] }).at_head)
+      assert.is_false(assert(
+        store:read { upto = positions[9], stream = "b" }).at_head)
+    end)
+  end)
+
+  describe("two readers at one position", function()
+    it("may go on with each other's state", function()
+      assert(store:append(events_of("a", 6)))
+      local page = assert(store:read { max = 4 })
+      local other = assert(store:read {
+        types = { "Never" }, upto = page.reached,
+      })
+      assert.is_true((store:same_reach(page.state, other.state)))
+      assert.is_true((store:same_reach(other.state, page.state)))
+      assert.is_true((store:same_reach("", "")))
+    end)
+
+    it("may not where they came to different events", function()
+      assert(store:append(events_of("a", 6)))
+      local page = assert(store:read { max = 4 })
+      local other = assert(store:read { max = 5 })
+      assert.is_false((store:same_reach(page.state, other.state)))
+      assert.is_false((store:same_reach(page.state, "")))
+      assert.is_false((store:same_reach("", page.state)))
+      assert.is_false((store:same_reach(page.state, "other")))
+    end)
+
+    it("may have seen other tenants", function()
+      assert.is_true((store:same_reach("Ax", "T1:ax")))
+      assert.is_true((store:same_reach("Mx", "T0:x")))
+      assert.is_false((store:same_reach("Ax", "My")))
+    end)
+  end)
+
   describe("an anchor", function()
     it("refuses a position behind the head", function()
       assert(store:append(events_of("a", 3)))

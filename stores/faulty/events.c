@@ -248,6 +248,17 @@ faulty_held_by(struct lun_event_store *store, struct lun_text source_state,
 }
 
 static bool
+faulty_same_reach(struct lun_event_store *store, struct lun_text own,
+    struct lun_text other, struct lun_position *unproven)
+{
+	struct lun_event_store *inner = faulty_events_of(store)->inner;
+
+	return inner->ops->same_reach != NULL
+		   ? inner->ops->same_reach(inner, own, other, unproven)
+		   : lun_text_equal(own, other);
+}
+
+static bool
 faulty_notice(struct lun_event_store *store, char text[LUN_NOTICE_SIZE])
 {
 	return lun_event_store_notice(faulty_events_of(store)->inner, text);
@@ -299,6 +310,7 @@ const struct lun_event_store_ops lun_faulty_events = {
     .wake_fd = faulty_wake_fd,
     .notice = faulty_notice,
     .gaps = faulty_gaps,
+    .same_reach = faulty_same_reach,
     .held_by = faulty_held_by,
     .drain = faulty_drain,
     .format_position = faulty_format_position,

@@ -354,8 +354,11 @@ read_log(const struct log *log, const struct lun_read *request,
     struct lun_batch *batch, struct lun_err *err)
 {
 	size_t last = (size_t)request->after.lo;
+	size_t end = log->visible;
 
-	while (last < log->visible) {
+	if (lun_read_is_bounded(request) && request->upto.lo < end)
+		end = (size_t)request->upto.lo;
+	while (last < end) {
 		const struct lun_event *event = &log->items[last++]->event;
 
 		if (!lun_event_filter_wants(

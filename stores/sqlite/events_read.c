@@ -298,6 +298,13 @@ is_batch_full(const struct lun_batch *batch, const struct lun_read *request)
 	       (batch->count > 0 && batch->bytes >= request->max_bytes);
 }
 
+static bool
+is_beyond(sqlite3_stmt *q, const struct lun_read *request)
+{
+	return lun_read_is_bounded(request) &&
+	       (uint64_t)sqlite3_column_int64(q, POSITION) > request->upto.lo;
+}
+
 /* LUN_NOTFOUND: the statement came to its end, after *rows rows. */
 static enum lun_code
 add_rows_to_batch(struct lun_sqlite_events *s, sqlite3_stmt *q,
@@ -309,6 +316,8 @@ add_rows_to_batch(struct lun_sqlite_events *s, sqlite3_stmt *q,
 	for (*rows = 0; *rows < bound && !is_batch_full(batch, request);
 	     ++*rows) {
 		code = lun_sqlite_step(&s->c, q, err);
+		if (code == LUN_OK && is_beyond(q, request))
+			break;
 		if (code == LUN_OK)
 			code = add_row_to_batch(s, q, request, batch, err);
 		if (code != LUN_OK)
@@ -344,12 +353,16 @@ read_stream(struct lun_sqlite_events *s, const struct lun_read *request,
 {
 	sqlite3_stmt *q = s->q[READ_STREAM];
 	size_t limit = request->max_events;
+	bool cut;
 	size_t rows;
 	int64_t head;
 	enum lun_code code = lun_sqlite_events_head(s, &head, err);
 
 	if (code != LUN_OK)
 		return code;
+	cut = lun_read_is_bounded(request) && request->upto.lo < (uint64_t)head;
+	if (cut)
+		head = (int64_t)request->upto.lo;
 	lun_sqlite_bind_integer(&s->c, q, 1, (int64_t)request->after.lo);
 	lun_sqlite_bind_text(&s->c, q, 2, request->filter.stream);
 	lun_sqlite_bind_integer(&s->c, q, 3, head);
@@ -357,9 +370,9 @@ read_stream(struct lun_sqlite_events *s, const struct lun_read *request,
 	code = add_rows_to_batch(s, q, request, limit + 1, batch, &rows, err);
 	if (code != LUN_NOTFOUND)
 		return code;
-	batch->at_head = rows < limit;
-	if (batch->at_head)
+	if (rows < limit)
 		batch->reached.lo = (uint64_t)head;
+	batch->at_head = rows < limit && !cut;
 	return LUN_OK;
 }
 

@@ -354,5 +354,6 @@ const struct lun_event_store_ops lun_postgres_events = {
     .remark = postgres_remark,
     .notice = postgres_notice,
     .gaps = lun_pg_events_gaps,
+    .same_reach = lun_pg_events_same_reach,
     .held_by = lun_pg_events_held_by,
 };

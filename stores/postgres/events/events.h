@@ -87,6 +87,10 @@ enum lun_code lun_pg_events_check_catalogue(struct lun_pg_events *s,
 enum lun_code lun_pg_events_gaps(struct lun_event_store *store,
     struct lun_text source_state, struct lun_buffer *json, struct lun_err *err);
 
+/* same_reach.c */
+bool lun_pg_events_same_reach(struct lun_event_store *store,
+    struct lun_text own, struct lun_text other, struct lun_position *unproven);
+
 /* held_by.c */
 enum lun_code lun_pg_events_held_by(struct lun_event_store *store,
     struct lun_text source_state, struct lun_buffer *words,

@@ -311,6 +311,37 @@ reads_contiguous(const struct lun_pg_mapping *mapping)
 	       (mapping->contiguous && !mapping->layout.row_counts);
 }
 
+/*
+ * What the bound is lowered to was the place of a reader, so an event stands
+ * there. One that is gone is the bound of nobody: nothing is read.
+ */
+static enum lun_code
+lower_bound(struct lun_pg_reading *r, struct lun_err *err)
+{
+	struct lun_pg_events *s = r->s;
+	struct lun_pg_safe_head *head = &s->safe_head;
+	PGresult *result = NULL;
+	enum lun_code code;
+
+	head->at_head = false;
+	head->bound = r->request->upto;
+	if (lun_pg_has_pending_writers(s->source->mapping))
+		return LUN_OK; /* every row is looked at, up to the last one */
+	lun_buffer_clear(&s->sql);
+	lun_pg_start_params(s->source->mapping, &s->params);
+	lun_buffer_add_text(&s->sql, LUN_TEXT("SELECT a.id FROM "));
+	lun_pg_add_anchor(s->source->mapping, &s->sql, &s->params, head->bound);
+	code = lun_pg_events_run(s, &result, err);
+	if (code != LUN_OK)
+		return code;
+	if (lun_pg_is_null(result, 0, 0))
+		head->bound = r->request->after;
+	lun_buffer_clear(&head->bound_anchor);
+	lun_buffer_add_text(&head->bound_anchor, lun_pg_bytes(result, 0, 0));
+	PQclear(result);
+	return LUN_OK;
+}
+
 static enum lun_code
 read_to_bound(struct lun_pg_reading *r, struct lun_err *err)
 {
@@ -318,9 +349,12 @@ read_to_bound(struct lun_pg_reading *r, struct lun_err *err)
 	const struct lun_pg_mapping *mapping = s->source->mapping;
 	enum lun_code code = LUN_OK;
 
+	if (lun_read_is_bounded(r->request) &&
+	    lun_position_compare(r->request->upto, s->safe_head.bound) < 0)
+		code = lower_bound(r, err);
 	r->bound = s->safe_head.bound;
 	r->batch->at_head = s->safe_head.at_head;
-	if (reads_contiguous(mapping))
+	if (code == LUN_OK && reads_contiguous(mapping))
 		code = lun_pg_order_begin(r, err);
 	if (code == LUN_OK && lun_pg_has_pending_writers(mapping))
 		code = lun_pg_read_late(r, err);
@@ -463,6 +497,7 @@ read_batch(struct lun_pg_reading *r, struct lun_err *err)
 		code = refuse_late(r, err);
 	if (code != LUN_OK)
 		return code;
+	lun_pg_state_trim(&s->state);
 	lun_pg_state_encode(&s->state, source_state);
 	if (source_state->failed)
 		return lun_pg_events_no_memory(s, err);

@@ -9,6 +9,7 @@
 #include "postgres/events/reading.h"
 
 #define LATE_NUMBERS 1000 /* of those skipped, looked for in one read */
+#define WINDOW_STEPS 8    /* in which the start of the window moves */
 
 static enum lun_code
 deliver_late_row(void *arg, const PGresult *row, struct lun_err *err)
@@ -41,14 +42,29 @@ add_not_delivered(struct lun_pg_reading *r)
 	lun_buffer_add_byte(&s->sql, ')');
 }
 
+/*
+ * Where the window begins now. It moves in steps, so that readers that come to
+ * one place one after the other mostly have the same.
+ */
+static struct lun_position
+window_start(const struct lun_pg_reading *r)
+{
+	const struct lun_pg_mapping *mapping = r->s->source->mapping;
+	int64_t step = mapping->window_us / WINDOW_STEPS;
+	int64_t start = r->now - mapping->window_us;
+
+	if (step > 0)
+		start -= start % step;
+	return lun_pg_time_position(mapping, start);
+}
+
 /* Ids in the window that were not there when it was read. */
 static enum lun_code
 read_late_ids(struct lun_pg_reading *r, struct lun_err *err)
 {
 	struct lun_pg_events *s = r->s;
 	const struct lun_pg_mapping *mapping = s->source->mapping;
-	struct lun_position start =
-	    lun_pg_time_position(mapping, r->now - mapping->window_us);
+	struct lun_position start = window_start(r);
 	enum lun_code code;
 
 	if (lun_position_compare(start, s->state.floor) > 0) {

@@ -180,6 +180,18 @@ lun_pg_state_remove_skip(struct lun_pg_state *state, uint64_t number)
 	}
 }
 
+void
+lun_pg_state_trim(struct lun_pg_state *state)
+{
+	struct lun_pg_positions *delivered = &state->delivered;
+
+	if (delivered->count <= LUN_PG_DELIVERED)
+		return;
+	state->floor =
+	    delivered->items[delivered->count - LUN_PG_DELIVERED - 1];
+	lun_pg_positions_forget(delivered, state->floor);
+}
+
 /* ---- to text ----------------------------------------------------------- */
 
 static void

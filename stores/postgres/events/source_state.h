@@ -80,6 +80,12 @@ bool lun_pg_state_may_have_skipped(
 /* This number was not dead after all. */
 void lun_pg_state_remove_skip(struct lun_pg_state *state, uint64_t number);
 
+/*
+ * At the end of a read: of what was delivered so many as are kept, so that
+ * every reader keeps the same ones.
+ */
+void lun_pg_state_trim(struct lun_pg_state *state);
+
 /* False when out of memory. */
 bool lun_pg_positions_add(
     struct lun_pg_positions *list, struct lun_position position) LUN_MUSTCHECK;

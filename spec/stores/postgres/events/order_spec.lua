@@ -174,8 +174,9 @@ end
 
 -- One batch, which may come to nothing, as when a commit fails, before or
 -- after a restart.
-function reader:step()
+function reader:step(upto)
   local request = self.request
+  request.upto = upto
   request.max = self.random:within(1, 9)
   local page = assert(self.store:read(request))
   local fails = self.random:chance(20)
@@ -190,6 +191,109 @@ function reader:step()
     self.seen[#self.seen + 1] = event
   end
   request.after, request.state = page.reached, page.state
+end
+
+-- ---- readers that share a reading
+
+-- What one reader came to, place by place: each with its state and, once it
+-- was read, what came next.
+local shared = {}
+shared.__index = shared
+
+local function new_shared(url, random)
+  return setmetatable({
+    random = random, places = {}, reader = new_reader(url, {}, random),
+    joins = 0, doubts = 0,
+  }, shared)
+end
+
+function shared:step()
+  local tail, request = self.reader, self.reader.request
+  local before = #tail.seen
+  local last = self.places[#self.places]
+  tail:step()
+  if last and last.position == request.after and #tail.seen == before then
+    last.state = request.state or last.state
+    return
+  end
+  if last then
+    last.events = { table.unpack(tail.seen, before + 1) }
+  end
+  if request.after then
+    self.places[#self.places + 1] = {
+      position = request.after, state = request.state,
+    }
+  end
+end
+
+-- The place that a reader at this position may join at, or could go to next.
+function shared:find(store, position)
+  for i, place in ipairs(self.places) do
+    if place.position == position then
+      return i
+    end
+    if position and store:is_before(position, place.position) then
+      return nil, place.position
+    end
+  end
+end
+
+function shared:join(one)
+  local request = one.request
+  local at, upto = self:find(one.store, request.after)
+  if not at then
+    return upto
+  end
+  local same, unproven =
+    one.store:same_reach(request.state, self.places[at].state)
+  if same then
+    one.place, one.unproven = at, unproven
+    self.joins = self.joins + 1
+  end
+end
+
+-- Of what it gets nothing may lie where nobody knows what it had.
+function shared:is_in_doubt(one, events)
+  for _, event in ipairs(events) do
+    if not one.store:is_before(one.unproven, event.position) then
+      self.doubts = self.doubts + 1
+      return true
+    end
+  end
+end
+
+function shared:follow(one)
+  local place = self.places[one.place]
+  if not place.events then
+    one.request.state = place.state
+    return
+  end
+  if self:is_in_doubt(one, place.events) then
+    one.place = nil
+    return
+  end
+  for _, event in ipairs(place.events) do
+    if one:wants(event) then
+      one.seen[#one.seen + 1] = event
+    end
+  end
+  one.place = one.place + 1
+  place = self.places[one.place]
+  one.request.after, one.request.state = place.position, place.state
+end
+
+-- It joins, follows, falls behind, and reads for itself, at random.
+function shared:step_of(one)
+  if one.place and self.random:chance(10) then
+    one.place = nil
+  elseif one.place then
+    self:follow(one)
+  else
+    local upto = one.request.after and self:join(one)
+    if not one.place then
+      one:step(upto)
+    end
+  end
 end
 
 function reader:wants(event)
@@ -270,6 +374,51 @@ describe("the versions of a stream in postgres #postgres, seed " .. seed,
           one.store:close()
         end
         assert.is_true(#writing.committed > 50)
+      end)
+    end
+
+    for name, kind in pairs(kinds) do
+      it("come once to those who share a reading of " .. name, function()
+        local database, url = make(kind)
+        local random = helper.random(seed)
+        local writing = new_log(kind, database, random)
+        local sharing = new_shared(url, random)
+        local readers = {
+          new_reader(url, {}, random),
+          new_reader(url, { types = { "A" } }, random),
+          new_reader(url, { types = { "B" } }, random),
+        }
+        local function step()
+          if random:chance(40) then
+            sharing:step()
+          end
+          sharing:step_of(random:pick(readers))
+        end
+        for _ = 1, STEPS do
+          writing:step()
+          step()
+        end
+        writing:close()
+        helper.wait(function()
+          step()
+          local late
+          for i, one in ipairs(readers) do
+            local wrong = one:judge(writing.committed)
+            assert.is_true(not wrong or wrong:find "were read" ~= nil,
+              ("reader %d: %s"):format(i, tostring(wrong)))
+            late = late or wrong
+          end
+          return not late and not sharing.reader:judge(writing.committed)
+        end)
+        for _ = 1, 60 do
+          step()
+        end
+        for _, one in ipairs(readers) do
+          assert.is_nil(one:judge(writing.committed))
+          one.store:close()
+        end
+        sharing.reader.store:close()
+        assert.is_true(sharing.joins > 20, sharing.joins)
       end)
     end
 
