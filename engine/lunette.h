@@ -213,8 +213,13 @@ enum lun_code lun_projection_step(struct lun_engine *engine,
 
 struct lun_progress {
 	const char *projection;
+	/*
+	 * Of the way to the head, from 0 to 1: told by the positions passed (by
+	 * their times where they are no numbers), not by counting events. It is
+	 * right whatever the projection handles, and leaps where positions do.
+	 */
+	double fraction;
 	uint64_t events_done;   /* since this run began */
-	uint64_t events_total;  /* estimate; 0: unknown */
 	uint64_t events_parked; /* of those done, as on_error has it */
 	uint64_t events_skipped;
 	double seconds; /* that it has run; no more once it has ended */

@@ -40,8 +40,8 @@ show_catching_up(void *arg, const struct lun_progress *progress, size_t count)
 		for (size_t i = 0; i < count; i++)
 			state->parts[i] = (struct cli_part){
 			    .name = progress[i].projection,
-			    .done = progress[i].events_done,
-			    .total = progress[i].events_total,
+			    .done = progress[i].fraction,
+			    .total = 1,
 			    .count = progress[i].events_done,
 			    .parked = progress[i].events_parked,
 			    .skipped = progress[i].events_skipped,

@@ -169,8 +169,11 @@ show_progress(struct import *import)
 {
 	struct cli_part part = {
 	    .name = import->path, .count = import->added + import->existed};
+	uint64_t taken, size;
 
-	cli_line_reader_progress(import->reader, &part.done, &part.total);
+	cli_line_reader_progress(import->reader, &taken, &size);
+	part.done = (double)taken;
+	part.total = (double)size;
 	cli_progress_show(import->progress, &part, 1);
 }
 

@@ -65,8 +65,9 @@ show_status(struct cli_progress *progress, const char *projection,
 		return;
 	if (status->lag > *most)
 		*most = status->lag;
-	part.total = (uint64_t)*most;
-	part.done = part.count = (uint64_t)(*most - status->lag);
+	part.total = *most;
+	part.done = *most - status->lag;
+	part.count = (uint64_t)part.done;
 	cli_progress_show(progress, &part, 1);
 }
 

@@ -19,13 +19,14 @@
 
 struct moment {
 	int64_t at;
-	uint64_t count, done;
+	uint64_t count;
+	double done;
 };
 
 struct part {
 	char name[PART_NAME_SIZE];
-	uint64_t done, total, count;
-	uint64_t parked, skipped;
+	double done, total;
+	uint64_t count, parked, skipped;
 	double seconds;
 	/* The rate is counted from `before`; `mark` is to become it. */
 	struct moment first, before, next_before;
@@ -88,13 +89,13 @@ update_part(struct part *part, const struct cli_part *now_part, int64_t now)
 }
 
 static double
-rate_since(int64_t then, uint64_t before, int64_t now, uint64_t amount)
+rate_since(int64_t then, double before, int64_t now, double amount)
 {
 	double seconds = (double)(now - then) / 1e9;
 
 	if (seconds <= 0 || amount < before)
 		return 0;
-	return (double)(amount - before) / seconds;
+	return (amount - before) / seconds;
 }
 
 /* Seconds to the end at the present rate; negative: unknown. */
@@ -104,11 +105,11 @@ time_left(const struct part *part, int64_t now)
 	double rate =
 	    rate_since(part->before.at, part->before.done, now, part->done);
 
-	if (part->total == 0 || rate <= 0)
+	if (part->total <= 0 || rate <= 0)
 		return -1;
 	if (part->done >= part->total)
 		return 0;
-	return (double)(part->total - part->done) / rate;
+	return (part->total - part->done) / rate;
 }
 
 static unsigned
@@ -117,7 +118,7 @@ percent_done(const struct part *part)
 	if (part->done >= part->total)
 		return 100;
 	/* Not 100 before the end. */
-	return (unsigned)((double)part->done * 100 / (double)part->total);
+	return (unsigned)(part->done * 100 / part->total);
 }
 
 /* ---- a terminal -------------------------------------------------------- */
@@ -126,7 +127,7 @@ static void
 add_bar(struct lun_buffer *out, const struct part *part, int width)
 {
 	double share = part->total > 0 && part->done < part->total
-			   ? (double)part->done / (double)part->total
+			   ? part->done / part->total
 			   : 1.0;
 	int full = (int)(share * width);
 
@@ -143,8 +144,8 @@ static void
 add_figures(const struct cli_progress *progress, const struct part *part,
     int64_t now, struct lun_buffer *out)
 {
-	double rate =
-	    rate_since(part->before.at, part->before.count, now, part->count);
+	double rate = rate_since(part->before.at, (double)part->before.count,
+	    now, (double)part->count);
 	double left = time_left(part, now);
 	char count[CLI_FORMAT_MAX], per_second[CLI_FORMAT_MAX];
 	char clock[CLI_FORMAT_MAX];

@@ -15,8 +15,8 @@
 
 struct cli_part {
 	const char *name;
-	uint64_t done, total; /* total 0: unknown */
-	uint64_t count;       /* what the rate is of; often the same as done */
+	double done, total; /* total 0: unknown */
+	uint64_t count;     /* what the rate is of; often the same as done */
 	uint64_t parked, skipped; /* of those counted */
 	double seconds;           /* of its own; 0: since the job began */
 };

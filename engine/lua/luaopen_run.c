@@ -100,10 +100,10 @@ call_progress(lua_State *L)
 		lua_createtable(L, 0, 6);
 		lua_pushstring(L, progress->projection);
 		lua_setfield(L, -2, "projection");
+		lua_pushnumber(L, progress->fraction);
+		lua_setfield(L, -2, "fraction");
 		lua_pushinteger(L, (lua_Integer)progress->events_done);
 		lua_setfield(L, -2, "events_done");
-		lua_pushinteger(L, (lua_Integer)progress->events_total);
-		lua_setfield(L, -2, "events_total");
 		lua_pushinteger(L, (lua_Integer)progress->events_parked);
 		lua_setfield(L, -2, "events_parked");
 		lua_pushinteger(L, (lua_Integer)progress->events_skipped);

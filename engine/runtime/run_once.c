@@ -14,8 +14,8 @@
 struct runner {
 	struct lun_entry *entry;
 	struct lun_position start;
-	struct lun_schema *schema; /* the script may be another one soon */
 	struct lun_report before;
+	bool arrived;
 	int64_t ended_ns; /* 0: it runs */
 };
 
@@ -25,8 +25,9 @@ struct run {
 	struct runner *runners;
 	struct lun_progress *progress;
 	size_t count;
+	struct lun_position head;
 	int64_t began_ns;
-	struct lun_err first; /* failure */
+	struct lun_err failure; /* the first */
 };
 
 /* Where the projection stands before the run. */
@@ -54,7 +55,6 @@ static enum lun_code
 prepare_run(struct run *run, struct lun_err *err)
 {
 	struct lun_engine *engine = run->engine;
-	enum lun_code code = LUN_OK;
 	size_t count = lun_engine_count(engine);
 
 	run->runners = calloc(count + 1, sizeof *run->runners);
@@ -62,7 +62,7 @@ prepare_run(struct run *run, struct lun_err *err)
 	if (run->runners == NULL || run->progress == NULL)
 		return lun_fail(err, LUN_NOMEM, "running: out of memory");
 	run->count = count;
-	for (size_t i = 0; i < count && code == LUN_OK; i++) {
+	for (size_t i = 0; i < count; i++) {
 		struct lun_entry *entry = lun_engine_at(engine, i);
 		struct runner *runner = &run->runners[i];
 
@@ -70,51 +70,54 @@ prepare_run(struct run *run, struct lun_err *err)
 		runner->entry = entry;
 		runner->start = find_start(engine, entry->name);
 		runner->before = lun_projection_report(entry->p);
-		code =
-		    lun_projection_copy_schema(entry->p, &runner->schema, err);
 	}
-	return code;
+	return LUN_OK;
 }
 
-/* 0: not known. */
-static uint64_t
-count_events(struct lun_engine *engine, const struct runner *runner)
-{
-	const struct lun_reading reading = {
-	    .what = "counting events for a run of",
-	    .projection = runner->entry->name,
-	    .stores = LUN_READS_EVENTS};
-	struct lun_event_filter filter = {.types = runner->schema->types,
-	    .type_count = runner->schema->type_count};
-	struct lun_lag lag = {0};
-	struct lun_reader *reader;
-
-	if (lun_reader_take(engine, &reading, &reader, NULL) != LUN_OK)
-		return 0;
-	if (lun_event_store_lag(
-		reader->events, runner->start, &filter, &lag, NULL) != LUN_OK)
-		lag.events = 0;
-	lun_reader_give_back(engine, reader);
-	return lag.events;
-}
-
-/* That may take as long as reading a part of them, which goes on meanwhile. */
-static void
-count_totals(struct run *run)
+/* The head, if it cannot be found. */
+static struct lun_position
+find_first_event(const struct run *run)
 {
 	struct lun_engine *engine = run->engine;
+	const struct lun_reading reading = {
+	    .what = "the start of a run", .stores = LUN_READS_EVENTS};
+	const struct lun_read request = {.max_events = 1, .max_bytes = 1};
+	struct lun_position first = run->head;
+	struct lun_batch *batch = lun_batch_new();
+	struct lun_reader *reader;
 
-	for (size_t i = 0; i < run->count && !atomic_load(&engine->stopping);
-	     i++)
-		run->progress[i].events_total =
-		    count_events(engine, &run->runners[i]);
+	if (batch != NULL &&
+	    lun_reader_take(engine, &reading, &reader, NULL) == LUN_OK) {
+		if (lun_event_store_read(
+			reader->events, &request, batch, NULL) == LUN_OK &&
+		    batch->count > 0)
+			first = batch->events[0].position;
+		lun_reader_give_back(engine, reader);
+	}
+	lun_batch_free(batch);
+	return first;
+}
+
+/* A log may begin far from the first position there can be. */
+static void
+find_beginning(struct run *run)
+{
+	struct lun_position first = LUN_POSITION_START;
+
+	for (size_t i = 0; i < run->count; i++) {
+		struct lun_position *start = &run->runners[i].start;
+
+		if (lun_position_compare(*start, LUN_POSITION_START) != 0)
+			continue;
+		if (lun_position_compare(first, LUN_POSITION_START) == 0)
+			first = find_first_event(run);
+		*start = first;
+	}
 }
 
 static void
 free_run(struct run *run)
 {
-	for (size_t i = 0; i < run->count; i++)
-		lun_schema_free(run->runners[i].schema);
 	free(run->runners);
 	free(run->progress);
 }
@@ -122,20 +125,22 @@ free_run(struct run *run)
 static void
 keep_first(struct run *run, const struct lun_err *err)
 {
-	if (run->first.code == LUN_OK)
-		run->first = *err;
+	if (run->failure.code == LUN_OK)
+		run->failure = *err;
 }
 
-/* Whether an entry's run is over; a stuck one is over and failed. */
+/* Whether it is over; a stuck one is over and failed. */
 static bool
-is_over(struct run *run, struct lun_entry *entry)
+is_over(struct run *run, struct runner *runner)
 {
+	struct lun_entry *entry = runner->entry;
 	enum lun_code outcome;
 	struct lun_err err = {0};
 
 	if (entry->worker != NULL &&
 	    lun_worker_done(entry->worker, &outcome, &err)) {
-		if (outcome != LUN_OK)
+		runner->arrived = outcome == LUN_OK;
+		if (!runner->arrived)
 			keep_first(run, &err);
 		return true;
 	}
@@ -153,6 +158,30 @@ count_set_aside(const struct lun_report *before, const struct lun_report *now,
 	return now->set_aside[kind] - before->set_aside[kind];
 }
 
+static double
+place_of(const struct run *run, struct lun_position position)
+{
+	return lun_event_store_place(run->engine->events, position);
+}
+
+/* Never less than it was, though the projection is built anew meanwhile. */
+static double
+fraction_done(const struct run *run, const struct runner *runner,
+    const struct lun_report *now, double before)
+{
+	double from = place_of(run, runner->start);
+	double way = place_of(run, run->head) - from, fraction;
+
+	if (runner->arrived)
+		return 1;
+	if (!now->has_position || way <= 0)
+		return before;
+	fraction = (place_of(run, now->position) - from) / way;
+	if (fraction < before)
+		return before;
+	return fraction < 1 ? fraction : 1;
+}
+
 static void
 note_progress(const struct run *run, const struct runner *runner,
     struct lun_progress *progress)
@@ -162,6 +191,8 @@ note_progress(const struct run *run, const struct runner *runner,
 	int64_t until =
 	    runner->ended_ns != 0 ? runner->ended_ns : lun_clock_mono_ns();
 
+	progress->fraction =
+	    fraction_done(run, runner, &now, progress->fraction);
 	progress->events_done = now.events_read - before->events_read;
 	progress->events_parked =
 	    count_set_aside(before, &now, LUN_SET_ASIDE_PARKED);
@@ -178,7 +209,7 @@ check_runners(struct run *run)
 	for (size_t i = 0; i < run->count; i++) {
 		struct runner *runner = &run->runners[i];
 
-		if (!is_over(run, runner->entry))
+		if (!is_over(run, runner))
 			over = false;
 		else if (runner->ended_ns == 0)
 			runner->ended_ns = lun_clock_mono_ns();
@@ -236,17 +267,17 @@ follow_run(struct run *run, lun_progress_fn *progress, void *arg)
 }
 
 static enum lun_code
-run_to(struct run *run, struct lun_position head, lun_progress_fn *progress,
-    void *arg, struct lun_err *err)
+run_to_head(
+    struct run *run, lun_progress_fn *progress, void *arg, struct lun_err *err)
 {
 	struct lun_err stuck = {0};
 	enum lun_code code = prepare_run(run, err);
 
 	run->began_ns = lun_clock_mono_ns();
 	if (code == LUN_OK)
-		code = lun_engine_start_all(run->engine, &head, err);
+		code = lun_engine_start_all(run->engine, &run->head, err);
 	if (code == LUN_OK)
-		count_totals(run);
+		find_beginning(run);
 	if (code == LUN_OK && !follow_run(run, progress, arg))
 		code = lun_fail(err, LUN_TIMEOUT,
 		    "stopped before the head was reached; what is applied is "
@@ -254,11 +285,11 @@ run_to(struct run *run, struct lun_position head, lun_progress_fn *progress,
 	free_run(run);
 	if (lun_engine_stop_all(run->engine, &stuck) != LUN_OK)
 		keep_first(run, &stuck);
-	if (code != LUN_OK || run->first.code == LUN_OK)
+	if (code != LUN_OK || run->failure.code == LUN_OK)
 		return code;
 	if (err != NULL)
-		*err = run->first;
-	return run->first.code;
+		*err = run->failure;
+	return run->failure.code;
 }
 
 enum lun_code
@@ -266,14 +297,14 @@ lun_engine_run_once(struct lun_engine *engine, lun_progress_fn *progress,
     void *arg, struct lun_err *err)
 {
 	struct run run = {.engine = engine};
-	struct lun_position head;
 	enum lun_code code = lun_engine_begin_running(engine, err);
 
 	if (code != LUN_OK)
 		return code;
-	code = lun_reader_find_head(engine, "a run to the head", &head, err);
+	code =
+	    lun_reader_find_head(engine, "a run to the head", &run.head, err);
 	if (code == LUN_OK)
-		code = run_to(&run, head, progress, arg, err);
+		code = run_to_head(&run, progress, arg, err);
 	pthread_mutex_unlock(&engine->run_lock);
 	return code;
 }

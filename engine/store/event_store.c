@@ -173,6 +173,15 @@ lun_event_store_parse_position(struct lun_event_store *store,
 	    LUN_TEXT_ARG(text), store->ops->scheme);
 }
 
+double
+lun_event_store_place(
+    struct lun_event_store *store, struct lun_position position)
+{
+	if (store->ops->place == NULL)
+		return (double)position.lo;
+	return store->ops->place(store, position);
+}
+
 const char *
 lun_event_store_remark(struct lun_event_store *store)
 {

@@ -177,6 +177,14 @@ struct lun_event_store_ops {
 	    struct lun_text text, struct lun_position *position);
 
 	/*
+	 * Where a position lies on a scale that says how far apart two are:
+	 * in events where positions number them, else in time. It asks nobody,
+	 * and any thread may ask it. Optional: positions are numbers.
+	 */
+	double (*place)(
+	    struct lun_event_store *store, struct lun_position position);
+
+	/*
 	 * One sentence an operator should know about how this store is read,
 	 * or NULL; constant. Optional.
 	 */
@@ -271,6 +279,8 @@ void lun_event_store_format_position(struct lun_event_store *store,
 enum lun_code lun_event_store_parse_position(struct lun_event_store *store,
     struct lun_text text, struct lun_position *position,
     struct lun_err *err) LUN_MUSTCHECK;
+double lun_event_store_place(
+    struct lun_event_store *store, struct lun_position position);
 const char *lun_event_store_remark(struct lun_event_store *store);
 bool lun_event_store_notice(
     struct lun_event_store *store, char text[LUN_NOTICE_SIZE]);

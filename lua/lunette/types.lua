@@ -261,8 +261,8 @@ function query:terms() end
 
 ---@class lunette.progress
 ---@field projection string
+---@field fraction number of the way to the head, from 0 to 1
 ---@field events_done integer
----@field events_total integer an estimate; 0: unknown
 ---@field events_parked integer of those done, as `on_error` has it
 ---@field events_skipped integer
 ---@field seconds number that it has run; no more once it has ended

@@ -409,6 +409,17 @@ store_lag(lua_State *L)
 }
 
 static int
+store_place(lua_State *L)
+{
+	struct lun_event_store *store = check_store(L);
+	struct lun_text text = lun_text_of(luaL_checkstring(L, 2));
+
+	lua_pushnumber(
+	    L, lun_event_store_place(store, to_position(L, store, text)));
+	return 1;
+}
+
+static int
 store_find(lua_State *L)
 {
 	struct lun_event_store *store = check_store(L);
@@ -730,6 +741,7 @@ static const luaL_Reg methods[] = {
     {"held_by", store_held_by},
     {"same_reach", store_same_reach},
     {"lag", store_lag},
+    {"place", store_place},
     {"find", store_find},
     {"append", store_append},
     {"begin", store_begin},

@@ -662,6 +662,21 @@ return function(driver)
     end)
   end)
 
+  describe("the place of a position", function()
+    it("never lies before that of a lower one", function()
+      assert(store:append(events_of("a", 5)))
+      local events = read_all(store)
+      local places = {}
+      for i, found in ipairs(events) do
+        places[i] = store:place(found.position)
+      end
+      assert.equal(5, #places)
+      for i = 2, #places do
+        assert.is_true(places[i] >= places[i - 1])
+      end
+    end)
+  end)
+
   describe("an event", function()
     it("is found by its id", function()
       assert(store:append(events_of("a", 3)))

@@ -292,6 +292,12 @@ faulty_parse_position(struct lun_event_store *store, struct lun_text text,
 		   text, position, NULL) == LUN_OK;
 }
 
+static double
+faulty_place(struct lun_event_store *store, struct lun_position position)
+{
+	return lun_event_store_place(faulty_events_of(store)->inner, position);
+}
+
 const struct lun_event_store_ops lun_faulty_events = {
     .scheme = "faulty",
     .abi = LUN_EVENT_STORE_ABI,
@@ -315,4 +321,5 @@ const struct lun_event_store_ops lun_faulty_events = {
     .drain = faulty_drain,
     .format_position = faulty_format_position,
     .parse_position = faulty_parse_position,
+    .place = faulty_place,
 };

@@ -332,6 +332,17 @@ postgres_parse_position(struct lun_event_store *store, struct lun_text text,
 	    lun_pg_events_of(store)->source->mapping, text, position);
 }
 
+static double
+postgres_place(struct lun_event_store *store, struct lun_position position)
+{
+	const struct lun_pg_mapping *mapping =
+	    lun_pg_events_of(store)->source->mapping;
+
+	if (mapping->key == LUN_PG_UUID_KEY || mapping->key == LUN_PG_MOMENT)
+		return (double)lun_pg_position_time(mapping, position);
+	return (double)position.lo;
+}
+
 const struct lun_event_store_ops lun_postgres_events = {
     .scheme = "postgres",
     .abi = LUN_EVENT_STORE_ABI,
@@ -351,6 +362,7 @@ const struct lun_event_store_ops lun_postgres_events = {
     .drain = postgres_drain,
     .format_position = postgres_format_position,
     .parse_position = postgres_parse_position,
+    .place = postgres_place,
     .remark = postgres_remark,
     .notice = postgres_notice,
     .gaps = lun_pg_events_gaps,
