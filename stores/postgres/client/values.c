@@ -3,6 +3,7 @@
 #include "postgres/client/values.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -24,32 +25,47 @@ struct lun_pg_param {
 
 /* ---- big-endian numbers ------------------------------------------------ */
 
-static void
-write_big_endian(char *to, uint64_t value, int bytes)
-{
-	for (int i = bytes - 1; i >= 0; i--) {
-		to[i] = (char)(value & 0xff);
-		value >>= 8;
-	}
-}
-
 static uint64_t
-read_big_endian(const char *from, int bytes)
+read_8_bytes(const char *from)
 {
-	uint64_t value = 0;
+	uint64_t bytes;
 
-	for (int i = 0; i < bytes; i++)
-		value = value << 8 | (unsigned char)from[i];
-	return value;
+	memcpy(&bytes, from, sizeof bytes);
+	return be64toh(bytes);
+}
+
+static uint32_t
+read_4_bytes(const char *from)
+{
+	uint32_t bytes;
+
+	memcpy(&bytes, from, sizeof bytes);
+	return be32toh(bytes);
+}
+
+static uint16_t
+read_2_bytes(const char *from)
+{
+	uint16_t bytes;
+
+	memcpy(&bytes, from, sizeof bytes);
+	return be16toh(bytes);
 }
 
 static void
-keep_big_endian(struct lun_pg_params *params, uint64_t value, int bytes)
+keep_4_bytes(struct lun_pg_params *params, uint32_t value)
 {
-	char digits[8];
+	uint32_t bytes = htobe32(value);
 
-	write_big_endian(digits, value, bytes);
-	lun_buffer_add(&params->kept, digits, (size_t)bytes);
+	lun_buffer_add(&params->kept, &bytes, sizeof bytes);
+}
+
+static void
+keep_8_bytes(struct lun_pg_params *params, uint64_t value)
+{
+	uint64_t bytes = htobe64(value);
+
+	lun_buffer_add(&params->kept, &bytes, sizeof bytes);
 }
 
 /* ---- parameters -------------------------------------------------------- */
@@ -126,7 +142,7 @@ add_number(struct lun_pg_params *params, enum lun_pg_type type, uint64_t value)
 
 	if (param == NULL)
 		return;
-	keep_big_endian(params, value, 8);
+	keep_8_bytes(params, value);
 	param->length = 8;
 }
 
@@ -158,8 +174,8 @@ lun_pg_add_uuid(struct lun_pg_params *params, uint64_t hi, uint64_t lo)
 
 	if (param == NULL)
 		return;
-	keep_big_endian(params, hi, 8);
-	keep_big_endian(params, lo, 8);
+	keep_8_bytes(params, hi);
+	keep_8_bytes(params, lo);
 	param->length = 16;
 }
 
@@ -219,19 +235,19 @@ lun_pg_begin_array(
 {
 	if (add_param(params, array) == NULL)
 		return;
-	keep_big_endian(params, count > 0, 4); /* dimensions */
-	keep_big_endian(params, 1, 4);         /* there may be nulls */
-	keep_big_endian(params, element_type(array), 4);
+	keep_4_bytes(params, count > 0); /* dimensions */
+	keep_4_bytes(params, 1);         /* there may be nulls */
+	keep_4_bytes(params, element_type(array));
 	if (count == 0)
 		return;
-	keep_big_endian(params, count, 4);
-	keep_big_endian(params, 1, 4); /* the first index */
+	keep_4_bytes(params, count);
+	keep_4_bytes(params, 1); /* the first index */
 }
 
 void
 lun_pg_element_null(struct lun_pg_params *params)
 {
-	keep_big_endian(params, UINT32_MAX, 4);
+	keep_4_bytes(params, UINT32_MAX);
 }
 
 void
@@ -241,7 +257,7 @@ lun_pg_element_text(struct lun_pg_params *params, struct lun_text text)
 		lun_pg_element_null(params);
 		return;
 	}
-	keep_big_endian(params, text.length, 4);
+	keep_4_bytes(params, text.length);
 	lun_buffer_add_text(&params->kept, text);
 }
 
@@ -252,7 +268,7 @@ lun_pg_element_jsonb(struct lun_pg_params *params, struct lun_text json)
 		lun_pg_element_null(params);
 		return;
 	}
-	keep_big_endian(params, json.length + 1, 4);
+	keep_4_bytes(params, json.length + 1);
 	lun_buffer_add_byte(&params->kept, JSONB_VERSION);
 	lun_buffer_add_text(&params->kept, json);
 }
@@ -260,8 +276,8 @@ lun_pg_element_jsonb(struct lun_pg_params *params, struct lun_text json)
 void
 lun_pg_element_int8(struct lun_pg_params *params, int64_t value)
 {
-	keep_big_endian(params, 8, 4);
-	keep_big_endian(params, (uint64_t)value, 8);
+	keep_4_bytes(params, 8);
+	keep_8_bytes(params, (uint64_t)value);
 }
 
 void
@@ -282,15 +298,15 @@ lun_pg_element_time(struct lun_pg_params *params, int64_t us)
 void
 lun_pg_element_uuid(struct lun_pg_params *params, uint64_t hi, uint64_t lo)
 {
-	keep_big_endian(params, 16, 4);
-	keep_big_endian(params, hi, 8);
-	keep_big_endian(params, lo, 8);
+	keep_4_bytes(params, 16);
+	keep_8_bytes(params, hi);
+	keep_8_bytes(params, lo);
 }
 
 void
 lun_pg_element_bool(struct lun_pg_params *params, bool value)
 {
-	keep_big_endian(params, 1, 4);
+	keep_4_bytes(params, 1);
 	lun_buffer_add_byte(&params->kept, value ? '\1' : '\0');
 }
 
@@ -347,10 +363,12 @@ lun_pg_arguments(
 struct lun_text
 lun_pg_bytes(const PGresult *result, int row, int column)
 {
-	if (PQgetisnull(result, row, column))
+	int length = PQgetlength(result, row, column);
+
+	if (length == 0 && PQgetisnull(result, row, column))
 		return LUN_TEXT_NONE;
-	return (struct lun_text){PQgetvalue(result, row, column),
-	    (size_t)PQgetlength(result, row, column)};
+	return (struct lun_text){
+	    PQgetvalue(result, row, column), (size_t)length};
 }
 
 int64_t
@@ -360,11 +378,11 @@ lun_pg_int8(const PGresult *result, int row, int column)
 
 	switch (PQgetlength(result, row, column)) {
 	case 2:
-		return (int16_t)read_big_endian(bytes, 2);
+		return (int16_t)read_2_bytes(bytes);
 	case 4:
-		return (int32_t)read_big_endian(bytes, 4);
+		return (int32_t)read_4_bytes(bytes);
 	case 8:
-		return (int64_t)read_big_endian(bytes, 8);
+		return (int64_t)read_8_bytes(bytes);
 	default:
 		return 0;
 	}
@@ -378,8 +396,8 @@ lun_pg_halves(
 
 	if (PQgetlength(result, row, column) != 16)
 		return;
-	*hi = read_big_endian(bytes, 8);
-	*lo = read_big_endian(bytes + 8, 8);
+	*hi = read_8_bytes(bytes);
+	*lo = read_8_bytes(bytes + 8);
 }
 
 double
@@ -390,7 +408,7 @@ lun_pg_number(const PGresult *result, int row, int column)
 
 	if (PQgetlength(result, row, column) != 8)
 		return 0;
-	bits = read_big_endian(PQgetvalue(result, row, column), 8);
+	bits = read_8_bytes(PQgetvalue(result, row, column));
 	memcpy(&value, &bits, sizeof value);
 	return value;
 }
