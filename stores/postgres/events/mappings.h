@@ -140,6 +140,7 @@ struct lun_pg_mapping {
 	char *from;      /* the relation and its joins */
 	char *scope;     /* a condition: what has a position */
 	char *shown;     /* a condition: which of them is to be seen */
+	bool hides;      /* not all of them are */
 	char *visible;   /* the same without events that are to be skipped */
 	char *own_texts[LUN_PG_COLUMNS]; /* of columns that the URL names */
 	char *own_tenant;

@@ -139,7 +139,7 @@ bool
 lun_pg_order_fits(struct lun_pg_reading *r, const PGresult *row,
     const struct lun_pg_event *read)
 {
-	struct lun_pg_stream stream = lun_pg_row_stream(row, read);
+	struct lun_pg_stream stream = lun_pg_row_stream(r, row, read);
 	int64_t version = read->event.version;
 	struct lun_pg_hole *hole = &r->hole;
 	int64_t last;
@@ -167,7 +167,7 @@ void
 lun_pg_order_pass(struct lun_pg_reading *r, const PGresult *row,
     const struct lun_pg_event *read)
 {
-	struct lun_pg_stream stream = lun_pg_row_stream(row, read);
+	struct lun_pg_stream stream = lun_pg_row_stream(r, row, read);
 	int64_t version = read->event.version;
 	int64_t last;
 

@@ -31,58 +31,75 @@
 
 /* ---- statements -------------------------------------------------------- */
 
-/* The condition that a row is wanted, with its parameters in the store. */
-static void
-add_wanted(struct lun_pg_reading *r, struct lun_buffer *wanted)
+/*
+ * The server says of each row whether it is to be seen, where that is not always
+ * so; its type says whether it is wanted.
+ */
+static bool
+tells_seen(const struct lun_pg_reading *r)
 {
-	struct lun_pg_events *s = r->s;
-
-	lun_buffer_clear(&s->sql);
-	lun_pg_start_params(s->source->mapping, &s->params);
-	lun_buffer_printf(&s->sql, "(%s", s->source->mapping->shown);
-	lun_pg_add_filter(s, &r->request->filter);
-	lun_buffer_add_byte(&s->sql, ')');
-	lun_buffer_add_text(wanted, lun_buffer_text(&s->sql));
-	lun_buffer_clear(&s->sql);
-}
-
-static void
-add_realm(struct lun_pg_reading *r)
-{
-	const char *realm = r->s->source->mapping->layout.realm;
-
-	lun_buffer_printf(
-	    &r->s->sql, "coalesce((%s)::text, '')", realm ? realm : "''");
+	return r->request->filter.stream.bytes != NULL ||
+	       r->s->source->mapping->hides;
 }
 
 /*
- * All columns, the payload of wanted rows only, whether it is one, and the
- * realm.
+ * The condition that a row is wanted, with its parameters in the store. The
+ * length of its beginning: that it is to be seen, of whatever type.
  */
+static size_t
+add_wanted(struct lun_pg_reading *r, struct lun_buffer *wanted)
+{
+	struct lun_pg_events *s = r->s;
+	struct lun_event_filter filter = r->request->filter;
+	size_t seen;
+
+	filter.type_count = 0;
+	lun_buffer_clear(&s->sql);
+	lun_pg_start_params(s->source->mapping, &s->params);
+	lun_buffer_printf(&s->sql, "%s", s->source->mapping->shown);
+	lun_pg_add_filter(s, &filter);
+	seen = s->sql.length;
+	lun_pg_add_types(s, &r->request->filter);
+	lun_buffer_add_text(wanted, lun_buffer_text(&s->sql));
+	lun_buffer_clear(&s->sql);
+	return seen;
+}
+
+/* Without metadata, as most rows are, a row is compared once. */
+static void
+add_payload(struct lun_pg_reading *r, struct lun_text wanted)
+{
+	const struct lun_pg_mapping *mapping = r->s->source->mapping;
+	const char *metadata = mapping->layout.metadata;
+
+	lun_buffer_printf(&r->s->sql,
+	    "CASE WHEN %.*s THEN %s END, CASE WHEN %s IS NOT NULL AND %.*s "
+	    "THEN %s END",
+	    LUN_TEXT_ARG(wanted), mapping->expressions[LUN_PG_C_DATA],
+	    metadata != NULL ? metadata : "NULL", LUN_TEXT_ARG(wanted),
+	    mapping->expressions[LUN_PG_C_METADATA]);
+}
+
 enum lun_code
 lun_pg_begin_statement(struct lun_pg_reading *r, struct lun_err *err)
 {
 	struct lun_pg_events *s = r->s;
 	const struct lun_pg_mapping *mapping = s->source->mapping;
+	const struct lun_pg_layout *layout = &mapping->layout;
 	struct lun_buffer wanted = {0};
+	size_t seen = add_wanted(r, &wanted);
 
 	r->tenant_column =
-	    mapping->layout.tenant != NULL ? LUN_PG_COLUMNS + 1 : 0;
-	add_wanted(r, &wanted);
+	    layout->tenant != NULL ? LUN_PG_COLUMNS + tells_seen(r) : 0;
 	lun_buffer_add_text(&s->sql, LUN_TEXT("SELECT "));
-	for (int i = 0; i < LUN_PG_COLUMNS; i++) {
-		const char *column = mapping->expressions[i];
-
-		if (i == LUN_PG_C_DATA || i == LUN_PG_C_METADATA)
-			lun_buffer_printf(&s->sql,
-			    "CASE WHEN %.*s THEN %s END, ",
-			    LUN_TEXT_ARG(lun_buffer_text(&wanted)), column);
-		else
-			lun_buffer_printf(&s->sql, "%s, ", column);
-	}
-	lun_buffer_printf(
-	    &s->sql, "%.*s, ", LUN_TEXT_ARG(lun_buffer_text(&wanted)));
-	add_realm(r);
+	for (int i = 0; i < LUN_PG_C_DATA; i++)
+		lun_buffer_printf(&s->sql, "%s, ", mapping->expressions[i]);
+	add_payload(r, lun_buffer_text(&wanted));
+	if (tells_seen(r))
+		lun_buffer_printf(&s->sql, ", (%.*s)", (int)seen, wanted.bytes);
+	if (layout->realm != NULL)
+		lun_buffer_printf(
+		    &s->sql, ", coalesce((%s)::text, '')", layout->realm);
 	lun_buffer_printf(
 	    &s->sql, " FROM %s WHERE %s", mapping->from, mapping->scope);
 	if (wanted.failed)
@@ -91,10 +108,16 @@ lun_pg_begin_statement(struct lun_pg_reading *r, struct lun_err *err)
 	return s->sql.failed ? lun_pg_events_no_memory(s, err) : LUN_OK;
 }
 
+/* One without a type is, so that it is named. */
 static bool
-is_wanted(const PGresult *row)
+is_wanted(const struct lun_pg_reading *r, const PGresult *row,
+    const struct lun_event *event)
 {
-	return lun_pg_bool(row, 0, LUN_PG_COLUMNS);
+	if (tells_seen(r) && !lun_pg_bool(row, 0, LUN_PG_COLUMNS))
+		return false;
+	return r->s->source->mapping->unwrap || event->type.length == 0 ||
+	       lun_event_filter_wants(
+		   &r->request->filter, event->stream, event->type);
 }
 
 /* ---- events out of order ----------------------------------------------- */
@@ -129,7 +152,7 @@ lun_pg_deliver_out_of_order(struct lun_pg_reading *r, const PGresult *row,
 	struct lun_position position = event->event.position;
 	enum lun_code code = LUN_OK;
 
-	if (is_wanted(row))
+	if (is_wanted(r, row, &event->event))
 		code = lun_pg_add_event(r, &event->event, err);
 	if (code != LUN_OK)
 		return code;
@@ -300,7 +323,7 @@ deliver_in_order(struct lun_pg_reading *r, const PGresult *row,
 		lun_pg_positions_remove(&state->delivered_early, position);
 	else
 		lun_pg_order_pass(r, row, event);
-	if (!before && is_wanted(row))
+	if (!before && is_wanted(r, row, &event->event))
 		code = lun_pg_add_event(r, &event->event, err);
 	lun_pg_reading_advance(r, &event->event);
 	return code == LUN_OK ? record_delivery(r, position, err) : code;

@@ -84,7 +84,14 @@ void lun_pg_reading_advance(
     struct lun_pg_reading *r, const struct lun_event *event);
 bool lun_pg_reading_is_full(const struct lun_pg_reading *r);
 
-/* Add " AND ..." and its parameters to the statement of the store. */
+/*
+ * Add " AND ..." and its parameters to the statement of the store. Names are
+ * compared byte by byte, whatever the column makes of them: without padding,
+ * with another collation, in another case. A row without a type, null or empty,
+ * is taken too, and named when it is read.
+ */
+void lun_pg_add_types(
+    struct lun_pg_events *s, const struct lun_event_filter *filter);
 void lun_pg_add_filter(
     struct lun_pg_events *s, const struct lun_event_filter *filter);
 void lun_pg_add_equal(struct lun_pg_events *s, enum lun_pg_column column,
@@ -93,12 +100,16 @@ void lun_pg_add_stream(struct lun_pg_events *s, struct lun_pg_stream stream);
 
 /* ---- order.c ----------------------------------------------------------- */
 
-/* Of a row that has its realm as the last column. */
+/* Of a row that has its realm, where there are some, as the last column. */
 static inline struct lun_pg_stream
-lun_pg_row_stream(const PGresult *row, const struct lun_pg_event *read)
+lun_pg_row_stream(const struct lun_pg_reading *r, const PGresult *row,
+    const struct lun_pg_event *read)
 {
-	return (struct lun_pg_stream){
-	    lun_pg_bytes(row, 0, PQnfields(row) - 1), read->event.stream};
+	struct lun_pg_stream stream = {LUN_TEXT(""), read->event.stream};
+
+	if (r->s->source->mapping->layout.realm != NULL)
+		stream.realm = lun_pg_bytes(row, 0, PQnfields(row) - 1);
+	return stream;
 }
 
 /* Before the first row of a read: remember, if that goes on from the last. */
@@ -125,7 +136,10 @@ void lun_pg_doubts_free(struct lun_pg_doubts *doubts);
  */
 enum lun_code lun_pg_read_contiguous(
     struct lun_pg_reading *r, struct lun_err *err) LUN_MUSTCHECK;
-/* Begin the statement of the store: the columns, realm last, and the scope. */
+/*
+ * Begin the statement of the store: the columns, the realm last if there are
+ * some, and the scope.
+ */
 enum lun_code lun_pg_begin_statement(
     struct lun_pg_reading *r, struct lun_err *err) LUN_MUSTCHECK;
 /* Give out a row that is not the next one; it is noted in the state. */

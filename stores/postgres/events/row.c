@@ -204,22 +204,21 @@ lun_pg_reading_advance(struct lun_pg_reading *r, const struct lun_event *event)
 
 /* ---- filters in SQL ---------------------------------------------------- */
 
-/*
- * Names are compared byte by byte, whatever the column makes of them: without
- * padding, with another collation, in another case. One without a type, null or
- * empty, is taken too, and named when it is read.
- */
-static void
-add_types(struct lun_pg_events *s, const struct lun_event_filter *filter)
+void
+lun_pg_add_types(struct lun_pg_events *s, const struct lun_event_filter *filter)
 {
+	if (filter->type_count == 0 || s->source->mapping->unwrap)
+		return;
 	lun_buffer_printf(&s->sql,
-	    " AND (nullif((%s)::text, '') COLLATE pg_catalog.\"C\" "
-	    "= ANY ($%zu)) IS NOT FALSE",
+	    " AND ((%s)::text COLLATE pg_catalog.\"C\" = ANY ($%zu)) "
+	    "IS NOT FALSE",
 	    s->source->mapping->expressions[LUN_PG_C_TYPE],
 	    s->params.count + 1);
-	lun_pg_begin_array(&s->params, LUN_PG_TEXT_ARRAY, filter->type_count);
+	lun_pg_begin_array(
+	    &s->params, LUN_PG_TEXT_ARRAY, filter->type_count + 1);
 	for (size_t i = 0; i < filter->type_count; i++)
 		lun_pg_element_text(&s->params, filter->types[i]);
+	lun_pg_element_text(&s->params, LUN_TEXT(""));
 	lun_pg_end_array(&s->params);
 }
 
@@ -292,8 +291,7 @@ void
 lun_pg_add_filter(
     struct lun_pg_events *s, const struct lun_event_filter *filter)
 {
-	if (filter->type_count > 0 && !s->source->mapping->unwrap)
-		add_types(s, filter);
+	lun_pg_add_types(s, filter);
 	if (filter->stream.bytes != NULL)
 		lun_pg_add_equal(s, LUN_PG_C_STREAM,
 		    s->source->mapping->layout.stream, filter->stream);

@@ -8,6 +8,8 @@
 #include "postgres/events/mappings.h"
 #include "sql/names.h"
 
+#define EVERY_ROW "true"
+
 /* ---- what the URL asks for --------------------------------------------- */
 
 /* The expression is taken over; the value begins at `skip` in the word. */
@@ -225,7 +227,7 @@ add_unless(struct lun_buffer *sql, const char *condition)
 static void
 add_shown(const struct lun_pg_layout *layout, struct lun_buffer *sql)
 {
-	lun_buffer_add_text(sql, LUN_TEXT("true"));
+	lun_buffer_add_text(sql, LUN_TEXT(EVERY_ROW));
 	for (int i = 0; i < LUN_PG_HIDDEN; i++)
 		add_unless(sql, layout->hidden[i]);
 	add_unless(sql, layout->placeholder);
@@ -254,6 +256,7 @@ lun_pg_scope_make(struct lun_pg_mapping *mapping)
 	lun_buffer_add_text(&visible, LUN_TEXT(" AND "));
 	lun_buffer_add_text(&visible, lun_buffer_text(&shown));
 	mapping->scope = lun_buffer_take(&scope);
+	mapping->hides = shown.length > strlen(EVERY_ROW);
 	mapping->shown = lun_buffer_take(&shown);
 	mapping->visible = lun_buffer_take(&visible);
 	return mapping->scope != NULL && mapping->shown != NULL &&
