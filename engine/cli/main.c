@@ -2,6 +2,7 @@
 
 #include <argp.h>
 #include <locale.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,8 @@
 #include "cli/help.h"
 #include "cli/options.h"
 #include "cli/output.h"
+
+#define LARGE_PIECE (4 << 20)
 
 static void
 set_log_level(struct cli *cli)
@@ -87,6 +90,17 @@ use_limits(void)
 	(void)setrlimit(RLIMIT_NOFILE, &files);
 }
 
+/*
+ * What is freed goes back to the system. glibc would learn from the first large
+ * piece to keep pieces up to 32 MiB, in each of its arenas.
+ */
+static void
+use_memory_sparingly(void)
+{
+	mallopt(M_MMAP_THRESHOLD, LARGE_PIECE);
+	mallopt(M_TRIM_THRESHOLD, 2 * LARGE_PIECE);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -96,6 +110,7 @@ main(int argc, char **argv)
 
 	lun_descriptors_fill();
 	use_limits();
+	use_memory_sparingly();
 	if (!cli_output_begin())
 		return CLI_FAILED;
 	/* For the widths of characters; whatever the environment says. */

@@ -9,6 +9,7 @@
 #define FIRST_FOUND    64
 #define FIRST_MEMBERS  4096
 #define KEPT_MEMBERS   ((size_t)1 << 20)
+#define KEPT_FOUND     ((size_t)1 << 16)
 #define KEPT_DOCUMENTS ((size_t)1 << 18)
 #define LAZY_BYTES_MAX ((size_t)1 << 24) /* so that lengths fit their bits */
 
@@ -43,6 +44,11 @@ lun_documents_end(struct lun_documents *documents)
 		free(documents->members);
 		documents->members = NULL;
 		documents->member_capacity = 0;
+	}
+	if (documents->found_capacity > KEPT_FOUND) {
+		free(documents->found);
+		documents->found = NULL;
+		documents->found_capacity = 0;
 	}
 	if (documents->capacity > KEPT_DOCUMENTS) {
 		free(documents->list);

@@ -135,12 +135,25 @@ copy_into_block(char **at, struct lun_text text)
 	return copy;
 }
 
+static size_t
+text_bytes(const struct lun_event *event)
+{
+	return event->id.length + event->stream.length + event->type.length +
+	       event->data.length + event->metadata.length +
+	       event->tenant.length;
+}
+
+size_t
+lun_event_bytes(const struct lun_event *event)
+{
+	return sizeof *event + 2 * sizeof(struct lun_document) +
+	       text_bytes(event) + event->data.length;
+}
+
 bool
 lun_batch_add(struct lun_batch *batch, const struct lun_event *event)
 {
-	size_t length = event->id.length + event->stream.length +
-			event->type.length + event->data.length +
-			event->metadata.length + event->tenant.length;
+	size_t length = text_bytes(event);
 	struct lun_event *copy;
 	char *at;
 
@@ -157,7 +170,7 @@ lun_batch_add(struct lun_batch *batch, const struct lun_event *event)
 	copy->data = copy_into_block(&at, event->data);
 	copy->metadata = copy_into_block(&at, event->metadata);
 	copy->tenant = copy_into_block(&at, event->tenant);
-	batch->bytes += length + sizeof *copy + 2 * sizeof(struct lun_document);
+	batch->bytes += lun_event_bytes(event);
 	return true;
 }
 

@@ -71,6 +71,12 @@ void lun_batch_clear(struct lun_batch *batch);
 bool lun_batch_add(
     struct lun_batch *batch, const struct lun_event *event) LUN_MUSTCHECK;
 
+/*
+ * What an event counts in a batch: itself, its two documents, and as much as
+ * its data again for the members that are found in it.
+ */
+size_t lun_event_bytes(const struct lun_event *event);
+
 /* NULL, or what is wrong with an id, a stream or a type, but for its length. */
 const char *lun_event_name_fault(struct lun_text name);
 

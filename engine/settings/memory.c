@@ -23,9 +23,9 @@
 #define MODEL_PAGES(bytes)  ((bytes) / 96)
 
 /* Parts of a slot. */
-#define BATCH(slot)   ((slot) / 6)
+#define BATCH(slot)   ((slot) / 11 * 2)
 #define TOUCHED(slot) ((slot) / 8)
-#define MODELS(slot)  ((slot) / 12 * 5)
+#define MODELS(slot)  ((slot) / 8 * 3)
 
 void
 lun_memory_init(struct lun_memory *memory, int64_t bytes)

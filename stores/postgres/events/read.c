@@ -370,7 +370,7 @@ read_to_bound(struct lun_pg_reading *r, struct lun_err *err)
 	else
 		code = read_wanted(r, err);
 	if (code == LUN_OK && r->rows > 0)
-		s->row_bytes = (s->row_bytes + r->bytes / r->rows) / 2 + 64;
+		s->row_bytes = (s->row_bytes + r->bytes / r->rows) / 2 + 1;
 	return code;
 }
 

@@ -196,7 +196,7 @@ lun_pg_reading_advance(struct lun_pg_reading *r, const struct lun_event *event)
 		r->rivals_at = event->position;
 	}
 	r->rows++;
-	r->bytes += event->data.length + event->metadata.length;
+	r->bytes += lun_event_bytes(event);
 	r->batch->reached = event->position;
 	lun_buffer_clear(anchor);
 	lun_buffer_add_text(anchor, event->id);
