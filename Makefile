@@ -192,7 +192,7 @@ bench: ## measure, beside programs that do the same without Lunette
 		echo "without the loops in JavaScript: $$why"
 	@bench/run $(BENCH)
 
-curve: ## measure logs of up to 30 million events: an hour, and 30 GB
+curve: ## measure logs of up to 30 million events: half an hour, 15 GB
 	@tools/install-packages bench
 	@$(AGAIN) all specs benches
 	@bench/run curve $(BENCH)

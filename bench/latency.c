@@ -251,7 +251,7 @@ measure(struct run *run)
 		if (see_one(run))
 			end = lun_clock_mono_ns() + WAIT_NS;
 		else if (lun_clock_mono_ns() > end)
-			fail("look", "an event is still not in its model");
+			fail("look", "an event is still not in all its models");
 		else
 			pause_ns(LOOK_NS);
 	}

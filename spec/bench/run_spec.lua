@@ -42,7 +42,7 @@ describe("bench/run #postgres", function()
     assert.equal(2 * (4 + 3), count(out, "| Lunette +| +%d"))
     assert.equal(2 * (4 + 3), count(out, "| C, one thread +| +%d"))
     assert.equal(2, count(out, "append to visible: %d"))
-    assert.equal(2, count(out, "| at most +| +%d"))
+    assert.equal(2, count(out, ": at most +| +%d"))
     assert.equal(2, count(out, "| +2 | +%d+%.%d | "))
   end)
 
