@@ -1,41 +1,15 @@
 -- Long logs, and one of many models: the rate and the memory at each length,
 -- compared with those at the first. A log is made longer from one to the next.
 
+local comparison = require "bench.comparison"
 local measure = require "bench.measure"
-local programs = require "bench.programs"
-local tables = require "bench.table"
 
 local ACCOUNTS = 50000
 local lengths = { SQLite = { 1, 10, 30 }, PostgreSQL = { 1, 10 } }
 -- Ten times the events, of which so many in ten open an account.
 local MANY = { length = 10, openings = 2 }
 
-local columns = {
-  { "events", 10, "," }, { "accounts", 9, "," }, { "program", 14 },
-  { "events/s", 9, "," }, { "least to most", 18 },
-  { "of the first", 12, "%.2f" }, { "Lunette to it", 13, "%.2f" },
-  { "peak MiB", 8, "%.0f" },
-}
-
-local function rows(row, pair, script, first)
-  local results = measure.compare(programs.over(pair,
-    { script = script, indexes = {}, batch = 50000 }))
-  first = first or results
-  for i, result in ipairs(results) do
-    row {
-      pair.count, pair.accounts, result.name, result.rate.median,
-      ("%.0f,000 to %.0f,000"):format(result.rate.least / 1000,
-        result.rate.most / 1000),
-      result.rate.median / first[i].rate.median,
-      i > 1 and result.ratio.median or "",
-      result.peak,
-    }
-  end
-  return first
-end
-
 return function(store)
-  local script = measure.script {}
   local steps = lengths[store.name]
   local longest = steps[#steps] * measure.events
   local title = ("%s to %s, long logs"):format(store.name, store.name)
@@ -43,16 +17,19 @@ return function(store)
   then
     return
   end
-  local row = tables.begin(title, columns)
+  local compare = comparison.begin(title,
+    { { "events", 10, "," }, { "accounts", 9, "," } }, "of the first")
+  local test = { script = measure.script {}, indexes = {}, batch = 50000 }
   local pair = store:log(measure.events, ACCOUNTS)
-  local first = rows(row, pair, script)
-  for i = 2, #steps do
-    store:lengthen(pair, steps[i] * measure.events)
-    rows(row, pair, script, first)
+  for i, step in ipairs(steps) do
+    if i > 1 then
+      store:lengthen(pair, step * measure.events)
+    end
+    compare({ pair.count, pair.accounts }, pair, test)
   end
   pair.drop()
   pair = store:log(MANY.length * measure.events,
     MANY.openings * measure.events)
-  rows(row, pair, script, first)
+  compare({ pair.count, pair.accounts }, pair, test)
   pair.drop()
 end

@@ -1,9 +1,8 @@
--- What indexes cost: an account has one at first, then three, and so has the
--- table of the program in C.
+-- What indexes cost: the models have none at first, then one and then three,
+-- and so has the table of the program in C.
 
+local comparison = require "bench.comparison"
 local measure = require "bench.measure"
-local programs = require "bench.programs"
-local tables = require "bench.table"
 
 local sets = {
   { "none", {} },
@@ -13,32 +12,16 @@ local sets = {
 }
 local ACCOUNTS = 50000
 
-local columns = {
-  { "indexes", 38 }, { "program", 14 }, { "events/s", 9, "," },
-  { "of none", 7, "%.2f" }, { "Lunette to it", 13, "%.2f" },
-  { "least to most", 13 }, { "peak MiB", 8, "%.0f" },
-}
-
 return function(store)
-  local row = tables.begin(("%s to %s with indexes, %.0f events, %d accounts")
-    :format(store.name, store.name, measure.events, ACCOUNTS), columns)
+  local compare = comparison.begin(
+    ("%s to %s with indexes, %.0f events, %d accounts"):format(store.name,
+      store.name, measure.events, ACCOUNTS),
+    { { "indexes", 38 } }, "of none")
   local pair = store:log(measure.events, ACCOUNTS)
-  local none
   for _, set in ipairs(sets) do
     local name, indexes = table.unpack(set)
-    local results = measure.compare(programs.over(pair, {
-      script = measure.script(indexes), indexes = indexes, batch = 50000,
-    }))
-    none = none or results
-    for i, result in ipairs(results) do
-      row {
-        name, result.name, result.rate.median,
-        result.rate.median / none[i].rate.median,
-        i > 1 and result.ratio.median or "",
-        i > 1 and measure.range(result.ratio, "%.2f") or "",
-        result.peak,
-      }
-    end
+    compare({ name }, pair, { script = measure.script(indexes),
+      indexes = indexes, batch = 50000 })
   end
   pair.drop()
 end

@@ -127,9 +127,6 @@ local function live_once(store, pair, folder, names)
 end
 
 local function live(store, count)
-  local row = tables.begin(("%s: %d projections live"):format(store.name,
-    count), { { "what", 46 }, { "median", 8, "%.2f" },
-    { "least to most", 18 } })
   local folder, names = scripts(counter, count)
   local pair = store:log(10, 10)
   local turns = {}
@@ -137,17 +134,8 @@ local function live(store, count)
     turns[turn] = live_once(store, pair, folder, names)
   end
   pair.drop()
-  for _, figure in ipairs(figures) do
-    local name, what, format = table.unpack(figure)
-    local list = {}
-    for _, turn in ipairs(turns) do
-      list[#list + 1] = tonumber(turn[name])
-    end
-    if #list > 0 then
-      local spread = measure.spread(list)
-      row { what, format:format(spread.median), measure.range(spread, format) }
-    end
-  end
+  tables.figures(("%s: %d projections live"):format(store.name, count),
+    figures, turns)
 end
 
 -- account_summary, so many times over.

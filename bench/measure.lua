@@ -82,6 +82,12 @@ function measure.range(spread, format)
   return (format .. " to " .. format):format(spread.least, spread.most)
 end
 
+-- Of rates.
+function measure.thousands(spread)
+  return ("%.0f,000 to %.0f,000"):format(spread.least / 1000,
+    spread.most / 1000)
+end
+
 -- Each program in turns, another first each time. A program has a name and
 -- run(), which gives events a second and MiB. Of each: name, rate, ratio (how
 -- many times as fast the first program was in the same turn), peak.

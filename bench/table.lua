@@ -1,7 +1,9 @@
 -- A table as it can be read in a terminal and pasted into a page: Markdown,
 -- with columns that stand below each other.
 
-local table_of = {}
+local measure = require "bench.measure"
+
+local tables = {}
 
 local function commas(number)
   local text = ("%.0f"):format(number)
@@ -27,7 +29,7 @@ end
 
 -- columns: a list of { title, width }, of numbers { title, width, "%.2f" }
 -- (or "," for a whole number). Gives a function that prints a row.
-function table_of.begin(title, columns)
+function tables.begin(title, columns)
   print("\n" .. title .. "\n")
   local titles, rules = {}, {}
   for i, column in ipairs(columns) do
@@ -51,4 +53,22 @@ function table_of.begin(title, columns)
   end
 end
 
-return table_of
+-- What was measured in each turn. figures: { key in a turn, what it is, format
+-- of numbers }; one that no turn has is left out.
+function tables.figures(title, figures, turns)
+  local row = tables.begin(title, { { "what", 46 }, { "median", 8, "%.2f" },
+    { "least to most", 18 } })
+  for _, figure in ipairs(figures) do
+    local key, what, format = table.unpack(figure)
+    local list = {}
+    for _, turn in ipairs(turns) do
+      list[#list + 1] = tonumber(turn[key])
+    end
+    if #list > 0 then
+      local spread = measure.spread(list)
+      row { what, format:format(spread.median), measure.range(spread, format) }
+    end
+  end
+end
+
+return tables

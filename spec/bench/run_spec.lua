@@ -41,8 +41,8 @@ describe("bench/run #postgres", function()
     -- two logs with two batches, three sets of indexes
     assert.equal(2 * (4 + 3), count(out, "| Lunette +| +%d"))
     assert.equal(2 * (4 + 3), count(out, "| C, one thread +| +%d"))
-    assert.equal(2, count(out, "append to visible: %d"))
-    assert.equal(2, count(out, ": at most +| +%d"))
+    assert.equal(2, count(out, "append to visible, ms: at most +| +%d"))
+    assert.equal(2, count(out, "visible in all, ms: at most +| +%d"))
     assert.equal(2, count(out, "| +2 | +%d+%.%d | "))
   end)
 
