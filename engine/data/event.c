@@ -85,6 +85,17 @@ lun_batch_clear(struct lun_batch *batch)
 	lun_documents_end(batch->documents);
 }
 
+void
+lun_batch_trim(struct lun_batch *batch)
+{
+	free_blocks(batch->blocks);
+	batch->blocks = NULL;
+	free(batch->events);
+	batch->events = NULL;
+	batch->capacity = batch->count = batch->bytes = 0;
+	lun_documents_free(batch->documents);
+}
+
 static char *
 allocate_bytes(struct lun_batch *batch, size_t length)
 {

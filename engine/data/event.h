@@ -67,6 +67,8 @@ struct lun_batch *lun_batch_new(void);
 void lun_batch_free(struct lun_batch *batch);
 /* Empty it; some memory is kept for the next round. */
 void lun_batch_clear(struct lun_batch *batch);
+/* Free its events' memory too; what the read said of itself stays. */
+void lun_batch_trim(struct lun_batch *batch);
 /* Copy an event in. False when out of memory; the batch is then unchanged. */
 bool lun_batch_add(
     struct lun_batch *batch, const struct lun_event *event) LUN_MUSTCHECK;

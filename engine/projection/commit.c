@@ -32,7 +32,10 @@ wait_briefly(void)
 	nanosleep(&pause, NULL);
 }
 
-/* Runs on the committer or on the projection's own thread. */
+/*
+ * Beside applying it is patient with a store that is away; in place whoever
+ * called has others to serve meanwhile.
+ */
 static enum lun_code
 write_commit(void *arg, struct lun_err *err)
 {
@@ -47,7 +50,7 @@ write_commit(void *arg, struct lun_err *err)
 		code = lun_model_store_commit(
 		    p->writer, &p->commit.write_set, &failure);
 		p->commit.took_ns = lun_clock_mono_ns() - began;
-		if (code != LUN_UNAVAILABLE || !p->has_worker ||
+		if (code != LUN_UNAVAILABLE || !p->commit.under_way ||
 		    atomic_load(&p->stop_asked))
 			break;
 		waited = true;

@@ -10,7 +10,8 @@
 #include "base/error.h"
 #include "projection/projection.h"
 
-#define RETRY_NS 30000000000LL
+#define RETRY_NS  30000000000LL
+#define MOST_MAKE 2 /* indexes at the same time, in an engine */
 
 static enum lun_code
 copy_schema(struct lun_projection *p, struct lun_err *err)
@@ -50,12 +51,52 @@ note_outcome(
 		lun_projection_note_error(p, err);
 }
 
+/* Fewer than may. */
+static bool
+begin_beside(struct lun_projection *p)
+{
+	struct lun_board *board = p->around->board;
+
+	if (atomic_fetch_add(&board->indexing, 1) < MOST_MAKE)
+		p->indexing.beside = lun_background_new("lunette-index");
+	if (p->indexing.beside == NULL)
+		atomic_fetch_sub(&board->indexing, 1);
+	return p->indexing.beside != NULL;
+}
+
 static void
 finish_job(struct lun_projection *p)
 {
 	struct lun_err err = {0};
 	enum lun_code code = lun_background_wait(p->indexing.beside, &err);
 
+	lun_background_free(p->indexing.beside);
+	p->indexing.beside = NULL;
+	atomic_fetch_sub(&p->around->board->indexing, 1);
+	note_outcome(p, code, &err);
+}
+
+static bool
+is_due(struct lun_projection *p)
+{
+	if (p->indexing.under_way && lun_background_done(p->indexing.beside))
+		finish_job(p);
+	return !p->indexing.done && !p->indexing.under_way &&
+	       lun_clock_mono_ns() >= p->indexing.retry_ns;
+}
+
+void
+lun_projection_index_here(struct lun_projection *p)
+{
+	struct lun_err err = {0};
+	enum lun_code code;
+
+	if (!is_due(p))
+		return;
+	atomic_store(&p->indexing.stop, false);
+	code = copy_schema(p, &err);
+	if (code == LUN_OK)
+		code = make_indexes(p, &err);
 	note_outcome(p, code, &err);
 }
 
@@ -63,28 +104,22 @@ void
 lun_projection_index(struct lun_projection *p)
 {
 	struct lun_err err = {0};
-	enum lun_code code;
 
-	if (p->indexing.under_way && lun_background_done(p->indexing.beside))
-		finish_job(p);
-	if (p->indexing.done || p->indexing.under_way ||
-	    lun_clock_mono_ns() < p->indexing.retry_ns)
+	if (!p->has_worker) {
+		lun_projection_index_here(p);
 		return;
-	atomic_store(&p->indexing.stop, false);
-	code = copy_schema(p, &err);
-	if (code == LUN_OK) {
-		if (p->has_worker && p->indexing.beside == NULL)
-			p->indexing.beside =
-			    lun_background_new("lunette-index");
-		if (p->has_worker && p->indexing.beside != NULL) {
-			p->indexing.under_way = true;
-			lun_background_submit(
-			    p->indexing.beside, make_indexes, p);
-			return;
-		}
-		code = make_indexes(p, &err);
 	}
-	note_outcome(p, code, &err);
+	if (!is_due(p))
+		return;
+	if (copy_schema(p, &err) != LUN_OK) {
+		note_outcome(p, LUN_NOMEM, &err);
+		return;
+	}
+	atomic_store(&p->indexing.stop, false);
+	if (!begin_beside(p))
+		return;
+	p->indexing.under_way = true;
+	lun_background_submit(p->indexing.beside, make_indexes, p);
 }
 
 void
@@ -108,6 +143,5 @@ void
 lun_projection_free_indexing(struct lun_projection *p)
 {
 	lun_projection_finish_indexing(p, true);
-	lun_background_free(p->indexing.beside);
 	lun_schema_free(p->indexing.schema);
 }

@@ -67,6 +67,21 @@ lun_projection_overlap(struct lun_projection *p)
 		p->fetcher = lun_background_new("lunette-fetch");
 	if (p->committer == NULL)
 		p->committer = lun_background_new("lunette-commit");
+	p->fetches = true;
+}
+
+void
+lun_projection_end_overlap(struct lun_projection *p)
+{
+	lun_projection_end_fetching(p);
+	(void)!lun_projection_settle(p, NULL);
+	lun_background_free(p->fetcher);
+	lun_background_free(p->committer);
+	p->fetcher = p->committer = NULL;
+	lun_batch_free(p->ahead);
+	p->ahead = NULL;
+	if (p->batch != NULL)
+		lun_batch_trim(p->batch);
 }
 
 /* ---- what it needs, once it needs it ----------------------------------- */
@@ -120,9 +135,7 @@ make_batches(struct lun_projection *p, struct lun_err *err)
 {
 	if (p->batch == NULL)
 		p->batch = lun_batch_new();
-	if (p->ahead == NULL)
-		p->ahead = lun_batch_new();
-	if (p->uow == NULL && p->batch != NULL && p->ahead != NULL)
+	if (p->uow == NULL && p->batch != NULL)
 		p->uow = lun_uow_new();
 	return p->uow != NULL
 		   ? LUN_OK

@@ -118,7 +118,8 @@ struct lun_board {
 	pthread_cond_t changed;
 	uint64_t
 	    endings; /* how often something ended, which is not in a report */
-	atomic_uint workers; /* that look for news and requests */
+	atomic_uint workers;  /* that look for news and requests */
+	atomic_uint indexing; /* that make indexes, each on a thread */
 };
 
 void lun_board_ring(struct lun_board *board);
@@ -212,7 +213,8 @@ struct lun_projection {
 	bool has_worker;       /* which is patient with locked stores */
 	bool warned_of_large;  /* one of its models */
 	bool schema_is_stored; /* the stored models have the script's */
-	bool fetch_under_way;  /* of the next batch */
+	bool fetches;          /* the next batch ahead, if there is a fetcher */
+	bool fetch_under_way;
 
 	int64_t fence;
 	int64_t renewed_ns;
@@ -268,8 +270,10 @@ enum lun_code lun_projection_new(const char *name, struct lun_script *script,
 /* Release ownership and free. NULL is allowed. */
 void lun_projection_free(struct lun_projection *p);
 
-/* Fetch and commit beside the applying thread from now on. */
+/* Fetch and commit beside applying from now on, if threads can be had. */
 void lun_projection_overlap(struct lun_projection *p);
+/* No longer; what that took is freed. */
+void lun_projection_end_overlap(struct lun_projection *p);
 
 /* Become the owner, if that has not been done. LUN_OWNED names who is. */
 enum lun_code lun_projection_own(
@@ -423,10 +427,17 @@ enum lun_code lun_projection_settle(
 void lun_projection_note_set_aside(struct lun_projection *p);
 /* What the log has not said of them yet. */
 void lun_projection_say_set_aside(struct lun_projection *p);
+/* Wait for the fetch under way, if any, and drop what it brings. */
+void lun_projection_end_fetching(struct lun_projection *p);
 /* Drop everything not committed: go on from the checkpoint. */
 void lun_projection_abandon_batch(struct lun_projection *p);
-/* Have the indexes made that are missing; does not wait if it has a worker. */
+/*
+ * Have the indexes made that are missing, or see what became of it; beside
+ * everything else if it has a worker, once few others do so.
+ */
 void lun_projection_index(struct lun_projection *p);
+/* The same here and now. */
+void lun_projection_index_here(struct lun_projection *p);
 /* Wait for those under way; give_up: the store goes on with them alone. */
 void lun_projection_finish_indexing(struct lun_projection *p, bool give_up);
 /* The tables may be others from here on. */

@@ -132,8 +132,12 @@ adapt_batch_size(struct lun_projection *p)
 static void
 start_fetching(struct lun_projection *p)
 {
-	if (!p->has_worker || p->fetcher == NULL || p->batch->at_head ||
+	if (!p->fetches || p->fetcher == NULL || p->batch->at_head ||
 	    p->only > 0 || p->batch->count == 0)
+		return;
+	if (p->ahead == NULL)
+		p->ahead = lun_batch_new();
+	if (p->ahead == NULL)
 		return;
 	fill_request(p, p->batch->reached,
 	    lun_buffer_text(&p->batch->source_state), &p->ahead_request);
@@ -143,14 +147,19 @@ start_fetching(struct lun_projection *p)
 }
 
 void
+lun_projection_end_fetching(struct lun_projection *p)
+{
+	if (p->fetch_under_way)
+		(void)!lun_background_wait(p->fetcher, NULL);
+	p->fetch_under_way = false;
+}
+
+void
 lun_projection_abandon_batch(struct lun_projection *p)
 {
 	if (p->uow == NULL)
 		return; /* it has never run */
-	if (p->fetch_under_way) {
-		p->fetch_under_way = false;
-		(void)!lun_background_wait(p->fetcher, NULL);
-	}
+	lun_projection_end_fetching(p);
 	(void)!lun_projection_settle(p, NULL);
 	lun_uow_forget(p->uow);
 	if (p->script != NULL)

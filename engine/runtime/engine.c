@@ -102,6 +102,54 @@ init_run_lock(pthread_mutex_t *lock)
 	pthread_mutexattr_destroy(&checking);
 }
 
+/* ---- hints of the event store ------------------------------------------ */
+
+/* None while somebody connects: everybody looks now and then in any case. */
+static int
+find_hint(void *arg)
+{
+	struct lun_engine *engine = arg;
+	char notice[LUN_NOTICE_SIZE];
+	bool told;
+	int fd;
+
+	if (pthread_mutex_trylock(&engine->stores_lock) != 0)
+		return -1;
+	fd = lun_event_store_wake_fd(engine->events);
+	told = fd >= 0 && lun_event_store_notice(engine->events, notice);
+	pthread_mutex_unlock(&engine->stores_lock);
+	if (told)
+		lun_log(&engine->log, LUN_LOG_WARNING, "events: %s", notice);
+	return fd;
+}
+
+static void
+take_hint(void *arg)
+{
+	struct lun_engine *engine = arg;
+
+	if (pthread_mutex_trylock(&engine->stores_lock) != 0)
+		return;
+	lun_event_store_drain(engine->events);
+	pthread_mutex_unlock(&engine->stores_lock);
+}
+
+/* ---- opening ----------------------------------------------------------- */
+
+/* Those who catch up keep the cores busy; two serve the others. */
+static void
+init_crew(struct lun_engine *engine)
+{
+	const struct lun_hints hints = {
+	    .fd = find_hint, .take = take_hint, .arg = engine};
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (cores < 1)
+		cores = 1;
+	lun_slots_init(&engine->slots, (size_t)cores);
+	lun_crew_init(&engine->crew, (unsigned)cores + 2, &hints);
+}
+
 static void
 init_locks(struct lun_engine *engine)
 {
@@ -114,6 +162,7 @@ init_locks(struct lun_engine *engine)
 	lun_cond_init(&engine->board.changed);
 	pthread_mutex_init(&engine->losses.lock, NULL);
 	lun_readers_init(&engine->readers);
+	init_crew(engine);
 	lun_files_init(&engine->files, &engine->log);
 }
 
@@ -125,6 +174,8 @@ free_engine(struct lun_engine *engine)
 	free(engine->entries);
 	lun_files_fini(&engine->files);
 	lun_readers_fini(&engine->readers);
+	lun_crew_fini(&engine->crew);
+	lun_slots_fini(&engine->slots);
 	lun_event_store_close(engine->appender);
 	lun_model_store_close(engine->models);
 	lun_event_store_close(engine->events);
@@ -229,7 +280,8 @@ lun_entry_start(struct lun_engine *engine, struct lun_entry *entry,
 	if (code != LUN_OK)
 		return code;
 	if (lun_engine_is_running(engine))
-		code = lun_worker_start(entry->p, until, &worker, err);
+		code = lun_worker_start(entry->p, until, &engine->crew,
+		    &engine->slots, &worker, err);
 	if (worker != NULL) {
 		pthread_mutex_lock(&engine->lock);
 		entry->worker = worker;
@@ -268,7 +320,7 @@ set_running(struct lun_engine *engine, bool running)
 
 /* On SQLite, which takes the most: docs/operations.md has the figures. */
 #define FILES_OF_AN_ENGINE    30
-#define FILES_OF_A_PROJECTION 9
+#define FILES_OF_A_PROJECTION 7
 #define FILES_OF_A_READER     4
 
 static void
@@ -377,6 +429,7 @@ lun_engine_stop_all(struct lun_engine *engine, struct lun_err *err)
 			    "stopping: %s is stuck in a library call; its "
 			    "thread is left behind",
 			    entry->name);
+	lun_crew_end(&engine->crew);
 	lun_monitor_free(engine->monitor);
 	engine->monitor = NULL;
 	atomic_store(&engine->stopping, false);

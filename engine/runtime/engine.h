@@ -4,7 +4,8 @@
  *
  * Locks, in the order in which they may be taken: run_lock, register_lock,
  * entry->step_lock, append_lock, lock, stores_lock, board.lock; the readers',
- * the losses' and the files' own are taken last and alone.
+ * the losses' and the files' own are taken last and alone, the slots' and then
+ * the crew's after any but the board's.
  * entries only grow while the engine lives.
  */
 
@@ -68,6 +69,9 @@ struct lun_engine {
 	size_t entry_capacity;
 	struct lun_entry_index index;
 	bool running;
+
+	struct lun_crew crew;
+	struct lun_slots slots;
 
 	struct lun_readers readers;
 	struct lun_load_losses losses;

@@ -262,6 +262,8 @@ run_monitor(void *arg)
 		wait_for_tick(monitor);
 		now = lun_clock_mono_ns();
 		watch_scripts(engine);
+		lun_crew_look(&engine->crew);
+		lun_slots_look(&engine->slots);
 		renew_leases(monitor, now);
 		tend_store(monitor);
 		if (now - monitor->counted_ns >= heartbeat_ns)

@@ -1,27 +1,26 @@
 /*
- * worker.c - a projection on a thread of its own.
+ * worker.c - a projection whose steps are turns of a crew's threads.
  *
- * Why it loses nothing. The thread alone touches the projection, from
- * lun_worker_start() until it has ended; others leave notes in the mailbox,
- * which it reads between two steps, so a reload, a detachment and a request
- * always find whole batches. However it ends it first hands the ownership
- * back, which waits for the commit under way and commits a position that moved
- * alone. A run to a position ends only when the step says that there is no
- * more, or the cursor is there, and that is committed; what writers still
- * hold back keeps it going. A script that is stuck in a library call cannot be ended:
- * the thread is left behind in the phase that nothing follows, in which it may
- * neither apply nor commit if it ever wakes up, and its lease runs out.
+ * Why it loses nothing. A turn alone touches the projection, from
+ * lun_worker_start() until the last one, and there is one at a time, on
+ * whatever thread; others leave notes in the mailbox, which a turn reads
+ * before its step, so a reload, a detachment and a request always find whole
+ * batches. Fetching and committing beside it go on between turns, but only
+ * while its slot is held: the slice ends with a batch that was committed in
+ * place. However it ends, the last turn hands the ownership back, which waits
+ * for the commit under way and commits a position that moved alone. A run to a
+ * position ends only when the step says that there is no more, or the cursor is
+ * there, and that is committed; what writers still hold back keeps it going. A
+ * script that is stuck in a library call cannot be ended: the thread that has
+ * its turn is left behind, and the projection in the phase that nothing
+ * follows, in which it may neither apply nor commit if it ever wakes up, and
+ * its lease runs out.
  */
 
 #include "runtime/worker.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -31,19 +30,19 @@
 
 #define NS_PER_MS        1000000LL
 #define SLICE_NS         (20 * NS_PER_MS) /* between looks at a late script */
-#define SLICE_MS         100 /* between looks at requests, while idle */
-#define UNOWNED_PAUSE_MS 500
-#define FAILED_PAUSE_MS  100
+#define UNOWNED_PAUSE_NS (500 * NS_PER_MS)
+#define INDEX_PAUSE_NS   (200 * NS_PER_MS) /* between looks at the making */
 
 struct lun_worker {
 	struct lun_projection *p;
-	pthread_t thread;
-	int bell; /* eventfd: something is in the mailbox */
+	struct lun_crew *crew;
+	struct lun_slots *slots;
+	struct lun_task task;
+	struct lun_slot slot;
 	bool bounded;
 	struct lun_position until;
 
 	pthread_mutex_t lock;
-	pthread_cond_t ended;
 	bool stop;
 	bool detach;
 	bool done;
@@ -54,8 +53,11 @@ struct lun_worker {
 	/* the watchdog's */
 	struct lun_stuck stuck;
 
-	/* the thread's own */
+	/* the turn's own */
 	struct lun_idle idle;
+	int64_t next_ns; /* no step before that; 0: at once */
+	bool in_slots;   /* it may hold its slot, or waits for it */
+	bool only_moved; /* its last step, over what nobody wants */
 };
 
 /* ---- the mailbox ------------------------------------------------------- */
@@ -63,9 +65,7 @@ struct lun_worker {
 void
 lun_worker_wake(struct lun_worker *worker)
 {
-	uint64_t one = 1;
-
-	(void)!write(worker->bell, &one, sizeof one);
+	lun_crew_wake(worker->crew, &worker->task);
 }
 
 void
@@ -114,6 +114,13 @@ lun_worker_detach(struct lun_worker *worker, bool detached)
 	lun_worker_wake(worker);
 }
 
+static void
+look_soon(struct lun_worker *worker)
+{
+	lun_idle_begin(&worker->idle);
+	worker->next_ns = 0;
+}
+
 static bool
 is_stopped(struct lun_worker *worker)
 {
@@ -155,7 +162,7 @@ begin_request(void *arg)
 {
 	struct lun_worker *worker = arg;
 
-	lun_idle_begin(&worker->idle);
+	look_soon(worker);
 	take_script(worker);
 }
 
@@ -178,62 +185,6 @@ take_detachment(struct lun_worker *worker)
 	lun_projection_enter(
 	    p, detach ? LUN_PHASE_DETACHED : LUN_PHASE_RELEASED, NULL);
 }
-
-/* ---- waiting ----------------------------------------------------------- */
-
-static void
-empty_bell(struct lun_worker *worker)
-{
-	uint64_t count;
-
-	(void)!read(worker->bell, &count, sizeof count);
-}
-
-static void
-tell_notice(struct lun_worker *worker, struct lun_event_store *events)
-{
-	char notice[LUN_NOTICE_SIZE];
-
-	if (lun_event_store_notice(events, notice))
-		lun_log(worker->p->around->log, LUN_LOG_WARNING, "events: %s",
-		    notice);
-}
-
-/* Until the bell rings, the event store hints at news, or the time is up. */
-static void
-wait_for_news(struct lun_worker *worker, int timeout_ms, bool listen)
-{
-	struct lun_event_store *events = worker->p->events;
-	int hint =
-	    listen && events != NULL ? lun_event_store_wake_fd(events) : -1;
-	struct pollfd sources[2] = {
-	    {.fd = worker->bell, .events = POLLIN},
-	    {.fd = hint, .events = POLLIN},
-	};
-
-	if (hint >= 0)
-		tell_notice(worker, events);
-	if (poll(sources, 2, timeout_ms) <= 0)
-		return;
-	if (sources[0].revents != 0)
-		empty_bell(worker);
-	if (hint >= 0 && sources[1].revents != 0)
-		lun_event_store_drain(events);
-	lun_idle_begin(&worker->idle);
-}
-
-/* True if it is too soon for the next look; a part of that was waited for. */
-static bool
-wait_idle(struct lun_worker *worker)
-{
-	int left = lun_idle_left_ms(&worker->idle);
-
-	if (left > 0)
-		wait_for_news(worker, left < SLICE_MS ? left : SLICE_MS, true);
-	return left > 0;
-}
-
-/* ---- the loop ---------------------------------------------------------- */
 
 static void
 end_run(
@@ -275,7 +226,7 @@ end_if_arrived(struct lun_worker *worker, enum lun_step_outcome outcome)
 	if (code == LUN_UNAVAILABLE)
 		return false;
 	if (at_the_end)
-		lun_projection_index(worker->p);
+		lun_projection_index_here(worker->p);
 	end_run(worker, code, &err);
 	return true;
 }
@@ -310,6 +261,69 @@ end_if_detached(struct lun_worker *worker)
 	return true;
 }
 
+/* ---- a turn ------------------------------------------------------------ */
+
+static void
+leave_slots(struct lun_worker *worker)
+{
+	if (!worker->in_slots)
+		return;
+	worker->in_slots = false;
+	lun_projection_end_overlap(worker->p);
+	lun_slots_leave(worker->slots, &worker->slot);
+}
+
+/*
+ * Whoever catches up needs a slot, and is called when there is one, unless he
+ * only passes over events. At the end of a slice what was fetched is applied,
+ * and no more fetched.
+ */
+static bool
+may_step(struct lun_worker *worker)
+{
+	struct lun_projection *p = worker->p;
+
+	if (!lun_projection_is(p, LUN_PHASE_CATCHING_UP) ||
+	    (worker->only_moved && !worker->in_slots))
+		return true;
+	worker->in_slots = true;
+	if (!lun_slots_take(worker->slots, &worker->slot))
+		return false;
+	lun_projection_overlap(p);
+	p->fetches = !lun_slots_is_over(worker->slots, &worker->slot);
+	return true;
+}
+
+static void
+note_step(struct lun_worker *worker, enum lun_code code, struct lun_step step)
+{
+	struct lun_projection *p = worker->p;
+	bool moved = lun_step_has_moved(code, step);
+
+	worker->only_moved = moved && step.applied == 0;
+	if (!moved || !p->fetches ||
+	    !lun_projection_is(p, LUN_PHASE_CATCHING_UP))
+		leave_slots(worker);
+	if (moved) {
+		look_soon(worker);
+	} else if (code == LUN_OK && step.outcome == LUN_STEP_PAUSED) {
+		worker->next_ns = LUN_WHEN_WOKEN;
+	} else if (code == LUN_OK || code == LUN_UNAVAILABLE) {
+		lun_idle_found_nothing(&worker->idle, p);
+		worker->next_ns = worker->idle.look_at_ns;
+	} else {
+		worker->next_ns = lun_clock_mono_ns() + UNOWNED_PAUSE_NS;
+	}
+}
+
+/* A failed one waits for its owner, a detached one for its file. */
+static bool
+is_at_rest(const struct lun_projection *p)
+{
+	return lun_projection_is(p, LUN_PHASE_FAILED) ||
+	       lun_projection_is(p, LUN_PHASE_DETACHED);
+}
+
 static void
 do_step(struct lun_worker *worker)
 {
@@ -320,49 +334,91 @@ do_step(struct lun_worker *worker)
 
 	if (end_if_detached(worker))
 		return;
-	if (lun_projection_is(p, LUN_PHASE_FAILED) ||
-	    lun_projection_is(p, LUN_PHASE_DETACHED)) {
-		wait_for_news(worker, FAILED_PAUSE_MS, false);
+	if (is_at_rest(p))
+		worker->next_ns = LUN_WHEN_WOKEN;
+	if (lun_clock_mono_ns() < worker->next_ns)
+		return;
+	if (!may_step(worker)) {
+		worker->next_ns = LUN_WHEN_WOKEN;
 		return;
 	}
-	if (wait_idle(worker))
-		return;
 	code = lun_projection_one_step(p, &step, &err);
-	if (lun_projection_is(p, LUN_PHASE_ABANDONED) ||
-	    end_if_bounded(worker, code, step.outcome, &err))
-		return;
-	if (lun_step_has_moved(code, step))
-		lun_idle_begin(&worker->idle);
-	else if (code == LUN_OK || code == LUN_UNAVAILABLE)
-		lun_idle_found_nothing(&worker->idle, p);
-	else
-		wait_for_news(worker, UNOWNED_PAUSE_MS, false);
+	if (!lun_projection_is(p, LUN_PHASE_ABANDONED) &&
+	    !end_if_bounded(worker, code, step.outcome, &err))
+		note_step(worker, code, step);
 }
 
-static void *
-run_worker(void *arg)
+static void
+work(struct lun_worker *worker)
 {
-	struct lun_worker *worker = arg;
 	struct lun_projection *p = worker->p;
 
-	atomic_fetch_add(&p->around->board->workers, 1);
-	while (
-	    !is_stopped(worker) && !lun_projection_is(p, LUN_PHASE_ABANDONED)) {
-		take_script(worker);
-		take_detachment(worker);
-		lun_projection_serve_requests(p, begin_request, worker);
-		do_step(worker);
-	}
-	if (!lun_projection_is(p, LUN_PHASE_ABANDONED))
+	take_script(worker);
+	take_detachment(worker);
+	lun_projection_serve_requests(p, begin_request, worker);
+	if (!lun_projection_is(p, LUN_PHASE_CATCHING_UP) &&
+	    !lun_projection_is(p, LUN_PHASE_ABANDONED))
+		leave_slots(worker);
+	if (lun_projection_is(p, LUN_PHASE_LIVE))
+		lun_projection_index(p);
+	do_step(worker);
+}
+
+static void
+end_worker(struct lun_worker *worker)
+{
+	struct lun_projection *p = worker->p;
+	struct lun_board *board = p->around->board;
+	bool abandoned = lun_projection_is(p, LUN_PHASE_ABANDONED);
+
+	if (!abandoned) {
+		leave_slots(worker);
 		lun_projection_disown(p);
-	atomic_fetch_sub(&p->around->board->workers, 1);
+	}
+	atomic_fetch_sub(&board->workers, 1);
 	pthread_mutex_lock(&worker->lock);
 	worker->done = true;
-	pthread_cond_broadcast(&worker->ended);
 	pthread_mutex_unlock(&worker->lock);
-	if (!lun_projection_is(p, LUN_PHASE_ABANDONED))
-		lun_board_ring(p->around->board);
-	return NULL;
+	if (!abandoned)
+		lun_board_ring(board);
+}
+
+static void
+plan_by(struct lun_turn *turn, int64_t due_ns)
+{
+	if (due_ns < turn->due_ns)
+		turn->due_ns = due_ns;
+}
+
+/* When the next one is due, which may be but for a look at something else. */
+static struct lun_turn
+plan_turn(const struct lun_worker *worker)
+{
+	const struct lun_projection *p = worker->p;
+	struct lun_turn turn = {.due_ns = worker->next_ns,
+	    .listens = worker->next_ns != LUN_WHEN_WOKEN};
+
+	if (lun_projection_is_owned(p))
+		plan_by(&turn, p->requests_ns);
+	if (lun_projection_is(p, LUN_PHASE_LIVE) && !p->indexing.done)
+		plan_by(&turn, lun_clock_mono_ns() + INDEX_PAUSE_NS);
+	return turn;
+}
+
+static struct lun_turn
+take_turn(void *arg, bool woken)
+{
+	struct lun_worker *worker = arg;
+	const struct lun_projection *p = worker->p;
+
+	if (woken)
+		look_soon(worker);
+	if (!is_stopped(worker) && !lun_projection_is(p, LUN_PHASE_ABANDONED))
+		work(worker);
+	if (!is_stopped(worker) && !lun_projection_is(p, LUN_PHASE_ABANDONED))
+		return plan_turn(worker);
+	end_worker(worker);
+	return (struct lun_turn){.ended = true};
 }
 
 /* ---- life -------------------------------------------------------------- */
@@ -370,10 +426,7 @@ run_worker(void *arg)
 static void
 free_worker(struct lun_worker *worker)
 {
-	if (worker->bell >= 0)
-		close(worker->bell);
 	lun_script_free(worker->script);
-	pthread_cond_destroy(&worker->ended);
 	pthread_mutex_destroy(&worker->lock);
 	free(worker);
 }
@@ -390,9 +443,17 @@ begin_run(struct lun_worker *worker, const struct lun_position *until)
 	atomic_store(&worker->p->stop_asked, false);
 }
 
+/* From any thread: its slot is there. */
+static void
+call_worker(void *arg)
+{
+	lun_worker_wake(arg);
+}
+
 enum lun_code
 lun_worker_start(struct lun_projection *p, const struct lun_position *until,
-    struct lun_worker **out, struct lun_err *err)
+    struct lun_crew *crew, struct lun_slots *slots, struct lun_worker **out,
+    struct lun_err *err)
 {
 	struct lun_worker *worker = calloc(1, sizeof *worker);
 	enum lun_code code;
@@ -400,27 +461,20 @@ lun_worker_start(struct lun_projection *p, const struct lun_position *until,
 	if (worker == NULL)
 		return lun_fail(err, LUN_NOMEM, "%s: out of memory", p->name);
 	pthread_mutex_init(&worker->lock, NULL);
-	lun_cond_init(&worker->ended);
 	worker->p = p;
-	worker->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (worker->bell < 0) {
-		code = lun_fail(err, LUN_IO, "%s: no event descriptor: %s",
-		    p->name, lun_errno_words(errno));
-		free_worker(worker);
-		return code;
-	}
+	worker->crew = crew;
+	worker->slots = slots;
+	worker->task = (struct lun_task){.take_turn = take_turn, .arg = worker};
+	worker->slot = (struct lun_slot){.call = call_worker, .arg = worker};
 	begin_run(worker, until);
-	lun_projection_overlap(p);
-	code =
-	    lun_thread_start(&worker->thread, p->name, run_worker, worker, err);
+	atomic_fetch_add(&p->around->board->workers, 1);
+	code = lun_crew_add(crew, &worker->task, err);
 	if (code != LUN_OK) {
+		atomic_fetch_sub(&p->around->board->workers, 1);
 		p->has_worker = false;
 		free_worker(worker);
-		return code;
+		return lun_wrap(err, code, "%s", p->name);
 	}
-	if (pthread_getcpuclockid(worker->thread, &worker->stuck.cpu_clock) !=
-	    0)
-		worker->stuck.cpu_clock = CLOCK_MONOTONIC;
 	*out = worker;
 	return LUN_OK;
 }
@@ -445,26 +499,22 @@ lun_worker_done(
 bool
 lun_worker_stuck(struct lun_worker *worker, int64_t limit_ms)
 {
-	pthread_mutex_t *lock = &worker->p->around->board->lock;
+	struct lun_projection *p = worker->p;
+	struct lun_stuck *stuck = &worker->stuck;
+	clockid_t clock = 0;
 	uint64_t progress;
 
-	pthread_mutex_lock(lock);
-	progress = atomic_load(&lun_script_pulse(worker->p->script)->progress);
-	pthread_mutex_unlock(lock);
-	return lun_stuck_look(&worker->stuck, progress, limit_ms);
-}
-
-static bool
-wait_for_end(struct lun_worker *worker, int64_t until_ns)
-{
-	bool done;
-
-	pthread_mutex_lock(&worker->lock);
-	while (!worker->done && lun_clock_mono_ns() < until_ns)
-		lun_cond_wait_until(&worker->ended, &worker->lock, until_ns);
-	done = worker->done;
-	pthread_mutex_unlock(&worker->lock);
-	return done;
+	if (!lun_crew_clock(worker->crew, &worker->task, &clock))
+		return false;
+	if (clock != stuck->cpu_clock)
+		*stuck = (struct lun_stuck){.cpu_clock = clock};
+	pthread_mutex_lock(&p->around->board->lock);
+	progress = atomic_load(&lun_script_pulse(p->script)->progress);
+	pthread_mutex_unlock(&p->around->board->lock);
+	if (!lun_stuck_look(stuck, progress, limit_ms))
+		return false;
+	lun_crew_name(worker->crew, &worker->task, p->name);
+	return true;
 }
 
 /* Ask the script to stop; how far it has come. */
@@ -509,23 +559,24 @@ bool
 lun_worker_free(struct lun_worker *worker, int64_t deadline_ns)
 {
 	struct lun_projection *p = worker->p;
+	struct lun_task *task = &worker->task;
 	int64_t now = lun_clock_mono_ns();
 	uint64_t progress;
 
 	lun_worker_stop(worker);
-	if (!wait_for_end(worker, deadline_ns - (deadline_ns - now) / 5)) {
+	if (!lun_crew_finish(
+		worker->crew, task, deadline_ns - (deadline_ns - now) / 5)) {
 		progress = interrupt_script(p);
-		while (!wait_for_end(worker, deadline_ns)) {
+		while (!lun_crew_finish(worker->crew, task, deadline_ns)) {
 			if (is_out_of_reach(p, &progress)) {
 				abandon_projection(p);
-				pthread_detach(worker->thread);
+				lun_crew_lose(worker->crew, task, p->name);
 				return false;
 			}
 			deadline_ns = lun_clock_mono_ns() + SLICE_NS;
 		}
 	}
-	pthread_join(worker->thread, NULL);
-	take_script(worker); /* that came too late for the thread */
+	take_script(worker); /* that came too late for its last turn */
 	p->has_worker = false;
 	free_worker(worker);
 	return true;

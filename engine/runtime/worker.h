@@ -1,11 +1,13 @@
 /*
- * worker.h - a projection on a thread of its own: mailbox in, report out.
+ * worker.h - a projection that runs in turns of a crew: mailbox in, report out.
  */
 
 #ifndef LUN_RUNTIME_WORKER_H
 #define LUN_RUNTIME_WORKER_H
 
 #include "projection/projection.h"
+#include "runtime/crew.h"
+#include "runtime/slots.h"
 
 /* What becomes of a projection that no budget stops; takes its name. */
 #define LUN_STUCK                                                              \
@@ -16,11 +18,13 @@ struct lun_worker;
 
 /*
  * Run p until stopped or, with `until`, until it has applied everything up to
- * that position, is paused or has failed. p belongs to the worker's thread
- * until lun_worker_free() returns true.
+ * that position, is paused or has failed. p belongs to the worker until
+ * lun_worker_free() returns true. It has its turns from the crew, and takes a
+ * slot while it catches up.
  */
 enum lun_code lun_worker_start(struct lun_projection *p,
-    const struct lun_position *until, struct lun_worker **out,
+    const struct lun_position *until, struct lun_crew *crew,
+    struct lun_slots *slots, struct lun_worker **out,
     struct lun_err *err) LUN_MUSTCHECK;
 
 /* Ask it to end after the batch under way. */

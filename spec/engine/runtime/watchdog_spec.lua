@@ -69,7 +69,7 @@ local function wait_stuck()
   end)
 end
 
--- Its worker bears the projection's name.
+-- The thread that is left behind bears the projection's name.
 local function has_thread(name)
   local pid = helper.read_file("/proc/self/stat"):match "^%%d+"
   local names = io.popen("cat /proc/" .. pid .. "/task/*/comm 2>/dev/null")
@@ -161,6 +161,23 @@ local cases = {
     end
     append(4, 4)
     assert(engine:wait { projection = "ledger" })
+  ]] },
+
+  { "costs its thread alone, also where there are as many as threads", [[
+    append(1, 3, for_ever)
+    for i = 1, 7 do
+      kit.register(engine, (source:gsub('"stuck"', '"stuck_' .. i .. '"')))
+    end
+    kit.register(engine, kit.ledger { name = "late" })
+    assert(engine:start())
+    for _, name in ipairs { "ledger", "late" } do
+      assert(engine:wait { projection = name, timeout = 60 })
+      assert.equal("1,2,3,", engine:get(name, "a").log)
+    end
+    append(4, 4)
+    assert(engine:wait { projection = "late", timeout = 60 })
+    assert.equal("1,2,3,4,", engine:get("late", "a").log)
+    wait_stuck()
   ]] },
 
   { "is closed over in the time of one, however many there are", [[
