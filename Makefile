@@ -192,7 +192,7 @@ bench: ## measure, beside programs that do the same without Lunette
 		echo "without the loops in JavaScript: $$why"
 	@bench/run $(BENCH)
 
-curve: ## measure logs of up to 30 million events: half an hour, 15 GB
+curve: ## measure logs of up to 30 million events; wants 15 GB of disk
 	@tools/install-packages bench
 	@$(AGAIN) all specs benches
 	@bench/run curve $(BENCH)

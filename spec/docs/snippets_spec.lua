@@ -371,6 +371,7 @@ local runs = {
     { "SELECT pid", on_postgres {} },
     { "lunette events", move_log },
   },
+  ["docs/performance.md"] = { { "make bench", make_targets } },
   ["docs/projections.md"] = {
     { "return {", script() },
     { "fields = { {", declaration },
