@@ -154,11 +154,18 @@ text_bytes(const struct lun_event *event)
 	       event->tenant.length;
 }
 
+/* length: of its texts */
+static size_t
+counted_bytes(const struct lun_event *event, size_t length)
+{
+	return sizeof *event + 2 * sizeof(struct lun_document) + length +
+	       event->data.length;
+}
+
 size_t
 lun_event_bytes(const struct lun_event *event)
 {
-	return sizeof *event + 2 * sizeof(struct lun_document) +
-	       text_bytes(event) + event->data.length;
+	return counted_bytes(event, text_bytes(event));
 }
 
 bool
@@ -181,7 +188,7 @@ lun_batch_add(struct lun_batch *batch, const struct lun_event *event)
 	copy->data = copy_into_block(&at, event->data);
 	copy->metadata = copy_into_block(&at, event->metadata);
 	copy->tenant = copy_into_block(&at, event->tenant);
-	batch->bytes += lun_event_bytes(event);
+	batch->bytes += counted_bytes(event, length);
 	return true;
 }
 

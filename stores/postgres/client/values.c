@@ -14,6 +14,7 @@
 #define JSONB_VERSION    '\1'
 #define EPOCH_US         INT64_C(946684800000000) /* 2000-01-01 from 1970 */
 #define ARRAY_HEAD_BYTES 20
+#define KEPT_BYTES       ((size_t)4 << 20) /* of parameters, for the next ones */
 
 struct lun_pg_param {
 	Oid type;
@@ -75,6 +76,8 @@ lun_pg_params_clear(struct lun_pg_params *params)
 {
 	params->count = 0;
 	params->failed = false;
+	if (params->kept.capacity > KEPT_BYTES)
+		lun_buffer_free(&params->kept);
 	lun_buffer_clear(&params->kept);
 }
 

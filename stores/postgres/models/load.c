@@ -124,21 +124,21 @@ struct load {
 	void *arg;
 	struct lun_buffer row;
 	struct lun_buffer scratch;
+	enum lun_code code; /* of the caller's function */
 };
 
 static enum lun_code
-pack_row(
-    struct load *load, const PGresult *result, int row, struct lun_err *err)
+pack_row(struct load *load, const PGresult *row, struct lun_err *err)
 {
 	const struct lun_schema *schema = load->schema;
 	struct lun_value value;
 
 	lun_buffer_clear(&load->row);
 	for (size_t i = 0; i < schema->field_count; i++) {
-		if (!lun_pg_read_value(result, row, (int)i + 1,
+		if (!lun_pg_read_value(row, 0, (int)i + 1,
 			schema->fields[i].type, &load->scratch, &value))
 			return lun_pg_wrong_value(
-			    load->key, schema, result, row, (int)i, err);
+			    load->key, schema, row, 0, (int)i, err);
 		lun_row_add(&load->row, &value);
 	}
 	if (load->row.failed || load->scratch.failed)
@@ -146,19 +146,17 @@ pack_row(
 	return LUN_OK;
 }
 
+/* LUN_AGAIN ends the stream: the caller's code is kept beside it. */
 static enum lun_code
-give_rows(struct load *load, const PGresult *result, struct lun_err *err)
+give_row(void *arg, const PGresult *row, struct lun_err *err)
 {
+	struct load *load = arg;
 	char digits[LUN_MODEL_ID_DIGITS + 1];
-	enum lun_code code = LUN_OK;
+	enum lun_code code = pack_row(load, row, err);
 
-	for (int row = 0; code == LUN_OK && row < PQntuples(result); row++) {
-		code = pack_row(load, result, row, err);
-		if (code == LUN_OK)
-			code =
-			    load->model(load->arg, read_id(result, row, digits),
-				lun_row_text(&load->row), err);
-	}
+	if (code == LUN_OK)
+		code = load->code = load->model(load->arg,
+		    read_id(row, 0, digits), lun_row_text(&load->row), err);
 	return code;
 }
 
@@ -167,7 +165,6 @@ load_some(struct load *load, const struct lun_text *ids, size_t count,
     struct lun_err *err)
 {
 	struct pg_models *m = load->m;
-	PGresult *result = NULL;
 	enum lun_code code;
 
 	lun_pg_begin_array(
@@ -180,11 +177,8 @@ load_some(struct load *load, const struct lun_text *ids, size_t count,
 	lun_pg_add_sql(m, " FROM ");
 	lun_pg_add_table(m, load->key);
 	lun_pg_add_sql(m, " WHERE \"id\" = ANY ($1)");
-	code = lun_pg_run_sql(m, &result, err);
-	if (code == LUN_OK)
-		code = give_rows(load, result, err);
-	PQclear(result);
-	return code;
+	code = lun_pg_stream_sql(m, give_row, load, err);
+	return load->code != LUN_OK ? load->code : code;
 }
 
 static int

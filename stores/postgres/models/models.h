@@ -121,6 +121,9 @@ enum lun_code lun_pg_run_sql(
     struct pg_models *m, PGresult **out, struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_pg_run(struct pg_models *m, const char *sql, PGresult **out,
     struct lun_err *err) LUN_MUSTCHECK;
+/* The same, row by row as they come (connection.h). */
+enum lun_code lun_pg_stream_sql(struct pg_models *m, lun_pg_row_fn *row,
+    void *arg, struct lun_err *err) LUN_MUSTCHECK;
 /*
  * The same for a statement that writes: in a transaction of its own, unless
  * one is under way, as those that the server opens by itself may be read-only

@@ -306,17 +306,8 @@ limit_of(size_t limit)
 static enum lun_code
 stream_items(struct items *items, struct lun_err *err)
 {
-	struct pg_models *m = items->m;
-	enum lun_code code;
+	enum lun_code code = lun_pg_stream_sql(items->m, give_item, items, err);
 
-	lun_buffer_add_byte(&m->sql, '\0');
-	if (m->sql.failed)
-		code = lun_fail(
-		    err, LUN_NOMEM, "%s: out of memory", lun_pg_name(m->c));
-	else
-		code = lun_pg_stream(
-		    m->c, m->sql.bytes, &m->params, give_item, items, err);
-	lun_pg_params_clear(&m->params);
 	return items->code != LUN_OK ? items->code : code;
 }
 

@@ -185,6 +185,22 @@ lun_pg_run_sql(struct pg_models *m, PGresult **out, struct lun_err *err)
 }
 
 enum lun_code
+lun_pg_stream_sql(
+    struct pg_models *m, lun_pg_row_fn *row, void *arg, struct lun_err *err)
+{
+	enum lun_code code;
+
+	lun_buffer_add_byte(&m->sql, '\0');
+	if (m->sql.failed)
+		code = no_memory(m, err);
+	else
+		code = lun_pg_stream(
+		    m->c, m->sql.bytes, &m->params, row, arg, err);
+	lun_pg_params_clear(&m->params);
+	return code;
+}
+
+enum lun_code
 lun_pg_run(
     struct pg_models *m, const char *sql, PGresult **out, struct lun_err *err)
 {

@@ -10,7 +10,7 @@
 #include "postgres/models/models.h"
 
 #define WRITE_ROWS  5000 /* of one statement: 50,000 are slower by half */
-#define WRITE_BYTES ((size_t)16 << 20)
+#define WRITE_BYTES ((size_t)4 << 20)
 #define COPY_ROWS   500 /* fewer are not worth two more round trips */
 #define PIECE_BYTES ((size_t)256 << 10)
 
