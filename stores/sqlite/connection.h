@@ -120,16 +120,24 @@ enum lun_code lun_sqlite_step(
 enum lun_code lun_sqlite_run(
     struct lun_sqlite *c, sqlite3_stmt *q, struct lun_err *err) LUN_MUSTCHECK;
 
-/* Borrowed until the next step or reset; absent for a null. */
+/*
+ * Borrowed until the next step or reset; absent for a null. A connection is used
+ * by one thread at a time, so its values need no protection.
+ */
 static inline struct lun_text
-lun_sqlite_column_text(sqlite3_stmt *q, int column)
+lun_sqlite_value_text(sqlite3_value *value)
 {
-	const char *bytes = (const char *)sqlite3_column_text(q, column);
+	const char *bytes = (const char *)sqlite3_value_text(value);
 
 	if (bytes == NULL)
 		return LUN_TEXT_NONE;
-	return (struct lun_text){
-	    bytes, (size_t)sqlite3_column_bytes(q, column)};
+	return (struct lun_text){bytes, (size_t)sqlite3_value_bytes(value)};
+}
+
+static inline struct lun_text
+lun_sqlite_column_text(sqlite3_stmt *q, int column)
+{
+	return lun_sqlite_value_text(sqlite3_column_value(q, column));
 }
 
 #endif

@@ -141,9 +141,11 @@ read_text_column(struct lun_sqlite_events *s, sqlite3_stmt *q,
     enum column column, size_t limit, struct lun_text *text,
     struct lun_err *err)
 {
-	if (sqlite3_column_type(q, column) != SQLITE_TEXT)
+	sqlite3_value *value = sqlite3_column_value(q, column);
+
+	if (sqlite3_value_type(value) != SQLITE_TEXT)
 		return refuse_column(s, q, column, "is not text", err);
-	*text = lun_sqlite_column_text(q, column);
+	*text = lun_sqlite_value_text(value);
 	if (text->bytes == NULL)
 		return lun_sqlite_events_no_memory(s, err);
 	if (text->length > limit)
@@ -176,9 +178,11 @@ static enum lun_code
 read_integer_column(struct lun_sqlite_events *s, sqlite3_stmt *q,
     enum column column, int64_t *value, struct lun_err *err)
 {
-	if (sqlite3_column_type(q, column) != SQLITE_INTEGER)
+	sqlite3_value *found = sqlite3_column_value(q, column);
+
+	if (sqlite3_value_type(found) != SQLITE_INTEGER)
 		return refuse_column(s, q, column, "is not an integer", err);
-	*value = sqlite3_column_int64(q, column);
+	*value = sqlite3_value_int64(found);
 	return LUN_OK;
 }
 
@@ -187,18 +191,18 @@ const char *
 lun_sqlite_event_time(
     const struct lun_sqlite_events *s, sqlite3_stmt *q, int column, int64_t *us)
 {
-	int type = sqlite3_column_type(q, column);
+	sqlite3_value *value = sqlite3_column_value(q, column);
+	int type = sqlite3_value_type(value);
 
 	if (s->layout == NULL) {
-		*us = sqlite3_column_int64(q, column);
+		*us = sqlite3_value_int64(value);
 		if (type != SQLITE_INTEGER)
 			return "is not an integer";
 	} else if (type == SQLITE_NULL) {
 		*us = LUN_TIME_UNKNOWN;
 		return NULL;
 	} else if (type != SQLITE_TEXT ||
-		   !lun_timestamp_of_text(
-		       lun_sqlite_column_text(q, column), us)) {
+		   !lun_timestamp_of_text(lun_sqlite_value_text(value), us)) {
 		return "is no time such as 2026-11-23T05:32:58Z";
 	} else if (lun_timestamp_is_infinite(*us)) {
 		return NULL;
