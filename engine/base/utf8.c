@@ -37,10 +37,13 @@ lun_utf8_valid(struct lun_text text)
 	size_t length;
 
 	while (p < end) {
-		if (end - p >= 8) {
-			memcpy(&eight, p, sizeof eight);
+		if (text.length >= 8) {
+			/* The last eight bytes may overlap those before. */
+			const char *at = end - p >= 8 ? p : end - 8;
+
+			memcpy(&eight, at, sizeof eight);
 			if ((eight & UINT64_C(0x8080808080808080)) == 0) {
-				p += 8;
+				p = at + 8;
 				continue;
 			}
 		}

@@ -490,4 +490,16 @@ describe("UTF-8", function()
       end
     end
   end)
+
+  it("may end with any character, and not within one", function()
+    for length = 0, 20 do
+      local plain = ("a"):rep(length)
+      for _, character in ipairs { "é", "☾", "🎈" } do
+        assert.is_true(json.utf8_valid(plain .. character))
+        assert.is_true(json.utf8_valid(character .. plain))
+        assert.is_false(json.utf8_valid(plain .. character:sub(1, -2)))
+        assert.is_false(json.utf8_valid(character:sub(2) .. plain))
+      end
+    end
+  end)
 end)
