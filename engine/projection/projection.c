@@ -124,7 +124,7 @@ connect_writer(struct lun_projection *p, struct lun_err *err)
 	if (p->writer != NULL)
 		return LUN_OK;
 	pthread_mutex_lock(p->around->stores_lock);
-	code = lun_model_store_connect_beside(p->models, &p->writer, err);
+	code = lun_model_store_connect(p->models, &p->writer, err);
 	pthread_mutex_unlock(p->around->stores_lock);
 	return code;
 }

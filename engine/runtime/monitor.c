@@ -301,7 +301,8 @@ lun_monitor_start(
 	monitor->counted_ns = lun_clock_mono_ns();
 	monitor->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	pthread_mutex_lock(&engine->stores_lock);
-	code = lun_model_store_connect(engine->models, &monitor->store, err);
+	code =
+	    lun_model_store_connect_kept(engine->models, &monitor->store, err);
 	pthread_mutex_unlock(&engine->stores_lock);
 	if (code == LUN_OK && monitor->bell < 0)
 		code = lun_fail(

@@ -24,13 +24,17 @@
 #define LUN_EVENT_BYTES_MAX ((size_t)16 << 20) /* of data or metadata */
 #define LUN_EVENT_NAME_MAX  1000 /* bytes of a stream, type or id */
 
+struct lun_log;
+
 struct lun_store_options {
 	int64_t busy_timeout_ms; /* how long one call waits for a lock */
 	int64_t call_timeout_ms; /* postgres: for an answer; 0: 30 s */
 	const char *synchronous; /* sqlite: "off", "normal" or "full" */
 	int64_t wal_autocheckpoint_pages;
-	int64_t cache_kib; /* of pages, each connection */
-	bool must_exist;   /* nothing is made: an absent store is LUN_CONFIG */
+	int64_t cache_kib;         /* of pages, each connection */
+	int64_t connections;       /* most that are open for models; 0: 10 */
+	const struct lun_log *log; /* of what is no failure; NULL: nobody's */
+	bool must_exist; /* nothing is made: an absent store is LUN_CONFIG */
 };
 
 struct lun_read {

@@ -34,12 +34,12 @@ lun_model_store_connect(struct lun_model_store *store,
 }
 
 enum lun_code
-lun_model_store_connect_beside(struct lun_model_store *store,
+lun_model_store_connect_kept(struct lun_model_store *store,
     struct lun_model_store **out, struct lun_err *err)
 {
-	if (store->ops->connect_beside == NULL)
+	if (store->ops->connect_kept == NULL)
 		return store->ops->connect(store, out, err);
-	return store->ops->connect_beside(store, out, err);
+	return store->ops->connect_kept(store, out, err);
 }
 
 void
@@ -216,6 +216,25 @@ lun_model_store_check_schema(const struct lun_schema *schema, int version,
 	return code;
 }
 
+/* ---- calls ------------------------------------------------------------- */
+
+static enum lun_code
+begin_call(
+    struct lun_model_store *store, enum lun_call call, struct lun_err *err)
+{
+	if (store->ops->enter == NULL)
+		return LUN_OK;
+	return store->ops->enter(store, call, err);
+}
+
+static enum lun_code
+end_call(struct lun_model_store *store, enum lun_code code)
+{
+	if (store->ops->leave != NULL)
+		store->ops->leave(store);
+	return code;
+}
+
 /* ---- ownership --------------------------------------------------------- */
 
 enum lun_code
@@ -229,17 +248,27 @@ lun_model_store_acquire(struct lun_model_store *store, struct lun_key key,
 	    lun_schema_check_projection_name(lun_text_of(key.projection), err);
 	if (code != LUN_OK)
 		return code;
-	return store->ops->acquire(
-	    store, key, owner, time_to_live_ms, fence, holder, err);
+	code = begin_call(store, LUN_CALL_WRITES, err);
+	if (code == LUN_OK)
+		code =
+		    end_call(store, store->ops->acquire(store, key, owner,
+					time_to_live_ms, fence, holder, err));
+	return code;
 }
 
 enum lun_code
 lun_model_store_renew(struct lun_model_store *store, struct lun_lease *leases,
     size_t count, int64_t time_to_live_ms, struct lun_err *err)
 {
+	enum lun_code code;
+
 	if (count == 0)
 		return LUN_OK;
-	return store->ops->renew(store, leases, count, time_to_live_ms, err);
+	code = begin_call(store, LUN_CALL_LOOKS, err);
+	if (code == LUN_OK)
+		code = end_call(store, store->ops->renew(store, leases, count,
+					   time_to_live_ms, err));
+	return code;
 }
 
 enum lun_code
@@ -285,7 +314,11 @@ lun_model_store_define(struct lun_model_store *store, struct lun_key key,
 
 	if (code != LUN_OK)
 		return code;
-	return store->ops->define(store, key, schema, fence, err);
+	code = begin_call(store, LUN_CALL_WRITES, err);
+	if (code == LUN_OK)
+		code = end_call(
+		    store, store->ops->define(store, key, schema, fence, err));
+	return code;
 }
 
 enum lun_code
@@ -297,7 +330,11 @@ lun_model_store_reset(struct lun_model_store *store, struct lun_key key,
 
 	if (code != LUN_OK)
 		return code;
-	return store->ops->reset(store, key, schema, guard, err);
+	code = begin_call(store, LUN_CALL_WRITES, err);
+	if (code == LUN_OK)
+		code = end_call(
+		    store, store->ops->reset(store, key, schema, guard, err));
+	return code;
 }
 
 enum lun_code
@@ -305,16 +342,31 @@ lun_model_store_index(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, const atomic_bool *stop,
     struct lun_err *err)
 {
+	struct lun_model_store *own = NULL;
+	enum lun_code code;
+
 	if (store->ops->index == NULL)
 		return LUN_OK;
-	return store->ops->index(store, key, schema, stop, err);
+	code = lun_model_store_connect(store, &own, err);
+	if (code == LUN_OK)
+		code = begin_call(own, LUN_CALL_LONG, err);
+	if (code == LUN_OK)
+		code =
+		    end_call(own, own->ops->index(own, key, schema, stop, err));
+	lun_model_store_close(own);
+	return code;
 }
 
 enum lun_code
 lun_model_store_drop(struct lun_model_store *store, struct lun_key key,
     struct lun_guard guard, struct lun_err *err)
 {
-	return store->ops->drop(store, key, guard, err);
+	enum lun_code code = begin_call(store, LUN_CALL_WRITES, err);
+
+	if (code == LUN_OK)
+		code =
+		    end_call(store, store->ops->drop(store, key, guard, err));
+	return code;
 }
 
 void
@@ -336,8 +388,11 @@ lun_model_store_checkpoint(struct lun_model_store *store, struct lun_key key,
     struct lun_checkpoint *checkpoint, struct lun_err *err)
 {
 	struct lun_checkpoint read = {0};
-	enum lun_code code = store->ops->checkpoint(store, key, &read, err);
+	enum lun_code code = begin_call(store, LUN_CALL_LOOKS, err);
 
+	if (code == LUN_OK)
+		code = end_call(
+		    store, store->ops->checkpoint(store, key, &read, err));
 	if (code != LUN_OK)
 		return code;
 	if (may_be_raised(read.revision) && may_be_raised(read.fence)) {
@@ -357,8 +412,12 @@ lun_model_store_set_position(struct lun_model_store *store, struct lun_key key,
     struct lun_position position, struct lun_text source_state,
     struct lun_guard guard, struct lun_err *err)
 {
-	return store->ops->set_position(
-	    store, key, position, source_state, guard, err);
+	enum lun_code code = begin_call(store, LUN_CALL_WRITES, err);
+
+	if (code == LUN_OK)
+		code = end_call(store, store->ops->set_position(store, key,
+					   position, source_state, guard, err));
+	return code;
 }
 
 static enum lun_code
@@ -378,35 +437,58 @@ lun_model_store_adopt(struct lun_model_store *store, struct lun_key key,
 
 	if (code != LUN_OK)
 		return lun_wrap(err, code, "adopt \"%s\"", key.projection);
-	return store->ops->adopt(store, key, identity, guard, err);
+	code = begin_call(store, LUN_CALL_WRITES, err);
+	if (code == LUN_OK)
+		code = end_call(
+		    store, store->ops->adopt(store, key, identity, guard, err));
+	return code;
 }
 
 enum lun_code
 lun_model_store_set_paused(struct lun_model_store *store, struct lun_key key,
     bool paused, struct lun_guard guard, struct lun_err *err)
 {
-	return store->ops->set_paused(store, key, paused, guard, err);
+	enum lun_code code = begin_call(store, LUN_CALL_WRITES, err);
+
+	if (code == LUN_OK)
+		code = end_call(store,
+		    store->ops->set_paused(store, key, paused, guard, err));
+	return code;
 }
 
 enum lun_code
 lun_model_store_list(struct lun_model_store *store, lun_name_fn *name,
     void *arg, struct lun_err *err)
 {
-	return store->ops->list(store, name, arg, err);
+	enum lun_code code = begin_call(store, LUN_CALL_LOOKS, err);
+
+	if (code == LUN_OK)
+		code = end_call(store, store->ops->list(store, name, arg, err));
+	return code;
 }
 
 enum lun_code
 lun_model_store_projection(struct lun_model_store *store, const char *name,
     struct lun_projection_info *info, struct lun_err *err)
 {
-	return store->ops->projection(store, name, info, err);
+	enum lun_code code = begin_call(store, LUN_CALL_LOOKS, err);
+
+	if (code == LUN_OK)
+		code = end_call(
+		    store, store->ops->projection(store, name, info, err));
+	return code;
 }
 
 enum lun_code
 lun_model_store_builds(struct lun_model_store *store, const char *name,
     lun_build_fn *build, void *arg, struct lun_err *err)
 {
-	return store->ops->builds(store, name, build, arg, err);
+	enum lun_code code = begin_call(store, LUN_CALL_LOOKS, err);
+
+	if (code == LUN_OK)
+		code = end_call(
+		    store, store->ops->builds(store, name, build, arg, err));
+	return code;
 }
 
 /* ---- models ------------------------------------------------------------ */
@@ -416,17 +498,21 @@ lun_model_store_load(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, const struct lun_text *ids, size_t count,
     lun_model_fn *model, void *arg, struct lun_err *err)
 {
-	for (size_t i = 0; i < count; i++) {
-		enum lun_code code = lun_model_id_check(schema, ids[i], err);
+	enum lun_code code;
 
+	for (size_t i = 0; i < count; i++) {
+		code = lun_model_id_check(schema, ids[i], err);
 		if (code != LUN_OK)
 			return lun_wrap(
 			    err, code, "load \"%s\"", schema->projection);
 	}
 	if (count == 0)
 		return LUN_OK;
-	return store->ops->load(
-	    store, key, schema, ids, count, model, arg, err);
+	code = begin_call(store, LUN_CALL_LOOKS, err);
+	if (code == LUN_OK)
+		code = end_call(store, store->ops->load(store, key, schema, ids,
+					   count, model, arg, err));
+	return code;
 }
 
 enum lun_code
@@ -434,7 +520,12 @@ lun_model_store_query(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, const struct lun_query *query,
     lun_result_fn *result, void *arg, struct lun_err *err)
 {
-	return store->ops->query(store, key, schema, query, result, arg, err);
+	enum lun_code code = begin_call(store, LUN_CALL_LOOKS, err);
+
+	if (code == LUN_OK)
+		code = end_call(store, store->ops->query(store, key, schema,
+					   query, result, arg, err));
+	return code;
 }
 
 static enum lun_code
@@ -464,7 +555,11 @@ lun_model_store_commit(struct lun_model_store *store,
 	if (code != LUN_OK)
 		return lun_wrap(
 		    err, code, "commit \"%s\"", write_set->schema->projection);
-	return store->ops->commit(store, write_set, err);
+	code = begin_call(store, LUN_CALL_WRITES, err);
+	if (code == LUN_OK)
+		code =
+		    end_call(store, store->ops->commit(store, write_set, err));
+	return code;
 }
 
 enum lun_code
@@ -472,22 +567,36 @@ lun_model_store_parked(struct lun_model_store *store, struct lun_key key,
     struct lun_text model_id, int64_t after, size_t limit,
     lun_failed_event_fn *item, void *arg, struct lun_err *err)
 {
-	return store->ops->parked(
-	    store, key, model_id, after, limit, item, arg, err);
+	enum lun_code code = begin_call(store, LUN_CALL_LOOKS, err);
+
+	if (code == LUN_OK)
+		code = end_call(store, store->ops->parked(store, key, model_id,
+					   after, limit, item, arg, err));
+	return code;
 }
 
 enum lun_code
 lun_model_store_parked_ids(struct lun_model_store *store, struct lun_key key,
     lun_text_fn *id, void *arg, struct lun_err *err)
 {
-	return store->ops->parked_ids(store, key, id, arg, err);
+	enum lun_code code = begin_call(store, LUN_CALL_LOOKS, err);
+
+	if (code == LUN_OK)
+		code = end_call(
+		    store, store->ops->parked_ids(store, key, id, arg, err));
+	return code;
 }
 
 enum lun_code
 lun_model_store_skipped(struct lun_model_store *store, struct lun_key key,
     size_t limit, lun_failed_event_fn *item, void *arg, struct lun_err *err)
 {
-	return store->ops->skipped(store, key, limit, item, arg, err);
+	enum lun_code code = begin_call(store, LUN_CALL_LOOKS, err);
+
+	if (code == LUN_OK)
+		code = end_call(store,
+		    store->ops->skipped(store, key, limit, item, arg, err));
+	return code;
 }
 
 /* ---- administration ---------------------------------------------------- */
@@ -496,56 +605,93 @@ enum lun_code
 lun_model_store_request_post(struct lun_model_store *store,
     const struct lun_request *request, int64_t *number, struct lun_err *err)
 {
-	return store->ops->request_post(store, request, number, err);
+	enum lun_code code = begin_call(store, LUN_CALL_WRITES, err);
+
+	if (code == LUN_OK)
+		code = end_call(store,
+		    store->ops->request_post(store, request, number, err));
+	return code;
 }
 
 enum lun_code
 lun_model_store_requests_waiting(struct lun_model_store *store, lun_key_fn *key,
     void *arg, struct lun_err *err)
 {
-	return store->ops->requests_waiting(store, key, arg, err);
+	enum lun_code code = begin_call(store, LUN_CALL_LOOKS, err);
+
+	if (code == LUN_OK)
+		code = end_call(
+		    store, store->ops->requests_waiting(store, key, arg, err));
+	return code;
 }
 
 enum lun_code
 lun_model_store_request_next(struct lun_model_store *store, struct lun_key key,
     struct lun_request *request, struct lun_err *err)
 {
-	return store->ops->request_next(store, key, request, err);
+	enum lun_code code = begin_call(store, LUN_CALL_LOOKS, err);
+
+	if (code == LUN_OK)
+		code = end_call(
+		    store, store->ops->request_next(store, key, request, err));
+	return code;
 }
 
 enum lun_code
 lun_model_store_request_finish(struct lun_model_store *store, int64_t number,
     enum lun_code outcome, const char *message, struct lun_err *err)
 {
-	return store->ops->request_finish(store, number, outcome, message, err);
+	enum lun_code code = begin_call(store, LUN_CALL_WRITES, err);
+
+	if (code == LUN_OK)
+		code = end_call(store, store->ops->request_finish(store, number,
+					   outcome, message, err));
+	return code;
 }
 
 enum lun_code
 lun_model_store_request_result(struct lun_model_store *store, int64_t number,
     bool withdraw, struct lun_err *outcome, struct lun_err *err)
 {
+	enum lun_code code = begin_call(store, LUN_CALL_LOOKS, err);
+
 	*outcome = (struct lun_err){.code = LUN_OK};
-	return store->ops->request_result(
-	    store, number, withdraw, outcome, err);
+	if (code == LUN_OK)
+		code = end_call(store, store->ops->request_result(store, number,
+					   withdraw, outcome, err));
+	return code;
 }
 
 enum lun_code
 lun_model_store_publish(struct lun_model_store *store,
     const struct lun_heartbeat *heartbeats, size_t count, struct lun_err *err)
 {
-	return store->ops->publish(store, heartbeats, count, err);
+	enum lun_code code = begin_call(store, LUN_CALL_WRITES, err);
+
+	if (code == LUN_OK)
+		code = end_call(
+		    store, store->ops->publish(store, heartbeats, count, err));
+	return code;
 }
 
 enum lun_code
 lun_model_store_heartbeat(struct lun_model_store *store, struct lun_key key,
     struct lun_heartbeat *heartbeat, struct lun_err *err)
 {
-	return store->ops->heartbeat(store, key, heartbeat, err);
+	enum lun_code code = begin_call(store, LUN_CALL_LOOKS, err);
+
+	if (code == LUN_OK)
+		code = end_call(
+		    store, store->ops->heartbeat(store, key, heartbeat, err));
+	return code;
 }
 
 void
 lun_model_store_tend(struct lun_model_store *store)
 {
-	if (store->ops->tend != NULL)
-		store->ops->tend(store);
+	if (store->ops->tend == NULL ||
+	    begin_call(store, LUN_CALL_LOOKS, NULL) != LUN_OK)
+		return;
+	store->ops->tend(store);
+	(void)end_call(store, LUN_OK);
 }

@@ -1,9 +1,12 @@
 /*
  * model_store.h - the contract of a model store, and how the engine calls it.
  *
- * A struct lun_model_store is one connection: used by one thread at a time.
- * Ownership of a projection belongs to the connection that acquired it; the
- * fence it was given is what other connections of the same engine commit with.
+ * A struct lun_model_store is a handle: cheap, and used by one thread at a time.
+ * Those connected from one opened store share its connections, of which a store
+ * has a bounded number: a call has one for as long as it takes. Callbacks must
+ * not call the store over the same handle.
+ * Ownership of a projection belongs to the handle that acquired it; the
+ * fence it was given is what other handles of the same engine commit with.
  *
  * There is one call that moves a checkpoint, lun_model_store_commit(), and it
  * takes everything that moves with it. Every commit and every administrative
@@ -226,6 +229,13 @@ typedef enum lun_code lun_key_fn(
 typedef enum lun_code lun_build_fn(
     void *arg, const struct lun_build *build, struct lun_err *err);
 
+/* What a call does to the store. */
+enum lun_call {
+	LUN_CALL_LOOKS,
+	LUN_CALL_WRITES,
+	LUN_CALL_LONG, /* may take hours */
+};
+
 struct lun_model_store_ops {
 	const char *scheme; /* as messages name it */
 	unsigned abi;
@@ -237,13 +247,23 @@ struct lun_model_store_ops {
 	enum lun_code (*connect)(struct lun_model_store *store,
 	    struct lun_model_store **out, struct lun_err *err);
 	/*
-	 * The same for a second thread of one owner, where connections are
-	 * dear: it may wait for calls of the first. NULL: as connect.
+	 * The same with a connection that is opened now and nobody else has:
+	 * its calls never wait for those of others. NULL: as connect.
 	 */
-	enum lun_code (*connect_beside)(struct lun_model_store *store,
+	enum lun_code (*connect_kept)(struct lun_model_store *store,
 	    struct lun_model_store **out, struct lun_err *err);
-	/* Never fails; releases what this connection owns. */
+	/* Never fails; releases what this handle owns. */
 	void (*close)(struct lun_model_store *store);
+
+	/*
+	 * Before and after every call of a method below but release: a
+	 * connection for its length. LUN_UNAVAILABLE: none is to be had; the
+	 * method is not called then, nor is leave. For a long one LUN_AGAIN:
+	 * there are as many as may be. NULL: nothing of that kind is needed.
+	 */
+	enum lun_code (*enter)(struct lun_model_store *store,
+	    enum lun_call call, struct lun_err *err);
+	void (*leave)(struct lun_model_store *store);
 
 	/*
 	 * Become the owner. LUN_OWNED if another connection is; holder then has
@@ -453,7 +473,7 @@ enum lun_code lun_model_store_open(const char *url,
 /* NULL is allowed. */
 enum lun_code lun_model_store_connect(struct lun_model_store *store,
     struct lun_model_store **out, struct lun_err *err) LUN_MUSTCHECK;
-enum lun_code lun_model_store_connect_beside(struct lun_model_store *store,
+enum lun_code lun_model_store_connect_kept(struct lun_model_store *store,
     struct lun_model_store **out, struct lun_err *err) LUN_MUSTCHECK;
 void lun_model_store_close(struct lun_model_store *store);
 enum lun_code lun_model_store_acquire(struct lun_model_store *store,

@@ -112,6 +112,7 @@ store_open(lua_State *L)
 		option(L, "wal_autocheckpoint_pages", 1000),
 	    .cache_kib = option(L, "cache_kib", 2000),
 	    .must_exist = option(L, "must_exist", 0) != 0,
+	    .connections = option(L, "connections", 0),
 	};
 	const char *url = luaL_checkstring(L, 1);
 	struct lun_model_store **box = push_store(L);
@@ -133,12 +134,12 @@ store_connect(lua_State *L)
 }
 
 static int
-store_connect_beside(lua_State *L)
+store_connect_kept(lua_State *L)
 {
 	struct lun_model_store *store = check_store(L, 1);
 	struct lun_model_store **box = push_store(L);
 	struct lun_err err;
-	enum lun_code code = lun_model_store_connect_beside(store, box, &err);
+	enum lun_code code = lun_model_store_connect_kept(store, box, &err);
 
 	return code == LUN_OK ? 1 : push_failure(L, code, &err);
 }
@@ -544,7 +545,7 @@ store_query(lua_State *L)
 
 static const luaL_Reg store_methods[] = {
     {"connect", store_connect},
-    {"connect_beside", store_connect_beside},
+    {"connect_kept", store_connect_kept},
     {"tend", store_tend},
     {"close", store_close},
     {"acquire", store_acquire},

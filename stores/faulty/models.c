@@ -142,10 +142,10 @@ faulty_connect(struct lun_model_store *store, struct lun_model_store **out,
 }
 
 static enum lun_code
-faulty_connect_beside(struct lun_model_store *store,
-    struct lun_model_store **out, struct lun_err *err)
+faulty_connect_kept(struct lun_model_store *store, struct lun_model_store **out,
+    struct lun_err *err)
 {
-	return connect_inner(store, lun_model_store_connect_beside, out, err);
+	return connect_inner(store, lun_model_store_connect_kept, out, err);
 }
 
 /* ---- ownership --------------------------------------------------------- */
@@ -435,7 +435,7 @@ const struct lun_model_store_ops lun_faulty_models = {
     .abi = LUN_MODEL_STORE_ABI,
     .open = faulty_open,
     .connect = faulty_connect,
-    .connect_beside = faulty_connect_beside,
+    .connect_kept = faulty_connect_kept,
     .close = faulty_close,
     .acquire = faulty_acquire,
     .renew = faulty_renew,

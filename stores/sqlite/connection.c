@@ -497,23 +497,38 @@ lun_sqlite_tend(struct lun_sqlite *c)
 /* ---- transactions ------------------------------------------------------ */
 
 enum lun_code
+lun_sqlite_take_turn(
+    const struct lun_sqlite *c, int64_t *begin_by_ns, struct lun_err *err)
+{
+	*begin_by_ns = deadline_of(c);
+	if (lun_fair_lock_take(&c->file->writer_lock, *begin_by_ns))
+		return LUN_OK;
+	return lun_fail(err, LUN_UNAVAILABLE,
+	    "%s is locked by another connection of this process",
+	    c->file->path);
+}
+
+void
+lun_sqlite_pass_turn(const struct lun_sqlite *c)
+{
+	lun_fair_lock_pass(&c->file->writer_lock);
+}
+
+enum lun_code
 lun_sqlite_begin(struct lun_sqlite *c, struct lun_err *err)
 {
-	int64_t deadline = deadline_of(c);
-	enum lun_code code;
+	enum lun_code code = LUN_OK;
 
 	assert(!c->in_transaction);
-	if (!lun_fair_lock_take(&c->file->writer_lock, deadline))
-		return lun_fail(err, LUN_UNAVAILABLE,
-		    "%s is locked by another connection of this process",
-		    c->file->path);
-	c->begin_by_ns = deadline;
-	code = lun_sqlite_exec(c, "BEGIN IMMEDIATE", err);
+	if (!c->has_turn)
+		code = lun_sqlite_take_turn(c, &c->begin_by_ns, err);
+	if (code == LUN_OK) {
+		code = lun_sqlite_exec(c, "BEGIN IMMEDIATE", err);
+		if (code != LUN_OK && !c->has_turn)
+			lun_sqlite_pass_turn(c);
+		c->in_transaction = code == LUN_OK;
+	}
 	c->begin_by_ns = 0;
-	if (code != LUN_OK)
-		lun_fair_lock_pass(&c->file->writer_lock);
-	else
-		c->in_transaction = true;
 	return code;
 }
 
@@ -521,7 +536,8 @@ static void
 end_transaction(struct lun_sqlite *c)
 {
 	c->in_transaction = false;
-	lun_fair_lock_pass(&c->file->writer_lock);
+	if (!c->has_turn)
+		lun_sqlite_pass_turn(c);
 }
 
 enum lun_code

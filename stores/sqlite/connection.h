@@ -29,8 +29,9 @@ struct lun_sqlite {
 	bool read_only;      /* the file can be read but not written */
 	bool must_exist;     /* no table is made that is not there */
 	bool in_transaction; /* between begin and commit or rollback */
+	bool has_turn;       /* to write, and keeps it after a transaction */
 	int bind_result;     /* of the first bind that failed since a step */
-	int64_t begin_by_ns; /* deadline of the begin under way; 0: none */
+	int64_t begin_by_ns; /* deadline of the next begin; 0: none yet */
 	int64_t deadline_ns; /* of the wait for a lock under way */
 };
 
@@ -72,6 +73,14 @@ enum lun_code lun_sqlite_fail(struct lun_sqlite *c, struct lun_err *err);
  * may tend a file.
  */
 void lun_sqlite_tend(struct lun_sqlite *c);
+
+/*
+ * The turn to write of this process, before a connection is had for it: then
+ * that has_turn, until it is passed on. Its first begin has until *begin_by_ns.
+ */
+enum lun_code lun_sqlite_take_turn(const struct lun_sqlite *c,
+    int64_t *begin_by_ns, struct lun_err *err) LUN_MUSTCHECK;
+void lun_sqlite_pass_turn(const struct lun_sqlite *c);
 
 /*
  * A writing transaction: wait for the lock and for other processes, together

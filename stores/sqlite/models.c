@@ -21,12 +21,26 @@ sqlite_close(struct lun_model_store *store)
 		lun_ownership_unlock(m->owned);
 		m->owned = next;
 	}
-	for (size_t i = 0; i < LUN_SQLITE_STATEMENTS_MAX; i++) {
-		sqlite3_finalize(m->statements[i].q);
-		free(m->statements[i].sql);
-	}
-	lun_sqlite_close(&m->c);
+	lun_sqlite_give_up_line(m);
+	lun_sqlite_lines_release(m->lines);
 	free(m);
+}
+
+/* Takes a share of the lines over, also on failure. */
+static struct sqlite_models *
+new_handle(struct sqlite_lines *lines, struct lun_err *err)
+{
+	struct sqlite_models *m = lines != NULL ? calloc(1, sizeof *m) : NULL;
+
+	if (m == NULL) {
+		if (lines != NULL)
+			lun_sqlite_lines_release(lines);
+		(void)lun_fail(err, LUN_NOMEM, "sqlite: out of memory");
+		return NULL;
+	}
+	m->base.ops = &lun_sqlite_models;
+	m->lines = lines;
+	return m;
 }
 
 static enum lun_code
@@ -42,30 +56,54 @@ take_url(const char *rest, char **path, struct lun_err *err)
 	    "sqlite:PATH, or %%3F for a \"?\" in the name of the file");
 }
 
+/* The first line, which the others are made from. */
+static enum lun_code
+open_first(struct sqlite_lines *lines, const char *path,
+    const struct lun_store_options *options, struct lun_err *err)
+{
+	struct sqlite_line *first = &lines->at[0];
+	enum lun_code code = lun_sqlite_open(&first->c, path, options, err);
+
+	if (code == LUN_NOTFOUND)
+		return lun_fail(err, LUN_CONFIG,
+		    "no models yet: %s does not exist: check the name, or let "
+		    "\"lunette run\" make it",
+		    path);
+	if (code == LUN_OK)
+		code = lun_sqlite_add_functions(&first->c, err);
+	lun_pool_note(&lines->pool, &first->base, code == LUN_OK);
+	return code;
+}
+
+static enum lun_code
+check_tables(struct sqlite_models *m, struct lun_err *err)
+{
+	enum lun_code code = lun_sqlite_enter(&m->base, LUN_CALL_LOOKS, err);
+
+	if (code != LUN_OK)
+		return code;
+	code = lun_sqlite_make_tables(m, err);
+	lun_sqlite_leave(&m->base);
+	return code;
+}
+
 static enum lun_code
 sqlite_open(const char *rest, const struct lun_store_options *options,
     struct lun_model_store **out, struct lun_err *err)
 {
-	struct sqlite_models *m = calloc(1, sizeof *m);
+	struct sqlite_models *m =
+	    new_handle(lun_sqlite_lines_new(options), err);
 	char *path = NULL;
 	enum lun_code code;
 
 	if (m == NULL)
-		return lun_fail(err, LUN_NOMEM, "%s: out of memory", rest);
-	m->base.ops = &lun_sqlite_models;
+		return LUN_NOMEM;
 	code = take_url(rest, &path, err);
 	if (code == LUN_OK)
-		code = lun_sqlite_open(&m->c, path, options, err);
-	if (code == LUN_NOTFOUND)
-		code = lun_fail(err, LUN_CONFIG,
-		    "no models yet: %s does not exist: check the name, or let "
-		    "\"lunette run\" make it",
-		    path);
+		code = open_first(m->lines, path, options, err);
 	free(path);
 	if (code == LUN_OK)
-		code = lun_sqlite_add_functions(m, err);
-	if (code == LUN_OK)
-		code = lun_sqlite_make_tables(m, err);
+		code = check_tables(m, err);
 	if (code == LUN_OK)
 		*out = &m->base;
 	else
@@ -74,18 +112,41 @@ sqlite_open(const char *rest, const struct lun_store_options *options,
 }
 
 static enum lun_code
+connect_handle(struct lun_model_store *store, struct sqlite_models **out,
+    struct lun_err *err)
+{
+	struct sqlite_lines *lines = sqlite_models_of(store)->lines;
+	enum lun_code code = lun_sqlite_check_place(&lines->at[0].c, err);
+
+	if (code != LUN_OK)
+		return code;
+	atomic_fetch_add(&lines->users, 1);
+	*out = new_handle(lines, err);
+	return *out != NULL ? LUN_OK : LUN_NOMEM;
+}
+
+static enum lun_code
 sqlite_connect(struct lun_model_store *store, struct lun_model_store **out,
     struct lun_err *err)
 {
-	struct sqlite_models *m = calloc(1, sizeof *m);
-	enum lun_code code;
+	struct sqlite_models *m;
+	enum lun_code code = connect_handle(store, &m, err);
 
-	if (m == NULL)
-		return lun_fail(err, LUN_NOMEM, "connect: out of memory");
-	m->base.ops = store->ops;
-	code = lun_sqlite_connect(&m->c, &sqlite_models_of(store)->c, err);
 	if (code == LUN_OK)
-		code = lun_sqlite_add_functions(m, err);
+		*out = &m->base;
+	return code;
+}
+
+static enum lun_code
+sqlite_connect_kept(struct lun_model_store *store, struct lun_model_store **out,
+    struct lun_err *err)
+{
+	struct sqlite_models *m;
+	enum lun_code code = connect_handle(store, &m, err);
+
+	if (code != LUN_OK)
+		return code;
+	code = lun_sqlite_keep_line(m, err);
 	if (code == LUN_OK)
 		*out = &m->base;
 	else
@@ -96,7 +157,7 @@ sqlite_connect(struct lun_model_store *store, struct lun_model_store **out,
 static void
 sqlite_tend(struct lun_model_store *store)
 {
-	lun_sqlite_tend(&sqlite_models_of(store)->c);
+	lun_sqlite_tend(sqlite_models_of(store)->c);
 }
 
 /* ---- ownership --------------------------------------------------------- */
@@ -119,10 +180,10 @@ raise_fence(struct sqlite_models *m, struct lun_key key, const char *owner,
 	if (code != LUN_OK)
 		return code;
 	lun_sqlite_bind_key(m, q, key);
-	lun_sqlite_bind_text(&m->c, q, 4, lun_text_of(owner));
-	lun_sqlite_bind_integer(&m->c, q, 5, lun_clock_wall_us());
-	lun_sqlite_bind_integer(&m->c, q, 6, LUN_MODEL_FORMAT);
-	code = lun_sqlite_step(&m->c, q, err);
+	lun_sqlite_bind_text(m->c, q, 4, lun_text_of(owner));
+	lun_sqlite_bind_integer(m->c, q, 5, lun_clock_wall_us());
+	lun_sqlite_bind_integer(m->c, q, 6, LUN_MODEL_FORMAT);
+	code = lun_sqlite_step(m->c, q, err);
 	if (code == LUN_OK)
 		*fence = sqlite3_column_int64(q, 0);
 	lun_sqlite_done(q);
@@ -134,7 +195,7 @@ static enum lun_code
 take_fence(struct sqlite_models *m, struct lun_ownership *ownership,
     const char *owner, struct lun_err *err)
 {
-	enum lun_code code = lun_sqlite_begin(&m->c, err);
+	enum lun_code code = lun_sqlite_begin(m->c, err);
 	int64_t fence = 0;
 
 	if (code != LUN_OK)
@@ -153,7 +214,7 @@ sqlite_acquire(struct lun_model_store *store, struct lun_key key,
 {
 	struct sqlite_models *m = sqlite_models_of(store);
 	struct lun_ownership *mine = *lun_ownership_find(&m->owned, key);
-	const char *database = sqlite3_db_filename(m->c.db, "main");
+	const char *database = sqlite3_db_filename(m->c->db, "main");
 	bool is_new = mine == NULL;
 	enum lun_code code = LUN_OK;
 
@@ -213,17 +274,17 @@ bind_state(
     struct sqlite_models *m, sqlite3_stmt *q, int index, struct lun_text state)
 {
 	if (state.length == 0)
-		lun_sqlite_bind_null(&m->c, q, index);
+		lun_sqlite_bind_null(m->c, q, index);
 	else if (sqlite3_bind_blob64(q, index, state.bytes, state.length,
 		     SQLITE_STATIC) != SQLITE_OK)
-		m->c.bind_result = SQLITE_NOMEM;
+		m->c->bind_result = SQLITE_NOMEM;
 }
 
 static enum lun_code
 read_checkpoint(struct sqlite_models *m, sqlite3_stmt *q,
     struct lun_checkpoint *c, struct lun_err *err)
 {
-	const char *path = lun_sqlite_path(&m->c);
+	const char *path = lun_sqlite_path(m->c);
 
 	*c = (struct lun_checkpoint){
 	    .version = sqlite3_column_int(q, 0),
@@ -278,7 +339,7 @@ sqlite_checkpoint(struct lun_model_store *store, struct lun_key key,
 	if (code != LUN_OK)
 		return code;
 	lun_sqlite_bind_key(m, q, key);
-	code = lun_sqlite_step(&m->c, q, err);
+	code = lun_sqlite_step(m->c, q, err);
 	if (code == LUN_NOTFOUND)
 		code = lun_model_store_no_projection(key.projection, err);
 	else if (code == LUN_OK)
@@ -306,9 +367,9 @@ update_position(struct sqlite_models *m, struct lun_key key,
 		return code;
 	lun_position_to_hex(position, hex);
 	lun_sqlite_bind_key(m, q, key);
-	lun_sqlite_bind_text(&m->c, q, 4, lun_text_of(hex));
+	lun_sqlite_bind_text(m->c, q, 4, lun_text_of(hex));
 	bind_state(m, q, 5, source_state);
-	code = lun_sqlite_run(&m->c, q, err);
+	code = lun_sqlite_run(m->c, q, err);
 	lun_sqlite_done(q);
 	return code;
 }
@@ -319,7 +380,7 @@ sqlite_set_position(struct lun_model_store *store, struct lun_key key,
     struct lun_guard guard, struct lun_err *err)
 {
 	struct sqlite_models *m = sqlite_models_of(store);
-	enum lun_code code = lun_sqlite_begin(&m->c, err);
+	enum lun_code code = lun_sqlite_begin(m->c, err);
 
 	if (code != LUN_OK)
 		return code;
@@ -343,8 +404,8 @@ update_identity(struct sqlite_models *m, struct lun_key key,
 	if (code != LUN_OK)
 		return code;
 	lun_sqlite_bind_key(m, q, key);
-	lun_sqlite_bind_text(&m->c, q, 4, lun_text_of(identity));
-	code = lun_sqlite_run(&m->c, q, err);
+	lun_sqlite_bind_text(m->c, q, 4, lun_text_of(identity));
+	code = lun_sqlite_run(m->c, q, err);
 	lun_sqlite_done(q);
 	return code;
 }
@@ -354,7 +415,7 @@ sqlite_adopt(struct lun_model_store *store, struct lun_key key,
     const char *identity, struct lun_guard guard, struct lun_err *err)
 {
 	struct sqlite_models *m = sqlite_models_of(store);
-	enum lun_code code = lun_sqlite_begin(&m->c, err);
+	enum lun_code code = lun_sqlite_begin(m->c, err);
 
 	if (code != LUN_OK)
 		return code;
@@ -385,14 +446,14 @@ move_checkpoint(struct sqlite_models *m, const struct lun_write_set *set,
 		return code;
 	lun_position_to_hex(set->position, hex);
 	lun_sqlite_bind_key(m, q, set->key);
-	lun_sqlite_bind_text(&m->c, q, 4, lun_text_of(hex));
+	lun_sqlite_bind_text(m->c, q, 4, lun_text_of(hex));
 	bind_state(m, q, 5, set->source_state);
-	lun_sqlite_bind_text(&m->c, q, 6, lun_text_of(set->identity));
-	lun_sqlite_bind_text(&m->c, q, 7, lun_text_of(set->bundle_hash));
-	lun_sqlite_bind_integer(&m->c, q, 8, lun_clock_wall_us());
-	lun_sqlite_bind_integer(&m->c, q, 9, (int64_t)set->skipped_count);
-	lun_sqlite_bind_integer(&m->c, q, 10, set->model_count > 0);
-	code = lun_sqlite_run(&m->c, q, err);
+	lun_sqlite_bind_text(m->c, q, 6, lun_text_of(set->identity));
+	lun_sqlite_bind_text(m->c, q, 7, lun_text_of(set->bundle_hash));
+	lun_sqlite_bind_integer(m->c, q, 8, lun_clock_wall_us());
+	lun_sqlite_bind_integer(m->c, q, 9, (int64_t)set->skipped_count);
+	lun_sqlite_bind_integer(m->c, q, 10, set->model_count > 0);
+	code = lun_sqlite_run(m->c, q, err);
 	lun_sqlite_done(q);
 	return code;
 }
@@ -419,7 +480,7 @@ sqlite_commit(struct lun_model_store *store, const struct lun_write_set *set,
     struct lun_err *err)
 {
 	struct sqlite_models *m = sqlite_models_of(store);
-	enum lun_code code = lun_sqlite_begin(&m->c, err);
+	enum lun_code code = lun_sqlite_begin(m->c, err);
 	bool new_bundle = false;
 
 	if (code != LUN_OK)
@@ -441,8 +502,11 @@ const struct lun_model_store_ops lun_sqlite_models = {
     .abi = LUN_MODEL_STORE_ABI,
     .open = sqlite_open,
     .connect = sqlite_connect,
-    .tend = sqlite_tend,
+    .connect_kept = sqlite_connect_kept,
     .close = sqlite_close,
+    .enter = lun_sqlite_enter,
+    .leave = lun_sqlite_leave,
+    .tend = sqlite_tend,
     .acquire = sqlite_acquire,
     .renew = sqlite_renew,
     .release = sqlite_release,

@@ -9,30 +9,42 @@
 #ifndef LUN_SQLITE_MODELS_H
 #define LUN_SQLITE_MODELS_H
 
+#include <stdatomic.h>
+
+#include "base/pool.h"
 #include "sql/names.h"
 #include "sqlite/connection.h"
 #include "sqlite/ownership.h"
+#include "sqlite/statements.h"
 #include "store/model_store.h"
-
-#define LUN_SQLITE_STATEMENTS_MAX 32
 
 /* A condition: the row is a shard's; for lun_sqlite_bind_key(). */
 #define LUN_SQLITE_IS_KEY "projection = ?1 AND build = ?2 AND shard = ?3"
 
-/* A prepared statement, kept for the next time. */
-struct sqlite_statement {
-	char *sql;
-	sqlite3_stmt *q;
-	uint64_t used_at;
+/* A connection. */
+struct sqlite_line {
+	struct lun_pool_line base; /* stays first */
+	struct lun_sqlite c;
+	struct lun_sqlite_statements statements;
 };
 
-/* A connection. */
+/* What the handles made from one opened store share. */
+struct sqlite_lines {
+	atomic_uint users;
+	struct lun_pool pool;
+	int64_t wait_ms; /* for one of them */
+	size_t count;
+	struct sqlite_line at[]; /* the first is always open */
+};
+
+/* A handle. */
 struct sqlite_models {
 	struct lun_model_store base; /* stays first */
-	struct lun_sqlite c;
+	struct sqlite_lines *lines;
+	struct sqlite_line *line; /* of the call under way, or NULL */
+	struct sqlite_line *kept; /* nobody else's, or NULL */
+	struct lun_sqlite *c;     /* of the line */
 	struct lun_ownership *owned;
-	struct sqlite_statement statements[LUN_SQLITE_STATEMENTS_MAX];
-	uint64_t statement_clock;
 };
 
 static inline struct sqlite_models *
@@ -41,9 +53,25 @@ sqlite_models_of(struct lun_model_store *store)
 	return (struct sqlite_models *)store;
 }
 
+/* models_lines.c */
+/* They have one user; the first is not open yet. NULL when out of memory. */
+struct sqlite_lines *lun_sqlite_lines_new(
+    const struct lun_store_options *options);
+void lun_sqlite_lines_release(struct sqlite_lines *lines);
+/* Opened now, for good; without one, where there are too few, it does as well.
+ */
+enum lun_code lun_sqlite_keep_line(
+    struct sqlite_models *m, struct lun_err *err) LUN_MUSTCHECK;
+void lun_sqlite_give_up_line(struct sqlite_models *m);
+/* As the contract has them. */
+enum lun_code lun_sqlite_enter(struct lun_model_store *store,
+    enum lun_call call, struct lun_err *err) LUN_MUSTCHECK;
+void lun_sqlite_leave(struct lun_model_store *store);
+
+/* models_statement.c */
 /*
  * The prepared statement for this SQL, reset and without bindings; owned by
- * the connection, to be given back with lun_sqlite_done().
+ * the line, to be given back with lun_sqlite_done().
  */
 enum lun_code lun_sqlite_statement(struct sqlite_models *m, const char *sql,
     sqlite3_stmt **out, struct lun_err *err) LUN_MUSTCHECK;
@@ -168,7 +196,7 @@ enum lun_code lun_sqlite_write_models(struct sqlite_models *m,
 
 /* models_query.c */
 enum lun_code lun_sqlite_add_functions(
-    struct sqlite_models *m, struct lun_err *err) LUN_MUSTCHECK;
+    struct lun_sqlite *c, struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_sqlite_query(struct lun_model_store *store,
     struct lun_key key, const struct lun_schema *schema,
     const struct lun_query *query, lun_result_fn *result, void *arg,

@@ -21,8 +21,8 @@ check_projection_guard(struct sqlite_models *m, struct lun_key key,
 		    &q, err);
 	if (code != LUN_OK)
 		return code;
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(key.projection));
-	code = lun_sqlite_step(&m->c, q, err);
+	lun_sqlite_bind_text(m->c, q, 1, lun_text_of(key.projection));
+	code = lun_sqlite_step(m->c, q, err);
 	if (code == LUN_OK)
 		code = lun_model_store_check_guard(key.projection, guard,
 		    sqlite3_column_int64(q, 0), stored.fence, err);
@@ -43,9 +43,9 @@ update_paused(struct sqlite_models *m, const char *projection, bool paused,
 	    &q, err);
 	if (code != LUN_OK)
 		return code;
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(projection));
-	lun_sqlite_bind_integer(&m->c, q, 2, paused);
-	code = lun_sqlite_run(&m->c, q, err);
+	lun_sqlite_bind_text(m->c, q, 1, lun_text_of(projection));
+	lun_sqlite_bind_integer(m->c, q, 2, paused);
+	code = lun_sqlite_run(m->c, q, err);
 	lun_sqlite_done(q);
 	return code;
 }
@@ -55,7 +55,7 @@ lun_sqlite_set_paused(struct lun_model_store *store, struct lun_key key,
     bool paused, struct lun_guard guard, struct lun_err *err)
 {
 	struct sqlite_models *m = sqlite_models_of(store);
-	enum lun_code code = lun_sqlite_begin(&m->c, err);
+	enum lun_code code = lun_sqlite_begin(m->c, err);
 
 	if (code != LUN_OK)
 		return code;
@@ -100,8 +100,8 @@ lun_sqlite_projection(struct lun_model_store *store, const char *name,
 	    &q, err);
 	if (code != LUN_OK)
 		return code;
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(name));
-	code = lun_sqlite_step(&m->c, q, err);
+	lun_sqlite_bind_text(m->c, q, 1, lun_text_of(name));
+	code = lun_sqlite_step(m->c, q, err);
 	if (code == LUN_OK)
 		*info = (struct lun_projection_info){
 		    .live_build = sqlite3_column_int64(q, 0),
@@ -147,7 +147,7 @@ lun_sqlite_builds(struct lun_model_store *store, const char *name,
 	    &q, err);
 	if (code != LUN_OK)
 		return code;
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(name));
+	lun_sqlite_bind_text(m->c, q, 1, lun_text_of(name));
 	while (lun_sqlite_next(m, q, &code, err)) {
 		struct lun_build read = read_build(q);
 
@@ -175,13 +175,13 @@ insert_bundle(struct sqlite_models *m, const struct lun_write_set *set,
 	if (code != LUN_OK)
 		return code;
 	lun_position_to_hex(set->position, hex);
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(set->key.projection));
-	lun_sqlite_bind_integer(&m->c, q, 2, set->key.build);
-	lun_sqlite_bind_text(&m->c, q, 3, lun_text_of(set->bundle_hash));
-	lun_sqlite_bind_text(&m->c, q, 4, set->bundle);
-	lun_sqlite_bind_text(&m->c, q, 5, lun_text_of(hex));
-	lun_sqlite_bind_integer(&m->c, q, 6, lun_clock_wall_us());
-	code = lun_sqlite_run(&m->c, q, err);
+	lun_sqlite_bind_text(m->c, q, 1, lun_text_of(set->key.projection));
+	lun_sqlite_bind_integer(m->c, q, 2, set->key.build);
+	lun_sqlite_bind_text(m->c, q, 3, lun_text_of(set->bundle_hash));
+	lun_sqlite_bind_text(m->c, q, 4, set->bundle);
+	lun_sqlite_bind_text(m->c, q, 5, lun_text_of(hex));
+	lun_sqlite_bind_integer(m->c, q, 6, lun_clock_wall_us());
+	code = lun_sqlite_run(m->c, q, err);
 	lun_sqlite_done(q);
 	return code;
 }
@@ -200,10 +200,10 @@ lun_sqlite_keep_bundle(struct sqlite_models *m, const struct lun_write_set *set,
 		    &q, err);
 	if (code != LUN_OK)
 		return code;
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(set->key.projection));
-	lun_sqlite_bind_integer(&m->c, q, 2, set->key.build);
-	lun_sqlite_bind_text(&m->c, q, 3, lun_text_of(set->bundle_hash));
-	code = lun_sqlite_run(&m->c, q, err);
+	lun_sqlite_bind_text(m->c, q, 1, lun_text_of(set->key.projection));
+	lun_sqlite_bind_integer(m->c, q, 2, set->key.build);
+	lun_sqlite_bind_text(m->c, q, 3, lun_text_of(set->bundle_hash));
+	code = lun_sqlite_run(m->c, q, err);
 	lun_sqlite_done(q);
 	return code;
 }

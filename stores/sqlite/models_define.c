@@ -12,7 +12,7 @@ static enum lun_code
 no_memory(struct sqlite_models *m, struct lun_err *err)
 {
 	return lun_fail(
-	    err, LUN_NOMEM, "%s: out of memory", lun_sqlite_path(&m->c));
+	    err, LUN_NOMEM, "%s: out of memory", lun_sqlite_path(m->c));
 }
 
 /* ---- the table of a build ---------------------------------------------- */
@@ -82,10 +82,10 @@ lun_sqlite_exec_buffer(
 
 	lun_buffer_add_byte(sql, '\0');
 	if (sql->failed)
-		code = lun_fail(err, LUN_NOMEM, "%s: out of memory",
-		    lun_sqlite_path(&m->c));
+		code = lun_fail(
+		    err, LUN_NOMEM, "%s: out of memory", lun_sqlite_path(m->c));
 	else
-		code = lun_sqlite_exec(&m->c, sql->bytes, err);
+		code = lun_sqlite_exec(m->c, sql->bytes, err);
 	lun_buffer_free(sql);
 	return code;
 }
@@ -152,9 +152,9 @@ find_view(struct sqlite_models *m, const char *name,
 	    &q, err);
 	if (code != LUN_OK)
 		return code;
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(name));
-	lun_sqlite_bind_text(&m->c, q, 2, lun_buffer_text(sql));
-	code = lun_sqlite_step(&m->c, q, err);
+	lun_sqlite_bind_text(m->c, q, 1, lun_text_of(name));
+	lun_sqlite_bind_text(m->c, q, 2, lun_buffer_text(sql));
+	code = lun_sqlite_step(m->c, q, err);
 	*stands = code == LUN_OK;
 	lun_sqlite_done(q);
 	return code == LUN_NOTFOUND ? LUN_OK : code;
@@ -235,12 +235,12 @@ run_for_key(struct sqlite_models *m, const char *sql, struct lun_key key,
 
 	if (code != LUN_OK)
 		return code;
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(key.projection));
+	lun_sqlite_bind_text(m->c, q, 1, lun_text_of(key.projection));
 	if (sqlite3_bind_parameter_count(q) >= 2)
-		lun_sqlite_bind_integer(&m->c, q, 2, key.build);
+		lun_sqlite_bind_integer(m->c, q, 2, key.build);
 	if (sqlite3_bind_parameter_count(q) >= 3)
-		lun_sqlite_bind_integer(&m->c, q, 3, key.shard);
-	code = lun_sqlite_run(&m->c, q, err);
+		lun_sqlite_bind_integer(m->c, q, 3, key.shard);
+	code = lun_sqlite_run(m->c, q, err);
 	lun_sqlite_done(q);
 	return code;
 }
@@ -273,9 +273,9 @@ add_to_projection(struct sqlite_models *m, struct lun_key key, bool *is_live,
 	    &q, err);
 	if (code != LUN_OK)
 		return code;
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(key.projection));
-	lun_sqlite_bind_integer(&m->c, q, 2, key.build);
-	code = lun_sqlite_step(&m->c, q, err);
+	lun_sqlite_bind_text(m->c, q, 1, lun_text_of(key.projection));
+	lun_sqlite_bind_integer(m->c, q, 2, key.build);
+	code = lun_sqlite_step(m->c, q, err);
 	if (code == LUN_OK)
 		*is_live = sqlite3_column_int(q, 0) != 0;
 	lun_sqlite_done(q);
@@ -299,14 +299,14 @@ insert_build(struct sqlite_models *m, struct lun_key key,
 		    " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
 		    &q, err);
 	if (code == LUN_OK) {
-		lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(key.projection));
-		lun_sqlite_bind_integer(&m->c, q, 2, key.build);
-		lun_sqlite_bind_integer(&m->c, q, 3, schema->version);
-		lun_sqlite_bind_text(&m->c, q, 4,
+		lun_sqlite_bind_text(m->c, q, 1, lun_text_of(key.projection));
+		lun_sqlite_bind_integer(m->c, q, 2, key.build);
+		lun_sqlite_bind_integer(m->c, q, 3, schema->version);
+		lun_sqlite_bind_text(m->c, q, 4,
 		    is_live ? LUN_TEXT("live") : LUN_TEXT("building"));
-		lun_sqlite_bind_integer(&m->c, q, 5, lun_clock_wall_us());
-		lun_sqlite_bind_text(&m->c, q, 6, lun_buffer_text(&described));
-		code = lun_sqlite_run(&m->c, q, err);
+		lun_sqlite_bind_integer(m->c, q, 5, lun_clock_wall_us());
+		lun_sqlite_bind_text(m->c, q, 6, lun_buffer_text(&described));
+		code = lun_sqlite_run(m->c, q, err);
 	}
 	lun_sqlite_done(q);
 	lun_buffer_free(&described);
@@ -373,7 +373,7 @@ lun_sqlite_define(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, int64_t fence, struct lun_err *err)
 {
 	struct sqlite_models *m = sqlite_models_of(store);
-	enum lun_code code = lun_sqlite_begin(&m->c, err);
+	enum lun_code code = lun_sqlite_begin(m->c, err);
 
 	if (code != LUN_OK)
 		return code;
@@ -401,8 +401,8 @@ collect_drops(struct sqlite_models *m, struct lun_key key,
 	    &q, err);
 	if (code != LUN_OK)
 		return code;
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(key.projection));
-	lun_sqlite_bind_integer(&m->c, q, 2, key.build);
+	lun_sqlite_bind_text(m->c, q, 1, lun_text_of(key.projection));
+	lun_sqlite_bind_integer(m->c, q, 2, key.build);
 	while (lun_sqlite_next(m, q, &code, err)) {
 		key.build = sqlite3_column_int64(q, 0);
 		if (sqlite3_column_int(q, 2) != 0)
@@ -484,7 +484,7 @@ lun_sqlite_reset(struct lun_model_store *store, struct lun_key key,
     struct lun_err *err)
 {
 	struct sqlite_models *m = sqlite_models_of(store);
-	enum lun_code code = lun_sqlite_begin(&m->c, err);
+	enum lun_code code = lun_sqlite_begin(m->c, err);
 
 	if (code != LUN_OK)
 		return code;
@@ -524,7 +524,7 @@ lun_sqlite_drop(struct lun_model_store *store, struct lun_key key,
     struct lun_guard guard, struct lun_err *err)
 {
 	struct sqlite_models *m = sqlite_models_of(store);
-	enum lun_code code = lun_sqlite_begin(&m->c, err);
+	enum lun_code code = lun_sqlite_begin(m->c, err);
 
 	if (code != LUN_OK)
 		return code;

@@ -52,7 +52,7 @@ static enum lun_code
 refuse_owner(struct sqlite_models *m, struct lun_key key,
     const struct lun_sql_format *stored, struct lun_err *err)
 {
-	const char *database = sqlite3_db_filename(m->c.db, "main");
+	const char *database = sqlite3_db_filename(m->c->db, "main");
 	char holder[LUN_OWNER_SIZE];
 	bool held;
 	enum lun_code code =
@@ -61,7 +61,7 @@ refuse_owner(struct sqlite_models *m, struct lun_key key,
 	if (code != LUN_OK || !held)
 		return code;
 	return lun_sql_refuse_upgrade(&lun_sql_model_form,
-	    lun_sqlite_path(&m->c), stored, key.projection, holder, err);
+	    lun_sqlite_path(m->c), stored, key.projection, holder, err);
 }
 
 static enum lun_code
@@ -95,9 +95,9 @@ lun_sqlite_write_format(
 
 	if (code != LUN_OK)
 		return code;
-	lun_sqlite_bind_integer(&m->c, q, 1, LUN_MODEL_FORMAT);
-	lun_sqlite_bind_text(&m->c, q, 2, lun_text_of(lun_version()));
-	code = lun_sqlite_run(&m->c, q, err);
+	lun_sqlite_bind_integer(m->c, q, 1, LUN_MODEL_FORMAT);
+	lun_sqlite_bind_text(m->c, q, 2, lun_text_of(lun_version()));
+	code = lun_sqlite_run(m->c, q, err);
 	lun_sqlite_done(q);
 	return code;
 }
@@ -113,13 +113,13 @@ take_steps(struct sqlite_models *m, struct lun_err *err)
 		return code;
 	if (!lun_sql_is_older(&lun_sql_model_form, &stored))
 		return lun_sql_check_format(
-		    &lun_sql_model_form, lun_sqlite_path(&m->c), &stored, err);
+		    &lun_sql_model_form, lun_sqlite_path(m->c), &stored, err);
 	code = refuse_living(m, &stored, err);
 	for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
 		if (code == LUN_OK && steps[i].from >= stored.number)
-			code = lun_sqlite_exec(&m->c, steps[i].sql, err);
+			code = lun_sqlite_exec(m->c, steps[i].sql, err);
 	if (code == LUN_OK)
-		code = lun_sqlite_exec(&m->c, raise_all, err);
+		code = lun_sqlite_exec(m->c, raise_all, err);
 	if (code == LUN_OK)
 		code = lun_sqlite_write_format(m,
 		    "UPDATE lunette_store SET format = ?1, made_by = ?2", err);
@@ -129,7 +129,7 @@ take_steps(struct sqlite_models *m, struct lun_err *err)
 static enum lun_code
 upgrade_format(struct sqlite_models *m, struct lun_err *err)
 {
-	enum lun_code code = lun_sqlite_begin(&m->c, err);
+	enum lun_code code = lun_sqlite_begin(m->c, err);
 
 	if (code != LUN_OK)
 		return code;
@@ -148,8 +148,8 @@ lun_sqlite_check_format(
 	if (code != LUN_OK)
 		return code;
 	if (lun_sql_is_older(&lun_sql_model_form, &stored) &&
-	    !m->c.must_exist && !m->c.in_transaction)
+	    !m->c->must_exist && !m->c->in_transaction)
 		return upgrade_format(m, err);
 	return lun_sql_check_format(
-	    &lun_sql_model_form, lun_sqlite_path(&m->c), &stored, err);
+	    &lun_sql_model_form, lun_sqlite_path(m->c), &stored, err);
 }

@@ -14,7 +14,7 @@ static enum lun_code
 no_memory(struct sqlite_models *m, struct lun_err *err)
 {
 	return lun_fail(
-	    err, LUN_NOMEM, "%s: out of memory", lun_sqlite_path(&m->c));
+	    err, LUN_NOMEM, "%s: out of memory", lun_sqlite_path(m->c));
 }
 
 /* What the names of all begin with: <table>__ */
@@ -98,9 +98,9 @@ index_is_there(struct sqlite_models *m, struct lun_key key,
 		    " AND name = ?1 AND sql = ?2",
 		    &q, err);
 	if (code == LUN_OK) {
-		lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(name.bytes));
-		lun_sqlite_bind_text(&m->c, q, 2, lun_buffer_text(&sql));
-		code = lun_sqlite_step(&m->c, q, err);
+		lun_sqlite_bind_text(m->c, q, 1, lun_text_of(name.bytes));
+		lun_sqlite_bind_text(m->c, q, 2, lun_buffer_text(&sql));
+		code = lun_sqlite_step(m->c, q, err);
 		*there = code == LUN_OK;
 	}
 	lun_sqlite_done(q);
@@ -119,7 +119,7 @@ make_missing(struct sqlite_models *m, struct lun_key key,
 
 	if (code != LUN_OK || there)
 		return code;
-	code = lun_sqlite_begin(&m->c, err);
+	code = lun_sqlite_begin(m->c, err);
 	if (code != LUN_OK)
 		return code;
 	code = lun_sqlite_check_schema(m, key, schema, err);
@@ -165,7 +165,7 @@ collect_undeclared(struct sqlite_models *m, struct lun_key key,
 				   " AND tbl_name || '__' = ?1",
 				   &q, err);
 	if (code == LUN_OK)
-		lun_sqlite_bind_text(&m->c, q, 1, lun_buffer_text(&prefix));
+		lun_sqlite_bind_text(m->c, q, 1, lun_buffer_text(&prefix));
 	while (code == LUN_OK && lun_sqlite_next(m, q, &code, err)) {
 		struct lun_text name = lun_sqlite_column_text(q, 0);
 
@@ -195,9 +195,9 @@ keep_schema(struct sqlite_models *m, struct lun_key key,
 	    &q, err);
 	if (code != LUN_OK)
 		goto end;
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(key.projection));
-	lun_sqlite_bind_integer(&m->c, q, 2, key.build);
-	code = lun_sqlite_step(&m->c, q, err);
+	lun_sqlite_bind_text(m->c, q, 1, lun_text_of(key.projection));
+	lun_sqlite_bind_integer(m->c, q, 2, key.build);
+	code = lun_sqlite_step(m->c, q, err);
 	if (code == LUN_OK)
 		lun_schema_take_indexes(lun_sqlite_column_text(q, 0),
 		    lun_buffer_text(&described), &kept);
@@ -212,10 +212,10 @@ keep_schema(struct sqlite_models *m, struct lun_key key,
 		    &q, err);
 	if (code != LUN_OK)
 		goto end;
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(key.projection));
-	lun_sqlite_bind_integer(&m->c, q, 2, key.build);
-	lun_sqlite_bind_text(&m->c, q, 3, lun_buffer_text(&kept));
-	code = lun_sqlite_run(&m->c, q, err);
+	lun_sqlite_bind_text(m->c, q, 1, lun_text_of(key.projection));
+	lun_sqlite_bind_integer(m->c, q, 2, key.build);
+	lun_sqlite_bind_text(m->c, q, 3, lun_buffer_text(&kept));
+	code = lun_sqlite_run(m->c, q, err);
 end:
 	lun_sqlite_done(q);
 	lun_buffer_free(&described);
@@ -228,7 +228,7 @@ drop_undeclared(struct sqlite_models *m, struct lun_key key,
     const struct lun_schema *schema, struct lun_err *err)
 {
 	struct lun_buffer sql = {0};
-	enum lun_code code = lun_sqlite_begin(&m->c, err);
+	enum lun_code code = lun_sqlite_begin(m->c, err);
 
 	if (code != LUN_OK)
 		return code;
@@ -265,15 +265,10 @@ lun_sqlite_index(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, const atomic_bool *stop,
     struct lun_err *err)
 {
-	struct lun_model_store *own;
-	struct sqlite_models *m;
-	enum lun_code code = lun_model_store_connect(store, &own, err);
+	struct sqlite_models *m = sqlite_models_of(store);
 	bool done = false;
+	enum lun_code code = look_first(m, key, schema, &done, err);
 
-	if (code != LUN_OK)
-		return code;
-	m = sqlite_models_of(own);
-	code = look_first(m, key, schema, &done, err);
 	for (size_t i = 0; code == LUN_OK && !done && i < schema->index_count;
 	     i++)
 		code = stop != NULL && atomic_load(stop)
@@ -281,6 +276,5 @@ lun_sqlite_index(struct lun_model_store *store, struct lun_key key,
 			   : make_missing(m, key, schema, i, err);
 	if (code == LUN_OK && !done)
 		code = drop_undeclared(m, key, schema, err);
-	lun_model_store_close(own);
 	return code;
 }

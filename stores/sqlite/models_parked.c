@@ -21,19 +21,19 @@ insert_item(struct sqlite_models *m, sqlite3_stmt *q, struct lun_key key,
 
 	lun_position_to_hex(event->position, hex);
 	lun_sqlite_bind_key(m, q, key);
-	lun_sqlite_bind_text(&m->c, q, 4, item->model_id);
-	lun_sqlite_bind_text(&m->c, q, 5, item->error);
-	lun_sqlite_bind_integer(&m->c, q, 6, item->at);
-	lun_sqlite_bind_text(&m->c, q, 7, lun_text_of(hex));
-	lun_sqlite_bind_text(&m->c, q, 8, event->id);
-	lun_sqlite_bind_text(&m->c, q, 9, event->stream);
-	lun_sqlite_bind_integer(&m->c, q, 10, event->version);
-	lun_sqlite_bind_text(&m->c, q, 11, event->type);
-	lun_sqlite_bind_integer(&m->c, q, 12, event->recorded_at);
-	lun_sqlite_bind_text(&m->c, q, 13, event->data);
-	lun_sqlite_bind_text(&m->c, q, 14, event->metadata);
-	lun_sqlite_bind_text(&m->c, q, 15, event->tenant);
-	return lun_sqlite_run(&m->c, q, err);
+	lun_sqlite_bind_text(m->c, q, 4, item->model_id);
+	lun_sqlite_bind_text(m->c, q, 5, item->error);
+	lun_sqlite_bind_integer(m->c, q, 6, item->at);
+	lun_sqlite_bind_text(m->c, q, 7, lun_text_of(hex));
+	lun_sqlite_bind_text(m->c, q, 8, event->id);
+	lun_sqlite_bind_text(m->c, q, 9, event->stream);
+	lun_sqlite_bind_integer(m->c, q, 10, event->version);
+	lun_sqlite_bind_text(m->c, q, 11, event->type);
+	lun_sqlite_bind_integer(m->c, q, 12, event->recorded_at);
+	lun_sqlite_bind_text(m->c, q, 13, event->data);
+	lun_sqlite_bind_text(m->c, q, 14, event->metadata);
+	lun_sqlite_bind_text(m->c, q, 15, event->tenant);
+	return lun_sqlite_run(m->c, q, err);
 }
 
 static enum lun_code
@@ -62,8 +62,8 @@ remove_parked(struct sqlite_models *m, const struct lun_write_set *set,
 	    &q, err);
 	for (size_t i = 0; code == LUN_OK && i < set->unparked_count; i++) {
 		lun_sqlite_bind_key(m, q, set->key);
-		lun_sqlite_bind_integer(&m->c, q, 4, set->unparked[i]);
-		code = lun_sqlite_run(&m->c, q, err);
+		lun_sqlite_bind_integer(m->c, q, 4, set->unparked[i]);
+		code = lun_sqlite_run(m->c, q, err);
 	}
 	lun_sqlite_done(q);
 	return code;
@@ -82,9 +82,9 @@ write_new_errors(struct sqlite_models *m, const struct lun_write_set *set,
 	    &q, err);
 	for (size_t i = 0; code == LUN_OK && i < set->new_error_count; i++) {
 		lun_sqlite_bind_key(m, q, set->key);
-		lun_sqlite_bind_integer(&m->c, q, 4, set->new_errors[i].number);
-		lun_sqlite_bind_text(&m->c, q, 5, set->new_errors[i].error);
-		code = lun_sqlite_run(&m->c, q, err);
+		lun_sqlite_bind_integer(m->c, q, 4, set->new_errors[i].number);
+		lun_sqlite_bind_text(m->c, q, 5, set->new_errors[i].error);
+		code = lun_sqlite_run(m->c, q, err);
 	}
 	lun_sqlite_done(q);
 	return code;
@@ -106,8 +106,8 @@ forget_old_skipped(
 	if (code != LUN_OK)
 		return code;
 	lun_sqlite_bind_key(m, q, key);
-	lun_sqlite_bind_integer(&m->c, q, 4, SKIPPED_MAX);
-	code = lun_sqlite_run(&m->c, q, err);
+	lun_sqlite_bind_integer(m->c, q, 4, SKIPPED_MAX);
+	code = lun_sqlite_run(m->c, q, err);
 	lun_sqlite_done(q);
 	return code;
 }
@@ -180,7 +180,7 @@ read_item(struct sqlite_models *m, sqlite3_stmt *q,
 		return LUN_OK;
 	return lun_fail(err, LUN_IO,
 	    "%s: event %lld, set aside, has a position that is none",
-	    lun_sqlite_path(&m->c), (long long)item->number);
+	    lun_sqlite_path(m->c), (long long)item->number);
 }
 
 static enum lun_code
@@ -229,10 +229,10 @@ lun_sqlite_parked(struct lun_model_store *store, struct lun_key key,
 	if (code != LUN_OK)
 		return code;
 	lun_sqlite_bind_key(m, q, key);
-	lun_sqlite_bind_integer(&m->c, q, 4, after);
-	lun_sqlite_bind_integer(&m->c, q, 5, limit_of(limit));
+	lun_sqlite_bind_integer(m->c, q, 4, after);
+	lun_sqlite_bind_integer(m->c, q, 5, limit_of(limit));
 	if (model_id.bytes != NULL)
-		lun_sqlite_bind_text(&m->c, q, 6, model_id);
+		lun_sqlite_bind_text(m->c, q, 6, model_id);
 	code = pass_items(m, q, item, arg, err);
 	lun_sqlite_done(q);
 	return code;
@@ -278,7 +278,7 @@ lun_sqlite_skipped(struct lun_model_store *store, struct lun_key key,
 	if (code != LUN_OK)
 		return code;
 	lun_sqlite_bind_key(m, q, key);
-	lun_sqlite_bind_integer(&m->c, q, 4, limit_of(limit));
+	lun_sqlite_bind_integer(m->c, q, 4, limit_of(limit));
 	code = pass_items(m, q, item, arg, err);
 	lun_sqlite_done(q);
 	return code;

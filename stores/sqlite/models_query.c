@@ -156,7 +156,7 @@ like_function(sqlite3_context *context, int count, sqlite3_value **arguments)
 }
 
 enum lun_code
-lun_sqlite_add_functions(struct sqlite_models *m, struct lun_err *err)
+lun_sqlite_add_functions(struct lun_sqlite *c, struct lun_err *err)
 {
 	static const struct {
 		const char *name;
@@ -170,10 +170,10 @@ lun_sqlite_add_functions(struct sqlite_models *m, struct lun_err *err)
 	int flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY;
 
 	for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++)
-		if (sqlite3_create_function_v2(m->c.db, functions[i].name,
+		if (sqlite3_create_function_v2(c->db, functions[i].name,
 			functions[i].arguments, flags, NULL,
 			functions[i].function, NULL, NULL, NULL) != SQLITE_OK)
-			return lun_sqlite_fail(&m->c, err);
+			return lun_sqlite_fail(c, err);
 	return LUN_OK;
 }
 
@@ -300,12 +300,11 @@ bind_parameter(struct run *run, int index, const struct lun_value *value)
 
 	switch (value->kind) {
 	case LUN_VALUE_NUMBER:
-		lun_sqlite_bind_number(
-		    &run->m->c, run->q, index, value->number);
+		lun_sqlite_bind_number(run->m->c, run->q, index, value->number);
 		break;
 	case LUN_VALUE_TEXT:
 	case LUN_VALUE_JSON:
-		lun_sqlite_bind_text(&run->m->c, run->q, index, value->text);
+		lun_sqlite_bind_text(run->m->c, run->q, index, value->text);
 		break;
 	case LUN_VALUE_TIMESTAMP:
 		lun_timestamp_format(value->integer, stamp);
@@ -316,10 +315,10 @@ bind_parameter(struct run *run, int index, const struct lun_value *value)
 	case LUN_VALUE_INTEGER:
 	case LUN_VALUE_BOOLEAN:
 		lun_sqlite_bind_integer(
-		    &run->m->c, run->q, index, value->integer);
+		    run->m->c, run->q, index, value->integer);
 		break;
 	case LUN_VALUE_NULL:
-		lun_sqlite_bind_null(&run->m->c, run->q, index);
+		lun_sqlite_bind_null(run->m->c, run->q, index);
 		break;
 	}
 	return LUN_OK;

@@ -20,8 +20,8 @@ forget_old_answers(struct sqlite_models *m, struct lun_err *err)
 	if (code != LUN_OK)
 		return code;
 	lun_sqlite_bind_integer(
-	    &m->c, q, 1, lun_clock_wall_us() - ANSWER_KEPT_US);
-	code = lun_sqlite_run(&m->c, q, err);
+	    m->c, q, 1, lun_clock_wall_us() - ANSWER_KEPT_US);
+	code = lun_sqlite_run(m->c, q, err);
 	lun_sqlite_done(q);
 	return code;
 }
@@ -43,10 +43,10 @@ insert_request(struct sqlite_models *m, const struct lun_request *request,
 	lun_sqlite_bind_key(m, q,
 	    (struct lun_key){
 		request->projection, request->build, request->shard});
-	lun_sqlite_bind_text(&m->c, q, 4, lun_text_of(kind));
-	lun_sqlite_bind_text(&m->c, q, 5, lun_text_of(request->argument));
-	lun_sqlite_bind_integer(&m->c, q, 6, lun_clock_wall_us());
-	code = lun_sqlite_run(&m->c, q, err);
+	lun_sqlite_bind_text(m->c, q, 4, lun_text_of(kind));
+	lun_sqlite_bind_text(m->c, q, 5, lun_text_of(request->argument));
+	lun_sqlite_bind_integer(m->c, q, 6, lun_clock_wall_us());
+	code = lun_sqlite_run(m->c, q, err);
 	lun_sqlite_done(q);
 	return code;
 }
@@ -56,7 +56,7 @@ lun_sqlite_request_post(struct lun_model_store *store,
     const struct lun_request *request, int64_t *number, struct lun_err *err)
 {
 	struct sqlite_models *m = sqlite_models_of(store);
-	enum lun_code code = lun_sqlite_begin(&m->c, err);
+	enum lun_code code = lun_sqlite_begin(m->c, err);
 	int64_t given;
 
 	if (code != LUN_OK)
@@ -64,7 +64,7 @@ lun_sqlite_request_post(struct lun_model_store *store,
 	code = forget_old_answers(m, err);
 	if (code == LUN_OK)
 		code = insert_request(m, request, err);
-	given = sqlite3_last_insert_rowid(m->c.db);
+	given = sqlite3_last_insert_rowid(m->c->db);
 	code = lun_sqlite_end(m, code, err);
 	if (code == LUN_OK)
 		*number = given;
@@ -77,7 +77,7 @@ lun_sqlite_requests_waiting(struct lun_model_store *store, lun_key_fn *key,
 {
 	struct sqlite_models *m = sqlite_models_of(store);
 	sqlite3_stmt *q = NULL;
-	enum lun_code code = lun_sqlite_look_at_place(&m->c, err);
+	enum lun_code code = lun_sqlite_look_at_place(m->c, err);
 
 	if (code != LUN_OK)
 		return code;
@@ -116,7 +116,7 @@ read_request(struct sqlite_models *m, sqlite3_stmt *q, struct lun_key key,
 	if (lun_sql_request_kind(kind, &request->kind))
 		return LUN_OK;
 	return lun_fail(err, LUN_IO, "%s: request %lld is of unknown kind",
-	    lun_sqlite_path(&m->c), (long long)request->number);
+	    lun_sqlite_path(m->c), (long long)request->number);
 }
 
 enum lun_code
@@ -126,7 +126,7 @@ lun_sqlite_request_next(struct lun_model_store *store, struct lun_key key,
 	struct sqlite_models *m = sqlite_models_of(store);
 	struct lun_request read;
 	sqlite3_stmt *q = NULL;
-	enum lun_code code = lun_sqlite_look_at_place(&m->c, err);
+	enum lun_code code = lun_sqlite_look_at_place(m->c, err);
 
 	if (code != LUN_OK)
 		return code;
@@ -138,7 +138,7 @@ lun_sqlite_request_next(struct lun_model_store *store, struct lun_key key,
 	if (code != LUN_OK)
 		return code;
 	lun_sqlite_bind_key(m, q, key);
-	code = lun_sqlite_step(&m->c, q, err);
+	code = lun_sqlite_step(m->c, q, err);
 	if (code == LUN_OK)
 		code = read_request(m, q, key, &read, err);
 	else if (code == LUN_NOTFOUND)
@@ -162,14 +162,14 @@ update_request(struct sqlite_models *m, int64_t number, const char *outcome,
 	    &q, err);
 	if (code != LUN_OK)
 		return code;
-	lun_sqlite_bind_integer(&m->c, q, 1, number);
-	lun_sqlite_bind_integer(&m->c, q, 2, lun_clock_wall_us());
-	lun_sqlite_bind_text(&m->c, q, 3, lun_text_of(outcome));
+	lun_sqlite_bind_integer(m->c, q, 1, number);
+	lun_sqlite_bind_integer(m->c, q, 2, lun_clock_wall_us());
+	lun_sqlite_bind_text(m->c, q, 3, lun_text_of(outcome));
 	lun_sqlite_bind_text(
-	    &m->c, q, 4, lun_text_of(message != NULL ? message : ""));
-	code = lun_sqlite_run(&m->c, q, err);
+	    m->c, q, 4, lun_text_of(message != NULL ? message : ""));
+	code = lun_sqlite_run(m->c, q, err);
 	lun_sqlite_done(q);
-	if (code == LUN_OK && sqlite3_changes(m->c.db) == 0)
+	if (code == LUN_OK && sqlite3_changes(m->c->db) == 0)
 		code = lun_model_store_no_request(number, err);
 	return code;
 }
@@ -179,7 +179,7 @@ lun_sqlite_request_finish(struct lun_model_store *store, int64_t number,
     enum lun_code outcome, const char *message, struct lun_err *err)
 {
 	struct sqlite_models *m = sqlite_models_of(store);
-	enum lun_code code = lun_sqlite_begin(&m->c, err);
+	enum lun_code code = lun_sqlite_begin(m->c, err);
 
 	if (code != LUN_OK)
 		return code;
@@ -202,8 +202,8 @@ read_result(struct sqlite_models *m, int64_t number, struct lun_err *outcome,
 	    &q, err);
 	if (code != LUN_OK)
 		return code;
-	lun_sqlite_bind_integer(&m->c, q, 1, number);
-	code = lun_sqlite_step(&m->c, q, err);
+	lun_sqlite_bind_integer(m->c, q, 1, number);
+	code = lun_sqlite_step(m->c, q, err);
 	if (code == LUN_NOTFOUND) {
 		code = lun_model_store_no_request(number, err);
 	} else if (code == LUN_OK && sqlite3_column_int(q, 0)) {
@@ -229,8 +229,8 @@ delete_request(struct sqlite_models *m, int64_t number, struct lun_err *err)
 	    m, "DELETE FROM lunette_requests WHERE number = ?1", &q, err);
 	if (code != LUN_OK)
 		return code;
-	lun_sqlite_bind_integer(&m->c, q, 1, number);
-	code = lun_sqlite_run(&m->c, q, err);
+	lun_sqlite_bind_integer(m->c, q, 1, number);
+	code = lun_sqlite_run(m->c, q, err);
 	lun_sqlite_done(q);
 	return code;
 }
@@ -239,7 +239,7 @@ static enum lun_code
 fetch_result(struct sqlite_models *m, int64_t number, bool withdraw,
     struct lun_err *outcome, struct lun_err *err)
 {
-	enum lun_code code = lun_sqlite_begin(&m->c, err);
+	enum lun_code code = lun_sqlite_begin(m->c, err);
 
 	if (code != LUN_OK)
 		return code;
@@ -280,13 +280,13 @@ write_heartbeat(
 		return code;
 	lun_sqlite_bind_key(
 	    m, q, (struct lun_key){h->projection, h->build, h->shard});
-	lun_sqlite_bind_text(&m->c, q, 4, lun_text_of(h->owner));
-	lun_sqlite_bind_text(&m->c, q, 5, lun_text_of(h->state));
-	lun_sqlite_bind_text(&m->c, q, 6, lun_text_of(h->waiting_for));
-	lun_sqlite_bind_text(&m->c, q, 7, lun_text_of(h->last_error));
-	lun_sqlite_bind_number(&m->c, q, 8, h->events_per_second);
-	lun_sqlite_bind_integer(&m->c, q, 9, lun_clock_wall_us());
-	code = lun_sqlite_run(&m->c, q, err);
+	lun_sqlite_bind_text(m->c, q, 4, lun_text_of(h->owner));
+	lun_sqlite_bind_text(m->c, q, 5, lun_text_of(h->state));
+	lun_sqlite_bind_text(m->c, q, 6, lun_text_of(h->waiting_for));
+	lun_sqlite_bind_text(m->c, q, 7, lun_text_of(h->last_error));
+	lun_sqlite_bind_number(m->c, q, 8, h->events_per_second);
+	lun_sqlite_bind_integer(m->c, q, 9, lun_clock_wall_us());
+	code = lun_sqlite_run(m->c, q, err);
 	lun_sqlite_done(q);
 	return code;
 }
@@ -296,7 +296,7 @@ lun_sqlite_publish(struct lun_model_store *store,
     const struct lun_heartbeat *heartbeats, size_t count, struct lun_err *err)
 {
 	struct sqlite_models *m = sqlite_models_of(store);
-	enum lun_code code = lun_sqlite_begin(&m->c, err);
+	enum lun_code code = lun_sqlite_begin(m->c, err);
 
 	if (code != LUN_OK)
 		return code;
@@ -309,7 +309,7 @@ lun_sqlite_publish(struct lun_model_store *store,
 static enum lun_held
 look_who_holds(struct sqlite_models *m, struct lun_key key, const char *owner)
 {
-	const char *database = sqlite3_db_filename(m->c.db, "main");
+	const char *database = sqlite3_db_filename(m->c->db, "main");
 	char holder[LUN_OWNER_SIZE];
 	bool held;
 
@@ -350,7 +350,7 @@ lun_sqlite_heartbeat(struct lun_model_store *store, struct lun_key key,
 	if (code != LUN_OK)
 		return code;
 	lun_sqlite_bind_key(m, q, key);
-	code = lun_sqlite_step(&m->c, q, err);
+	code = lun_sqlite_step(m->c, q, err);
 	if (code == LUN_OK)
 		read_heartbeat(q, key, heartbeat);
 	else if (code == LUN_NOTFOUND)

@@ -12,7 +12,7 @@ static enum lun_code
 no_memory(struct sqlite_models *m, struct lun_err *err)
 {
 	return lun_fail(
-	    err, LUN_NOMEM, "%s: out of memory", lun_sqlite_path(&m->c));
+	    err, LUN_NOMEM, "%s: out of memory", lun_sqlite_path(m->c));
 }
 
 /* ---- reading ----------------------------------------------------------- */
@@ -170,9 +170,9 @@ bind_id(struct sqlite_models *m, sqlite3_stmt *q,
 	struct lun_value value = lun_model_id_value(schema, id);
 
 	if (value.kind == LUN_VALUE_INTEGER)
-		lun_sqlite_bind_integer(&m->c, q, 1, value.integer);
+		lun_sqlite_bind_integer(m->c, q, 1, value.integer);
 	else
-		lun_sqlite_bind_text(&m->c, q, 1, id);
+		lun_sqlite_bind_text(m->c, q, 1, id);
 }
 
 struct load {
@@ -209,12 +209,12 @@ load_each(const struct load *load, sqlite3_stmt *q, struct lun_err *err)
 static enum lun_code
 load_in_snapshot(const struct load *load, sqlite3_stmt *q, struct lun_err *err)
 {
-	enum lun_code code = lun_sqlite_exec(&load->m->c, "BEGIN", err);
+	enum lun_code code = lun_sqlite_exec(load->m->c, "BEGIN", err);
 
 	if (code != LUN_OK)
 		return code;
 	code = load_each(load, q, err);
-	(void)sqlite3_exec(load->m->c.db, "ROLLBACK", NULL, NULL, NULL);
+	(void)sqlite3_exec(load->m->c->db, "ROLLBACK", NULL, NULL, NULL);
 	return code;
 }
 
@@ -297,7 +297,7 @@ struct writer {
 static void
 bind_value(struct writer *w, size_t field, const struct lun_value *value)
 {
-	struct lun_sqlite *c = &w->m->c;
+	struct lun_sqlite *c = w->m->c;
 	int index = (int)field + 2;
 	char *stamp = w->stamps[field];
 
@@ -334,7 +334,7 @@ write_model(
 
 	if (write->row.bytes == NULL) {
 		bind_id(w->m, w->deletion, w->schema, write->id);
-		return lun_sqlite_run(&w->m->c, w->deletion, err);
+		return lun_sqlite_run(w->m->c, w->deletion, err);
 	}
 	bind_id(w->m, w->upsert, w->schema, write->id);
 	while (field < w->schema->field_count && lun_row_next(&rest, &value))
@@ -343,7 +343,7 @@ write_model(
 		return lun_fail(err, LUN_INVALID,
 		    "write \"%s\": a row does not fit the schema",
 		    w->schema->projection);
-	return lun_sqlite_run(&w->m->c, w->upsert, err);
+	return lun_sqlite_run(w->m->c, w->upsert, err);
 }
 
 static int

@@ -8,52 +8,12 @@
 
 /* ---- statements -------------------------------------------------------- */
 
-static struct sqlite_statement *
-find_statement(struct sqlite_models *m, const char *sql)
-{
-	struct sqlite_statement *oldest = &m->statements[0];
-
-	for (size_t i = 0; i < LUN_SQLITE_STATEMENTS_MAX; i++) {
-		struct sqlite_statement *at = &m->statements[i];
-
-		if (at->sql != NULL && strcmp(at->sql, sql) == 0)
-			return at;
-		if (at->used_at < oldest->used_at)
-			oldest = at;
-	}
-	return oldest;
-}
-
-static enum lun_code
-renew_statement(struct sqlite_models *m, struct sqlite_statement *s,
-    const char *sql, struct lun_err *err)
-{
-	sqlite3_finalize(s->q);
-	free(s->sql);
-	*s = (struct sqlite_statement){.sql = strdup(sql)};
-	if (s->sql == NULL)
-		return lun_fail(err, LUN_NOMEM, "%s: out of memory",
-		    lun_sqlite_path(&m->c));
-	return lun_sqlite_prepare(&m->c, sql, &s->q, err);
-}
-
 enum lun_code
 lun_sqlite_statement(struct sqlite_models *m, const char *sql,
     sqlite3_stmt **out, struct lun_err *err)
 {
-	struct sqlite_statement *s = find_statement(m, sql);
-	enum lun_code code = LUN_OK;
-
-	if (s->q == NULL || strcmp(s->sql, sql) != 0)
-		code = renew_statement(m, s, sql, err);
-	if (code != LUN_OK) {
-		free(s->sql);
-		*s = (struct sqlite_statement){0};
-		return code;
-	}
-	s->used_at = ++m->statement_clock;
-	*out = s->q;
-	return LUN_OK;
+	return lun_sqlite_statements_find(
+	    &m->line->statements, m->c, sql, out, err);
 }
 
 void
@@ -73,7 +33,7 @@ lun_sqlite_next(struct sqlite_models *m, sqlite3_stmt *q, enum lun_code *code,
 
 	if (*code != LUN_OK)
 		return false;
-	step = lun_sqlite_step(&m->c, q, err);
+	step = lun_sqlite_step(m->c, q, err);
 	if (step != LUN_OK && step != LUN_NOTFOUND)
 		*code = step;
 	return step == LUN_OK;
@@ -83,8 +43,8 @@ enum lun_code
 lun_sqlite_end(struct sqlite_models *m, enum lun_code code, struct lun_err *err)
 {
 	if (code == LUN_OK)
-		return lun_sqlite_commit(&m->c, err);
-	lun_sqlite_rollback(&m->c);
+		return lun_sqlite_commit(m->c, err);
+	lun_sqlite_rollback(m->c);
 	return code;
 }
 
@@ -103,9 +63,9 @@ void
 lun_sqlite_bind_key(
     struct sqlite_models *m, sqlite3_stmt *q, struct lun_key key)
 {
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(key.projection));
-	lun_sqlite_bind_integer(&m->c, q, 2, key.build);
-	lun_sqlite_bind_integer(&m->c, q, 3, key.shard);
+	lun_sqlite_bind_text(m->c, q, 1, lun_text_of(key.projection));
+	lun_sqlite_bind_integer(m->c, q, 2, key.build);
+	lun_sqlite_bind_integer(m->c, q, 3, key.shard);
 }
 
 void
@@ -134,7 +94,7 @@ lun_sqlite_read_shard(struct sqlite_models *m, struct lun_key key,
 	if (code != LUN_OK)
 		return code;
 	lun_sqlite_bind_key(m, q, key);
-	code = lun_sqlite_step(&m->c, q, err);
+	code = lun_sqlite_step(m->c, q, err);
 	if (code == LUN_OK) {
 		*stored = (struct sqlite_shard){
 		    .defined = sqlite3_column_type(q, 1) != SQLITE_NULL,
@@ -188,9 +148,9 @@ lun_sqlite_check_schema(struct sqlite_models *m, struct lun_key key,
 	    &q, err);
 	if (code != LUN_OK)
 		return code;
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(key.projection));
-	lun_sqlite_bind_integer(&m->c, q, 2, key.build);
-	code = lun_sqlite_step(&m->c, q, err);
+	lun_sqlite_bind_text(m->c, q, 1, lun_text_of(key.projection));
+	lun_sqlite_bind_integer(m->c, q, 2, key.build);
+	code = lun_sqlite_step(m->c, q, err);
 	if (code == LUN_OK)
 		code = lun_model_store_check_schema(schema,
 		    sqlite3_column_int(q, 0), lun_sqlite_column_text(q, 1),

@@ -132,8 +132,8 @@ find_object(struct sqlite_models *m, const char *name, char kind[16],
 	    &q, err);
 	if (code != LUN_OK)
 		return code;
-	lun_sqlite_bind_text(&m->c, q, 1, lun_text_of(name));
-	code = lun_sqlite_step(&m->c, q, err);
+	lun_sqlite_bind_text(m->c, q, 1, lun_text_of(name));
+	code = lun_sqlite_step(m->c, q, err);
 	if (code == LUN_OK)
 		lun_sqlite_copy_column(q, 0, kind, 16);
 	lun_sqlite_done(q);
@@ -154,7 +154,7 @@ lun_sqlite_check_free(struct sqlite_models *m, const char *projection,
 	return lun_fail(err, LUN_CONFIG,
 	    "define \"%s\": %s has a %s \"%s\" already that is not this "
 	    "projection's; rename it or the projection",
-	    projection, lun_sqlite_path(&m->c), kind, name);
+	    projection, lun_sqlite_path(m->c), kind, name);
 }
 
 /* ---- making ------------------------------------------------------------ */
@@ -176,7 +176,7 @@ find_tables(struct sqlite_models *m, struct found *found, struct lun_err *err)
 	    &q, err);
 	if (code != LUN_OK)
 		return code;
-	code = lun_sqlite_step(&m->c, q, err);
+	code = lun_sqlite_step(m->c, q, err);
 	if (code == LUN_OK) {
 		found->store = sqlite3_column_int(q, 0) != 0;
 		found->tables = sqlite3_column_int(q, 1) != 0;
@@ -188,10 +188,10 @@ find_tables(struct sqlite_models *m, struct found *found, struct lun_err *err)
 static enum lun_code
 create_tables(struct sqlite_models *m, struct lun_err *err)
 {
-	enum lun_code code = lun_sqlite_mark(&m->c, err);
+	enum lun_code code = lun_sqlite_mark(m->c, err);
 
 	if (code == LUN_OK)
-		code = lun_sqlite_exec(&m->c, own_tables, err);
+		code = lun_sqlite_exec(m->c, own_tables, err);
 	if (code == LUN_OK)
 		code = lun_sqlite_write_format(
 		    m, "INSERT INTO lunette_store VALUES (?1, ?2)", err);
@@ -202,7 +202,7 @@ create_tables(struct sqlite_models *m, struct lun_err *err)
 static enum lun_code
 make_tables(struct sqlite_models *m, struct found *found, struct lun_err *err)
 {
-	enum lun_code code = lun_sqlite_begin(&m->c, err);
+	enum lun_code code = lun_sqlite_begin(m->c, err);
 
 	if (code != LUN_OK)
 		return code;
@@ -222,10 +222,10 @@ lun_sqlite_make_tables(struct sqlite_models *m, struct lun_err *err)
 
 	if (code != LUN_OK)
 		return code;
-	if (!found.tables && m->c.must_exist)
+	if (!found.tables && m->c->must_exist)
 		return lun_fail(err, LUN_CONFIG,
 		    "no models yet: %s holds none: \"lunette run\" makes them",
-		    lun_sqlite_path(&m->c));
+		    lun_sqlite_path(m->c));
 	if (!found.tables)
 		code = make_tables(m, &found, err);
 	if (code != LUN_OK || !found.tables)

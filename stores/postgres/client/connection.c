@@ -191,6 +191,33 @@ ensure_connection(struct lun_pg *c, struct lun_err *err)
 	return code;
 }
 
+/* What comes unasked is the server's farewell, or nothing that matters. */
+static bool
+has_ended(struct lun_pg *c)
+{
+	struct pollfd fd = {.fd = PQsocket(c->conn), .events = POLLIN};
+
+	while (poll(&fd, 1, 0) > 0)
+		if (PQconsumeInput(c->conn) == 0 ||
+		    PQstatus(c->conn) == CONNECTION_BAD)
+			return true;
+	return false;
+}
+
+enum lun_code
+lun_pg_ready(struct lun_pg *c, struct lun_err *err)
+{
+	if (c->conn != NULL && has_ended(c))
+		drop_connection(c);
+	return ensure_connection(c, err);
+}
+
+void
+lun_pg_disconnect(struct lun_pg *c)
+{
+	drop_connection(c);
+}
+
 enum lun_code
 lun_pg_open(struct lun_pg *c, const char *rest,
     const struct lun_store_options *options, struct lun_err *err)

@@ -43,6 +43,14 @@ void lun_pg_connect(struct lun_pg *c, const struct lun_pg *from);
 /* The server rolls back. Closed is allowed. */
 void lun_pg_close(struct lun_pg *c);
 
+/*
+ * Connect, if it is not; calls do so too. One that the server has ended since
+ * the last call is made anew, where a call would fail.
+ */
+enum lun_code lun_pg_ready(struct lun_pg *c, struct lun_err *err) LUN_MUSTCHECK;
+/* Outside a transaction; the next call connects anew. */
+void lun_pg_disconnect(struct lun_pg *c);
+
 const char *lun_pg_name(const struct lun_pg *c);
 
 /*

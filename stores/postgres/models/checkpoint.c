@@ -91,9 +91,9 @@ enum lun_code
 lun_pg_checkpoint(struct lun_model_store *store, struct lun_key key,
     struct lun_checkpoint *checkpoint, struct lun_err *err)
 {
-	struct pg_models *m = lun_pg_models_enter(store);
+	struct pg_models *m = pg_models_of(store);
 
-	return lun_pg_models_leave(m, load_checkpoint(m, key, checkpoint, err));
+	return load_checkpoint(m, key, checkpoint, err);
 }
 
 /* ---- changing ---------------------------------------------------------- */
@@ -132,31 +132,29 @@ lun_pg_set_position(struct lun_model_store *store, struct lun_key key,
     struct lun_position position, struct lun_text source_state,
     struct lun_guard guard, struct lun_err *err)
 {
-	struct pg_models *m = lun_pg_models_enter(store);
+	struct pg_models *m = pg_models_of(store);
 
 	lun_pg_add_key(m, key);
 	lun_pg_add_position(m, position);
 	lun_pg_add_state(m, source_state);
-	return lun_pg_models_leave(
-	    m, change_guarded(m, key,
-		   "UPDATE @lunette_checkpoints SET position = $4,"
-		   " source_state = $5, revision = revision + 1"
-		   " WHERE " LUN_PG_KEY " AND revision = $6 AND fence = $7",
-		   guard, err));
+	return change_guarded(m, key,
+	    "UPDATE @lunette_checkpoints SET position = $4,"
+	    " source_state = $5, revision = revision + 1"
+	    " WHERE " LUN_PG_KEY " AND revision = $6 AND fence = $7",
+	    guard, err);
 }
 
 enum lun_code
 lun_pg_adopt(struct lun_model_store *store, struct lun_key key,
     const char *identity, struct lun_guard guard, struct lun_err *err)
 {
-	struct pg_models *m = lun_pg_models_enter(store);
+	struct pg_models *m = pg_models_of(store);
 
 	lun_pg_add_key(m, key);
 	lun_pg_add_words(m, lun_text_of(identity));
-	return lun_pg_models_leave(
-	    m, change_guarded(m, key,
-		   "UPDATE @lunette_checkpoints SET identity = $4,"
-		   " revision = revision + 1"
-		   " WHERE " LUN_PG_KEY " AND revision = $5 AND fence = $6",
-		   guard, err));
+	return change_guarded(m, key,
+	    "UPDATE @lunette_checkpoints SET identity = $4,"
+	    " revision = revision + 1"
+	    " WHERE " LUN_PG_KEY " AND revision = $5 AND fence = $6",
+	    guard, err);
 }

@@ -206,7 +206,7 @@ enum lun_code
 lun_pg_commit_models(struct lun_model_store *store,
     const struct lun_write_set *set, struct lun_err *err)
 {
-	struct pg_models *m = lun_pg_models_enter(store);
+	struct pg_models *m = pg_models_of(store);
 
-	return lun_pg_models_leave(m, commit_write_set(m, set, err));
+	return commit_write_set(m, set, err);
 }

@@ -222,10 +222,9 @@ enum lun_code
 lun_pg_define(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, int64_t fence, struct lun_err *err)
 {
-	struct pg_models *m = lun_pg_models_enter(store);
+	struct pg_models *m = pg_models_of(store);
 
-	return lun_pg_models_leave(
-	    m, transact_define(m, key, schema, fence, err));
+	return transact_define(m, key, schema, fence, err);
 }
 
 /*
@@ -328,7 +327,7 @@ lun_pg_reset(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, struct lun_guard guard,
     struct lun_err *err)
 {
-	struct pg_models *m = lun_pg_models_enter(store);
+	struct pg_models *m = pg_models_of(store);
 	enum lun_code code;
 
 	lun_pg_end_indexing(m, key);
@@ -336,7 +335,7 @@ lun_pg_reset(struct lun_model_store *store, struct lun_key key,
 	if (code == LUN_OK)
 		code = lun_pg_models_end(
 		    m, key, reset_projection(m, key, schema, guard, err), err);
-	return lun_pg_models_leave(m, code);
+	return code;
 }
 
 /* ---- drop -------------------------------------------------------------- */
@@ -386,7 +385,7 @@ lun_pg_drop(struct lun_model_store *store, struct lun_key key,
     struct lun_guard guard, struct lun_err *err)
 {
 	struct lun_key all = {.projection = key.projection};
-	struct pg_models *m = lun_pg_models_enter(store);
+	struct pg_models *m = pg_models_of(store);
 	enum lun_code code;
 
 	lun_pg_end_indexing(m, all);
@@ -395,5 +394,5 @@ lun_pg_drop(struct lun_model_store *store, struct lun_key key,
 	if (code == LUN_OK)
 		code = lun_pg_models_end(
 		    m, key, drop_projection(m, key, guard, err), err);
-	return lun_pg_models_leave(m, code);
+	return code;
 }

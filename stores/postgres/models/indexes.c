@@ -216,17 +216,9 @@ check_failed_index(
 }
 
 static enum lun_code
-create_index(struct pg_models *m, const struct wanted *w, struct lun_err *err)
+explain_failed_index(struct pg_models *m, const struct wanted *w, bool pooled,
+    enum lun_code code, struct lun_err *err)
 {
-	bool pooled = false;
-	enum lun_code code = lift_limits(m, &pooled, err);
-
-	if (code != LUN_OK)
-		return code;
-	add_create(m, w);
-	code = run_index_sql(m, err);
-	if (code == LUN_OK)
-		return code;
 	if (pooled && (lun_pg_failed_with(m->c, "57014") ||
 			  lun_pg_failed_with(m->c, "25006")))
 		code = lun_wrap(err, code,
@@ -236,6 +228,23 @@ create_index(struct pg_models *m, const struct wanted *w, struct lun_err *err)
 		    "off, or make the index by hand",
 		    w->name);
 	return check_failed_index(m, w, code);
+}
+
+static enum lun_code
+create_index(struct pg_models *m, const struct wanted *w, struct lun_err *err)
+{
+	bool pooled = false;
+	enum lun_code code = lift_limits(m, &pooled, err);
+
+	if (code != LUN_OK)
+		return code;
+	add_create(m, w);
+	code = run_index_sql(m, err);
+	if (code != LUN_OK)
+		code = explain_failed_index(m, w, pooled, code, err);
+	if (!pooled)
+		lun_pg_disconnect(m->c); /* and what was lifted with it */
+	return code;
 }
 
 static enum lun_code
@@ -353,14 +362,9 @@ lun_pg_index(struct lun_model_store *store, struct lun_key key,
     struct lun_err *err)
 {
 	struct wanted w = {.key = key, .schema = schema};
-	struct lun_model_store *own;
-	struct pg_models *m;
-	enum lun_code code;
+	struct pg_models *m = pg_models_of(store);
+	enum lun_code code = LUN_OK;
 
-	code = lun_model_store_connect(store, &own, err);
-	if (code != LUN_OK)
-		return code;
-	m = lun_pg_models_enter(own);
 	m->c->stop = stop;
 	for (; code == LUN_OK && w.number < schema->index_count; w.number++) {
 		lun_pg_name_index(key, schema, w.number, w.name);
@@ -370,8 +374,7 @@ lun_pg_index(struct lun_model_store *store, struct lun_key key,
 		code = drop_undeclared(m, &w, err);
 	if (code == LUN_OK)
 		code = keep_indexes(m, &w, err);
-	(void)lun_pg_models_leave(m, code);
-	lun_model_store_close(own);
+	m->c->stop = NULL;
 	return code;
 }
 

@@ -152,7 +152,7 @@ acquire_lease(struct pg_models *m, struct lun_key key, const char *owner,
 	if (given > 1)
 		end_old_commits(m, key);
 	m->owns = true;
-	m->line->lease_ms = time_to_live_ms;
+	atomic_store(&m->lines->lease_ms, time_to_live_ms);
 	*fence = given;
 	return LUN_OK;
 }
@@ -162,10 +162,10 @@ lun_pg_acquire(struct lun_model_store *store, struct lun_key key,
     const char *owner, int64_t time_to_live_ms, int64_t *fence,
     char holder[LUN_OWNER_SIZE], struct lun_err *err)
 {
-	struct pg_models *m = lun_pg_models_enter(store);
+	struct pg_models *m = pg_models_of(store);
 
-	return lun_pg_models_leave(m,
-	    acquire_lease(m, key, owner, time_to_live_ms, fence, holder, err));
+	return acquire_lease(
+	    m, key, owner, time_to_live_ms, fence, holder, err);
 }
 
 /* ---- keeping it, and handing it back ----------------------------------- */
@@ -247,34 +247,40 @@ enum lun_code
 lun_pg_renew(struct lun_model_store *store, struct lun_lease *leases,
     size_t count, int64_t time_to_live_ms, struct lun_err *err)
 {
-	struct pg_models *m = lun_pg_models_enter(store);
+	struct pg_models *m = pg_models_of(store);
 
-	return lun_pg_models_leave(
-	    m, renew_leases(m, leases, count, time_to_live_ms, err));
+	return renew_leases(m, leases, count, time_to_live_ms, err);
+}
+
+/* The statement has its parameters. */
+static void
+give_back(struct pg_models *m, const char *sql)
+{
+	if (lun_pg_enter(&m->base, LUN_CALL_WRITES, NULL) == LUN_OK) {
+		(void)!lun_pg_change(m, sql, NULL, NULL);
+		lun_pg_leave(&m->base);
+	}
+	lun_pg_params_clear(&m->params);
 }
 
 void
 lun_pg_release(struct lun_model_store *store, struct lun_key key, int64_t fence)
 {
-	struct pg_models *m = lun_pg_models_enter(store);
+	struct pg_models *m = pg_models_of(store);
 
 	lun_pg_add_key(m, key);
 	lun_pg_add_int8(&m->params, fence);
-	(void)lun_pg_models_leave(
-	    m, lun_pg_change(m,
-		   "UPDATE @lunette_owners SET expires_at = '-infinity'"
-		   " WHERE " LUN_PG_KEY " AND fence = $4",
-		   NULL, NULL));
+	give_back(m, "UPDATE @lunette_owners SET expires_at = '-infinity'"
+		     " WHERE " LUN_PG_KEY " AND fence = $4");
 }
 
+/* Nobody waits here for a server that is away: it all runs out anyway. */
 void
 lun_pg_release_all(struct pg_models *m)
 {
-	if (!m->owns || m->c->conn == NULL)
+	if (!m->owns || lun_pool_open(&m->lines->pool) == 0)
 		return;
 	lun_pg_add_name(m, m->session);
-	(void)!lun_pg_change(m,
-	    "UPDATE @lunette_owners SET expires_at = '-infinity'"
-	    " WHERE session = $1",
-	    NULL, NULL);
+	give_back(m, "UPDATE @lunette_owners SET expires_at = '-infinity'"
+		     " WHERE session = $1");
 }

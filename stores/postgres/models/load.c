@@ -226,7 +226,7 @@ lun_pg_load(struct lun_model_store *store, struct lun_key key,
     lun_model_fn *model, void *arg, struct lun_err *err)
 {
 	struct load load = {
-	    .m = lun_pg_models_enter(store),
+	    .m = pg_models_of(store),
 	    .key = key,
 	    .schema = schema,
 	    .model = model,
@@ -236,6 +236,5 @@ lun_pg_load(struct lun_model_store *store, struct lun_key key,
 
 	lun_buffer_free(&load.row);
 	lun_buffer_free(&load.scratch);
-	return lun_pg_models_leave(
-	    load.m, lun_pg_explain(load.m, key, schema, code, err));
+	return lun_pg_explain(load.m, key, schema, code, err);
 }

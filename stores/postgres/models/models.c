@@ -8,71 +8,21 @@
 
 /* ---- handles ----------------------------------------------------------- */
 
-static inline struct pg_models *
-pg_models_of(struct lun_model_store *store)
-{
-	return (struct pg_models *)store;
-}
-
-struct pg_models *
-lun_pg_models_enter(struct lun_model_store *store)
-{
-	struct pg_models *m = pg_models_of(store);
-
-	pthread_mutex_lock(&m->line->lock);
-	return m;
-}
-
-enum lun_code
-lun_pg_models_leave(struct pg_models *m, enum lun_code code)
-{
-	pthread_mutex_unlock(&m->line->lock);
-	return code;
-}
-
-static struct pg_line *
-new_line(void)
-{
-	struct pg_line *line = calloc(1, sizeof *line);
-
-	if (line != NULL) {
-		pthread_mutex_init(&line->lock, NULL);
-		line->users = 1;
-	}
-	return line;
-}
-
-static void
-release_line(struct pg_line *line)
-{
-	bool last;
-
-	pthread_mutex_lock(&line->lock);
-	last = --line->users == 0;
-	pthread_mutex_unlock(&line->lock);
-	if (!last)
-		return;
-	lun_pg_close(&line->c);
-	pthread_mutex_destroy(&line->lock);
-	free(line);
-}
-
-/* Takes the line over, also on failure; a NULL line is a failure. */
+/* Takes a share of the lines over, also on failure. */
 static struct pg_models *
-new_handle(struct pg_line *line, struct lun_err *err)
+new_handle(struct pg_lines *lines, struct lun_err *err)
 {
-	struct pg_models *m = line != NULL ? calloc(1, sizeof *m) : NULL;
+	struct pg_models *m = lines != NULL ? calloc(1, sizeof *m) : NULL;
 	uuid_t random;
 
 	if (m == NULL) {
-		if (line != NULL)
-			release_line(line);
+		if (lines != NULL)
+			lun_pg_lines_release(lines);
 		(void)lun_fail(err, LUN_NOMEM, "postgres: out of memory");
 		return NULL;
 	}
 	m->base.ops = &lun_postgres_models;
-	m->line = line;
-	m->c = &line->c;
+	m->lines = lines;
 	uuid_generate_random(random);
 	uuid_unparse_lower(random, m->session);
 	return m;
@@ -81,20 +31,20 @@ new_handle(struct pg_line *line, struct lun_err *err)
 static void
 postgres_close(struct lun_model_store *store)
 {
-	struct pg_models *m = lun_pg_models_enter(store);
+	struct pg_models *m = pg_models_of(store);
 
 	lun_pg_release_all(m);
-	(void)lun_pg_models_leave(m, LUN_OK);
+	lun_pg_give_up_line(m);
 	lun_pg_params_free(&m->params);
 	lun_buffer_free(&m->sql);
-	release_line(m->line);
+	lun_pg_lines_release(m->lines);
 	free(m);
 }
 
 static void
 find_schema(struct pg_models *m)
 {
-	m->schema = lun_pg_url_value(m->c->url, "schema");
+	m->schema = lun_pg_url_value(m->lines->at[0].c.url, "schema");
 	if (m->schema == NULL)
 		m->schema = LUN_PG_DEFAULT_SCHEMA;
 }
@@ -125,25 +75,49 @@ check_keys(const struct lun_pg *c, struct lun_err *err)
 	    lun_pg_name(c), key);
 }
 
+/* With a line, which is open. */
+static enum lun_code
+check_store(struct pg_models *m, struct lun_err *err)
+{
+	enum lun_code code = check_keys(m->c, err);
+
+	if (code == LUN_OK)
+		code = check_encoding(m->c, err);
+	if (code != LUN_OK)
+		return code;
+	find_schema(m);
+	return lun_pg_make_tables(m, err);
+}
+
+static enum lun_code
+open_lines(struct pg_lines *lines, const char *rest,
+    const struct lun_store_options *options, struct lun_err *err)
+{
+	enum lun_code code = lun_pg_open(&lines->at[0].c, rest, options, err);
+
+	if (code != LUN_OK)
+		return code;
+	for (size_t i = 1; i < lines->count; i++)
+		lun_pg_connect(&lines->at[i].c, &lines->at[0].c);
+	return LUN_OK;
+}
+
 static enum lun_code
 postgres_open(const char *rest, const struct lun_store_options *options,
     struct lun_model_store **out, struct lun_err *err)
 {
-	struct pg_models *m = new_handle(new_line(), err);
+	struct pg_models *m = new_handle(lun_pg_lines_new(options), err);
 	enum lun_code code;
 
 	if (m == NULL)
 		return LUN_NOMEM;
-	code = lun_pg_open(m->c, rest, options, err);
+	code = open_lines(m->lines, rest, options, err);
 	if (code == LUN_OK)
-		code = check_keys(m->c, err);
-	if (code == LUN_OK)
-		code = check_encoding(m->c, err);
+		code = lun_pg_enter(&m->base, LUN_CALL_WRITES, err);
 	if (code == LUN_OK) {
-		find_schema(m);
-		code = lun_pg_make_tables(m, err);
+		code = check_store(m, err);
+		lun_pg_leave(&m->base);
 	}
-	m->is_first = true;
 	if (code == LUN_OK)
 		*out = &m->base;
 	else
@@ -151,47 +125,49 @@ postgres_open(const char *rest, const struct lun_store_options *options,
 	return code;
 }
 
-/*
- * The first handle is often only there to connect from: another one gets the
- * connection that was made for it, and it makes itself a new one if need be.
- */
 static enum lun_code
-postgres_connect(struct lun_model_store *store, struct lun_model_store **out,
-    struct lun_err *err)
+connect_handle(
+    struct lun_model_store *store, struct pg_models **out, struct lun_err *err)
 {
-	struct pg_models *m = new_handle(new_line(), err);
-	struct pg_models *from;
+	struct pg_lines *lines = pg_models_of(store)->lines;
+	struct pg_models *m;
 
+	atomic_fetch_add(&lines->users, 1);
+	m = new_handle(lines, err);
 	if (m == NULL)
 		return LUN_NOMEM;
-	from = lun_pg_models_enter(store);
-	lun_pg_connect(m->c, from->c);
-	if (from->is_first) {
-		m->c->conn = from->c->conn;
-		from->c->conn = NULL;
-	}
-	(void)lun_pg_models_leave(from, LUN_OK);
 	find_schema(m);
-	*out = &m->base;
+	*out = m;
 	return LUN_OK;
 }
 
 static enum lun_code
-postgres_connect_beside(struct lun_model_store *store,
+postgres_connect(struct lun_model_store *store, struct lun_model_store **out,
+    struct lun_err *err)
+{
+	struct pg_models *m;
+	enum lun_code code = connect_handle(store, &m, err);
+
+	if (code == LUN_OK)
+		*out = &m->base;
+	return code;
+}
+
+static enum lun_code
+postgres_connect_kept(struct lun_model_store *store,
     struct lun_model_store **out, struct lun_err *err)
 {
-	struct pg_models *first = lun_pg_models_enter(store);
-	struct pg_line *line = first->line;
 	struct pg_models *m;
+	enum lun_code code = connect_handle(store, &m, err);
 
-	line->users++;
-	(void)lun_pg_models_leave(first, LUN_OK);
-	m = new_handle(line, err);
-	if (m == NULL)
-		return LUN_NOMEM;
-	find_schema(m);
-	*out = &m->base;
-	return LUN_OK;
+	if (code != LUN_OK)
+		return code;
+	code = lun_pg_keep_line(m, err);
+	if (code == LUN_OK)
+		*out = &m->base;
+	else
+		postgres_close(&m->base);
+	return code;
 }
 
 const struct lun_model_store_ops lun_postgres_models = {
@@ -199,8 +175,10 @@ const struct lun_model_store_ops lun_postgres_models = {
     .abi = LUN_MODEL_STORE_ABI,
     .open = postgres_open,
     .connect = postgres_connect,
-    .connect_beside = postgres_connect_beside,
+    .connect_kept = postgres_connect_kept,
     .close = postgres_close,
+    .enter = lun_pg_enter,
+    .leave = lun_pg_leave,
     .acquire = lun_pg_acquire,
     .renew = lun_pg_renew,
     .release = lun_pg_release,

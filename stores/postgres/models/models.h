@@ -13,9 +13,10 @@
 #ifndef LUN_POSTGRES_MODELS_MODELS_H
 #define LUN_POSTGRES_MODELS_MODELS_H
 
-#include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/error.h"
+#include "base/pool.h"
 #include "postgres/client/connection.h"
 #include "sql/format.h"
 #include "sql/names.h"
@@ -32,12 +33,20 @@
 	"(" expires_at " > clock_timestamp() AND " expires_at                  \
 	" <= clock_timestamp() + interval '11 minutes')"
 
-/* A connection to the server, and the handles that take turns at it. */
+/* A connection to the server. */
 struct pg_line {
-	pthread_mutex_t lock; /* held for the length of a call */
-	unsigned users;
+	struct lun_pool_line base; /* stays first */
 	struct lun_pg c;
-	int64_t lease_ms; /* of what is owned over this line; 0: nothing yet */
+};
+
+/* What the handles made from one opened store share. */
+struct pg_lines {
+	atomic_uint users;
+	struct lun_pool pool;
+	atomic_llong lease_ms; /* of what was acquired last; 0: nothing yet */
+	atomic_bool told_of_fewer;
+	size_t count;
+	struct pg_line at[];
 };
 
 /* Of the last commit over a handle: revision 0 before it. */
@@ -53,20 +62,38 @@ struct pg_last_commit {
 /* A handle. */
 struct pg_models {
 	struct lun_model_store base; /* stays first */
-	struct pg_line *line;
-	struct lun_pg *c; /* the line's */
+	struct pg_lines *lines;
+	struct pg_line *line; /* of the call under way, or NULL */
+	struct pg_line *kept; /* nobody else's, or NULL */
+	struct lun_pg *c;     /* of the line */
 	const char *schema;
 	char session[LUN_PG_SESSION_SIZE]; /* whose ownerships are this one's */
 	bool owns;                         /* has acquired something */
-	bool is_first;                     /* made by open, not by connect */
 	struct pg_last_commit last_commit;
 	struct lun_pg_params params; /* of the next statement */
 	struct lun_buffer sql;
 };
 
-/* Take the line for one call, and give it back; leave gives its code back. */
-struct pg_models *lun_pg_models_enter(struct lun_model_store *store);
-enum lun_code lun_pg_models_leave(struct pg_models *m, enum lun_code code);
+static inline struct pg_models *
+pg_models_of(struct lun_model_store *store)
+{
+	return (struct pg_models *)store;
+}
+
+/* ---- lines.c ----------------------------------------------------------- */
+
+/* They have one user and no connection. NULL when out of memory. */
+struct pg_lines *lun_pg_lines_new(const struct lun_store_options *options);
+void lun_pg_lines_release(struct pg_lines *lines);
+/* Opened now, for good; without one, where there are too few, it does as well.
+ */
+enum lun_code lun_pg_keep_line(
+    struct pg_models *m, struct lun_err *err) LUN_MUSTCHECK;
+void lun_pg_give_up_line(struct pg_models *m);
+/* As the contract has them. */
+enum lun_code lun_pg_enter(struct lun_model_store *store, enum lun_call call,
+    struct lun_err *err) LUN_MUSTCHECK;
+void lun_pg_leave(struct lun_model_store *store);
 
 /* ---- tables.c ---------------------------------------------------------- */
 

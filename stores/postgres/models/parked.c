@@ -339,10 +339,9 @@ lun_pg_parked(struct lun_model_store *store, struct lun_key key,
     lun_failed_event_fn *item, void *arg, struct lun_err *err)
 {
 	struct items items = {
-	    .m = lun_pg_models_enter(store), .item = item, .arg = arg};
+	    .m = pg_models_of(store), .item = item, .arg = arg};
 
-	return lun_pg_models_leave(
-	    items.m, read_parked(&items, key, model_id, after, limit, err));
+	return read_parked(&items, key, model_id, after, limit, err);
 }
 
 static enum lun_code
@@ -369,9 +368,9 @@ enum lun_code
 lun_pg_parked_ids(struct lun_model_store *store, struct lun_key key,
     lun_text_fn *id, void *arg, struct lun_err *err)
 {
-	struct pg_models *m = lun_pg_models_enter(store);
+	struct pg_models *m = pg_models_of(store);
 
-	return lun_pg_models_leave(m, parked_ids(m, key, id, arg, err));
+	return parked_ids(m, key, id, arg, err);
 }
 
 static enum lun_code
@@ -396,8 +395,7 @@ lun_pg_skipped(struct lun_model_store *store, struct lun_key key, size_t limit,
     lun_failed_event_fn *item, void *arg, struct lun_err *err)
 {
 	struct items items = {
-	    .m = lun_pg_models_enter(store), .item = item, .arg = arg};
+	    .m = pg_models_of(store), .item = item, .arg = arg};
 
-	return lun_pg_models_leave(
-	    items.m, read_skipped(&items, key, limit, err));
+	return read_skipped(&items, key, limit, err);
 }

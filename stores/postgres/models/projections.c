@@ -61,13 +61,13 @@ enum lun_code
 lun_pg_set_paused(struct lun_model_store *store, struct lun_key key,
     bool paused, struct lun_guard guard, struct lun_err *err)
 {
-	struct pg_models *m = lun_pg_models_enter(store);
+	struct pg_models *m = pg_models_of(store);
 	enum lun_code code = lun_pg_models_begin(m, key, err);
 
 	if (code == LUN_OK)
 		code = lun_pg_models_end(
 		    m, key, set_paused(m, key, paused, guard, err), err);
-	return lun_pg_models_leave(m, code);
+	return code;
 }
 
 /* ---- looking ----------------------------------------------------------- */
@@ -93,9 +93,9 @@ enum lun_code
 lun_pg_list(struct lun_model_store *store, lun_name_fn *name, void *arg,
     struct lun_err *err)
 {
-	struct pg_models *m = lun_pg_models_enter(store);
+	struct pg_models *m = pg_models_of(store);
 
-	return lun_pg_models_leave(m, list_projections(m, name, arg, err));
+	return list_projections(m, name, arg, err);
 }
 
 static enum lun_code
@@ -127,9 +127,9 @@ enum lun_code
 lun_pg_projection(struct lun_model_store *store, const char *name,
     struct lun_projection_info *info, struct lun_err *err)
 {
-	struct pg_models *m = lun_pg_models_enter(store);
+	struct pg_models *m = pg_models_of(store);
 
-	return lun_pg_models_leave(m, load_projection(m, name, info, err));
+	return load_projection(m, name, info, err);
 }
 
 static enum lun_code
@@ -174,7 +174,7 @@ enum lun_code
 lun_pg_builds(struct lun_model_store *store, const char *name,
     lun_build_fn *build, void *arg, struct lun_err *err)
 {
-	struct pg_models *m = lun_pg_models_enter(store);
+	struct pg_models *m = pg_models_of(store);
 
-	return lun_pg_models_leave(m, list_builds(m, name, build, arg, err));
+	return list_builds(m, name, build, arg, err);
 }

@@ -271,7 +271,7 @@ lun_pg_query_models(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, const struct lun_query *query,
     lun_result_fn *result, void *arg, struct lun_err *err)
 {
-	struct pg_models *m = lun_pg_models_enter(store);
+	struct pg_models *m = pg_models_of(store);
 	struct select select = {
 	    .base = {&dialect, schema, &m->sql}, .m = m, .key = key};
 	struct run run = {.key = key,
@@ -287,6 +287,5 @@ lun_pg_query_models(struct lun_model_store *store, struct lun_key key,
 	code = stream_selected(&run, m, err);
 	lun_pg_params_clear(&m->params);
 	lun_buffer_free(&select.scratch);
-	return lun_pg_models_leave(
-	    m, lun_pg_explain(m, key, schema, code, err));
+	return lun_pg_explain(m, key, schema, code, err);
 }

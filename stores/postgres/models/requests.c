@@ -35,9 +35,9 @@ enum lun_code
 lun_pg_request_post(struct lun_model_store *store,
     const struct lun_request *request, int64_t *number, struct lun_err *err)
 {
-	struct pg_models *m = lun_pg_models_enter(store);
+	struct pg_models *m = pg_models_of(store);
 
-	return lun_pg_models_leave(m, post_request(m, request, number, err));
+	return post_request(m, request, number, err);
 }
 
 static enum lun_code
@@ -61,7 +61,7 @@ enum lun_code
 lun_pg_requests_waiting(struct lun_model_store *store, lun_key_fn *key,
     void *arg, struct lun_err *err)
 {
-	struct pg_models *m = lun_pg_models_enter(store);
+	struct pg_models *m = pg_models_of(store);
 	PGresult *result = NULL;
 	enum lun_code code;
 
@@ -69,7 +69,6 @@ lun_pg_requests_waiting(struct lun_model_store *store, lun_key_fn *key,
 	    "SELECT DISTINCT projection, build, shard::bigint"
 	    " FROM @lunette_requests WHERE finished_at IS NULL",
 	    &result, err);
-	code = lun_pg_models_leave(m, code);
 	if (code == LUN_OK)
 		code = give_waiting(result, key, arg, err);
 	PQclear(result);
@@ -124,9 +123,9 @@ enum lun_code
 lun_pg_request_next(struct lun_model_store *store, struct lun_key key,
     struct lun_request *request, struct lun_err *err)
 {
-	struct pg_models *m = lun_pg_models_enter(store);
+	struct pg_models *m = pg_models_of(store);
 
-	return lun_pg_models_leave(m, next_request(m, key, request, err));
+	return next_request(m, key, request, err);
 }
 
 static enum lun_code
@@ -153,10 +152,9 @@ enum lun_code
 lun_pg_request_finish(struct lun_model_store *store, int64_t number,
     enum lun_code outcome, const char *message, struct lun_err *err)
 {
-	struct pg_models *m = lun_pg_models_enter(store);
+	struct pg_models *m = pg_models_of(store);
 
-	return lun_pg_models_leave(
-	    m, finish_request(m, number, lun_code_name(outcome), message, err));
+	return finish_request(m, number, lun_code_name(outcome), message, err);
 }
 
 /* Row 0: whether it waits still, outcome, message. */
@@ -239,10 +237,9 @@ enum lun_code
 lun_pg_request_result(struct lun_model_store *store, int64_t number,
     bool withdraw, struct lun_err *outcome, struct lun_err *err)
 {
-	struct pg_models *m = lun_pg_models_enter(store);
+	struct pg_models *m = pg_models_of(store);
 
-	return lun_pg_models_leave(
-	    m, read_request_result(m, number, withdraw, outcome, err));
+	return read_request_result(m, number, withdraw, outcome, err);
 }
 
 /* ---- heartbeats -------------------------------------------------------- */
@@ -337,12 +334,12 @@ enum lun_code
 lun_pg_publish(struct lun_model_store *store,
     const struct lun_heartbeat *heartbeats, size_t count, struct lun_err *err)
 {
-	struct pg_models *m = lun_pg_models_enter(store);
+	struct pg_models *m = pg_models_of(store);
 
 	if (count == 0)
-		return lun_pg_models_leave(m, LUN_OK);
+		return LUN_OK;
 	add_heartbeats(m, heartbeats, count);
-	return lun_pg_models_leave(m, lun_pg_change(m, publish_sql, NULL, err));
+	return lun_pg_change(m, publish_sql, NULL, err);
 }
 
 /* A lease that has run out is still its owner's until somebody takes it. */
@@ -401,7 +398,7 @@ enum lun_code
 lun_pg_heartbeat(struct lun_model_store *store, struct lun_key key,
     struct lun_heartbeat *heartbeat, struct lun_err *err)
 {
-	struct pg_models *m = lun_pg_models_enter(store);
+	struct pg_models *m = pg_models_of(store);
 
-	return lun_pg_models_leave(m, load_heartbeat(m, key, heartbeat, err));
+	return load_heartbeat(m, key, heartbeat, err);
 }

@@ -262,8 +262,8 @@ lun_pg_add_mark(struct pg_models *m, struct lun_key key)
 static int64_t
 idle_limit_ms(const struct pg_models *m)
 {
-	int64_t limit =
-	    m->line->lease_ms > 0 ? m->line->lease_ms / 2 : DEFAULT_IDLE_MS;
+	int64_t lease_ms = atomic_load(&m->lines->lease_ms);
+	int64_t limit = lease_ms > 0 ? lease_ms / 2 : DEFAULT_IDLE_MS;
 
 	return limit > LEAST_IDLE_MS ? limit : LEAST_IDLE_MS;
 }
