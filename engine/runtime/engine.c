@@ -63,6 +63,7 @@ open_stores(struct lun_engine *engine, bool must_exist, struct lun_err *err)
 	enum lun_code code;
 
 	options.must_exist = must_exist;
+	options.log = &engine->log;
 	options.cache_kib = lun_memory_event_pages_kib(settings->memory_bytes);
 	if (settings->events == NULL || settings->models == NULL)
 		return lun_fail(err, LUN_CONFIG,
@@ -146,7 +147,7 @@ init_crew(struct lun_engine *engine)
 
 	if (cores < 1)
 		cores = 1;
-	lun_slots_init(&engine->slots, (size_t)cores);
+	lun_slots_init(&engine->slots, 0);
 	lun_crew_init(&engine->crew, (unsigned)cores + 2, &hints);
 }
 
@@ -208,7 +209,13 @@ lun_engine_open(const struct lun_engine_options *options,
 	if (code == LUN_OK) {
 		engine->log = (struct lun_log){options->log, options->log_arg,
 		    level_of(engine->settings.log_level)};
-		lun_memory_init(&engine->memory, engine->settings.memory_bytes);
+		code = lun_connections_share(
+		    &engine->settings, &engine->connections, err);
+	}
+	if (code == LUN_OK) {
+		engine->slots.most = engine->connections.slots;
+		lun_memory_init(&engine->memory, engine->settings.memory_bytes,
+		    engine->connections.slots);
 		code = open_stores(engine, options->must_exist, err);
 	}
 	if (code != LUN_OK) {
@@ -320,16 +327,17 @@ set_running(struct lun_engine *engine, bool running)
 
 /* On SQLite, which takes the most: docs/operations.md has the figures. */
 #define FILES_OF_AN_ENGINE    30
-#define FILES_OF_A_PROJECTION 7
-#define FILES_OF_A_READER     4
+#define FILES_OF_A_CONNECTION 2
+#define FILES_OF_A_PROJECTION 3
 
 static void
 tell_descriptors(struct lun_engine *engine)
 {
 	size_t projections = lun_engine_count(engine);
+	size_t connections = (size_t)engine->settings.connections;
 	size_t needed = FILES_OF_AN_ENGINE +
-			projections * FILES_OF_A_PROJECTION +
-			(size_t)engine->settings.readers * FILES_OF_A_READER;
+			connections * FILES_OF_A_CONNECTION * 2 +
+			projections * FILES_OF_A_PROJECTION;
 	struct rlimit files;
 
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < needed)

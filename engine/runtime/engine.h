@@ -13,6 +13,7 @@
 #define LUN_RUNTIME_ENGINE_H
 
 #include "projection/projection.h"
+#include "runtime/connections.h"
 #include "runtime/entry_index.h"
 #include "runtime/files.h"
 #include "runtime/load.h"
@@ -52,6 +53,7 @@ struct lun_engine {
 	struct lun_log log;
 	struct lun_board board;
 	struct lun_surroundings around;
+	struct lun_connections connections;
 	char owner[LUN_OWNER_SIZE];
 
 	/* Only to connect from, and for the text of positions. */

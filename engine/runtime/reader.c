@@ -91,11 +91,11 @@ say_busy(const struct lun_engine *engine, const struct lun_reading *reading,
 
 	list_users(&engine->readers, users);
 	return lun_fail(err, LUN_TIMEOUT,
-	    "%s%s%.*s: no reader became free in time; of the %lld that the "
-	    "setting readers allows these are busy: %s",
+	    "%s%s%.*s: no reader became free in time; of the %zu that the "
+	    "settings readers and connections allow these are busy: %s",
 	    reading->what, reading->projection != NULL ? " " : "", LUN_NAME_MAX,
 	    reading->projection != NULL ? reading->projection : "",
-	    (long long)engine->settings.readers, users);
+	    engine->connections.readers, users);
 }
 
 /* ---- taking and giving back -------------------------------------------- */
@@ -103,7 +103,7 @@ say_busy(const struct lun_engine *engine, const struct lun_reading *reading,
 static bool
 may_take(const struct lun_engine *engine, const struct lun_reading *reading)
 {
-	size_t most = (size_t)engine->settings.readers;
+	size_t most = engine->connections.readers;
 
 	return !reading->answers || most == 1 ||
 	       engine->readers.answering < most - 1;
@@ -138,7 +138,7 @@ wait_for_reader(struct lun_engine *engine, const struct lun_reading *reading,
     int64_t deadline_ns, struct lun_reader **out, struct lun_err *err)
 {
 	struct lun_readers *readers = &engine->readers;
-	size_t most = (size_t)engine->settings.readers;
+	size_t most = engine->connections.readers;
 
 	for (;;) {
 		bool may = may_take(engine, reading);

@@ -9,7 +9,6 @@
 #include "settings/memory.h"
 
 #include <stdbool.h>
-#include <unistd.h>
 
 #define LEAST_BATCH ((size_t)64 << 10) /* so that a small budget still moves */
 #define LEAST_PAGES 64                 /* KiB */
@@ -28,12 +27,10 @@
 #define MODELS(slot)  ((slot) / 8 * 3)
 
 void
-lun_memory_init(struct lun_memory *memory, int64_t bytes)
+lun_memory_init(struct lun_memory *memory, int64_t bytes, size_t slots)
 {
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-
 	memory->bytes = bytes;
-	memory->slots = cores > 1 ? (size_t)cores : 1;
+	memory->slots = slots;
 	atomic_init(&memory->projections, 0);
 }
 

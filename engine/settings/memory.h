@@ -34,8 +34,7 @@ struct lun_shares {
 	size_t look;        /* events that are only shown */
 };
 
-/* Slots: as many as cores. */
-void lun_memory_init(struct lun_memory *memory, int64_t bytes);
+void lun_memory_init(struct lun_memory *memory, int64_t bytes, size_t slots);
 
 struct lun_shares lun_memory_share(const struct lun_memory *memory);
 

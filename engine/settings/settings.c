@@ -138,6 +138,19 @@ const struct lun_setting_entry lun_setting_entries[] = {
 	.offset = OFFSET(script_memory_bytes),
     },
     {
+	.name = "connections",
+	.type = LUN_SETTING_NUMBER,
+	.initial = "10",
+	.least = 1,
+	.most = 1000,
+	.argument = "N",
+	.help = "Most connections to a server or file, of events and of "
+		"models each. An engine needs at least 6; with fewer than it "
+		"could use, fewer projections catch up at a time and fewer "
+		"readers look.",
+	.offset = OFFSET(connections),
+    },
+    {
 	.name = "readers",
 	.type = LUN_SETTING_NUMBER,
 	.initial = "4",
@@ -145,8 +158,8 @@ const struct lun_setting_entry lun_setting_entries[] = {
 	.most = 1000,
 	.argument = "N",
 	.help = "How many calls that only look (get, query, status ...) are "
-		"served at the same time, each with connections of its own; "
-		"all but one of them may be busy with handle_query.",
+		"served at the same time, each with a connection to the "
+		"events; all but one of them may be busy with handle_query.",
 	.offset = OFFSET(readers),
     },
     {
@@ -519,6 +532,7 @@ lun_settings_for_stores(const struct lun_settings *settings)
 	    .call_timeout_ms = settings->call_timeout_ms,
 	    .synchronous = settings->synchronous,
 	    .wal_autocheckpoint_pages = settings->wal_autocheckpoint_pages,
+	    .connections = settings->connections,
 	    .cache_kib = lun_memory_append_pages_kib(settings->memory_bytes),
 	};
 }

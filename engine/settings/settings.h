@@ -40,6 +40,7 @@ struct lun_settings {
 	int64_t script_instructions;
 	int64_t script_cpu_ms;
 	int64_t script_memory_bytes;
+	int64_t connections; /* most to one store */
 	int64_t readers;     /* of all that only looks, at the same time */
 	int64_t query_limit; /* rows where a query names no limit */
 	int64_t query_limit_max;

@@ -118,8 +118,8 @@ settings_shares(lua_State *L)
 	struct lun_memory memory;
 	struct lun_shares shares;
 
-	lun_memory_init(&memory, luaL_checkinteger(L, 1));
-	memory.slots = (size_t)luaL_checkinteger(L, 2);
+	lun_memory_init(
+	    &memory, luaL_checkinteger(L, 1), (size_t)luaL_checkinteger(L, 2));
 	atomic_store(&memory.projections, (size_t)luaL_checkinteger(L, 3));
 	shares = lun_memory_share(&memory);
 	lua_newtable(L);

@@ -1,53 +1,39 @@
--- How many connections to PostgreSQL an engine has: at most three, and one for
--- each projection that runs.
+-- How many connections an engine has.
 
-local helper = require "spec.helper"
 local kit = require "spec.engine.engine_kit"
+local lunette = require "lunette"
 local postgres = require "spec.postgres_server"
 
 local server, why = postgres.start()
 
-describe("an engine's connections to postgres #postgres #threads", function()
-  if not server then
-    pending(why)
-    return
-  end
-
+describe("an engine with few connections", function()
   after_each(kit.close_all)
 
-  it("to the models are few", function()
+  it("is refused where there are too few for anything", function()
+    local engine, message, code = lunette.open {
+      events = "memory:", models = "memory:", connections = 5 }
+    assert.is_nil(engine)
+    assert.equal("config", code)
+    assert.equal("connections is 5, and an engine needs 6 to its events: for "
+      .. "itself, to be told of new ones, to read the tail, to append, to "
+      .. "catch up and to look", message)
+  end)
+
+  it("works with the least there may be #postgres", function()
+    if not server then
+      return pending(why)
+    end
     local database = server:new_database()
-    local engine = kit.open {
-      events = "sqlite:" .. helper.tmpdir() .. "/events.db",
-      models = database.url,
-    }
-    local names = { "one", "two", "three", "four" }
-    for _, name in ipairs(names) do
-      kit.register(engine, kit.ledger { name = name })
-    end
-    local list = {}
-    for n = 1, 3000 do
-      list[n] = { n = n, ids = { "a", "b" .. n } }
-    end
-    kit.append(engine, list)
-    assert(engine:start())
-    local most = 0
-    local function look()
-      local count = tonumber(database:sql [[
-        SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND application_name = 'lunette']])
-      most = math.max(most, count)
-    end
-    for _, name in ipairs(names) do
-      helper.wait(function()
-        look()
-        local status = kit.status(engine, name)
-        return status.state == "live" and status.position == "3000"
-      end, 60)
-    end
-    look()
-    assert.is_true(most >= #names)
-    assert.is_true(most <= 3 + #names, most .. " connections")
-    assert(engine:stop())
+    local engine = kit.open({ events = database.url, models = database.url },
+      { connections = "6" })
+    kit.register(engine, kit.ledger())
+    kit.append(engine, { { n = 1, ids = "a" } })
+    assert(engine:run_once())
+    assert.equal("1,", engine:get("ledger", "a").log)
+    assert.equal("stopped", kit.status(engine, "ledger").state)
+    assert(engine:query "ledger")
+    assert.is_true(tonumber(database:sql [[SELECT count(*)
+      FROM pg_stat_activity WHERE datname = current_database()
+      AND application_name = 'lunette']]) <= 2 * 6)
   end)
 end)

@@ -196,8 +196,8 @@ local cases = {
       assert.is_nil(done)
       assert.equal("timeout", code)
       assert.matches("^" .. call .. ".*: no reader became free in time; of "
-        .. "the 1 that the setting readers allows these are busy: "
-        .. "handle_query of slow for %d+%.%d s$", message)
+        .. "the 1 that the settings readers and connections allow these "
+        .. "are busy: handle_query of slow for %d+%.%d s$", message)
       local took = beside:took()[1]
       assert.is_true(took >= 100 and took < 5000)
     end
