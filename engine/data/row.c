@@ -59,3 +59,10 @@ lun_row_next(struct lun_text *row, struct lun_value *value)
 	row->length -= HEAD_SIZE;
 	return true;
 }
+
+void
+lun_row_replace(char *end, const struct lun_value *value)
+{
+	memcpy(end - sizeof value->integer, &value->integer,
+	    sizeof value->integer);
+}

@@ -49,4 +49,11 @@ lun_row_text(const struct lun_buffer *row)
  */
 bool lun_row_next(struct lun_text *row, struct lun_value *value);
 
+/*
+ * Put another value in place of the one that was taken off a row in the
+ * caller's own memory and ended at `end`: of its kind, which is neither null
+ * nor text.
+ */
+void lun_row_replace(char *end, const struct lun_value *value);
+
 #endif

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "script/event_object.h"
+#include "script/live_models.h"
 #include "script/model_object.h"
 #include "script/nested_object.h"
 #include "script/read_id.h"
@@ -24,8 +25,11 @@ struct run {
 	bool in_handler;
 	const struct lun_handler *handler; /* the last one called */
 	size_t touch_count; /* extract: before the event under way */
-	int names;          /* apply: the field names on the stack */
-	int objects;        /* the list of event objects on the stack */
+	/* places on the stack */
+	int objects; /* the list of event objects */
+	int names;   /* apply: the first of the field names */
+	int live;    /* apply: the list of live models; 0: there are none */
+	int table;   /* apply: the model's table of the call under way */
 };
 
 /* ---- the batch --------------------------------------------------------- */
@@ -340,14 +344,18 @@ find_handler(const struct lun_script *script, struct lun_text type)
 
 /* Push (+1) the model's table or nil. */
 static void
-push_model(lua_State *L, const struct run *run, const struct lun_model *model)
+push_model(lua_State *L, struct run *run, const struct lun_model *model)
 {
 	struct lun_text row = {model->row, model->row_length};
 
 	if (model->row == NULL)
 		lua_pushnil(L);
+	else if (run->live > 0)
+		lun_live_models_push(
+		    L, run->script, run->live, run->names, model->index, row);
 	else
 		lun_model_object_unpack(L, run->script, run->names, row);
+	run->table = lua_gettop(L);
 }
 
 /*
@@ -395,6 +403,29 @@ check_result(lua_State *L)
 		    L, "a model must be a plain table without a metatable");
 }
 
+/* The model that went in has come back on top, with no keys but its fields. */
+static bool
+keep_closed(lua_State *L, struct run *run, struct lun_model *model)
+{
+	struct lun_script *script = run->script;
+	struct lun_text row = {model->row, model->row_length};
+	bool same;
+
+	if (!lun_model_object_pack_closed(
+		L, script, run->names, -1, row, &same)) {
+		run->code = LUN_NOMEM;
+		return false;
+	}
+	row = lun_row_text(&script->row);
+	if (run->live > 0) {
+		if (!same)
+			lun_model_object_fill(L, run->names, row);
+		lun_live_models_keep(
+		    L, script, run->live, run->table, model->index, row.length);
+	}
+	return put_row(run, model, row);
+}
+
 /* What the handler returned is on top. False: see run->code. */
 static bool
 keep_result(lua_State *L, struct run *run, struct lun_model *model)
@@ -403,6 +434,11 @@ keep_result(lua_State *L, struct run *run, struct lun_model *model)
 
 	if (lua_isnil(L, -1))
 		return put_row(run, model, LUN_TEXT_NONE);
+	if (lun_model_object_is_closed(L, run->table)) {
+		if (lua_rawequal(L, -1, run->table))
+			return keep_closed(L, run, model);
+		lun_model_object_open(L, run->table);
+	}
 	check_result(L);
 	if (!lun_model_object_pack(L, script, run->names, -1, model->id)) {
 		run->code = LUN_NOMEM;
@@ -426,8 +462,9 @@ apply_touch(lua_State *L, struct run *run, struct lun_touch touch)
 	if (handler == NULL)
 		return true;
 	run->handler = handler;
-	lua_rawgeti(L, LUA_REGISTRYINDEX, handler->reference);
 	push_model(L, run, model);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, handler->reference);
+	lua_pushvalue(L, run->table);
 	if (handler->arguments >= 2)
 		push_event(L, run, touch.event);
 	if (handler->arguments >= 3)
@@ -446,7 +483,11 @@ apply_protected(lua_State *L)
 
 	lua_rawgeti(L, LUA_REGISTRYINDEX, run->script->functions.objects);
 	run->objects = lua_gettop(L);
-	run->names = run->objects + 1;
+	if (lun_live_models_wanted(run->script)) {
+		lun_live_models_push_list(L, run->script);
+		run->live = lua_gettop(L);
+	}
+	run->names = lua_gettop(L) + 1;
 	lun_model_object_push_names(L, run->script);
 	top = lua_gettop(L);
 	for (; run->at < count; run->at++) {

@@ -39,6 +39,72 @@ lun_model_object_push_names(lua_State *L, struct lun_script *script)
 	lua_remove(L, list);
 }
 
+/* ---- closed tables ----------------------------------------------------- */
+
+/*
+ * Short strings are unique in a Lua state, so a declared name is found by its
+ * address. Names come mostly in the same order: the search starts behind the
+ * last hit.
+ */
+static size_t
+find_name(const struct lun_script *script, const void *name, size_t start)
+{
+	const void *const *names = script->functions.name_addresses;
+	size_t count = script->about.schema->field_count;
+
+	for (size_t i = start; i < count; i++)
+		if (names[i] == name)
+			return i;
+	for (size_t i = 0; i < start; i++)
+		if (names[i] == name)
+			return i;
+	return count;
+}
+
+bool
+lun_model_object_is_closed(lua_State *L, int index)
+{
+	bool closed;
+
+	if (!lua_istable(L, index) || !lua_getmetatable(L, index))
+		return false;
+	closed =
+	    lua_topointer(L, -1) == lun_script_of(L)->functions.closed_address;
+	lua_pop(L, 1);
+	return closed;
+}
+
+void
+lun_model_object_open(lua_State *L, int index)
+{
+	index = lua_absindex(L, index);
+	lua_pushnil(L);
+	lua_setmetatable(L, index);
+}
+
+/* __newindex: a field that was nil, or another key */
+static int
+closed_newindex(lua_State *L)
+{
+	const struct lun_script *script = lun_script_of(L);
+
+	if (find_name(script, lua_topointer(L, 2), 0) ==
+	    script->about.schema->field_count)
+		lun_model_object_open(L, 1);
+	lua_rawset(L, 1);
+	return 0;
+}
+
+void
+lun_model_object_setup(lua_State *L, struct lun_script_functions *functions)
+{
+	lua_createtable(L, 0, 1);
+	lua_pushcfunction(L, closed_newindex);
+	lua_setfield(L, -2, "__newindex");
+	functions->closed_address = lua_topointer(L, -1);
+	functions->closed_metatable = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
 /* ---- from a row -------------------------------------------------------- */
 
 static void
@@ -75,7 +141,6 @@ lun_model_object_unpack(lua_State *L, const struct lun_script *script,
 {
 	const struct lun_schema *schema = script->about.schema;
 	struct lun_value value;
-	int field = 0;
 
 	if (schema->whole_json) {
 		if (lun_row_next(&row, &value))
@@ -85,10 +150,18 @@ lun_model_object_unpack(lua_State *L, const struct lun_script *script,
 		return;
 	}
 	lua_createtable(L, 0, (int)schema->field_count);
-	for (; lun_row_next(&row, &value); field++) {
-		if (value.kind == LUN_VALUE_NULL)
-			continue;
-		lua_pushvalue(L, names + field);
+	lun_model_object_fill(L, names, row);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, script->functions.closed_metatable);
+	lua_setmetatable(L, -2);
+}
+
+void
+lun_model_object_fill(lua_State *L, int names, struct lun_text row)
+{
+	struct lun_value value;
+
+	for (; lun_row_next(&row, &value); names++) {
+		lua_pushvalue(L, names);
 		push_model_value(L, &value);
 		lua_rawset(L, -3);
 	}
@@ -333,26 +406,6 @@ take_field_value(struct packing *p, struct lun_value *value)
 
 /* ---- to a row ---------------------------------------------------------- */
 
-/*
- * Short strings are unique in a Lua state, so a declared name is found by its
- * address. next() gives the keys in no order, but mostly in the
- * same one: the search starts behind the last hit.
- */
-static size_t
-find_field_of_key(struct packing *p, const void *key, size_t start)
-{
-	const void *const *names = p->script->functions.name_addresses;
-	size_t count = p->schema->field_count;
-
-	for (size_t i = start; i < count; i++)
-		if (names[i] == key)
-			return i;
-	for (size_t i = 0; i < start; i++)
-		if (names[i] == key)
-			return i;
-	return count;
-}
-
 static void
 take_fields(struct packing *p)
 {
@@ -360,7 +413,7 @@ take_fields(struct packing *p)
 	size_t next = 0;
 
 	for (lua_pushnil(L); lua_next(L, p->table) != 0; lua_pop(L, 1)) {
-		size_t index = find_field_of_key(p, lua_topointer(L, -2), next);
+		size_t index = find_name(p->script, lua_topointer(L, -2), next);
 
 		if (index == p->schema->field_count) {
 			take_other_key(p);
@@ -430,6 +483,150 @@ add_values(struct packing *p)
 		pack_json(p);
 		lua_pop(p->L, 1);
 	}
+}
+
+/* Which a row has none of: see take_number(). */
+static bool
+is_minus_zero(double number)
+{
+	return number == 0 && signbit(number);
+}
+
+/* Whether unpacking gives the value on top again, of which value was made. */
+static bool
+is_same(lua_State *L, const struct lun_value *value)
+{
+	switch (value->kind) {
+	case LUN_VALUE_NULL:
+		return false;
+	case LUN_VALUE_INTEGER:
+	case LUN_VALUE_TIMESTAMP:
+		return lua_isinteger(L, -1);
+	case LUN_VALUE_NUMBER:
+		return !lua_isinteger(L, -1) &&
+		       !is_minus_zero(lua_tonumber(L, -1));
+	case LUN_VALUE_TEXT:
+	case LUN_VALUE_BOOLEAN:
+	case LUN_VALUE_JSON:
+		break;
+	}
+	return true;
+}
+
+/* A field, whose value is on top. */
+static void
+pack_field(struct packing *p, bool *same)
+{
+	struct lun_value value = {.kind = LUN_VALUE_NULL};
+
+	if (lua_isnil(p->L, -1)) {
+		lun_row_add(&p->script->row, &value);
+		return;
+	}
+	take_field_value(p, &value);
+	*same &= is_same(p->L, &value);
+	if (value.kind == LUN_VALUE_JSON)
+		pack_json(p);
+	else
+		lun_row_add(&p->script->row, &value);
+}
+
+/*
+ * A number on top that unpacking gives again, for a field that had one. False:
+ * it is to be looked at properly.
+ */
+static bool
+take_same_kind(lua_State *L, struct lun_value *value)
+{
+	switch (value->kind) {
+	case LUN_VALUE_INTEGER:
+		value->integer = lua_tointeger(L, -1);
+		return lua_isinteger(L, -1);
+	case LUN_VALUE_TIMESTAMP:
+		value->integer = lua_tointeger(L, -1);
+		return lua_isinteger(L, -1) &&
+		       lun_timestamp_is_moment(value->integer);
+	case LUN_VALUE_NUMBER:
+		value->number = lua_tonumber(L, -1);
+		return lua_type(L, -1) == LUA_TNUMBER &&
+		       !lua_isinteger(L, -1) && isfinite(value->number) &&
+		       !is_minus_zero(value->number);
+	case LUN_VALUE_BOOLEAN:
+		value->integer = lua_toboolean(L, -1);
+		return lua_isboolean(L, -1);
+	default:
+		return false;
+	}
+}
+
+/* Whether the text on top is this one. */
+static bool
+is_text(lua_State *L, struct lun_text text)
+{
+	struct lun_text found;
+
+	if (lua_type(L, -1) != LUA_TSTRING)
+		return false;
+	found.bytes = lua_tolstring(L, -1, &found.length);
+	return lun_text_equal(found, text);
+}
+
+/*
+ * What most calls do: some numbers are others now. False, with the stack as it
+ * is: there is more to it.
+ */
+static bool
+patch_row(lua_State *L, struct lun_script *script, int names, int index,
+    struct lun_text row)
+{
+	struct lun_value value;
+
+	lun_buffer_add_text(&script->row, row);
+	if (script->row.failed)
+		return false;
+	row = lun_buffer_text(&script->row);
+	for (; lun_row_next(&row, &value); names++) {
+		lua_pushvalue(L, names);
+		lua_rawget(L, index);
+		if (value.kind == LUN_VALUE_NULL && lua_isnil(L, -1))
+			continue;
+		if (value.kind == LUN_VALUE_TEXT && is_text(L, value.text))
+			continue;
+		if (!take_same_kind(L, &value))
+			return false;
+		lun_row_replace(
+		    script->row.bytes + (row.bytes - script->row.bytes),
+		    &value);
+	}
+	return true;
+}
+
+bool
+lun_model_object_pack_closed(lua_State *L, struct lun_script *script, int names,
+    int index, struct lun_text row, bool *same)
+{
+	const struct lun_schema *schema = script->about.schema;
+	struct packing p = {.L = L, .script = script, .schema = schema};
+	int top = lua_gettop(L);
+
+	index = lua_absindex(L, index);
+	luaL_checkstack(L, (int)schema->field_count + LUA_MINSTACK, NULL);
+	lun_buffer_clear(&script->row);
+	*same = true;
+	if (patch_row(L, script, names, index, row)) {
+		lua_settop(L, top);
+		return true;
+	}
+	lua_settop(L, top);
+	lun_buffer_clear(&script->row);
+	for (size_t i = 0; i < schema->field_count; i++) {
+		p.field = &schema->fields[i];
+		lua_pushvalue(L, names + (int)i);
+		lua_rawget(L, index);
+		pack_field(&p, same);
+		lua_pop(L, 1);
+	}
+	return !script->row.failed;
 }
 
 bool

@@ -1,11 +1,13 @@
 /*
  * model_object.h - models as scripts hold them: plain tables.
  *
- * A packed row becomes a table for one call of a handler; what the handler
+ * A packed row becomes a table for a call of a handler; what the handler
  * returns is checked, brought into the one form of its fields' types, and
- * packed. No table lives on to the next event: making one from its row costs
- * less than the collector's work for thousands of living ones, and what a
- * handler sees cannot depend on where a batch began.
+ * packed.
+ *
+ * The table of a model with declared fields is closed: it has a metatable, which
+ * scripts do not see, that watches for other keys. With the first of them it is
+ * taken off, so a table that is still closed has no keys but its fields.
  */
 
 #ifndef LUN_SCRIPT_MODEL_OBJECT_H
@@ -17,8 +19,12 @@
 #include "base/text.h"
 #include "script/script_state.h"
 
+/* Make the metatable and note it; once for each state. Raises. */
+void lun_model_object_setup(
+    lua_State *L, struct lun_script_functions *functions);
+
 /*
- * Push the field names (field_count values): unpack and pack want them at
+ * Push the field names (field_count values): what is below wants them at
  * `names` on the stack. Raises.
  */
 void lun_model_object_push_names(lua_State *L, struct lun_script *script);
@@ -26,6 +32,8 @@ void lun_model_object_push_names(lua_State *L, struct lun_script *script);
 /* Push (+1) the table of a packed row. Raises. */
 void lun_model_object_unpack(lua_State *L, const struct lun_script *script,
     int names, struct lun_text row);
+/* Make the closed table on top that of a packed row. Raises. */
+void lun_model_object_fill(lua_State *L, int names, struct lun_text row);
 
 /*
  * Check, normalise and pack the table at index, the model with this id, into
@@ -34,5 +42,15 @@ void lun_model_object_unpack(lua_State *L, const struct lun_script *script,
  */
 bool lun_model_object_pack(lua_State *L, struct lun_script *script, int names,
     int index, struct lun_text id) LUN_MUSTCHECK;
+/*
+ * The same for a closed table, which has only its fields and was made from the
+ * row. *same: it is what unpacking gives, but for the values of json fields.
+ */
+bool lun_model_object_pack_closed(lua_State *L, struct lun_script *script,
+    int names, int index, struct lun_text row, bool *same) LUN_MUSTCHECK;
+
+bool lun_model_object_is_closed(lua_State *L, int index);
+/* Of a closed table: take off what watches it. */
+void lun_model_object_open(lua_State *L, int index);
 
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "script/event_object.h"
+#include "script/model_object.h"
 #include "script/nested_object.h"
 #include "script/vm.h"
 
@@ -104,6 +105,24 @@ static int
 call_original(lua_State *L)
 {
 	return lua_tocfunction(L, lua_upvalueindex(1))(L);
+}
+
+/* The metatable of a model is the engine's affair. upvalue: Lua's own */
+static int
+base_getmetatable(lua_State *L)
+{
+	if (!lun_model_object_is_closed(L, 1))
+		return call_original(L);
+	lua_pushnil(L);
+	return 1;
+}
+
+static int
+base_rawset(lua_State *L)
+{
+	if (lun_model_object_is_closed(L, 1))
+		lun_model_object_open(L, 1);
+	return call_original(L);
 }
 
 /* Raise if a conversion of the format would show an address. */
@@ -359,7 +378,7 @@ struct entry {
 static const struct entry base_entries[] = {
     {"assert", NULL},
     {"error", NULL},
-    {"getmetatable", NULL},
+    {"getmetatable", base_getmetatable},
     {"ipairs", NULL},
     {"next", base_next},
     {"pairs", NULL},
@@ -367,7 +386,7 @@ static const struct entry base_entries[] = {
     {"rawequal", NULL},
     {"rawget", NULL},
     {"rawlen", NULL},
-    {"rawset", NULL},
+    {"rawset", base_rawset},
     {"select", NULL},
     {"setmetatable", base_setmetatable},
     {"tonumber", scan_text},
@@ -567,6 +586,29 @@ lun_sandbox_make_strict(lua_State *L, int index, const char *what)
 	lua_pushliteral(L, "strict");
 	lua_setfield(L, -2, "__metatable");
 	lua_setmetatable(L, index);
+}
+
+bool
+lun_sandbox_is_strict(lua_State *L, int index)
+{
+	bool strict;
+
+	if (luaL_getmetafield(L, index, "__newindex") == LUA_TNIL)
+		return false;
+	strict = lua_tocfunction(L, -1) == refuse_write;
+	lua_pop(L, 1);
+	return strict;
+}
+
+void
+lun_sandbox_push_strings(lua_State *L)
+{
+	lua_pushliteral(L, "");
+	luaL_getmetafield(L, -1, "__index");
+	luaL_getmetafield(L, -1, "__index");
+	lua_getupvalue(L, -1, 1);
+	lua_replace(L, -4);
+	lua_pop(L, 2);
 }
 
 void

@@ -11,9 +11,11 @@
 #include "base/error.h"
 #include "script/event_object.h"
 #include "script/lunette_object.h"
+#include "script/model_object.h"
 #include "script/sandbox.h"
 #include "script/script_state.h"
 #include "script/source.h"
+#include "script/stateless.h"
 #include "json/decode.h"
 #include "json/scan.h"
 #include "json/write.h"
@@ -99,6 +101,26 @@ keep_names(lua_State *L, struct building *b)
 	b->functions.names = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
+/* Push (+1) a list of the functions that build models. */
+static void
+push_builders(lua_State *L, const struct building *b)
+{
+	lua_Integer count = 0;
+
+	lua_createtable(L, 2, 0);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, b->functions.extract.reference);
+	lua_rawseti(L, -2, ++count);
+	if (!b->about.by_type) {
+		lua_rawgeti(L, LUA_REGISTRYINDEX, b->functions.apply.reference);
+		lua_rawseti(L, -2, ++count);
+		return;
+	}
+	for (size_t i = 0; i < b->about.filter.type_count; i++) {
+		lua_rawgeti(L, LUA_REGISTRYINDEX, b->functions.on[i].reference);
+		lua_rawseti(L, -2, ++count);
+	}
+}
+
 /* Run the chunk; its result is pushed (+1). */
 static void
 push_result(lua_State *L, struct building *b)
@@ -121,6 +143,7 @@ build_protected(lua_State *L)
 
 	lun_json_setup(L);
 	lun_event_object_setup(L, &b->functions);
+	lun_model_object_setup(L, &b->functions);
 	lun_lunette_object_push(L);
 	lun_sandbox_open(L);
 	push_result(L, b);
@@ -131,9 +154,13 @@ build_protected(lua_State *L)
 	keep_named(L, "extract_model_id", &b->functions.extract, 1);
 	keep_named(L, "apply_to_model", &b->functions.apply, 3);
 	keep_named(L, "handle_query", &b->functions.query, 2);
-	if (b->about.by_type && !keep_on(L, b))
+	if (b->about.by_type && !keep_on(L, b)) {
 		b->code = lun_fail(b->err, LUN_NOMEM, "out of memory");
+		return 0;
+	}
 	keep_names(L, b);
+	push_builders(L, b);
+	b->functions.stateless = lun_stateless_check(L, -1, &b->script->text);
 	lua_createtable(L, LUN_SCRIPT_SLICE, 0);
 	b->functions.objects = luaL_ref(L, LUA_REGISTRYINDEX);
 	return 0;

@@ -20,6 +20,21 @@ struct lun_handler {
 	int arguments; /* so many of ours it looks at */
 };
 
+/* The table of a model that waits for the next call: see live_models.h. */
+struct lun_live_model {
+	uint64_t stamp; /* of its batch */
+	uint32_t model; /* its index there */
+	bool filled;    /* the table in the list may be used */
+	bool lent;      /* and it is the one of the call under way */
+};
+
+struct lun_live_models {
+	struct lun_live_model *places; /* in Lua's memory */
+	size_t count;
+	int memory; /* what holds it; 0: not made yet */
+	int tables; /* list of the tables, by place; 0: not made yet */
+};
+
 /* What lives in the registry of the present Lua state. */
 struct lun_script_functions {
 	struct lun_handler extract;
@@ -29,6 +44,10 @@ struct lun_script_functions {
 	int event_metatable;
 	int data_metatable;
 	int nested_metatable;
+	int closed_metatable; /* of models with fields */
+	const void *closed_address;
+	bool stateless; /* the functions keep nothing: see stateless.h */
+	struct lun_live_models live;
 	int objects; /* list of the last event objects, by index */
 	int names;   /* list of the field names, in the schema's order */
 	const void *name_addresses[LUN_FIELDS_MAX]; /* of those strings */

@@ -31,16 +31,16 @@ struct lun_model {
 	char *row; /* packed; NULL: there is no such model */
 	size_t row_length;
 	size_t row_capacity;
-	bool known;  /* row says what is so; else it has to be loaded */
-	bool dirty;  /* changed by this batch */
-	bool parked; /* has parked events: later ones queue behind them */
-	bool stored; /* the store has it, or will with what is collected */
+	bool known;     /* row says what is so; else it has to be loaded */
+	bool dirty;     /* changed by this batch */
+	bool parked;    /* has parked events: later ones queue behind them */
+	bool stored;    /* the store has it, or will with what is collected */
+	uint32_t index; /* among the batch's models */
 	/* private to the unit of work */
 	uint64_t hash;
 	uint64_t batch;   /* the last one that touched it */
 	uint64_t changed; /* the last one that changed it */
 	uint64_t parking; /* the one that parked its first event */
-	uint32_t index;
 	bool recently_used;
 };
 

@@ -12,6 +12,7 @@
 #include "runtime/load.h"
 #include "script/query_object.h"
 #include "script/script.h"
+#include "script/script_state.h"
 #include "script/settings_file.h"
 #include "store/model_store.h"
 #include "store/rows_as_json.h"
@@ -453,6 +454,14 @@ push_failures(lua_State *L, const struct host *host)
 	}
 }
 
+/* script:keeps_nothing(): whether that was found of its functions */
+static int
+script_keeps_nothing(lua_State *L)
+{
+	lua_pushboolean(L, check_host(L)->script->functions.stateless);
+	return 1;
+}
+
 /*
  * script:run(events, size): events in batches of size (all), each failed one
  * passed over; returns the list of failures.
@@ -647,6 +656,7 @@ static const luaL_Reg script_methods[] = {
     {"get", script_get},
     {"interrupt", script_interrupt},
     {"join", script_join},
+    {"keeps_nothing", script_keeps_nothing},
     {"park", script_park},
     {"progress", script_progress},
     {"query", script_query},
