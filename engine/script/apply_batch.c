@@ -11,6 +11,7 @@
 #include "script/nested_object.h"
 #include "script/read_id.h"
 #include "script/script_state.h"
+#include "script/shared_event.h"
 #include "json/decode.h"
 #include "json/scan.h"
 
@@ -236,13 +237,32 @@ note_models(lua_State *L, struct run *run)
 	}
 }
 
+/* A kind of event object for each type, for extraction and for application. */
+static size_t
+kind_of(int type, bool applied)
+{
+	return 2 * (size_t)type + applied;
+}
+
+/* Push (+1) the event under way, of this type, for extract_model_id. */
+static void
+push_new_event(lua_State *L, const struct run *run, int type)
+{
+	if (run->script->functions.stateless)
+		lun_shared_event_push(
+		    L, run->script, kind_of(type, false), (uint32_t)run->at);
+	else
+		lun_event_object_push(L, (uint32_t)run->at);
+}
+
 /* Keep the event's object, on top, for apply_to_model; popped (-1). */
 static void
 keep_event(lua_State *L, struct run *run)
 {
 	uint32_t index = (uint32_t)run->at;
 
-	if (lun_event_object_is_clean(L, -1, index))
+	if (!run->script->functions.stateless &&
+	    lun_event_object_is_clean(L, -1, index))
 		lua_rawseti(L, run->objects, index % LUN_SCRIPT_SLICE + 1);
 	else
 		lua_pop(L, 1);
@@ -274,10 +294,12 @@ extract_protected(lua_State *L)
 	lua_rawgeti(L, LUA_REGISTRYINDEX, script->functions.objects);
 	run->objects = 3;
 	for (; run->at < run->end; run->at++) {
-		if (find_type(script, run->batch->events[run->at].type) < 0)
+		int type = find_type(script, run->batch->events[run->at].type);
+
+		if (type < 0)
 			continue;
 		lun_uow_touches(run->uow, &run->touch_count);
-		lun_event_object_push(L, (uint32_t)run->at);
+		push_new_event(L, run, type);
 		lua_pushvalue(L, 2);
 		lua_pushvalue(L, -2);
 		script->knows_tenant = false;
@@ -331,15 +353,13 @@ lun_script_extract(struct lun_script *script, const struct lun_batch *batch,
 
 /* ---- apply ------------------------------------------------------------- */
 
+/* For events of this type, by its index or -1; NULL: none. */
 static const struct lun_handler *
-find_handler(const struct lun_script *script, struct lun_text type)
+find_handler(const struct lun_script *script, int type)
 {
-	int index;
-
 	if (!script->about.by_type)
 		return &script->functions.apply;
-	index = find_type(script, type);
-	return index >= 0 ? &script->functions.on[index] : NULL;
+	return type >= 0 ? &script->functions.on[type] : NULL;
 }
 
 /* Push (+1) the model's table or nil. */
@@ -363,8 +383,13 @@ push_model(lua_State *L, struct run *run, const struct lun_model *model)
  * may have changed what hangs on it.
  */
 static void
-push_event(lua_State *L, struct run *run, uint32_t index)
+push_event(lua_State *L, struct run *run, int type, uint32_t index)
 {
+	if (run->script->functions.stateless) {
+		lun_shared_event_push(
+		    L, run->script, kind_of(type >= 0 ? type : 0, true), index);
+		return;
+	}
 	lua_rawgeti(L, run->objects, index % LUN_SCRIPT_SLICE + 1);
 	if (lun_event_object_is_clean(L, -1, index))
 		return;
@@ -453,12 +478,14 @@ apply_touch(lua_State *L, struct run *run, struct lun_touch touch)
 	const struct lun_event *event = &run->batch->events[touch.event];
 	struct lun_model *model = lun_uow_model(run->uow, touch.model);
 	const struct lun_handler *handler;
+	int type;
 
 	if (model->parked) {
 		run->code = LUN_AGAIN;
 		return false;
 	}
-	handler = find_handler(run->script, event->type);
+	type = find_type(run->script, event->type);
+	handler = find_handler(run->script, type);
 	if (handler == NULL)
 		return true;
 	run->handler = handler;
@@ -466,7 +493,7 @@ apply_touch(lua_State *L, struct run *run, struct lun_touch touch)
 	lua_rawgeti(L, LUA_REGISTRYINDEX, handler->reference);
 	lua_pushvalue(L, run->table);
 	if (handler->arguments >= 2)
-		push_event(L, run, touch.event);
+		push_event(L, run, type, touch.event);
 	if (handler->arguments >= 3)
 		lun_script_push_id(L, run->script, model->id);
 	call_handler(L, run, handler->arguments);

@@ -15,36 +15,12 @@
 #define COPIED_AT_ONCE          256 /* values between two charges */
 #define SHOWN_MAX               40  /* bytes of a value in a message */
 
-/* Registry keys of the metatables. */
+/* Keys of the metatables of each. */
 static const char event_key, data_key;
 
-/* User values: the data and the metadata, once they were asked for. */
-struct event_object {
-	uint64_t stamp;
-	uint32_t number; /* of the event, in the batch */
-};
-
-/* User value: a table of the nested values that were decoded, by key. */
-struct data_object {
-	uint64_t stamp;
-	uint32_t document; /* twice the event's index, one more for metadata */
-};
-
-static const char *const field_names[] = {"data", "id", "metadata", "position",
-    "recorded_at", "stream", "type", "version", "tenant"};
-
-enum field {
-	FIELD_DATA,
-	FIELD_ID,
-	FIELD_METADATA,
-	FIELD_POSITION,
-	FIELD_RECORDED_AT,
-	FIELD_STREAM,
-	FIELD_TYPE,
-	FIELD_VERSION,
-	FIELD_TENANT,
-	FIELD_COUNT
-};
+const char *const lun_event_object_field_names[LUN_EVENT_FIELD_COUNT] = {"data",
+    "id", "metadata", "position", "recorded_at", "stream", "type", "version",
+    "tenant"};
 
 void
 lun_event_object_check_stamp(lua_State *L, uint64_t stamp)
@@ -58,14 +34,13 @@ lun_event_object_check_stamp(lua_State *L, uint64_t stamp)
 bool
 lun_event_object_has_metatable(lua_State *L, int index, const char *key)
 {
-	bool same;
+	bool has;
 
 	if (lua_type(L, index) != LUA_TUSERDATA || !lua_getmetatable(L, index))
 		return false;
-	lua_rawgetp(L, LUA_REGISTRYINDEX, key);
-	same = lua_rawequal(L, -1, -2);
+	has = lua_rawgetp(L, -1, key) != LUA_TNIL;
 	lua_pop(L, 2);
-	return same;
+	return has;
 }
 
 /* ---- data -------------------------------------------------------------- */
@@ -80,7 +55,7 @@ text_of(const struct lun_script *script, uint32_t document)
 
 static struct lun_text
 check_data(lua_State *L, const struct lun_script *script,
-    const struct data_object *data)
+    const struct lun_event_object_data *data)
 {
 	lun_event_object_check_stamp(L, data->stamp);
 	return text_of(script, data->document);
@@ -122,8 +97,8 @@ push_json(lua_State *L, struct lun_text json)
 	lun_json_push(L, json);
 }
 
-static void
-push_member_value(lua_State *L, struct lun_script *script,
+void
+lun_event_object_push_value(lua_State *L, struct lun_script *script,
     const struct lun_member *member, struct lun_text value)
 {
 	switch ((enum lun_json_kind)member->kind) {
@@ -157,9 +132,10 @@ static void
 push_nested(lua_State *L, struct lun_script *script, int index, int key,
     const struct lun_member *member, struct lun_text json)
 {
-	const struct data_object *data = lua_touserdata(L, index);
+	struct lun_event_object_data *data = lua_touserdata(L, index);
 	struct lun_text value = lun_member_value(member, json);
 
+	data->has_nested = true;
 	script->batch->documents->list[data->document].lent = true;
 	if (lua_getiuservalue(L, index, 1) != LUA_TTABLE) {
 		lua_pop(L, 1);
@@ -170,7 +146,7 @@ push_nested(lua_State *L, struct lun_script *script, int index, int key,
 	lua_pushvalue(L, key);
 	if (lua_rawget(L, -2) == LUA_TNIL) {
 		lua_pop(L, 1);
-		push_member_value(L, script, member, value);
+		lun_event_object_push_value(L, script, member, value);
 		lun_nested_object_wrap(L);
 		lua_pushvalue(L, key);
 		lua_pushvalue(L, -2);
@@ -186,16 +162,16 @@ push_member(lua_State *L, struct lun_script *script, int index, int key,
 	if (member->kind == LUN_JSON_ARRAY || member->kind == LUN_JSON_OBJECT)
 		push_nested(L, script, index, key, member, json);
 	else
-		push_member_value(
+		lun_event_object_push_value(
 		    L, script, member, lun_member_value(member, json));
 }
 
 /* data[key] */
-static int
-data_index(lua_State *L)
+int
+lun_event_object_data_index(lua_State *L)
 {
 	struct lun_script *script = lun_script_of(L);
-	struct data_object *data = lua_touserdata(L, 1);
+	struct lun_event_object_data *data = lua_touserdata(L, 1);
 	struct lun_text json = check_data(L, script, data), key;
 	const struct lun_member *member;
 
@@ -227,7 +203,8 @@ static int
 data_next(lua_State *L)
 {
 	struct lun_script *script = lun_script_of(L);
-	struct data_object *data = lua_touserdata(L, lua_upvalueindex(1));
+	struct lun_event_object_data *data =
+	    lua_touserdata(L, lua_upvalueindex(1));
 	lua_Integer n = lua_tointeger(L, lua_upvalueindex(2));
 	struct lun_text json = check_data(L, script, data);
 	const struct lun_document *document =
@@ -262,7 +239,7 @@ static int
 data_len(lua_State *L)
 {
 	struct lun_script *script = lun_script_of(L);
-	struct data_object *data = lua_touserdata(L, 1);
+	struct lun_event_object_data *data = lua_touserdata(L, 1);
 
 	check_data(L, script, data);
 	lua_pushinteger(L,
@@ -275,7 +252,7 @@ static void
 push_event_document(lua_State *L, struct lun_script *script, uint32_t document)
 {
 	struct lun_text json = text_of(script, document);
-	struct data_object *data;
+	struct lun_event_object_data *data;
 	struct lun_err err;
 	enum lun_code code =
 	    lun_documents_open(script->batch->documents, document, json, &err);
@@ -294,8 +271,8 @@ push_event_document(lua_State *L, struct lun_script *script, uint32_t document)
 		return;
 	}
 	data = lua_newuserdatauv(L, sizeof *data, 1);
-	data->stamp = script->stamp;
-	data->document = document;
+	*data = (struct lun_event_object_data){
+	    .stamp = script->stamp, .document = document};
 	lua_rawgeti(L, LUA_REGISTRYINDEX, script->functions.data_metatable);
 	lua_setmetatable(L, -2);
 }
@@ -304,7 +281,7 @@ push_event_document(lua_State *L, struct lun_script *script, uint32_t document)
 
 static const struct lun_event *
 check_event(lua_State *L, const struct lun_script *script,
-    const struct event_object *object)
+    const struct lun_event_object *object)
 {
 	lun_event_object_check_stamp(L, object->stamp);
 	return &script->batch->events[object->number];
@@ -326,11 +303,12 @@ push_position(
 /* data (part 0) or metadata (part 1): made once for each event object. */
 static void
 push_part(lua_State *L, struct lun_script *script, int index,
-    const struct event_object *object, uint32_t part)
+    struct lun_event_object *object, uint32_t part)
 {
 	if (lua_getiuservalue(L, index, (int)part + 1) != LUA_TNIL)
 		return;
 	lua_pop(L, 1);
+	object->has_parts = true;
 	push_event_document(L, script, object->number * 2 + part);
 	lua_pushvalue(L, -1);
 	lua_setiuservalue(L, index, (int)part + 1);
@@ -355,79 +333,79 @@ push_time(lua_State *L, int64_t us)
 }
 
 /* A field of the event object at index (+1). */
-static void
-push_event_field(
-    lua_State *L, struct lun_script *script, int index, enum field field)
+void
+lun_event_object_push_field(lua_State *L, struct lun_script *script, int index,
+    enum lun_event_object_field field)
 {
-	struct event_object *object = lua_touserdata(L, index);
+	struct lun_event_object *object = lua_touserdata(L, index);
 	const struct lun_event *event = check_event(L, script, object);
 
 	switch (field) {
-	case FIELD_DATA:
+	case LUN_EVENT_DATA:
 		push_part(L, script, index, object, 0);
 		return;
-	case FIELD_METADATA:
+	case LUN_EVENT_METADATA:
 		if (event->metadata.bytes == NULL)
 			lua_pushnil(L);
 		else
 			push_part(L, script, index, object, 1);
 		return;
-	case FIELD_ID:
+	case LUN_EVENT_ID:
 		push_text(L, event->id);
 		return;
-	case FIELD_STREAM:
+	case LUN_EVENT_STREAM:
 		push_text(L, event->stream);
 		return;
-	case FIELD_TYPE:
+	case LUN_EVENT_TYPE:
 		push_text(L, event->type);
 		return;
-	case FIELD_POSITION:
+	case LUN_EVENT_POSITION:
 		push_position(L, script, event->position);
 		return;
-	case FIELD_RECORDED_AT:
+	case LUN_EVENT_RECORDED_AT:
 		push_time(L, event->recorded_at);
 		return;
-	case FIELD_VERSION:
+	case LUN_EVENT_VERSION:
 		lua_pushinteger(L, event->version);
 		return;
-	case FIELD_TENANT:
+	case LUN_EVENT_TENANT:
 		script->knows_tenant = true;
 		if (event->tenant.bytes == NULL)
 			lua_pushnil(L);
 		else
 			push_text(L, event->tenant);
 		return;
-	case FIELD_COUNT:
+	case LUN_EVENT_FIELD_COUNT:
 		break;
 	}
 	lua_pushnil(L);
 }
 
 /* The first letter tells most of them apart. */
-static enum field
-find_event_field(const char *name)
+enum lun_event_object_field
+lun_event_object_find_field(const char *name)
 {
-	enum field field = FIELD_DATA;
+	enum lun_event_object_field field = LUN_EVENT_DATA;
 
-	while (
-	    field < FIELD_COUNT && (field_names[field][0] != name[0] ||
-				       strcmp(field_names[field], name) != 0))
+	while (field < LUN_EVENT_FIELD_COUNT &&
+	       (lun_event_object_field_names[field][0] != name[0] ||
+		   strcmp(lun_event_object_field_names[field], name) != 0))
 		field++;
 	return field;
 }
 
 /* event.name: a misspelt one raises, for it could never be there */
-static int
-event_index(lua_State *L)
+int
+lun_event_object_index(lua_State *L)
 {
-	enum field field = FIELD_COUNT;
+	enum lun_event_object_field field = LUN_EVENT_FIELD_COUNT;
 
 	if (lua_type(L, 2) == LUA_TSTRING)
-		field = find_event_field(lua_tostring(L, 2));
-	if (field == FIELD_COUNT)
+		field = lun_event_object_find_field(lua_tostring(L, 2));
+	if (field == LUN_EVENT_FIELD_COUNT)
 		return luaL_error(L, "an event has no field \"%s\"",
 		    luaL_tolstring(L, 2, NULL));
-	push_event_field(L, lun_script_of(L), 1, field);
+	lun_event_object_push_field(L, lun_script_of(L), 1, field);
 	return 1;
 }
 
@@ -439,14 +417,15 @@ event_next(lua_State *L)
 
 	lua_settop(L, 0);
 	lua_pushvalue(L, lua_upvalueindex(1));
-	for (; field < FIELD_COUNT; field++) {
-		lua_pushstring(L, field_names[field]);
-		push_event_field(L, lun_script_of(L), 1, (enum field)field);
+	for (; field < LUN_EVENT_FIELD_COUNT; field++) {
+		lua_pushstring(L, lun_event_object_field_names[field]);
+		lun_event_object_push_field(
+		    L, lun_script_of(L), 1, (enum lun_event_object_field)field);
 		if (!lua_isnil(L, -1))
 			break;
 		lua_settop(L, 1);
 	}
-	if (field == FIELD_COUNT)
+	if (field == LUN_EVENT_FIELD_COUNT)
 		return 0;
 	lua_pushinteger(L, field + 1);
 	lua_replace(L, lua_upvalueindex(2));
@@ -476,11 +455,12 @@ static void push_copy(lua_State *L, int index, int depth);
 static void
 push_event_copy(lua_State *L, int event)
 {
-	lua_createtable(L, 0, FIELD_COUNT);
-	for (enum field field = FIELD_DATA; field < FIELD_COUNT; field++) {
-		push_event_field(L, lun_script_of(L), event, field);
+	lua_createtable(L, 0, LUN_EVENT_FIELD_COUNT);
+	for (enum lun_event_object_field field = LUN_EVENT_DATA;
+	     field < LUN_EVENT_FIELD_COUNT; field++) {
+		lun_event_object_push_field(L, lun_script_of(L), event, field);
 		push_copy(L, lua_gettop(L), 1);
-		lua_setfield(L, -3, field_names[field]);
+		lua_setfield(L, -3, lun_event_object_field_names[field]);
 		lua_pop(L, 1);
 	}
 }
@@ -540,7 +520,7 @@ lun_event_object_is_clean(lua_State *L, int index, uint32_t number)
 	const struct lun_script *script = lun_script_of(L);
 	const struct lun_document *parts =
 	    &script->batch->documents->list[number * 2];
-	const struct event_object *object = lua_touserdata(L, index);
+	const struct lun_event_object *object = lua_touserdata(L, index);
 
 	return object != NULL && object->stamp == script->stamp &&
 	       object->number == number && !parts[0].lent && !parts[1].lent;
@@ -579,7 +559,7 @@ lun_event_object_tostring(lua_State *L)
 /* ---- setup ------------------------------------------------------------- */
 
 static const luaL_Reg event_methods[] = {
-    {"__index", event_index},
+    {"__index", lun_event_object_index},
     {"__newindex", refuse_change},
     {"__pairs", event_pairs},
     {"__tostring", lun_event_object_tostring},
@@ -587,7 +567,7 @@ static const luaL_Reg event_methods[] = {
 };
 
 static const luaL_Reg data_methods[] = {
-    {"__index", data_index},
+    {"__index", lun_event_object_data_index},
     {"__newindex", refuse_change},
     {"__pairs", data_pairs},
     {"__len", data_len},
@@ -595,8 +575,8 @@ static const luaL_Reg data_methods[] = {
     {NULL, NULL},
 };
 
-int
-lun_event_object_register(lua_State *L, const char *key, const char *name,
+void
+lun_event_object_push_methods(lua_State *L, const char *key, const char *name,
     const luaL_Reg *methods, lua_CFunction value)
 {
 	lua_createtable(L, 0, 8);
@@ -607,18 +587,28 @@ lun_event_object_register(lua_State *L, const char *key, const char *name,
 	lua_setfield(L, -2, "__metatable");
 	lua_pushcfunction(L, value);
 	lua_rawsetp(L, -2, lun_json_value_key());
-	lua_pushvalue(L, -1);
-	lua_rawsetp(L, LUA_REGISTRYINDEX, key);
-	return luaL_ref(L, LUA_REGISTRYINDEX);
+	lua_pushboolean(L, true);
+	lua_rawsetp(L, -2, key);
+}
+
+void
+lun_event_object_push_metatable(lua_State *L, bool data)
+{
+	if (data)
+		lun_event_object_push_methods(
+		    L, &data_key, "event data", data_methods, plain_value);
+	else
+		lun_event_object_push_methods(
+		    L, &event_key, "event", event_methods, plain_value);
 }
 
 void
 lun_event_object_setup(lua_State *L, struct lun_script_functions *functions)
 {
-	functions->event_metatable = lun_event_object_register(
-	    L, &event_key, "event", event_methods, plain_value);
-	functions->data_metatable = lun_event_object_register(
-	    L, &data_key, "event data", data_methods, plain_value);
+	lun_event_object_push_metatable(L, false);
+	functions->event_metatable = luaL_ref(L, LUA_REGISTRYINDEX);
+	lun_event_object_push_metatable(L, true);
+	functions->data_metatable = luaL_ref(L, LUA_REGISTRYINDEX);
 	lun_nested_object_setup(L, functions);
 }
 
@@ -626,10 +616,11 @@ void
 lun_event_object_push(lua_State *L, uint32_t number)
 {
 	const struct lun_script *script = lun_script_of(L);
-	struct event_object *object = lua_newuserdatauv(L, sizeof *object, 2);
+	struct lun_event_object *object =
+	    lua_newuserdatauv(L, sizeof *object, 2);
 
-	object->stamp = script->stamp;
-	object->number = number;
+	*object =
+	    (struct lun_event_object){.stamp = script->stamp, .number = number};
 	lua_rawgeti(L, LUA_REGISTRYINDEX, script->functions.event_metatable);
 	lua_setmetatable(L, -2);
 }

@@ -18,6 +18,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "data/documents.h"
+
+struct lun_script;
 struct lun_script_functions;
 
 /* Make the metatables and note them; once for each state. Raises. */
@@ -42,14 +45,56 @@ bool lun_event_object_is(lua_State *L, int index);
  */
 void lun_event_object_push_plain(lua_State *L, int index);
 
-/* ---- for what hangs on an event ---------------------------------------- */
+/* ---- for what hangs on an event, and for shared_event.c ---------------- */
+
+/* User values: the data and the metadata, once they were asked for. */
+struct lun_event_object {
+	uint64_t stamp;
+	uint32_t number; /* of the event, in the batch */
+	bool has_parts;  /* there are user values */
+};
+
+/* User value: a table of the nested values that were decoded, by key. */
+struct lun_event_object_data {
+	uint64_t stamp;
+	uint32_t document; /* twice the event's index, one more for metadata */
+	bool has_nested;   /* there is a user value */
+};
+
+enum lun_event_object_field {
+	LUN_EVENT_DATA,
+	LUN_EVENT_ID,
+	LUN_EVENT_METADATA,
+	LUN_EVENT_POSITION,
+	LUN_EVENT_RECORDED_AT,
+	LUN_EVENT_STREAM,
+	LUN_EVENT_TYPE,
+	LUN_EVENT_VERSION,
+	LUN_EVENT_TENANT,
+	LUN_EVENT_FIELD_COUNT
+};
+
+extern const char *const lun_event_object_field_names[LUN_EVENT_FIELD_COUNT];
+
+/* Push (+1) a metatable of events or of their data. Raises. */
+void lun_event_object_push_metatable(lua_State *L, bool data);
+/* __index of both, and what it gives of a member that is not nested. Raise. */
+int lun_event_object_index(lua_State *L);
+int lun_event_object_data_index(lua_State *L);
+void lun_event_object_push_value(lua_State *L, struct lun_script *script,
+    const struct lun_member *member, struct lun_text value);
+/* The count if there is no such field. */
+enum lun_event_object_field lun_event_object_find_field(const char *name);
+/* Push (+1) a field of the event object at index. Raises. */
+void lun_event_object_push_field(lua_State *L, struct lun_script *script,
+    int index, enum lun_event_object_field field);
 
 /*
- * Make a metatable, note it in the registry under a key and give its index
- * there, which is found faster. value gives JSON: see lun_json_value_key().
+ * Push (+1) a metatable of what the key stands for. value gives JSON: see
+ * lun_json_value_key().
  */
-int lun_event_object_register(lua_State *L, const char *key, const char *name,
-    const luaL_Reg *methods, lua_CFunction value);
+void lun_event_object_push_methods(lua_State *L, const char *key,
+    const char *name, const luaL_Reg *methods, lua_CFunction value);
 bool lun_event_object_has_metatable(lua_State *L, int index, const char *key);
 /* Raise unless the batch of an object with this stamp is under way. */
 void lun_event_object_check_stamp(lua_State *L, uint64_t stamp);

@@ -12,7 +12,7 @@ struct nested_object {
 	uint64_t stamp;
 };
 
-static const char nested_key; /* of the metatable, in the registry */
+static const char nested_key; /* of the metatable */
 
 bool
 lun_nested_object_is(lua_State *L, int index)
@@ -133,6 +133,7 @@ lun_nested_object_setup(lua_State *L, struct lun_script_functions *functions)
 	    {NULL, NULL},
 	};
 
-	functions->nested_metatable = lun_event_object_register(
+	lun_event_object_push_methods(
 	    L, &nested_key, "event data", methods, nested_value);
+	functions->nested_metatable = luaL_ref(L, LUA_REGISTRYINDEX);
 }

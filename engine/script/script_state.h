@@ -13,6 +13,9 @@
 #include "script/script.h"
 #include "script/vm.h"
 
+/* So many event objects that serve all events of some types. */
+#define LUN_SHARED_EVENTS 32
+
 /* A function of the script; belongs to one Lua state. */
 struct lun_handler {
 	int reference;
@@ -35,6 +38,8 @@ struct lun_live_models {
 	int tables; /* list of the tables, by place; 0: not made yet */
 };
 
+struct lun_shared_event;
+
 /* What lives in the registry of the present Lua state. */
 struct lun_script_functions {
 	struct lun_handler extract;
@@ -48,6 +53,7 @@ struct lun_script_functions {
 	const void *closed_address;
 	bool stateless; /* the functions keep nothing: see stateless.h */
 	struct lun_live_models live;
+	struct lun_shared_event *shared[LUN_SHARED_EVENTS]; /* or NULL */
 	int objects; /* list of the last event objects, by index */
 	int names;   /* list of the field names, in the schema's order */
 	const void *name_addresses[LUN_FIELDS_MAX]; /* of those strings */
