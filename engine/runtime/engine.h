@@ -43,7 +43,8 @@ struct lun_entry {
 
 	uint64_t counted_events;        /* the monitor's, for rates */
 	enum lun_state published_state; /* the monitor's */
-	bool renewal_fails;             /* the monitor's; the log knows */
+	bool renewal_fails;             /* the monitor's */
+	bool renewal_told;              /* the monitor's; the log knows */
 	int64_t counted_ns;
 };
 

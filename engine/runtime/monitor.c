@@ -180,32 +180,53 @@ is_owned(struct lun_projection *p)
 	return lun_projection_report(p).owned;
 }
 
+/* A loss; else once, of a lock only if it is not over by the next time. */
+static void
+tell_renewal(const struct lun_engine *engine, struct lun_entry *entry,
+    bool locked, const struct lun_err *err)
+{
+	bool first = !entry->renewal_fails;
+
+	entry->renewal_fails = true;
+	if (err->code != LUN_CONFLICT &&
+	    (entry->renewal_told || (locked && first)))
+		return;
+	entry->renewal_told = true;
+	lun_log(&engine->log, LUN_LOG_WARNING, "%s: renewing the ownership: %s",
+	    entry->name, err->message);
+}
+
+static bool
+end_renewal(struct lun_entry *entry)
+{
+	entry->renewal_fails = entry->renewal_told = false;
+	return true;
+}
+
 /* A stuck script's lease is left to run out: somebody else may take over. */
 static bool
 renew_lease(struct lun_monitor *monitor, struct lun_entry *entry)
 {
 	struct lun_engine *engine = monitor->engine;
 	struct lun_report report = lun_projection_report(entry->p);
+	struct lun_lease lease = {.key = entry->p->key, .fence = report.fence};
 	struct lun_err err;
 	enum lun_code code;
 
 	if (!report.owned || report.lost || report.stuck)
 		return true;
-	code = lun_model_store_renew_one(monitor->store, entry->p->key,
-	    report.fence, engine->settings.lease_ms, &err);
-	if (code == LUN_OK || (code == LUN_CONFLICT && !is_owned(entry->p))) {
-		entry->renewal_fails = false;
-		return true;
-	}
-	if (!entry->renewal_fails || code == LUN_CONFLICT)
-		lun_log(&engine->log, LUN_LOG_WARNING,
-		    "%s: renewing the ownership: %s", entry->name, err.message);
-	entry->renewal_fails = code != LUN_CONFLICT;
-	if (code == LUN_CONFLICT) {
-		lun_projection_note_loss(entry->p, report.fence);
-		wake_worker(engine, entry);
-	}
-	return code == LUN_CONFLICT;
+	code = lun_model_store_renew(
+	    monitor->store, &lease, 1, engine->settings.lease_ms, &err);
+	if (code == LUN_OK)
+		code = lun_lease_check(&lease, &err);
+	if (code == LUN_OK || (code == LUN_CONFLICT && !is_owned(entry->p)))
+		return end_renewal(entry);
+	tell_renewal(engine, entry, lease.renewal == LUN_RENEWAL_LOCKED, &err);
+	if (code != LUN_CONFLICT)
+		return false;
+	lun_projection_note_loss(entry->p, report.fence);
+	wake_worker(engine, entry);
+	return end_renewal(entry);
 }
 
 /* Where that failed it is tried again soon. */
