@@ -82,6 +82,10 @@ lun_projection_end_overlap(struct lun_projection *p)
 	p->ahead = NULL;
 	if (p->batch != NULL)
 		lun_batch_trim(p->batch);
+	if (p->uow != NULL)
+		lun_uow_shrink(
+		    p->uow, lun_memory_share(p->around->memory).idle_models);
+	lun_collected_free(&p->commit.collected);
 }
 
 /* ---- what it needs, once it needs it ----------------------------------- */

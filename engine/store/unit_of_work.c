@@ -94,16 +94,27 @@ lun_uow_clear(struct lun_unit_of_work *uow)
 	uow->settled = uow->collected;
 }
 
+static void
+free_arrays(struct lun_unit_of_work *uow)
+{
+	free(uow->touched);
+	free(uow->touches);
+	free(uow->missing);
+	uow->touched = NULL;
+	uow->touches = NULL;
+	uow->missing = NULL;
+	uow->touched_capacity = uow->touch_capacity = 0;
+	uow->missing_capacity = 0;
+}
+
 void
 lun_uow_free(struct lun_unit_of_work *uow)
 {
 	if (uow == NULL)
 		return;
 	lun_uow_clear(uow);
+	free_arrays(uow);
 	free(uow->table);
-	free(uow->touched);
-	free(uow->touches);
-	free(uow->missing);
 	free(uow);
 }
 
@@ -136,26 +147,29 @@ find_slot(const struct lun_unit_of_work *uow, uint64_t hash, struct lun_text id)
 }
 
 static bool
-grow_table(struct lun_unit_of_work *uow)
+resize_table(struct lun_unit_of_work *uow, size_t size)
 {
 	size_t old_size = uow->table_size;
 	struct lun_model **old = uow->table;
-	struct lun_model **grown;
+	struct lun_model **table = calloc(size, sizeof(struct lun_model *));
 
-	if ((uow->model_count + 1) * 2 <= old_size)
-		return true;
-	grown = calloc(old_size * 2, sizeof(struct lun_model *));
-	if (grown == NULL)
+	if (table == NULL)
 		return false;
-	uow->table = grown;
-	uow->table_size = old_size * 2;
+	uow->table = table;
+	uow->table_size = size;
 	for (size_t i = 0; i < old_size; i++)
 		if (old[i] != NULL)
-			grown[find_slot(uow, old[i]->hash, old[i]->id)] =
+			table[find_slot(uow, old[i]->hash, old[i]->id)] =
 			    old[i];
 	free(old);
 	uow->hand = 0;
 	return true;
+}
+
+static bool
+has_room(const struct lun_unit_of_work *uow, size_t size)
+{
+	return (uow->model_count + 1) * 2 <= size;
 }
 
 /* Empty a slot and close the gap behind it, so that searches still end. */
@@ -188,7 +202,8 @@ add_model(struct lun_unit_of_work *uow, uint64_t hash, struct lun_text id)
 	struct lun_model *model;
 	char *bytes;
 
-	if (!grow_table(uow))
+	if (!has_room(uow, uow->table_size) &&
+	    !resize_table(uow, uow->table_size * 2))
 		return NULL;
 	model = calloc(1, sizeof *model + id.length + 1);
 	if (model == NULL)
@@ -245,6 +260,7 @@ trim_cache(struct lun_unit_of_work *uow)
 		}
 		remove_slot(uow, slot);
 		uow->hand = slot;
+		steps++; /* another model may stand there now */
 	}
 }
 
@@ -252,6 +268,21 @@ void
 lun_uow_limit(struct lun_unit_of_work *uow, size_t cache_bytes)
 {
 	uow->cache_limit = cache_bytes;
+}
+
+void
+lun_uow_shrink(struct lun_unit_of_work *uow, size_t cache_bytes)
+{
+	size_t size = SMALLEST_TABLE;
+
+	uow->cache_limit = cache_bytes;
+	empty_batch(uow);
+	trim_cache(uow);
+	free_arrays(uow);
+	while (!has_room(uow, size))
+		size *= 2;
+	if (size < uow->table_size)
+		(void)resize_table(uow, size); /* or it stays as it is */
 }
 
 void

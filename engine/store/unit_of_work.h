@@ -53,6 +53,8 @@ void lun_uow_free(struct lun_unit_of_work *uow);
 
 /* From the next batch on: what may be kept between batches. */
 void lun_uow_limit(struct lun_unit_of_work *uow, size_t cache_bytes);
+/* The same at once, between batches; frees what large ones took besides. */
+void lun_uow_shrink(struct lun_unit_of_work *uow, size_t cache_bytes);
 /* Start a batch. Trims the cache, except rows not known to be committed. */
 void lun_uow_begin(struct lun_unit_of_work *uow);
 

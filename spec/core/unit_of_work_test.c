@@ -216,6 +216,13 @@ uow_cache_bytes(lua_State *L)
 }
 
 static int
+uow_shrink(lua_State *L)
+{
+	lun_uow_shrink(check_uow(L)->uow, (size_t)luaL_checkinteger(L, 2));
+	return 0;
+}
+
+static int
 uow_touched_bytes(lua_State *L)
 {
 	lua_pushinteger(
@@ -237,6 +244,7 @@ static const luaL_Reg methods[] = {
     {"forget", uow_forget},
     {"clear", uow_clear},
     {"cache_bytes", uow_cache_bytes},
+    {"shrink", uow_shrink},
     {"touched_bytes", uow_touched_bytes},
     {NULL, NULL},
 };

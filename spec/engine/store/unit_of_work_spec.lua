@@ -166,6 +166,25 @@ describe("a unit of work", function()
     assert.is_true(uow:touched_bytes() >= 10000)
   end)
 
+  it("shrinks between batches, to what is not stored yet at least", function()
+    local uow = unit_of_work.new(1 << 20)
+    local rows, stored = {}, {}
+    for i = 1, 3000 do
+      rows["m" .. i] = "row " .. i
+    end
+    apply(uow, {}, rows)
+    uow:collect()
+    uow:shrink(0)
+    assert.equal("row 7", row_of(uow, stored, "m7"))
+    uow:settled()
+    uow:shrink(1000)
+    assert.is_true(uow:cache_bytes() <= 1000)
+    stored["m8"] = "another"
+    assert.equal("another", row_of(uow, stored, "m8"))
+    apply(uow, stored, rows)
+    assert.equal("row 8", row_of(uow, stored, "m8"))
+  end)
+
   -- What the engine does with it, against tables: batches that are committed
   -- later, thrown away, or lost with their commit.
   local seed = helper.seed(7)
