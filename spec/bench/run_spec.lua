@@ -11,6 +11,7 @@ describe("bench/run #postgres", function()
   local function measure(...)
     local code, out, err = helper.run({ "lua5.4", "bench/run", ... }, {
       cwd = helper.root,
+      timeout = 300,
       env = {
         LUNETTE_BUILD = helper.build,
         BENCH_DIR = helper.tmpdir(),
