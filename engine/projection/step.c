@@ -40,6 +40,7 @@ fill_request(const struct lun_projection *p, struct lun_position after,
 	    .source_state = source_state,
 	    .max_events = next_batch_size(p),
 	    .max_bytes = lun_memory_share(p->around->memory).batch,
+	    .to_head = p->has_worker,
 	};
 }
 

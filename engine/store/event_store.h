@@ -48,6 +48,11 @@ struct lun_read {
 	 * left for another read, but for what a store has to give out early.
 	 */
 	struct lun_position upto;
+	/*
+	 * The reader goes on to the head: the store may make ready for that,
+	 * and give an empty batch that is held, and not at_head, until it has.
+	 */
+	bool to_head;
 };
 
 static inline bool

@@ -279,7 +279,9 @@ push_batch(
 		    L, "tenants_from", (lua_Integer)batch->tenants_from + 1);
 }
 
-/* read{after=, upto=, state=, types=, stream=, max=, max_bytes=} */
+/*
+ * read{after=, upto=, state=, types=, stream=, max=, max_bytes=, to_head=}
+ */
 static int
 store_read(lua_State *L)
 {
@@ -295,6 +297,9 @@ store_read(lua_State *L)
 	request.max_events = (size_t)integer_field(L, 2, "max", 1000);
 	request.max_bytes = (size_t)integer_field(L, 2, "max_bytes", 1 << 30);
 	request.upto = to_position(L, handle->store, text_field(L, 2, "upto"));
+	lua_getfield(L, 2, "to_head");
+	request.to_head = lua_toboolean(L, -1);
+	lua_pop(L, 1);
 	request.filter = check_filter(L, 2);
 	code =
 	    lun_event_store_read(handle->store, &request, handle->batch, &err);

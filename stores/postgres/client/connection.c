@@ -48,14 +48,20 @@ drop_connection(struct lun_pg *c)
 	c->conn = NULL;
 }
 
+void
+lun_pg_abandon(struct lun_pg *c)
+{
+	if (c->conn != NULL)
+		lun_pg_hang_up(c->url, c->conn);
+	c->conn = NULL;
+}
+
 /* An answer that comes too late must not be taken for that of a later call. */
 static enum lun_code
 fail_after_deadline(struct lun_pg *c, struct lun_err *err)
 {
-	if (!c->in_transaction) {
-		lun_pg_hang_up(c->url, c->conn);
-		c->conn = NULL;
-	}
+	if (!c->in_transaction)
+		lun_pg_abandon(c);
 	drop_connection(c);
 	c->sqlstate[0] = '\0';
 	return lun_fail(err, LUN_UNAVAILABLE,
@@ -565,25 +571,56 @@ drain_results(struct lun_pg *c, struct lun_err *err)
 	return LUN_OK;
 }
 
-/* LUN_NOTFOUND: that was the last one. */
-static enum lun_code
-stream_row(struct lun_pg *c, lun_pg_row_fn *row, void *arg, struct lun_err *err)
+enum lun_code
+lun_pg_send(struct lun_pg *c, const char *sql,
+    const struct lun_pg_params *params, struct lun_err *err)
+{
+	enum lun_code code = send_query(c, sql, params, err);
+
+	if (code == LUN_OK)
+		PQsetSingleRowMode(c->conn);
+	return code;
+}
+
+enum lun_code
+lun_pg_answers(struct lun_pg *c, int64_t wait_ms, struct lun_err *err)
+{
+	int64_t until = lun_clock_mono_ns() + wait_ms * NS_IN_MS;
+
+	while (PQisBusy(c->conn)) {
+		struct pollfd fd = {.fd = PQsocket(c->conn), .events = POLLIN};
+		int64_t left = until - lun_clock_mono_ns();
+
+		if (left <= 0)
+			return LUN_AGAIN;
+		if (poll(&fd, 1, (int)(left / NS_IN_MS) + 1) > 0 &&
+		    PQconsumeInput(c->conn) == 0)
+			return fail_call(c, NULL, err);
+	}
+	set_deadline(c);
+	return LUN_OK;
+}
+
+enum lun_code
+lun_pg_take_row(struct lun_pg *c, PGresult **row, struct lun_err *err)
 {
 	PGresult *result;
 	enum lun_code code = next_result(c, &result, err);
 
-	if (code != LUN_OK)
-		return code;
-	if (result == NULL)
-		return LUN_NOTFOUND;
-	if (PQresultStatus(result) == PGRES_SINGLE_TUPLE) {
-		code = row(arg, result, err);
-		set_deadline(c);
-	} else if (!has_succeeded(result)) {
-		code = lun_pg_fail(c, result, err);
+	while (code == LUN_OK && result != NULL) {
+		if (PQresultStatus(result) == PGRES_SINGLE_TUPLE) {
+			*row = result;
+			return LUN_OK;
+		}
+		if (!has_succeeded(result))
+			code = lun_pg_fail(c, result, err);
+		PQclear(result);
+		if (code == LUN_OK)
+			code = next_result(c, &result, err);
+		else
+			(void)!collect_results(c, NULL, NULL);
 	}
-	PQclear(result);
-	return code;
+	return code == LUN_OK ? LUN_NOTFOUND : code;
 }
 
 enum lun_code
@@ -591,14 +628,20 @@ lun_pg_stream(struct lun_pg *c, const char *sql,
     const struct lun_pg_params *params, lun_pg_row_fn *row, void *arg,
     struct lun_err *err)
 {
-	enum lun_code code = send_query(c, sql, params, err);
+	enum lun_code code = lun_pg_send(c, sql, params, err);
 	enum lun_code drained;
+	PGresult *result;
 
 	if (code != LUN_OK)
 		return code;
-	PQsetSingleRowMode(c->conn);
-	while (code == LUN_OK)
-		code = stream_row(c, row, arg, err);
+	while (code == LUN_OK) {
+		code = lun_pg_take_row(c, &result, err);
+		if (code != LUN_OK)
+			break;
+		code = row(arg, result, err);
+		PQclear(result);
+		set_deadline(c);
+	}
 	if (code == LUN_NOTFOUND)
 		return LUN_OK;
 	if (c->conn == NULL)

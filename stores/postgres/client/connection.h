@@ -74,6 +74,22 @@ enum lun_code lun_pg_stream(struct lun_pg *c, const char *sql,
     struct lun_err *err) LUN_MUSTCHECK;
 
 /*
+ * The same, for a statement whose first row may take as long as it takes: once
+ * it was sent answers says whether one has come, LUN_AGAIN if not, and waits for
+ * it no longer than wait_ms; then its rows are taken one by one, each to be
+ * freed with PQclear(), until LUN_NOTFOUND or a failure. Nothing else may be
+ * called in between but lun_pg_abandon().
+ */
+enum lun_code lun_pg_send(struct lun_pg *c, const char *sql,
+    const struct lun_pg_params *params, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_pg_answers(
+    struct lun_pg *c, int64_t wait_ms, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_pg_take_row(
+    struct lun_pg *c, PGresult **row, struct lun_err *err) LUN_MUSTCHECK;
+/* Hang up, whatever the server is at: that is ended, and the connection lost. */
+void lun_pg_abandon(struct lun_pg *c);
+
+/*
  * A pipeline: statements sent one after the other without waiting for answers.
  * They give no rows. Where sending one fails the pipeline still has to be
  * ended. The end gives the failure of the first that failed and how many

@@ -398,6 +398,7 @@ lun_pg_events_begin(struct lun_event_store *store, struct lun_err *err)
 		return lun_fail(err, LUN_CONFIG,
 		    "%s: the tables of somebody else are only read",
 		    lun_pg_name(&s->c));
+	lun_pg_pass_close(s);
 	s->transaction = 0;
 	return lun_pg_begin(&s->c, "NOTIFY lunette_events", err);
 }
@@ -518,6 +519,8 @@ lun_pg_events_append(struct lun_event_store *store,
 	int64_t patience = a.s->c.url->options.busy_timeout_ms * NS_IN_MS;
 	int64_t deadline = lun_clock_mono_ns() + patience;
 	enum lun_code code;
+
+	lun_pg_pass_close(a.s);
 
 	if (!make_appending(&a))
 		code = lun_pg_events_no_memory(a.s, err);

@@ -209,6 +209,7 @@ postgres_close(struct lun_event_store *store)
 	    s->c.url != NULL ? lun_pg_url_share(s->c.url) : NULL;
 
 	lun_pg_waker_close(&s->waker);
+	lun_pg_pass_free(s);
 	lun_pg_close(&s->c);
 	release_source(s->source); /* its listener borrows from it */
 	lun_pg_url_release(url);

@@ -26,6 +26,33 @@ struct lun_pg_source {
 	bool pooled; /* a pooler stands between: LISTEN does not work */
 };
 
+/* All that is left of the log, in its order, by a cursor: see pass.c. */
+struct lun_pg_pass {
+	bool is_open;
+	bool sorts;      /* the first rows were asked for, and have not come */
+	bool ended;      /* no more rows will come */
+	uint64_t wanted; /* a hash of the filter */
+	struct lun_position from;
+	struct lun_position at; /* of the last row that was taken */
+	struct lun_buffer at_anchor;
+	struct lun_position bound; /* of the rows that it has */
+	struct lun_buffer bound_anchor;
+	int64_t now; /* by the server's clock, when it was begun */
+
+	/* When it was begun, when it is ended, and is looked at again. */
+	int64_t began_ns;
+	int64_t until_ns;
+	int64_t look_ns;
+	int64_t next_ns; /* when another one may be begun */
+
+	int tenant_column; /* of its rows, as of a reading */
+	PGresult **rows;   /* that came, and were not taken */
+	size_t asked;
+	size_t first;
+	size_t count;
+	size_t capacity;
+};
+
 struct lun_pg_events {
 	struct lun_event_store base; /* stays first */
 	struct lun_pg c;
@@ -53,6 +80,8 @@ struct lun_pg_events {
 	struct lun_position settled_from;
 	struct lun_buffer settled_anchor;
 
+	struct lun_pg_pass pass;
+
 	size_t row_bytes;     /* of a usual event, for limits */
 	uint64_t transaction; /* of the appends under way; 0: none */
 };
@@ -75,6 +104,13 @@ enum lun_code lun_pg_events_lag(struct lun_event_store *store,
     struct lun_lag *lag, struct lun_err *err);
 enum lun_code lun_pg_events_find(struct lun_event_store *store,
     struct lun_text id, struct lun_position *position, struct lun_err *err);
+
+/* pass.c: whatever the connection is wanted for, the pass is over. */
+void lun_pg_pass_close(struct lun_pg_events *s);
+void lun_pg_pass_free(struct lun_pg_events *s);
+/* Who sorts what, in words; nothing if nobody does. */
+void lun_pg_pass_describe(
+    const struct lun_pg_events *s, struct lun_buffer *words);
 
 /*
  * catalogue_changes.c: LUN_CONFIG if the catalogue is not any more what the safe

@@ -198,6 +198,7 @@ lun_pg_events_gaps(struct lun_event_store *store, struct lun_text source_state,
 	struct gap_writer l = {.store = store, .out = json, .state = &state};
 	enum lun_code code = LUN_OK;
 
+	lun_pg_pass_close(s);
 	if (!lun_pg_state_decode(&state, source_state))
 		code = lun_fail(err, LUN_CONFIG,
 		    "%s: the checkpoint was not written by a reader of this "

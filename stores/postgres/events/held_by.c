@@ -143,6 +143,11 @@ lun_pg_events_held_by(struct lun_event_store *store,
 {
 	struct lun_pg_events *s = lun_pg_events_of(store);
 
+	if (s->pass.sorts) {
+		lun_pg_pass_describe(s, words);
+		return LUN_OK;
+	}
+	lun_pg_pass_close(s);
 	if (s->source->mapping->safety == LUN_PG_TRANSACTIONS)
 		return add_holder(s, select_oldest, LUN_TEXT_NONE, words, err);
 	if (lun_pg_has_pending_writers(s->source->mapping))

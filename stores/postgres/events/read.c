@@ -183,6 +183,87 @@ choose_most(const struct lun_read *request)
 		   : SCANNED_LEAST;
 }
 
+/*
+ * That writers take turns is their promise, but where a row that they lock gives
+ * the positions (safe_head.c). Where there are no versions, there is no order of
+ * them to keep.
+ */
+static bool
+reads_contiguous(const struct lun_pg_mapping *mapping)
+{
+	return lun_pg_has_pending_writers(mapping) ||
+	       (mapping->contiguous && !mapping->layout.row_counts);
+}
+
+static void
+begin_wanted(struct lun_pg_reading *r)
+{
+	struct lun_pg_events *s = r->s;
+	const struct lun_pg_mapping *mapping = s->source->mapping;
+
+	r->tenant_column = mapping->layout.tenant != NULL ? LUN_PG_COLUMNS : 0;
+	lun_buffer_clear(&s->sql);
+	lun_pg_start_params(mapping, &s->params);
+	lun_buffer_printf(&s->sql, "SELECT %s FROM %s WHERE %s",
+	    mapping->columns, mapping->from, mapping->visible);
+	lun_pg_add_filter(s, &r->request->filter);
+}
+
+/* Every row, but for a stream whose order no other one has a part in. */
+static enum lun_code
+begin_contiguous(struct lun_pg_reading *r, struct lun_err *err)
+{
+	struct lun_pg_events *s = r->s;
+	const struct lun_pg_mapping *mapping = s->source->mapping;
+	enum lun_code code = lun_pg_begin_statement(r, err);
+
+	if (code == LUN_OK && !lun_pg_has_pending_writers(mapping) &&
+	    r->request->filter.stream.bytes != NULL)
+		lun_pg_add_equal(s, LUN_PG_C_STREAM, mapping->layout.stream,
+		    r->request->filter.stream);
+	return code;
+}
+
+enum lun_code
+lun_pg_begin_ordered(
+    struct lun_pg_reading *r, struct lun_position after, struct lun_err *err)
+{
+	struct lun_pg_events *s = r->s;
+	const struct lun_pg_mapping *mapping = s->source->mapping;
+	enum lun_code code = LUN_OK;
+
+	if (reads_contiguous(mapping))
+		code = begin_contiguous(r, err);
+	else
+		begin_wanted(r);
+	if (code != LUN_OK)
+		return code;
+	lun_buffer_add_text(&s->sql, LUN_TEXT(" AND "));
+	lun_pg_compare(mapping, &s->sql, ">", &s->params, after);
+	lun_buffer_add_text(&s->sql, LUN_TEXT(" AND "));
+	lun_pg_compare(mapping, &s->sql, "<=", &s->params, r->bound);
+	lun_buffer_printf(&s->sql, " ORDER BY %s", mapping->keys);
+	return s->sql.failed ? lun_pg_events_no_memory(s, err) : LUN_OK;
+}
+
+enum lun_code
+lun_pg_read_ordered(struct lun_pg_reading *r, size_t limit, lun_pg_row_fn *row,
+    struct lun_err *err)
+{
+	struct lun_pg_events *s = r->s;
+	enum lun_code code;
+
+	r->taken = 0;
+	if (r->way == LUN_PG_BY_PASS)
+		return lun_pg_pass_read(r, limit, row, err);
+	code = lun_pg_begin_ordered(r, r->batch->reached, err);
+	if (code != LUN_OK)
+		return code;
+	lun_buffer_printf(&s->sql, " LIMIT $%zu", s->params.count + 1);
+	lun_pg_add_int8(&s->params, (int64_t)limit);
+	return lun_pg_read_rows(s, row, r, err);
+}
+
 static enum lun_code
 add_wanted_row(void *arg, const PGresult *row, struct lun_err *err)
 {
@@ -194,39 +275,14 @@ add_wanted_row(void *arg, const PGresult *row, struct lun_err *err)
 		code = lun_pg_add_event(r, &event.event, err);
 	if (code != LUN_OK)
 		return code;
+	r->taken++;
 	lun_pg_reading_advance(r, &event.event);
 	return lun_pg_reading_is_full(r) ? LUN_AGAIN : LUN_OK;
 }
 
-static enum lun_code
-read_wanted_rows(
-    struct lun_pg_reading *r, struct lun_position bound, struct lun_err *err)
-{
-	struct lun_pg_events *s = r->s;
-	const struct lun_pg_mapping *mapping = s->source->mapping;
-
-	r->tenant_column = mapping->layout.tenant != NULL ? LUN_PG_COLUMNS : 0;
-	lun_buffer_clear(&s->sql);
-	lun_pg_start_params(mapping, &s->params);
-	lun_buffer_printf(&s->sql, "SELECT %s FROM %s WHERE %s AND ",
-	    mapping->columns, mapping->from, mapping->visible);
-	lun_pg_compare(mapping, &s->sql, ">", &s->params, r->request->after);
-	lun_buffer_add_text(&s->sql, LUN_TEXT(" AND "));
-	lun_pg_compare(mapping, &s->sql, "<=", &s->params, bound);
-	lun_pg_add_filter(s, &r->request->filter);
-	lun_buffer_printf(&s->sql, " ORDER BY %s LIMIT $%zu", mapping->keys,
-	    s->params.count + 1);
-	lun_pg_add_int8(&s->params, (int64_t)r->limit);
-	lun_buffer_add_byte(&s->sql, '\0');
-	if (s->sql.failed)
-		return lun_pg_events_no_memory(s, err);
-	return lun_pg_stream(
-	    &s->c, s->sql.bytes, &s->params, add_wanted_row, r, err);
-}
-
 /* With a filter the bound is near; once found it serves until it is reached. */
-static enum lun_code
-find_bound(struct lun_pg_events *s, const struct lun_read *request,
+enum lun_code
+lun_pg_find_bound(struct lun_pg_events *s, const struct lun_read *request,
     struct lun_err *err)
 {
 	struct lun_pg_safe_head *head = &s->safe_head;
@@ -283,11 +339,13 @@ static enum lun_code
 read_wanted(struct lun_pg_reading *r, struct lun_err *err)
 {
 	const struct lun_pg_safe_head *head = &r->s->safe_head;
-	enum lun_code code = read_wanted_rows(r, head->bound, err);
+	enum lun_code code =
+	    lun_pg_read_ordered(r, r->limit, add_wanted_row, err);
 
 	if (code != LUN_OK)
 		return code;
-	if (r->rows < r->limit && !lun_pg_reading_is_full(r)) {
+	r->ended = r->taken < r->limit;
+	if (r->ended && !lun_pg_reading_is_full(r)) {
 		r->batch->reached = head->bound;
 		r->batch->at_head = head->at_head;
 		set_anchor(r->s, &head->bound_anchor);
@@ -297,18 +355,6 @@ read_wanted(struct lun_pg_reading *r, struct lun_err *err)
 		    lun_position_compare(r->batch->reached, head->bound) == 0;
 	}
 	return LUN_OK;
-}
-
-/*
- * That writers take turns is their promise, but where a row that they lock gives
- * the positions (safe_head.c). Where there are no versions, there is no order of
- * them to keep.
- */
-static bool
-reads_contiguous(const struct lun_pg_mapping *mapping)
-{
-	return lun_pg_has_pending_writers(mapping) ||
-	       (mapping->contiguous && !mapping->layout.row_counts);
 }
 
 /*
@@ -374,7 +420,7 @@ read_to_bound(struct lun_pg_reading *r, struct lun_err *err)
 	return code;
 }
 
-/* As find_bound(), where only the locks of the writers tell. */
+/* As lun_pg_find_bound(), where only the locks of the writers tell. */
 static enum lun_code
 find_bound_by_writers(struct lun_pg_reading *r, struct lun_err *err)
 {
@@ -412,7 +458,7 @@ find_head(struct lun_pg_reading *r, struct lun_err *err)
 {
 	if (lun_pg_has_pending_writers(r->s->source->mapping))
 		return find_bound_by_writers(r, err);
-	return find_bound(r->s, r->request, err);
+	return lun_pg_find_bound(r->s, r->request, err);
 }
 
 static enum lun_code
@@ -429,6 +475,9 @@ start_reading(struct lun_pg_reading *r, struct lun_err *err)
 		    lun_pg_name(&s->c));
 	if (!s->state.known && lun_pg_has_pending_writers(s->source->mapping))
 		s->state.ceiling = s->state.floor = r->request->after;
+	code = lun_pg_pass_choose(r, err);
+	if (code != LUN_OK || r->way != LUN_PG_BY_STATEMENT)
+		return code;
 	code = find_head(r, err);
 	/* The first look of a connection asked no sequence. */
 	if (code == LUN_OK && !knew_numbers &&
@@ -455,7 +504,7 @@ read_once(struct lun_pg_reading *r, struct lun_err *err)
 	enum lun_code code;
 
 	lun_batch_clear(r->batch);
-	r->hole.found = r->at_gap = r->has_rivals = false;
+	r->hole.found = r->at_gap = r->has_rivals = r->again = false;
 	r->late.code = LUN_OK;
 	r->rows = r->bytes = r->scanned = 0;
 	began = lun_clock_mono_ns();
@@ -464,6 +513,8 @@ read_once(struct lun_pg_reading *r, struct lun_err *err)
 		return code;
 	looked = lun_clock_mono_ns();
 	r->batch->reached = r->request->after;
+	if (r->waits)
+		return LUN_OK;
 	code = read_to_bound(r, err);
 	r->batch->look_us = cost_of_look(s, looked - began) +
 			    (lun_clock_mono_ns() - looked) / 1000;
@@ -481,6 +532,27 @@ refuse_late(const struct lun_pg_reading *r, struct lun_err *err)
 	return r->late.code;
 }
 
+/* The pass only spares time: what stops reading is found without it too. */
+static void
+go_on_by_statement(struct lun_pg_reading *r)
+{
+	lun_pg_pass_give_up(r->s);
+	lun_pg_doubts_free(&r->doubts);
+	r->doubts = (struct lun_pg_doubts){0};
+	r->again = true;
+}
+
+static enum lun_code
+try_reading(struct lun_pg_reading *r, struct lun_err *err)
+{
+	enum lun_code code = read_once(r, err);
+
+	if (code == LUN_OK || r->way == LUN_PG_BY_STATEMENT)
+		return code;
+	go_on_by_statement(r);
+	return LUN_OK;
+}
+
 static enum lun_code
 read_batch(struct lun_pg_reading *r, struct lun_err *err)
 {
@@ -489,7 +561,7 @@ read_batch(struct lun_pg_reading *r, struct lun_err *err)
 	enum lun_code code;
 
 	do
-		code = read_once(r, err);
+		code = try_reading(r, err);
 	while (code == LUN_OK && r->again);
 	if (code == LUN_OK && r->has_rivals)
 		code = refuse_rival(s, r->rivals_at, err);
@@ -501,7 +573,8 @@ read_batch(struct lun_pg_reading *r, struct lun_err *err)
 	lun_pg_state_encode(&s->state, source_state);
 	if (source_state->failed)
 		return lun_pg_events_no_memory(s, err);
-	lun_pg_order_end(r, lun_buffer_text(source_state));
+	if (!r->waits)
+		lun_pg_order_end(r, lun_buffer_text(source_state));
 	return LUN_OK;
 }
 
@@ -550,8 +623,13 @@ lun_pg_events_read(struct lun_event_store *store,
 	code = read_batch(&r, err);
 	if (code == LUN_IO)
 		say_where(s, request->after, err);
-	batch->held = batch->at_gap || (batch->at_head && s->safe_head.is_held);
+	batch->held = batch->at_gap || r.waits ||
+		      (batch->at_head && s->safe_head.is_held);
 	batch->ripens = batch->held && ripens(s);
+	if (code == LUN_OK)
+		lun_pg_pass_prepare(&r);
+	else
+		lun_pg_pass_close(s);
 	lun_buffer_free(&r.hole.stream);
 	lun_buffer_free(&r.hole.realm);
 	lun_pg_doubts_free(&r.doubts);
@@ -567,6 +645,7 @@ lun_pg_events_head(struct lun_event_store *store, struct lun_position *head,
 	struct lun_pg_events *s = lun_pg_events_of(store);
 	enum lun_code code;
 
+	lun_pg_pass_close(s);
 	s->safe_head.after = LUN_POSITION_START;
 	s->safe_head.most = 0;
 	s->safe_head.numbers = LUN_TEXT_NONE;
@@ -588,6 +667,7 @@ lun_pg_events_find(struct lun_event_store *store, struct lun_text id,
 	PGresult *result = NULL;
 	enum lun_code code;
 
+	lun_pg_pass_close(s);
 	lun_buffer_clear(&s->sql);
 	lun_pg_start_params(mapping, &s->params);
 	lun_buffer_printf(&s->sql, "SELECT %s FROM %s WHERE %s",
@@ -662,8 +742,10 @@ lun_pg_events_lag(struct lun_event_store *store, struct lun_position after,
 	struct lun_pg_events *s = lun_pg_events_of(store);
 	struct lun_lag found = {0};
 	PGresult *result = NULL;
-	enum lun_code code = count_lag(s, after, filter, &result, err);
+	enum lun_code code;
 
+	lun_pg_pass_close(s);
+	code = count_lag(s, after, filter, &result, err);
 	if (code == LUN_OK) {
 		found.exact =
 		    lun_pg_int8(result, 0, 0) < LAG_ROWS &&

@@ -356,25 +356,8 @@ deliver_row(void *arg, const PGresult *row, struct lun_err *err)
 static enum lun_code
 read_next_rows(struct lun_pg_reading *r, size_t limit, struct lun_err *err)
 {
-	struct lun_pg_events *s = r->s;
-	const struct lun_pg_mapping *mapping = s->source->mapping;
-	enum lun_code code = lun_pg_begin_statement(r, err);
+	enum lun_code code = lun_pg_read_ordered(r, limit, deliver_row, err);
 
-	if (code != LUN_OK)
-		return code;
-	lun_buffer_add_text(&s->sql, LUN_TEXT(" AND "));
-	lun_pg_compare(mapping, &s->sql, ">", &s->params, r->batch->reached);
-	lun_buffer_add_text(&s->sql, LUN_TEXT(" AND "));
-	lun_pg_compare(mapping, &s->sql, "<=", &s->params, r->bound);
-	if (!lun_pg_has_pending_writers(mapping) &&
-	    r->request->filter.stream.bytes != NULL)
-		lun_pg_add_equal(s, LUN_PG_C_STREAM, mapping->layout.stream,
-		    r->request->filter.stream);
-	lun_buffer_printf(&s->sql, " ORDER BY %s LIMIT $%zu", mapping->keys,
-	    s->params.count + 1);
-	lun_pg_add_int8(&s->params, (int64_t)limit);
-	r->taken = 0;
-	code = lun_pg_read_rows(s, deliver_row, r, err);
 	r->scanned += r->taken;
 	r->ended = r->taken < limit;
 	return code;

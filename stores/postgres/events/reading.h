@@ -35,8 +35,17 @@ struct lun_pg_doubts {
 	struct lun_buffer texts;
 };
 
+/* Where the rows come from, in their order. */
+enum lun_pg_way {
+	LUN_PG_BY_STATEMENT,
+	LUN_PG_BY_PASS,
+	LUN_PG_BEHIND_PASS, /* a statement, up to where the pass stands */
+};
+
 struct lun_pg_reading {
 	struct lun_pg_events *s;
+	enum lun_pg_way way;
+	bool waits; /* the server sorts: there is nothing to be had yet */
 	const struct lun_read *request;
 	struct lun_batch *batch;
 	size_t limit; /* rows asked for in a statement */
@@ -127,6 +136,37 @@ enum lun_code lun_pg_order_settle(
 /* What is remembered is as of this batch. */
 void lun_pg_order_end(struct lun_pg_reading *r, struct lun_text source_state);
 void lun_pg_doubts_free(struct lun_pg_doubts *doubts);
+
+/* ---- read.c ------------------------------------------------------------ */
+
+/*
+ * Begin the statement of the store: the rows after this position up to r->bound
+ * in their order, as ordered rows are read.
+ */
+enum lun_code lun_pg_begin_ordered(struct lun_pg_reading *r,
+    struct lun_position after, struct lun_err *err) LUN_MUSTCHECK;
+/* At most so many rows in their order, by r->way; counted in r->taken. */
+enum lun_code lun_pg_read_ordered(struct lun_pg_reading *r, size_t limit,
+    lun_pg_row_fn *row, struct lun_err *err) LUN_MUSTCHECK;
+/* The safe head, or what is settled nearer by where a filter asks for that. */
+enum lun_code lun_pg_find_bound(struct lun_pg_events *s,
+    const struct lun_read *request, struct lun_err *err) LUN_MUSTCHECK;
+
+/* ---- pass.c ------------------------------------------------------------ */
+
+/*
+ * Before anything is asked: how this read is done. Unless it is by statement the
+ * store has the bound. r->waits: the server sorts, and nothing may be asked.
+ */
+enum lun_code lun_pg_pass_choose(
+    struct lun_pg_reading *r, struct lun_err *err) LUN_MUSTCHECK;
+/* As lun_pg_read_ordered(). */
+enum lun_code lun_pg_pass_read(struct lun_pg_reading *r, size_t limit,
+    lun_pg_row_fn *row, struct lun_err *err) LUN_MUSTCHECK;
+/* After a read: end what has come to its end, or begin one if that pays. */
+void lun_pg_pass_prepare(struct lun_pg_reading *r);
+/* It failed: the same is read by statement. */
+void lun_pg_pass_give_up(struct lun_pg_events *s);
 
 /* ---- read_contiguous.c ------------------------------------------------- */
 
