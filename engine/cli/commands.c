@@ -23,6 +23,7 @@ extern const struct cli_command cmd_test;
 extern const struct cli_command cmd_parked;
 extern const struct cli_command cmd_gaps;
 extern const struct cli_command cmd_checkpoint;
+extern const struct cli_command cmd_layouts;
 extern const struct cli_command cmd_help;
 
 const struct cli_command *const cli_commands[] = {
@@ -42,6 +43,7 @@ const struct cli_command *const cli_commands[] = {
     &cmd_parked,
     &cmd_gaps,
     &cmd_checkpoint,
+    &cmd_layouts,
     &cmd_help,
     NULL,
 };

@@ -226,6 +226,18 @@ lun_event_store_held_by(struct lun_event_store *store,
 	return store->ops->held_by(store, state, words, err);
 }
 
+enum lun_code
+lun_event_store_index_sql(
+    struct lun_event_store *store, struct lun_buffer *sql, struct lun_err *err)
+{
+	if (store->ops->index_sql != NULL)
+		return store->ops->index_sql(store, sql, err);
+	lun_buffer_printf(sql,
+	    "-- No index is missing: %s keeps its events in their order.\n",
+	    store->ops->scheme);
+	return LUN_OK;
+}
+
 /* What readers have seen of tenants is each one's own. */
 bool
 lun_event_store_same_reach(struct lun_event_store *store, struct lun_text own,

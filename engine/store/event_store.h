@@ -233,6 +233,20 @@ struct lun_event_store_ops {
 	enum lun_code (*held_by)(struct lun_event_store *store,
 	    struct lun_text source_state, struct lun_buffer *words,
 	    struct lun_err *err);
+
+	/*
+	 * Add the SQL that makes an index missing which would lead through the
+	 * events in their order, with comments for whoever runs it; a comment
+	 * alone where none is missing. Optional.
+	 */
+	enum lun_code (*index_sql)(struct lun_event_store *store,
+	    struct lun_buffer *sql, struct lun_err *err);
+
+	/*
+	 * Add, each with a comma behind it, a JSON object for every layout of
+	 * tables that can be read: layout, store, table, order. Optional.
+	 */
+	void (*layouts)(struct lun_buffer *json);
 };
 
 /* The drivers there are. */
@@ -302,5 +316,7 @@ bool lun_event_store_same_reach(struct lun_event_store *store,
 enum lun_code lun_event_store_held_by(struct lun_event_store *store,
     struct lun_text source_state, struct lun_buffer *words,
     struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_event_store_index_sql(struct lun_event_store *store,
+    struct lun_buffer *sql, struct lun_err *err) LUN_MUSTCHECK;
 
 #endif

@@ -339,6 +339,8 @@ local runs = {
     { "lunette run -e", on_layouts },
     { "lunette run -e", on_layouts },
     { "lunette gaps", on_models },
+    { "lunette layouts", elsewhere("spec/engine/cli/layouts_spec.lua",
+      '"layouts", name, "--sql"') },
     { "CREATE ROLE reader", on_postgres({ gap_layouts.marten.schema },
       { "reader" }) },
     { "GRANT EXECUTE", on_postgres({ "CREATE ROLE reader" }, { "reader" }) },

@@ -585,4 +585,5 @@ const struct lun_event_store_ops lun_sqlite_events = {
     .drain = sqlite_drain,
     .format_position = sqlite_format_position,
     .parse_position = sqlite_parse_position,
+    .layouts = lun_sqlite_events_layouts,
 };

@@ -78,6 +78,8 @@ enum lun_code lun_sqlite_events_prepare(struct lun_sqlite_events *s,
 /* LUN_CONFIG for somebody else's tables, which are only read. */
 enum lun_code lun_sqlite_events_check_own(
     struct lun_sqlite_events *s, struct lun_err *err) LUN_MUSTCHECK;
+/* As the event store's layouts. */
+void lun_sqlite_events_layouts(struct lun_buffer *json);
 /* Who a file of this layout is: nothing in it says so but its path. */
 void lun_sqlite_events_identify(struct lun_sqlite_events *s);
 

@@ -286,3 +286,13 @@ lun_sqlite_events_check_own(struct lun_sqlite_events *s, struct lun_err *err)
 	    "%s belongs to %s and is only read: append with that",
 	    lun_sqlite_path(&s->c), s->layout->name);
 }
+
+void
+lun_sqlite_events_layouts(struct lun_buffer *json)
+{
+	for (size_t i = 0; i < sizeof layouts / sizeof layouts[0]; i++)
+		lun_buffer_printf(json,
+		    "{\"layout\":\"%s\",\"store\":\"sqlite\","
+		    "\"table\":\"%s\",\"order\":\"%s\"},",
+		    layouts[i].name, layouts[i].table, layouts[i].key);
+}

@@ -5,7 +5,7 @@ local workplace = require "spec.engine.cli.workplace"
 local commands = {
   "append", "import", "events", "run", "status", "pause", "resume", "rebuild",
   "get", "query", "new", "check", "test", "parked", "gaps", "checkpoint",
-  "help",
+  "layouts", "help",
 }
 
 describe("the command line", function()

@@ -44,7 +44,7 @@ enum consequence {
 /*
  * %1 to %4 are parameters: the relation, its columns for position and what
  * decides beside it (transaction id, a moment's key; else the same one), a
- * pattern for rival sequences. %P, %T and %I are the layout's position, transaction id and id, %F
+ * pattern for rival sequences, %B the column that the layout's scope fixes. %P, %T and %I are the layout's position, transaction id and id, %F
  * the relation with its joins, %C the condition that a row is an event, %L the
  * lowest position that can be read. For words: %p and %t are the columns of the
  * position and the transaction id.
@@ -131,15 +131,22 @@ static const char relations[] =
 	"THEN (SELECT coalesce((%I)::text, 'null') FROM %F "                   \
 	"WHERE " column " IS NULL LIMIT 1) END)"
 
-/* Every part of the table has an index that begins with these columns. */
-#define NO_INDEX(columns)                                                      \
-	"(SELECT pg_catalog.min(l.oid::regclass::text) FROM leaves l "         \
-	"WHERE (SELECT relkind FROM top) <> 'v' AND NOT EXISTS "               \
+/* The parts of the table without an index that begins with these columns. */
+#define WITHOUT_INDEX(columns)                                                 \
+	"FROM leaves l WHERE (SELECT relkind FROM top) <> 'v' AND NOT EXISTS " \
 	"(SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = l.oid "         \
-	"AND i.indisvalid AND i.indpred IS NULL AND " columns "))"
+	"AND i.indisvalid AND i.indpred IS NULL AND " columns ")"
 #define COLUMN_AT(place)                                                       \
 	"(SELECT a.attname FROM pg_catalog.pg_attribute a "                    \
 	"WHERE a.attrelid = l.oid AND a.attnum = i.indkey[" place "])"
+#define PAIRS COLUMN_AT("0") " = %3 AND " COLUMN_AT("1") " = %2"
+#define POSITIONS                                                              \
+	"(" COLUMN_AT("0") " = %2 OR " COLUMN_AT("0") " = %B "                 \
+						      "AND " COLUMN_AT(        \
+							  "1") " = %2)"
+#define NO_INDEX(columns)                                                      \
+	"(SELECT pg_catalog.min(l.oid::regclass::text) " WITHOUT_INDEX(        \
+	    columns) ")"
 
 static const struct rule rules[] = {
     {T | S | G | W, EVERY_LAYOUT, REFUSE,
@@ -284,15 +291,14 @@ static const struct rule rules[] = {
 	"would be passed over; CREATE UNIQUE INDEX CONCURRENTLY (on the id, "
 	"where the position is a time), or name another column with "
 	"position="},
-    {T, EVERY_LAYOUT, REMARK,
-	NO_INDEX(COLUMN_AT("0") " = %3 AND " COLUMN_AT("1") " = %2"),
+    {T, EVERY_LAYOUT, REMARK, NO_INDEX(PAIRS),
 	"has no index to read it in order (missing on ",
 	"): each look for news reads all of it, so it is looked at less "
-	"often; CREATE INDEX ON it (%t, %p), see docs/event-stores.md"},
-    {S | G | W, EVERY_LAYOUT, REMARK, NO_INDEX(COLUMN_AT("0") " = %2"),
+	"often; CREATE INDEX ON it (%t, %p), as lunette layouts --sql prints"},
+    {S | G | W, EVERY_LAYOUT, REMARK, NO_INDEX(POSITIONS),
 	"has no index to read it in order (missing on ",
 	"): each look for news reads all of it, so it is looked at less "
-	"often; CREATE INDEX ON it (%p), see docs/event-stores.md"},
+	"often; CREATE INDEX ON it (%p), as lunette layouts --sql prints"},
 };
 
 #define RULES      (sizeof rules / sizeof rules[0])
@@ -362,6 +368,13 @@ add_letter(const struct lun_pg_mapping *mapping, char letter, size_t before,
 		break;
 	case 't':
 		add_quoted_column(layout->transaction_id, sql);
+		break;
+	case 'B':
+		if (layout->scope_column == NULL)
+			lun_buffer_add_text(sql, LUN_TEXT("NULL"));
+		else
+			lun_buffer_printf(
+			    sql, "'%s'", strchr(layout->scope_column, '.') + 1);
 		break;
 	case 'L':
 		lun_buffer_printf(sql, "%d", layout->starts_at_zero ? 0 : 1);
@@ -443,6 +456,32 @@ add_params(const struct lun_pg_mapping *mapping, struct lun_pg_params *params)
 	lun_pg_add_text(params, LUN_PG_TEXT, lun_text_of(layout->rivals));
 	params->failed |= text.failed;
 	lun_buffer_free(&text);
+}
+
+void
+lun_pg_catalogue_add_unindexed(const struct lun_pg_mapping *mapping,
+    struct lun_buffer *sql, struct lun_pg_params *params)
+{
+	size_t before = params->count;
+
+	add_pattern(mapping, relations, before, sql);
+	add_pattern(mapping,
+	    "SELECT (SELECT relkind::text FROM top), "
+	    "pg_catalog.quote_ident(s.nspname) || '.' || "
+	    "pg_catalog.quote_ident(c.relname), %4::text FROM top LEFT JOIN ("
+	    "SELECT l.oid ",
+	    before, sql);
+	add_pattern(mapping,
+	    mapping->safety == LUN_PG_TRANSACTIONS ? WITHOUT_INDEX(PAIRS)
+						   : WITHOUT_INDEX(POSITIONS),
+	    before, sql);
+	add_pattern(mapping,
+	    " AND %3::text IS NOT NULL) u ON true "
+	    "LEFT JOIN pg_catalog.pg_class c ON c.oid = u.oid "
+	    "LEFT JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace "
+	    "ORDER BY c.relname",
+	    before, sql);
+	add_params(mapping, params);
 }
 
 /* ---- what follows from it ---------------------------------------------- */

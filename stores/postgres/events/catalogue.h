@@ -24,6 +24,14 @@ enum lun_code lun_pg_catalogue_check(struct lun_pg *c,
     struct lun_buffer *remark, struct lun_err *err) LUN_MUSTCHECK;
 
 /*
+ * Add a statement whose rows are the parts of the table without an index in
+ * its order: the kind of the table itself and the part's name, quoted; one row
+ * without a name where there is none.
+ */
+void lun_pg_catalogue_add_unindexed(const struct lun_pg_mapping *mapping,
+    struct lun_buffer *sql, struct lun_pg_params *params);
+
+/*
  * Add an expression to a statement: a text that is another one once the table,
  * its defaults or these sequences have changed. In one statement with the
  * rows, it is of their snapshot.

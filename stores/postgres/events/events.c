@@ -369,4 +369,6 @@ const struct lun_event_store_ops lun_postgres_events = {
     .gaps = lun_pg_events_gaps,
     .same_reach = lun_pg_events_same_reach,
     .held_by = lun_pg_events_held_by,
+    .index_sql = lun_pg_events_index_sql,
+    .layouts = lun_pg_events_layouts,
 };

@@ -136,6 +136,11 @@ enum lun_code lun_pg_add_pending_writers(struct lun_pg_events *s,
     const struct lun_pg_state *state, struct lun_buffer *words,
     struct lun_err *err) LUN_MUSTCHECK;
 
+/* index_sql.c */
+enum lun_code lun_pg_events_index_sql(
+    struct lun_event_store *store, struct lun_buffer *sql, struct lun_err *err);
+void lun_pg_events_layouts(struct lun_buffer *json);
+
 /* append.c */
 enum lun_code lun_pg_events_append(struct lun_event_store *store,
     const struct lun_append *events, size_t count,

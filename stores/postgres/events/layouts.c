@@ -114,6 +114,7 @@ const struct lun_pg_layout lun_pg_layouts[] = {
 	.joins = "LEFT JOIN %Sevents d ON d.event_id = e.event_id "
 		 "LEFT JOIN %Sstreams s ON s.stream_id = e.original_stream_id",
 	.scope = "e.stream_id = 0",
+	.scope_column = "e.stream_id",
 	.position = "e.stream_version",
 	.id = "d.event_id",
 	.stream = "s.stream_uuid",

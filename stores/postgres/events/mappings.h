@@ -47,6 +47,8 @@ struct lun_pg_layout {
 	const char *table;  /* where the URL names none; NULL: it must */
 	const char *joins;
 	const char *scope; /* which rows of the relation have a position */
+	const char
+	    *scope_column; /* has one value in them; indexes may begin so */
 	/*
 	 * Of these rows: those that nobody is to see, whose versions count all
 	 * the same; and those that only fill a position, whose version is none

@@ -323,7 +323,7 @@ lun_pg_pass_describe(const struct lun_pg_events *s, struct lun_buffer *words)
 {
 	lun_buffer_printf(words,
 	    "the server, which sorts \"%s\" to read it in one pass: no index "
-	    "leads through it in order",
+	    "leads through it in order (lunette layouts --sql prints one)",
 	    s->source->mapping->table);
 }
 
