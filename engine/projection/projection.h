@@ -236,7 +236,8 @@ struct lun_projection {
 	size_t touched_each; /* bytes of models for each event, of late */
 	size_t only; /* events in the next batch, to isolate one; 0: free */
 
-	int64_t requests_ns;       /* when to look for requests again */
+	atomic_bool request_waits; /* so its owner is to look for it */
+	int64_t requests_ns;       /* no look for requests before that */
 	int64_t requests_pause_ns; /* before that, where looking failed */
 	int64_t request_number;    /* of the one under way; 0: none, or asked
 				      on this thread */
@@ -327,7 +328,8 @@ enum lun_code lun_projection_execute(struct lun_projection *p,
     enum lun_request_kind kind, const char *argument,
     struct lun_err *err) LUN_MUSTCHECK;
 /*
- * Execute the requests waiting in the model store; looks now and then. before,
+ * Execute the requests waiting in the model store; looks now and then or, if it
+ * has a worker, once it was told that there are some (request_waits). before,
  * if not NULL, is called before each: whatever was handed over before the
  * request was made is taken up there.
  */

@@ -562,14 +562,23 @@ fail_for_good(struct lun_projection *p, const struct lun_err *err)
 	p->requests_refused = true;
 }
 
-/* All projections of an engine together cost a store a hundredth of its time. */
+static bool
+is_look_due(struct lun_projection *p)
+{
+	if (!lun_projection_is_owned(p) || lun_clock_mono_ns() < p->requests_ns)
+		return false;
+	return !p->has_worker || atomic_exchange(&p->request_waits, false);
+}
+
+/* Looking costs a store a hundredth of its time at most. */
 static int64_t
 next_look(const struct lun_projection *p, int64_t began)
 {
 	int64_t now = lun_clock_mono_ns();
-	int64_t spacing = (now - began) * COST_FACTOR *
-			  (int64_t)atomic_load(&p->around->board->workers);
+	int64_t spacing = (now - began) * COST_FACTOR;
 
+	if (p->has_worker)
+		return now;
 	if (spacing < REQUESTS_NS)
 		spacing = REQUESTS_NS;
 	return now + (spacing < SELDOM_NS ? spacing : SELDOM_NS);
@@ -583,7 +592,7 @@ lun_projection_serve_requests(
 	struct lun_err err;
 	enum lun_code code;
 
-	if (!lun_projection_is_owned(p) || now < p->requests_ns)
+	if (!is_look_due(p))
 		return;
 	code = serve_requests(p, before, arg, &err);
 	p->requests_ns = next_look(p, now);

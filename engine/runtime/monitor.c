@@ -1,4 +1,4 @@
-/* monitor.c - heartbeats, rates, the watchdog, the store's upkeep. */
+/* monitor.c - what is done for all projections at once, every now and then. */
 
 #include <errno.h>
 #include <poll.h>
@@ -16,6 +16,9 @@
 #define NS_PER_S  1e9
 #define TICK_MS   100
 
+#define COST_FACTOR 100          /* a look takes that part of the time */
+#define SELDOM_NS   1000000000LL /* no more than that between two */
+
 struct lun_monitor {
 	struct lun_engine *engine;
 	struct lun_model_store *store;
@@ -25,6 +28,8 @@ struct lun_monitor {
 	int64_t published_ns;
 	int64_t counted_ns;
 	int64_t renew_at_ns;
+	int64_t requests_at_ns;
+	bool renewal_fails; /* of all, and the log knows */
 };
 
 /* ---- what is published ------------------------------------------------- */
@@ -173,6 +178,78 @@ wake_worker(struct lun_engine *engine, struct lun_entry *entry)
 	pthread_mutex_unlock(&engine->lock);
 }
 
+/* ---- requests ---------------------------------------------------------- */
+
+/* Whoever owns the projection is to look at what it is asked for. */
+static void
+note_request(struct lun_engine *engine, struct lun_entry *entry)
+{
+	if (entry == NULL || !lun_projection_report(entry->p).owned)
+		return;
+	atomic_store(&entry->p->request_waits, true);
+	wake_worker(engine, entry);
+}
+
+static enum lun_code
+take_waiting(void *arg, struct lun_key key, struct lun_err *err)
+{
+	struct lun_engine *engine = arg;
+
+	(void)err;
+	note_request(engine, lun_engine_find(engine, key.projection));
+	return LUN_OK;
+}
+
+/*
+ * One look for all, which costs a store a hundredth of its time at most. Where
+ * it fails each projection looks for itself, and says what is wrong.
+ */
+static void
+look_for_requests(struct lun_monitor *monitor, int64_t now)
+{
+	struct lun_engine *engine = monitor->engine;
+	struct lun_entry *entry;
+	int64_t spacing;
+
+	if (now < monitor->requests_at_ns)
+		return;
+	if (lun_model_store_requests_waiting(
+		monitor->store, take_waiting, engine, NULL) != LUN_OK)
+		for (size_t i = 0; (entry = lun_engine_at(engine, i)) != NULL;
+		     i++)
+			note_request(engine, entry);
+	spacing = (lun_clock_mono_ns() - now) * COST_FACTOR;
+	monitor->requests_at_ns =
+	    now + (spacing < SELDOM_NS ? spacing : SELDOM_NS);
+}
+
+/* ---- leases ------------------------------------------------------------ */
+
+/* Those to be renewed, and whose they are. */
+struct leases {
+	struct lun_lease *list;
+	struct lun_entry **entries;
+	size_t count;
+};
+
+/* A stuck script's lease is left to run out: somebody else may take over. */
+static void
+collect_leases(struct lun_engine *engine, size_t room, struct leases *leases)
+{
+	struct lun_entry *entry;
+
+	for (size_t i = 0;
+	     i < room && (entry = lun_engine_at(engine, i)) != NULL; i++) {
+		struct lun_report report = lun_projection_report(entry->p);
+
+		if (!report.owned || report.lost || report.stuck)
+			continue;
+		leases->entries[leases->count] = entry;
+		leases->list[leases->count++] = (struct lun_lease){
+		    .key = entry->p->key, .fence = report.fence};
+	}
+}
+
 /* Its worker may have handed the ownership back since. */
 static bool
 is_owned(struct lun_projection *p)
@@ -203,30 +280,48 @@ end_renewal(struct lun_entry *entry)
 	return true;
 }
 
-/* A stuck script's lease is left to run out: somebody else may take over. */
+/* False if it is to be tried again soon. */
 static bool
-renew_lease(struct lun_monitor *monitor, struct lun_entry *entry)
+note_renewal(struct lun_engine *engine, struct lun_entry *entry,
+    const struct lun_lease *lease)
 {
-	struct lun_engine *engine = monitor->engine;
-	struct lun_report report = lun_projection_report(entry->p);
-	struct lun_lease lease = {.key = entry->p->key, .fence = report.fence};
 	struct lun_err err;
-	enum lun_code code;
+	enum lun_code code = lun_lease_check(lease, &err);
 
-	if (!report.owned || report.lost || report.stuck)
-		return true;
-	code = lun_model_store_renew(
-	    monitor->store, &lease, 1, engine->settings.lease_ms, &err);
-	if (code == LUN_OK)
-		code = lun_lease_check(&lease, &err);
 	if (code == LUN_OK || (code == LUN_CONFLICT && !is_owned(entry->p)))
 		return end_renewal(entry);
-	tell_renewal(engine, entry, lease.renewal == LUN_RENEWAL_LOCKED, &err);
+	tell_renewal(engine, entry, lease->renewal == LUN_RENEWAL_LOCKED, &err);
 	if (code != LUN_CONFLICT)
 		return false;
-	lun_projection_note_loss(entry->p, report.fence);
+	lun_projection_note_loss(entry->p, lease->fence);
 	wake_worker(engine, entry);
 	return end_renewal(entry);
+}
+
+static bool
+renew_collected(struct lun_monitor *monitor, struct leases *leases)
+{
+	struct lun_engine *engine = monitor->engine;
+	struct lun_err err;
+	bool renewed = true;
+
+	if (leases->count == 0)
+		return true;
+	if (lun_model_store_renew(monitor->store, leases->list, leases->count,
+		engine->settings.lease_ms, &err) != LUN_OK) {
+		if (!monitor->renewal_fails)
+			lun_log(&engine->log, LUN_LOG_WARNING,
+			    "renewing the ownership of %zu projections: %s",
+			    leases->count, err.message);
+		monitor->renewal_fails = true;
+		return false;
+	}
+	monitor->renewal_fails = false;
+	for (size_t i = 0; i < leases->count; i++)
+		renewed = note_renewal(
+			      engine, leases->entries[i], &leases->list[i]) &&
+			  renewed;
+	return renewed;
 }
 
 /* Where that failed it is tried again soon. */
@@ -235,13 +330,19 @@ renew_leases(struct lun_monitor *monitor, int64_t now)
 {
 	struct lun_engine *engine = monitor->engine;
 	int64_t third_ns = engine->settings.lease_ms * NS_PER_MS / 3;
-	struct lun_entry *entry;
-	bool renewed = true;
+	size_t room = lun_engine_count(engine);
+	struct leases leases = {
+	    .list = calloc(room + 1, sizeof *leases.list),
+	    .entries = calloc(room + 1, sizeof(struct lun_entry *)),
+	};
+	bool renewed = false;
 
-	if (now < monitor->renew_at_ns)
-		return;
-	for (size_t i = 0; (entry = lun_engine_at(engine, i)) != NULL; i++)
-		renewed = renew_lease(monitor, entry) && renewed;
+	if (leases.list != NULL && leases.entries != NULL) {
+		collect_leases(engine, room, &leases);
+		renewed = renew_collected(monitor, &leases);
+	}
+	free(leases.list);
+	free(leases.entries);
 	monitor->renew_at_ns = now + (renewed ? third_ns : third_ns / 4);
 }
 
@@ -285,7 +386,9 @@ run_monitor(void *arg)
 		watch_scripts(engine);
 		lun_crew_look(&engine->crew);
 		lun_slots_look(&engine->slots);
-		renew_leases(monitor, now);
+		look_for_requests(monitor, now);
+		if (now >= monitor->renew_at_ns)
+			renew_leases(monitor, now);
 		tend_store(monitor);
 		if (now - monitor->counted_ns >= heartbeat_ns)
 			measure_rates(monitor, now);

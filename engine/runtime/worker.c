@@ -398,7 +398,7 @@ plan_turn(const struct lun_worker *worker)
 	struct lun_turn turn = {.due_ns = worker->next_ns,
 	    .listens = worker->next_ns != LUN_WHEN_WOKEN};
 
-	if (lun_projection_is_owned(p))
+	if (lun_projection_is_owned(p) && atomic_load(&p->request_waits))
 		plan_by(&turn, p->requests_ns);
 	if (lun_projection_is(p, LUN_PHASE_LIVE) && !p->indexing.done)
 		plan_by(&turn, lun_clock_mono_ns() + INDEX_PAUSE_NS);

@@ -99,9 +99,12 @@ lun_sqlite_place_look(
     struct lun_sqlite_place *place, const char *name, struct lun_err *err)
 {
 	long long now = lun_clock_mono_ns();
+	enum lun_code code;
 
 	if (now - atomic_load(&place->looked_ns) < LOOK_NS)
 		return LUN_OK;
-	atomic_store(&place->looked_ns, now);
-	return lun_sqlite_place_check(place, name, err);
+	code = lun_sqlite_place_check(place, name, err);
+	if (code == LUN_OK) /* a failure is everybody's */
+		atomic_store(&place->looked_ns, now);
+	return code;
 }
