@@ -7,7 +7,7 @@
 #include "base/error.h"
 
 #define FIRST_FOUND    64
-#define FIRST_MEMBERS  4096
+#define FIRST_MEMBERS  64
 #define KEPT_MEMBERS   ((size_t)1 << 20)
 #define KEPT_FOUND     ((size_t)1 << 16)
 #define KEPT_DOCUMENTS ((size_t)1 << 18)

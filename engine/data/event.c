@@ -9,7 +9,8 @@
 
 #include "json/scan.h"
 
-#define BLOCK_SIZE    ((size_t)1 << 18)
+#define FIRST_BLOCK   ((size_t)1 << 12)
+#define LARGE_BLOCK   ((size_t)1 << 18)
 #define KEPT_CAPACITY ((size_t)1 << 16)
 
 struct lun_batch_block {
@@ -96,13 +97,24 @@ lun_batch_trim(struct lun_batch *batch)
 	lun_documents_free(batch->documents);
 }
 
+/* Blocks grow, as most batches of who is live are a few events. */
+static size_t
+next_block_size(const struct lun_batch_block *last, size_t length)
+{
+	size_t size = last == NULL ? FIRST_BLOCK : last->size * 2;
+
+	if (size > LARGE_BLOCK)
+		size = LARGE_BLOCK;
+	return length > size ? length : size;
+}
+
 static char *
 allocate_bytes(struct lun_batch *batch, size_t length)
 {
 	struct lun_batch_block *block = batch->blocks;
 
 	if (block == NULL || block->size - block->used < length) {
-		size_t size = length > BLOCK_SIZE ? length : BLOCK_SIZE;
+		size_t size = next_block_size(block, length);
 
 		block = malloc(sizeof *block + size);
 		if (block == NULL)

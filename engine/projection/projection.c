@@ -80,6 +80,12 @@ lun_projection_end_overlap(struct lun_projection *p)
 	p->fetcher = p->committer = NULL;
 	lun_batch_free(p->ahead);
 	p->ahead = NULL;
+	lun_projection_rest(p);
+}
+
+void
+lun_projection_rest(struct lun_projection *p)
+{
 	if (p->batch != NULL)
 		lun_batch_trim(p->batch);
 	if (p->uow != NULL)

@@ -275,6 +275,8 @@ void lun_projection_free(struct lun_projection *p);
 void lun_projection_overlap(struct lun_projection *p);
 /* No longer; what that took is freed. */
 void lun_projection_end_overlap(struct lun_projection *p);
+/* There is nothing to do: the memory of the last batch is freed. */
+void lun_projection_rest(struct lun_projection *p);
 
 /* Become the owner, if that has not been done. LUN_OWNED names who is. */
 enum lun_code lun_projection_own(

@@ -304,6 +304,8 @@ note_step(struct lun_worker *worker, enum lun_code code, struct lun_step step)
 	if (!moved || !p->fetches ||
 	    !lun_projection_is(p, LUN_PHASE_CATCHING_UP))
 		leave_slots(worker);
+	if (!moved)
+		lun_projection_rest(p);
 	if (moved) {
 		look_soon(worker);
 	} else if (code == LUN_OK && step.outcome == LUN_STEP_PAUSED) {
