@@ -157,7 +157,7 @@ return function(driver)
       end
       assert.equal(1, #assert(store:read { max_bytes = 1 }))
       assert.equal(1, #assert(store:read { max_bytes = 0 }))
-      assert.equal(2, #assert(store:read { max_bytes = 2000 }))
+      assert.equal(2, #assert(store:read { max_bytes = 4000 }))
     end)
 
     it("says at_head only when the end was seen", function()
