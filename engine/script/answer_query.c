@@ -325,6 +325,7 @@ call_handle_query(struct lun_script *script, struct lun_query_run *run,
 			return code;
 	}
 	script->query = run;
+	lun_vm_count(script->vm, true);
 	code = lun_vm_protect(script->vm, query_protected, &answer, err);
 	script->query = NULL;
 	code = outcome_of_query(&answer, run, code, err);

@@ -69,6 +69,7 @@ begin_run(struct run *run, struct lun_err *err)
 	}
 	if (!begin_batch(script, run->batch))
 		return lun_fail(err, LUN_NOMEM, "out of memory");
+	lun_vm_count(script->vm, !script->functions.bounded);
 	return LUN_OK;
 }
 
@@ -82,6 +83,8 @@ call_handler(lua_State *L, struct run *run, int arguments)
 
 	run->in_handler = true;
 	lun_vm_enter(vm);
+	if (lun_vm_interrupted(vm))
+		lun_vm_check(L); /* nothing may count in the call */
 	lua_call(L, arguments, 1);
 	if (lun_vm_spent(vm))
 		luaL_error(L, "budget spent");

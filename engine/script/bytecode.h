@@ -69,6 +69,13 @@ lun_bytecode_a(uint32_t instruction)
 	return instruction >> 7 & 0xff;
 }
 
+/* Of some: C is no register but a constant. */
+static inline bool
+lun_bytecode_k(uint32_t instruction)
+{
+	return (instruction >> 15 & 1) != 0;
+}
+
 static inline unsigned
 lun_bytecode_b(uint32_t instruction)
 {

@@ -9,6 +9,7 @@
 #include <xxhash.h>
 
 #include "base/error.h"
+#include "script/bounded.h"
 #include "script/event_object.h"
 #include "script/lunette_object.h"
 #include "script/model_object.h"
@@ -19,6 +20,8 @@
 #include "json/decode.h"
 #include "json/scan.h"
 #include "json/write.h"
+
+#define UNCOUNTED_MAX 10000 /* instructions of a call: some 100 us */
 
 /* A Lua state being built, to become the script's. */
 struct building {
@@ -101,6 +104,15 @@ keep_names(lua_State *L, struct building *b)
 	b->functions.names = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
+/* So many instructions more or less in a call are as good as none. */
+static int64_t
+count_bound(const struct lun_script *script)
+{
+	int64_t bound = script->limits.instructions / 100;
+
+	return bound < UNCOUNTED_MAX ? bound : UNCOUNTED_MAX;
+}
+
 /* Push (+1) a list of the functions that build models. */
 static void
 push_builders(lua_State *L, const struct building *b)
@@ -161,6 +173,9 @@ build_protected(lua_State *L)
 	keep_names(L, b);
 	push_builders(L, b);
 	b->functions.stateless = lun_stateless_check(L, -1, &b->script->text);
+	b->functions.bounded =
+	    b->functions.stateless &&
+	    lun_bounded_check(L, -1, count_bound(b->script), &b->script->text);
 	lua_createtable(L, LUN_SCRIPT_SLICE, 0);
 	b->functions.objects = luaL_ref(L, LUA_REGISTRYINDEX);
 	return 0;

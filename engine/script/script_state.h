@@ -51,6 +51,7 @@ struct lun_script_functions {
 	int nested_metatable;
 	int closed_metatable; /* of models with fields */
 	const void *closed_address;
+	bool bounded;   /* nor run long: see bounded.h */
 	bool stateless; /* the functions keep nothing: see stateless.h */
 	struct lun_live_models live;
 	struct lun_shared_event *shared[LUN_SHARED_EVENTS]; /* or NULL */

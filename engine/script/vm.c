@@ -41,6 +41,7 @@ struct lun_vm {
 	struct budget budget;
 	enum spent spent;
 	bool in_protect;
+	bool counting;          /* the hook is set */
 	bool hurried;           /* the next instruction is checked */
 	struct lun_err failure; /* of the protected call under way */
 	struct lun_slab slab;
@@ -228,6 +229,16 @@ describe_spent(struct lun_vm *vm, lua_State *L)
 
 static void check_budget(lua_State *L, lua_Debug *ar);
 
+/* The hook as it is when nothing is special. */
+static void
+set_hook(const struct lun_vm *vm, lua_State *L)
+{
+	if (vm->counting)
+		lua_sethook(L, check_budget, LUA_MASKCOUNT, STEP);
+	else
+		lua_sethook(L, NULL, 0, 0);
+}
+
 /* Raise if the budget is spent now that so many instructions have run. */
 static void
 spend_instructions(lua_State *L, int64_t instructions)
@@ -260,7 +271,7 @@ check_budget(lua_State *L, lua_Debug *ar)
 	(void)ar;
 	if (vm->hurried) {
 		vm->hurried = false;
-		lua_sethook(L, check_budget, LUA_MASKCOUNT, STEP);
+		set_hook(vm, L);
 		spend_instructions(L, 1);
 		return;
 	}
@@ -394,6 +405,22 @@ lun_vm_protect(
 }
 
 void
+lun_vm_count(struct lun_vm *vm, bool count)
+{
+	if (vm->counting == count)
+		return;
+	vm->counting = count;
+	set_hook(vm, vm->L);
+}
+
+bool
+lun_vm_interrupted(const struct lun_vm *vm)
+{
+	return atomic_load_explicit(
+	    &vm->pulse->interrupt, memory_order_relaxed);
+}
+
+void
 lun_vm_enter(struct lun_vm *vm)
 {
 	vm->budget = (struct budget){.instructions = vm->limits.instructions};
@@ -488,7 +515,7 @@ lun_vm_new(const struct lun_script_limits *limits, struct lun_pulse *pulse,
 	vm->slab.heavy = hurry_check;
 	vm->slab.arg = vm;
 	/* From birth, because a coroutine copies the hook it is born under. */
-	lua_sethook(vm->L, check_budget, LUA_MASKCOUNT, STEP);
+	lun_vm_count(vm, true);
 	lun_vm_tune(vm);
 	*out = vm;
 	return LUN_OK;

@@ -48,6 +48,14 @@ void *lun_vm_owner(lua_State *L);
 enum lun_code lun_vm_protect(struct lun_vm *vm, lua_CFunction body, void *arg,
     struct lun_err *err) LUN_MUSTCHECK;
 
+/*
+ * Whether the instructions of Lua are counted, as they are from birth. Not
+ * needed where no call can have many; between protected calls.
+ */
+void lun_vm_count(struct lun_vm *vm, bool count);
+/* Somebody asked for that since the last check. */
+bool lun_vm_interrupted(const struct lun_vm *vm);
+
 /* Around each call of a handler. An error in between leaves by itself. */
 void lun_vm_enter(struct lun_vm *vm);
 void lun_vm_leave(struct lun_vm *vm);

@@ -462,6 +462,14 @@ script_keeps_nothing(lua_State *L)
 	return 1;
 }
 
+/* script:is_bounded(): whether its instructions are not counted */
+static int
+script_is_bounded(lua_State *L)
+{
+	lua_pushboolean(L, check_host(L)->script->functions.bounded);
+	return 1;
+}
+
 /*
  * script:run(events, size): events in batches of size (all), each failed one
  * passed over; returns the list of failures.
@@ -655,6 +663,7 @@ static const luaL_Reg script_methods[] = {
     {"describe", script_describe},
     {"get", script_get},
     {"interrupt", script_interrupt},
+    {"is_bounded", script_is_bounded},
     {"join", script_join},
     {"keeps_nothing", script_keeps_nothing},
     {"park", script_park},
