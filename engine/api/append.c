@@ -99,7 +99,7 @@ lun_engine_append(struct lun_engine *engine, const struct lun_new_event *events,
 		goto done;
 	if (appended != NULL)
 		describe_results(engine, results, count, appended);
-	lun_engine_wake(engine);
+	lun_engine_wake_readers(engine);
 
 done:
 	free(appends);

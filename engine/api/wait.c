@@ -81,7 +81,7 @@ follow_worker(struct wait *wait, struct lun_err *err)
 	struct lun_report *report = &wait->entry->p->report;
 	enum lun_code code = LUN_AGAIN;
 
-	lun_engine_wake(wait->engine); /* it may look seldom */
+	lun_engine_wake_readers(wait->engine); /* it may look seldom */
 	pthread_mutex_lock(&board->lock);
 	while (code == LUN_AGAIN) {
 		if (report->has_position)

@@ -205,6 +205,15 @@ lun_batch_add(struct lun_batch *batch, const struct lun_event *event)
 }
 
 bool
+lun_batch_lend(struct lun_batch *batch, const struct lun_event *event)
+{
+	if (!reserve_event(batch))
+		return false;
+	batch->events[batch->count++] = *event;
+	return true;
+}
+
+bool
 lun_event_filter_wants(const struct lun_event_filter *filter,
     struct lun_text stream, struct lun_text type)
 {

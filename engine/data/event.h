@@ -1,8 +1,9 @@
 /*
  * event.h - an event, and the batch that carries events to a projection.
  *
- * A batch owns every byte its events point at. Clearing or freeing it ends
- * the life of all of them at once; nobody frees a single event.
+ * A batch owns every byte its events point at, but for those that were lent to
+ * it. Clearing or freeing it ends the life of all of them at once; nobody frees
+ * a single event.
  */
 
 #ifndef LUN_DATA_EVENT_H
@@ -72,6 +73,11 @@ void lun_batch_trim(struct lun_batch *batch);
 /* Copy an event in. False when out of memory; the batch is then unchanged. */
 bool lun_batch_add(
     struct lun_batch *batch, const struct lun_event *event) LUN_MUSTCHECK;
+/* The same without copying: its bytes have to stay for as long. */
+bool lun_batch_lend(
+    struct lun_batch *batch, const struct lun_event *event) LUN_MUSTCHECK;
+/* Free its events and their memory; what the read said of itself stays. */
+void lun_batch_trim(struct lun_batch *batch);
 
 /*
  * What an event counts in a batch: itself, its two documents, and as much as

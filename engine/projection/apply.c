@@ -128,7 +128,8 @@ name_event(struct lun_projection *p, const struct lun_event *event,
 {
 	char position[LUN_POSITION_MAX];
 
-	lun_event_store_format_position(p->events, event->position, position);
+	lun_event_store_format_position(
+	    p->around->events, event->position, position);
 	(void)lun_wrap(err, err->code, "%s: event %s (%.*s on %.*s)", p->name,
 	    position, LUN_TEXT_ARG(event->type), LUN_TEXT_ARG(event->stream));
 }

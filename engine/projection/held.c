@@ -39,6 +39,18 @@ shorten(struct lun_text words, char out[LUN_WAITING_SIZE])
 	lun_buffer_free(&text);
 }
 
+/* By itself, or by the reading that it shares. */
+static void
+add_held_by(struct lun_projection *p, struct lun_buffer *words)
+{
+	if (lun_projection_shares(p))
+		lun_subscriber_add_held_by(p->subscriber, words);
+	else if (p->events != NULL &&
+		 lun_event_store_held_by(p->events,
+		     lun_buffer_text(&p->cursor_state), words, NULL) != LUN_OK)
+		lun_buffer_clear(words);
+}
+
 static void
 look_who_holds(struct lun_projection *p, int64_t now)
 {
@@ -47,9 +59,7 @@ look_who_holds(struct lun_projection *p, int64_t now)
 	char text[LUN_WAITING_SIZE];
 	int64_t cost;
 
-	if (lun_event_store_held_by(p->events,
-		lun_buffer_text(&p->cursor_state), &words, NULL) != LUN_OK)
-		lun_buffer_clear(&words);
+	add_held_by(p, &words);
 	shorten(lun_buffer_text(&words), text);
 	lun_buffer_free(&words);
 	report_held_by(p, text);

@@ -27,8 +27,10 @@ lun_projection_new(const char *name, struct lun_script *script,
 	p->key = lun_only_key(p->name);
 	p->around = around;
 	p->script = script;
-	if (script != NULL)
+	if (script != NULL) {
+		lun_script_use_positions_of(script, around->events);
 		p->report.version = lun_script_schema(script)->version;
+	}
 	*out = p;
 	return LUN_OK;
 }
@@ -39,6 +41,7 @@ lun_projection_free(struct lun_projection *p)
 	if (p == NULL)
 		return;
 	lun_projection_disown(p);
+	lun_projection_end_sharing(p);
 	lun_projection_free_indexing(p);
 	lun_background_free(p->fetcher);
 	lun_background_free(p->committer);
@@ -107,8 +110,6 @@ lun_projection_connect_events(struct lun_projection *p, struct lun_err *err)
 	pthread_mutex_lock(around->stores_lock);
 	code = lun_event_store_connect(around->events, &p->events, err);
 	pthread_mutex_unlock(around->stores_lock);
-	if (code == LUN_OK && p->script != NULL)
-		lun_script_use_positions_of(p->script, p->events);
 	return code;
 }
 
@@ -155,10 +156,8 @@ make_batches(struct lun_projection *p, struct lun_err *err)
 static enum lun_code
 make_what_runs(struct lun_projection *p, struct lun_err *err)
 {
-	enum lun_code code = lun_projection_connect_events(p, err);
+	enum lun_code code = connect_writer(p, err);
 
-	if (code == LUN_OK)
-		code = connect_writer(p, err);
 	if (code == LUN_OK)
 		code = make_batches(p, err);
 	return code;
@@ -185,25 +184,25 @@ explain_identities(const char *one, const char *other)
 }
 
 /* A checkpoint belongs to one event store: its positions mean nothing else. */
-static enum lun_code
-check_identity(struct lun_projection *p,
-    const struct lun_checkpoint *checkpoint, struct lun_err *err)
+enum lun_code
+lun_projection_check_identity(struct lun_projection *p,
+    struct lun_event_store *events, const char *stored, struct lun_err *err)
 {
-	enum lun_code code =
-	    lun_event_store_identity(p->events, p->identity, err);
+	char identity[LUN_IDENTITY_SIZE];
+	enum lun_code code = lun_event_store_identity(events, identity, err);
 
-	if (code != LUN_OK)
+	if (code != LUN_OK || stored[0] == '\0' ||
+	    strcmp(stored, identity) == 0) {
+		memcpy(p->identity, identity, sizeof identity);
 		return code;
-	if (checkpoint->identity[0] == '\0' ||
-	    strcmp(checkpoint->identity, p->identity) == 0)
-		return LUN_OK;
+	}
 	return lun_fail(err, LUN_CONFLICT,
 	    "%s: its models were built from event store %s, but the one "
 	    "given is %s; give it the right event store, or run \"lunette "
 	    "rebuild %s\" to build them from this one, or, if it is the same "
 	    "one under another identity, \"lunette checkpoint adopt %s\"%s",
-	    p->name, checkpoint->identity, p->identity, p->name, p->name,
-	    explain_identities(checkpoint->identity, p->identity));
+	    p->name, stored, identity, p->name, p->name,
+	    explain_identities(stored, identity));
 }
 
 static enum lun_code
@@ -305,7 +304,8 @@ lun_projection_prepare(struct lun_projection *p, struct lun_err *err)
 		    p->models, p->key, &checkpoint, err);
 	if (code != LUN_OK)
 		return code;
-	code = check_identity(p, &checkpoint, err);
+	code = lun_projection_check_identity(
+	    p, p->around->events, checkpoint.identity, err);
 	if (code == LUN_OK)
 		code = take_checkpoint(p, &checkpoint, err);
 	if (code == LUN_OK) {

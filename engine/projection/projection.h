@@ -22,6 +22,7 @@
 #include "settings/settings.h"
 #include "store/event_store.h"
 #include "store/model_store.h"
+#include "store/subscription.h"
 #include "store/unit_of_work.h"
 
 enum lun_state {
@@ -130,10 +131,11 @@ struct lun_surroundings {
 	const struct lun_memory *memory;
 	const struct lun_log *log;
 	struct lun_board *board;
-	struct lun_event_store *events; /* connect from these only */
+	struct lun_event_store *events; /* connect from these only; positions */
 	struct lun_model_store *models;
-	pthread_mutex_t *stores_lock; /* held while connecting */
-	const char *owner;            /* host and process, in words */
+	pthread_mutex_t *stores_lock;          /* held while connecting */
+	struct lun_subscription *subscription; /* to the tail of the events */
+	const char *owner;                     /* host and process, in words */
 	/*
 	 * What stands in the script file of a projection now, from whatever
 	 * thread runs that, soon after stop was set not; *out is NULL where
@@ -199,7 +201,9 @@ struct lun_projection {
 	char name[LUN_NAME_MAX + 1];
 	struct lun_key key;
 	const struct lun_surroundings *around;
-	struct lun_event_store *events; /* NULL: not needed yet; so the next */
+	/* NULL: not needed yet, or not while it shares the reading. */
+	struct lun_event_store *events;
+	/* NULL: not needed yet; so the next. */
 	struct lun_model_store *models; /* loads, owns, administers */
 	struct lun_model_store *writer; /* commits */
 	struct lun_script *script;      /* changes under around->board->lock */
@@ -230,6 +234,9 @@ struct lun_projection {
 	struct lun_batch *batch; /* the one being applied */
 	struct lun_batch *ahead; /* the one being fetched */
 	struct lun_read ahead_request;
+	struct lun_subscriber *subscriber; /* NULL: it reads by itself only */
+	struct lun_position upto; /* of the last read; START: any. It may join
+				     the shared reading there */
 	bool looks_inside;  /* the script does, at the data of most events */
 	bool ahead_skimmed; /* so the next batch's data is skimmed ahead */
 	size_t batch_size;
@@ -277,6 +284,18 @@ void lun_projection_overlap(struct lun_projection *p);
 void lun_projection_end_overlap(struct lun_projection *p);
 /* There is nothing to do: the memory of the last batch is freed. */
 void lun_projection_rest(struct lun_projection *p);
+
+/*
+ * Once it is live it may share the reading of the tail from now on, and has
+ * nothing to do until wake is called; from any thread. Without memory for that
+ * it reads by itself.
+ */
+void lun_projection_share(
+    struct lun_projection *p, void (*wake)(void *arg), void *arg);
+/* No longer; wake is not called any more. */
+void lun_projection_end_sharing(struct lun_projection *p);
+/* From any thread, while it may share: whether it does. */
+bool lun_projection_shares(const struct lun_projection *p);
 
 /* Become the owner, if that has not been done. LUN_OWNED names who is. */
 enum lun_code lun_projection_own(
@@ -424,6 +443,25 @@ enum lun_code lun_projection_commit(struct lun_projection *p,
     struct lun_position position, struct lun_text source_state,
     const struct lun_retried *retried, bool beside,
     struct lun_err *err) LUN_MUSTCHECK;
+/*
+ * Bring what comes next into p->batch. LUN_NOTFOUND: there is nothing, and it
+ * will be woken; so it will if the event store is away (LUN_UNAVAILABLE).
+ * LUN_AGAIN: it has to read by itself, up to p->upto.
+ */
+enum lun_code lun_projection_take_shared(
+    struct lun_projection *p, struct lun_err *err) LUN_MUSTCHECK;
+/*
+ * It is live by its own reading: share the other one at once, if that is where
+ * it is. False: it is not now.
+ */
+bool lun_projection_may_share(struct lun_projection *p);
+/* It goes on by itself; the shared events are gone from the batch. */
+void lun_projection_leave_shared(struct lun_projection *p);
+/* LUN_CONFLICT if its models are not of this event store. */
+enum lun_code lun_projection_check_identity(struct lun_projection *p,
+    struct lun_event_store *events, const char *stored,
+    struct lun_err *err) LUN_MUSTCHECK;
+
 /* Wait for the commit under way, if any. */
 enum lun_code lun_projection_settle(
     struct lun_projection *p, struct lun_err *err) LUN_MUSTCHECK;

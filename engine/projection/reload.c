@@ -68,7 +68,7 @@ lun_projection_put_script(struct lun_projection *p, struct lun_script *script)
 {
 	struct lun_script *old = p->script;
 
-	lun_script_use_positions_of(script, p->events);
+	lun_script_use_positions_of(script, p->around->events);
 	pthread_mutex_lock(&p->around->board->lock);
 	p->script = script;
 	p->looks_inside = false;

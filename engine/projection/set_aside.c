@@ -30,7 +30,8 @@ say_first(struct lun_projection *p, enum lun_set_aside_kind kind,
 	const struct lun_event *event = &failed->event;
 	char position[LUN_POSITION_MAX];
 
-	lun_event_store_format_position(p->events, event->position, position);
+	lun_event_store_format_position(
+	    p->around->events, event->position, position);
 	lun_log(p->around->log, LUN_LOG_WARNING,
 	    "%s: event %s (%.*s on %.*s) was %s: %.*s; %s %s shows such events",
 	    p->name, position, LUN_TEXT_ARG(event->type),

@@ -30,6 +30,13 @@ next_batch_size(const struct lun_projection *p)
 	return p->only > 0 ? p->only : p->batch_size;
 }
 
+/* It reads up to where it may join those who share a reading. */
+static bool
+is_bounded(const struct lun_projection *p)
+{
+	return lun_position_compare(p->upto, LUN_POSITION_START) > 0;
+}
+
 static void
 fill_request(const struct lun_projection *p, struct lun_position after,
     struct lun_text source_state, struct lun_read *request)
@@ -41,6 +48,7 @@ fill_request(const struct lun_projection *p, struct lun_position after,
 	    .max_events = next_batch_size(p),
 	    .max_bytes = lun_memory_share(p->around->memory).batch,
 	    .to_head = p->has_worker,
+	    .upto = p->upto,
 	};
 }
 
@@ -78,11 +86,40 @@ swap_batches(struct lun_projection *p)
 	p->ahead = batch;
 }
 
-/* Bring the next batch into p->batch, fetched ahead or read now. */
+/* It may have been replaced since the checkpoint was read. */
+static enum lun_code
+open_events(struct lun_projection *p, struct lun_err *err)
+{
+	enum lun_code code;
+
+	if (p->events != NULL)
+		return LUN_OK;
+	code = lun_projection_connect_events(p, err);
+	return code == LUN_OK ? lun_projection_check_identity(
+				    p, p->events, p->identity, err)
+			      : code;
+}
+
+static enum lun_code
+read_batch(struct lun_projection *p, struct lun_err *err)
+{
+	enum lun_code code = open_events(p, err);
+	struct lun_read request;
+
+	if (code != LUN_OK)
+		return code;
+	fill_request(p, p->cursor, lun_buffer_text(&p->cursor_state), &request);
+	lun_batch_clear(p->batch);
+	return lun_event_store_read(p->events, &request, p->batch, err);
+}
+
+/*
+ * Bring the next batch into p->batch: fetched ahead, shared, or read now.
+ * LUN_NOTFOUND: those who share have nothing.
+ */
 static enum lun_code
 obtain_batch(struct lun_projection *p, struct lun_err *err)
 {
-	struct lun_read request;
 	enum lun_code code;
 
 	if (p->fetch_under_way) {
@@ -92,9 +129,8 @@ obtain_batch(struct lun_projection *p, struct lun_err *err)
 			swap_batches(p);
 		return code;
 	}
-	fill_request(p, p->cursor, lun_buffer_text(&p->cursor_state), &request);
-	lun_batch_clear(p->batch);
-	return lun_event_store_read(p->events, &request, p->batch, err);
+	code = lun_projection_take_shared(p, err);
+	return code == LUN_AGAIN ? read_batch(p, err) : code;
 }
 
 /* No larger than its models will fit, as far as that can be known. */
@@ -134,7 +170,8 @@ static void
 start_fetching(struct lun_projection *p)
 {
 	if (!p->fetches || p->fetcher == NULL || p->batch->at_head ||
-	    p->only > 0 || p->batch->count == 0)
+	    p->only > 0 || p->batch->count == 0 || lun_projection_shares(p) ||
+	    is_bounded(p))
 		return;
 	if (p->ahead == NULL)
 		p->ahead = lun_batch_new();
@@ -165,6 +202,7 @@ lun_projection_abandon_batch(struct lun_projection *p)
 	lun_uow_forget(p->uow);
 	if (p->script != NULL)
 		lun_script_end_batch(p->script);
+	lun_projection_leave_shared(p);
 	lun_failed_events_clear(&p->parked);
 	lun_failed_events_clear(&p->skipped);
 }
@@ -191,7 +229,16 @@ note_cursor(struct lun_projection *p, struct lun_err *err)
 	return LUN_OK;
 }
 
-/* Nothing in the batch was wanted: only the position moves, now and then. */
+/* A position that moved alone is committed now and then. */
+static enum lun_code
+flush_if_due(struct lun_projection *p, struct lun_err *err)
+{
+	if (lun_clock_mono_ns() - p->committed_ns < POSITION_ONLY_NS)
+		return LUN_OK;
+	return lun_projection_flush(p, err);
+}
+
+/* Nothing in the batch was wanted: only the position moves. */
 static enum lun_code
 move_over_batch(struct lun_projection *p, struct lun_err *err)
 {
@@ -203,9 +250,7 @@ move_over_batch(struct lun_projection *p, struct lun_err *err)
 		return code;
 	if (lun_position_compare(p->cursor, p->report.position) != 0)
 		lun_projection_note_reached(p, p->cursor);
-	if (lun_clock_mono_ns() - p->committed_ns < POSITION_ONLY_NS)
-		return LUN_OK;
-	return lun_projection_flush(p, err);
+	return flush_if_due(p, err);
 }
 
 /* Apply it; see whether the script wants the data of most events. */
@@ -294,14 +339,49 @@ find_hindrance(const struct lun_projection *p)
 						    : LUN_STEP_APPLIED;
 }
 
+/* It stopped only where it may join those who read on. */
+static bool
+is_on_its_way(const struct lun_projection *p)
+{
+	return is_bounded(p) && lun_position_compare(p->upto, p->cursor) == 0;
+}
+
 /* The batch at hand was applied, or there was none to be had. */
 static void
 note_progress(struct lun_projection *p)
 {
-	if (p->batch->at_head)
+	bool live = p->batch->at_head || lun_projection_shares(p);
+
+	if (is_on_its_way(p))
+		return;
+	if (live)
 		lun_projection_index(p);
-	lun_projection_enter(p,
-	    p->batch->at_head ? LUN_PHASE_LIVE : LUN_PHASE_CATCHING_UP, NULL);
+	lun_projection_enter(
+	    p, live ? LUN_PHASE_LIVE : LUN_PHASE_CATCHING_UP, NULL);
+}
+
+/* There is nothing until it is woken. */
+static enum lun_code
+rest(struct lun_projection *p, struct lun_step *step, struct lun_err *err)
+{
+	int64_t before = p->committed_ns;
+	enum lun_code code = flush_if_due(p, err);
+
+	step->outcome = LUN_STEP_IDLE;
+	if (p->committed_ns != before)
+		p->batch->at_gap = false; /* what is known of it is stored */
+	return code;
+}
+
+/* The event store is away, for all who share the reading; nothing is lost. */
+static enum lun_code
+wait_with_others(
+    struct lun_projection *p, struct lun_step *step, const struct lun_err *err)
+{
+	step->outcome = LUN_STEP_IDLE;
+	if (!atomic_load(&p->stop_asked))
+		lun_projection_wait_for_store(p, err->message);
+	return LUN_OK;
 }
 
 static enum lun_code
@@ -317,11 +397,18 @@ try_step(struct lun_projection *p, struct lun_step *step, struct lun_err *err)
 	code = obtain_batch(p, err);
 	if (code == LUN_OK)
 		code = handle_batch(p, step, err);
+	else if (code == LUN_NOTFOUND)
+		code = rest(p, step, err);
+	else if (code == LUN_UNAVAILABLE && lun_projection_shares(p))
+		return wait_with_others(p, step, err);
 	if (code == LUN_OK && (step->outcome == LUN_STEP_APPLIED ||
 				  step->outcome == LUN_STEP_IDLE)) {
 		note_progress(p);
 		lun_projection_note_held(p);
 	}
+	if (code == LUN_OK && step->outcome == LUN_STEP_IDLE &&
+	    lun_projection_may_share(p))
+		step->outcome = LUN_STEP_APPLIED; /* go on with that at once */
 	return code;
 }
 

@@ -167,12 +167,31 @@ init_locks(struct lun_engine *engine)
 	lun_files_init(&engine->files, &engine->log);
 }
 
+/* One reading of the tail for all that are live. */
+static enum lun_code
+make_subscription(struct lun_engine *engine, struct lun_err *err)
+{
+	const struct lun_settings *settings = &engine->settings;
+	const struct lun_subscription_options options = {
+	    .events = engine->events,
+	    .connect_lock = &engine->stores_lock,
+	    .log = &engine->log,
+	    .live_events = (size_t)settings->live_events,
+	    .batch_events = (size_t)settings->batch_events,
+	    .kept_bytes = lun_memory_share(&engine->memory).tail,
+	    .poll_ms = settings->poll_ms,
+	};
+
+	return lun_subscription_new(&options, &engine->subscription, err);
+}
+
 static void
 free_engine(struct lun_engine *engine)
 {
 	for (size_t i = 0; i < engine->entry_count; i++)
 		lun_entry_free(engine->entries[i]);
 	free(engine->entries);
+	lun_subscription_free(engine->subscription);
 	lun_files_fini(&engine->files);
 	lun_readers_fini(&engine->readers);
 	lun_crew_fini(&engine->crew);
@@ -218,6 +237,8 @@ lun_engine_open(const struct lun_engine_options *options,
 		    engine->connections.slots);
 		code = open_stores(engine, options->must_exist, err);
 	}
+	if (code == LUN_OK)
+		code = make_subscription(engine, err);
 	if (code != LUN_OK) {
 		free_engine(engine);
 		return code;
@@ -230,6 +251,7 @@ lun_engine_open(const struct lun_engine_options *options,
 	    .events = engine->events,
 	    .models = engine->models,
 	    .stores_lock = &engine->stores_lock,
+	    .subscription = engine->subscription,
 	    .owner = engine->owner,
 	    .load = lun_engine_load,
 	    .loader = engine,
@@ -438,6 +460,7 @@ lun_engine_stop_all(struct lun_engine *engine, struct lun_err *err)
 			    "thread is left behind",
 			    entry->name);
 	lun_crew_end(&engine->crew);
+	lun_subscription_stop(engine->subscription);
 	lun_monitor_free(engine->monitor);
 	engine->monitor = NULL;
 	atomic_store(&engine->stopping, false);

@@ -61,6 +61,7 @@ struct lun_engine {
 	struct lun_event_store *events;
 	struct lun_model_store *models;
 	pthread_mutex_t stores_lock;
+	struct lun_subscription *subscription; /* of those that are live */
 
 	pthread_mutex_t run_lock;      /* for a start, a stop, a whole run */
 	atomic_bool stopping;          /* a run to the head is to end early */
@@ -97,6 +98,8 @@ size_t lun_engine_count(struct lun_engine *engine);
 bool lun_engine_is_running(struct lun_engine *engine);
 /* There may be news for the workers. */
 void lun_engine_wake(struct lun_engine *engine);
+/* There may be events: for those who read. */
+void lun_engine_wake_readers(struct lun_engine *engine);
 /* How scripts are loaded here; nobody stops it. */
 struct lun_loading lun_engine_loading(struct lun_engine *engine);
 

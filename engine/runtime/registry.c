@@ -56,6 +56,21 @@ lun_engine_wake(struct lun_engine *engine)
 	pthread_mutex_unlock(&engine->lock);
 }
 
+void
+lun_engine_wake_readers(struct lun_engine *engine)
+{
+	struct lun_entry *entry;
+
+	lun_subscription_wake(engine->subscription);
+	pthread_mutex_lock(&engine->lock);
+	for (size_t i = 0; i < engine->entry_count; i++) {
+		entry = engine->entries[i];
+		if (entry->worker != NULL && !lun_projection_shares(entry->p))
+			lun_worker_wake(entry->worker);
+	}
+	pthread_mutex_unlock(&engine->lock);
+}
+
 /* With register_lock held: a path does not change then. */
 static struct lun_entry *
 find_path(struct lun_engine *engine, const char *path)

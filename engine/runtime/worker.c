@@ -24,14 +24,15 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/idle.h"
 #include "base/thread.h"
-#include "runtime/idle.h"
 #include "runtime/stuck.h"
 
 #define NS_PER_MS        1000000LL
 #define SLICE_NS         (20 * NS_PER_MS) /* between looks at a late script */
 #define UNOWNED_PAUSE_NS (500 * NS_PER_MS)
 #define INDEX_PAUSE_NS   (200 * NS_PER_MS) /* between looks at the making */
+#define SHARED_PAUSE_MS  1000              /* it is woken when there is news */
 
 struct lun_worker {
 	struct lun_projection *p;
@@ -294,6 +295,33 @@ may_step(struct lun_worker *worker)
 	return true;
 }
 
+/* All workers of an engine together cost an event store a hundredth. */
+static void
+plan_look(struct lun_worker *worker)
+{
+	const struct lun_projection *p = worker->p;
+
+	lun_idle_found_nothing(&worker->idle,
+	    &(struct lun_look){
+		.who = p->name,
+		.log = p->around->log,
+		.cost_us = p->batch != NULL ? p->batch->look_us : 0,
+		.lookers = atomic_load(&p->around->board->workers),
+		.most_ms = p->around->settings->poll_ms,
+	    });
+}
+
+/* Who shares the reading is woken. */
+static void
+note_nothing(struct lun_worker *worker)
+{
+	if (lun_projection_shares(worker->p))
+		lun_idle_wait(&worker->idle, SHARED_PAUSE_MS);
+	else
+		plan_look(worker);
+	worker->next_ns = worker->idle.look_at_ns;
+}
+
 static void
 note_step(struct lun_worker *worker, enum lun_code code, struct lun_step step)
 {
@@ -311,8 +339,7 @@ note_step(struct lun_worker *worker, enum lun_code code, struct lun_step step)
 	} else if (code == LUN_OK && step.outcome == LUN_STEP_PAUSED) {
 		worker->next_ns = LUN_WHEN_WOKEN;
 	} else if (code == LUN_OK || code == LUN_UNAVAILABLE) {
-		lun_idle_found_nothing(&worker->idle, p);
-		worker->next_ns = worker->idle.look_at_ns;
+		note_nothing(worker);
 	} else {
 		worker->next_ns = lun_clock_mono_ns() + UNOWNED_PAUSE_NS;
 	}
@@ -398,7 +425,8 @@ plan_turn(const struct lun_worker *worker)
 {
 	const struct lun_projection *p = worker->p;
 	struct lun_turn turn = {.due_ns = worker->next_ns,
-	    .listens = worker->next_ns != LUN_WHEN_WOKEN};
+	    .listens =
+		worker->next_ns != LUN_WHEN_WOKEN && !lun_projection_shares(p)};
 
 	if (lun_projection_is_owned(p) && atomic_load(&p->request_waits))
 		plan_by(&turn, p->requests_ns);
@@ -433,6 +461,13 @@ free_worker(struct lun_worker *worker)
 	free(worker);
 }
 
+/* From any thread: its slot is there, or there is news. */
+static void
+call_worker(void *arg)
+{
+	lun_worker_wake(arg);
+}
+
 static void
 begin_run(struct lun_worker *worker, const struct lun_position *until)
 {
@@ -440,16 +475,11 @@ begin_run(struct lun_worker *worker, const struct lun_position *until)
 	worker->bounded = until != NULL;
 	if (until != NULL)
 		worker->until = *until;
+	else
+		lun_projection_share(worker->p, call_worker, worker);
 	worker->p->has_worker = true;
 	lun_projection_begin_anew(worker->p);
 	atomic_store(&worker->p->stop_asked, false);
-}
-
-/* From any thread: its slot is there. */
-static void
-call_worker(void *arg)
-{
-	lun_worker_wake(arg);
 }
 
 enum lun_code
@@ -474,6 +504,7 @@ lun_worker_start(struct lun_projection *p, const struct lun_position *until,
 	if (code != LUN_OK) {
 		atomic_fetch_sub(&p->around->board->workers, 1);
 		p->has_worker = false;
+		lun_projection_end_sharing(p);
 		free_worker(worker);
 		return lun_wrap(err, code, "%s", p->name);
 	}
@@ -580,6 +611,7 @@ lun_worker_free(struct lun_worker *worker, int64_t deadline_ns)
 	}
 	take_script(worker); /* that came too late for its last turn */
 	p->has_worker = false;
+	lun_projection_end_sharing(p);
 	free_worker(worker);
 	return true;
 }

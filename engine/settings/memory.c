@@ -17,6 +17,7 @@
 #define SLOTS(bytes)        ((bytes) / 8 * 7)
 #define IDLE(bytes)         ((bytes) / 32)
 #define LOOK(bytes)         ((bytes) / 64)
+#define TAIL(bytes)         ((bytes) / 16)
 #define APPEND_PAGES(bytes) ((bytes) / 3) /* beside it there is a batch */
 #define EVENT_PAGES(bytes)  ((bytes) / 512)
 #define MODEL_PAGES(bytes)  ((bytes) / 96)
@@ -54,6 +55,7 @@ lun_memory_share(const struct lun_memory *memory)
 	    .models = MODELS(slot),
 	    .idle_models = all_fit ? MODELS(slot) : IDLE(bytes) / projections,
 	    .look = at_least(LEAST_BATCH, LOOK(bytes)),
+	    .tail = at_least(LEAST_BATCH, TAIL(bytes)),
 	};
 }
 

@@ -32,6 +32,7 @@ struct lun_shares {
 	size_t models;      /* hot ones of a projection in a slot */
 	size_t idle_models; /* of one that has caught up */
 	size_t look;        /* events that are only shown */
+	size_t tail;        /* the last ones that were read for all */
 };
 
 void lun_memory_init(struct lun_memory *memory, int64_t bytes, size_t slots);

@@ -1,5 +1,6 @@
 -- How many connections an engine has.
 
+local helper = require "spec.helper"
 local kit = require "spec.engine.engine_kit"
 local lunette = require "lunette"
 local postgres = require "spec.postgres_server"
@@ -35,5 +36,47 @@ describe("an engine with few connections", function()
     assert.is_true(tonumber(database:sql [[SELECT count(*)
       FROM pg_stat_activity WHERE datname = current_database()
       AND application_name = 'lunette']]) <= 2 * 6)
+  end)
+
+  local function count_connections(database)
+    return tonumber(database:sql [[
+      SELECT count(*) FROM pg_stat_activity
+      WHERE datname = current_database() AND application_name = 'lunette']])
+  end
+
+  it("reads the log once for all that are live #postgres", function()
+    if not server then
+      return pending(why)
+    end
+    local database = server:new_database()
+    local engine = kit.open {
+      events = database.url,
+      models = "sqlite:" .. helper.tmpdir() .. "/models.db",
+      readers = 1,
+    }
+    local names = {}
+    for i = 1, 25 do
+      names[i] = "p" .. i
+      kit.register(engine, kit.ledger { name = names[i] })
+    end
+    kit.append(engine, { { n = 1, ids = { "a" } } })
+    assert(engine:start())
+    local function wait_for(total)
+      for _, name in ipairs(names) do
+        helper.wait(function()
+          local row = engine:get(name, "a")
+          return row and row.total == total
+            and kit.status(engine, name).state == "live"
+        end, 60)
+      end
+    end
+    wait_for(1)
+    helper.wait(function()
+      return count_connections(database) <= 5
+    end)
+    kit.append(engine, { { n = 2, ids = { "a" } } })
+    wait_for(3)
+    assert.is_true(count_connections(database) <= 5)
+    assert(engine:stop())
   end)
 end)

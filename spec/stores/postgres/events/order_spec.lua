@@ -7,163 +7,17 @@ local event_store = require "event_store_test"
 local pg_session = require "pg_session"
 local layouts = require "spec.stores.postgres.events.layouts"
 local gap_layouts = require "spec.stores.postgres.events.gap_layouts"
+local late_log = require "spec.stores.postgres.events.late_log"
 
 local server, reason = postgres.start()
 local seed = helper.seed(1)
 
-local STREAMS = 12
-local WRITERS = 5
 local STEPS = 300
 
 -- Without an index that leads through the log, a reader that goes to the head
 -- has the rest of it sorted for a cursor.
 local NO_INDEX = "options=-cenable_indexscan%3Doff%20"
   .. "-cenable_indexonlyscan%3Doff%20-cenable_bitmapscan%3Doff"
-
--- How each store's writers come to a place early that they use late: `early`
--- gives it, in a transaction, and `insert` is a statement with the place, a
--- stream, a version and a type.
-local kinds = {}
-
-kinds.lunette = {
-  query = "",
-  early = "SELECT pg_current_xact_id()",
-  insert = [[
-    INSERT INTO lunette_events (stream, version, type, data)
-    SELECT '%2$s', %3$d, '%4$s', '{}' WHERE '%1$s' <> 'x']],
-}
-
-kinds.emmett = {
-  query = "layout=emmett",
-  schema = layouts.emmett.schema,
-  early = "SELECT pg_current_xact_id()",
-  insert = [[
-    INSERT INTO emt_messages (stream_id, stream_position, transaction_id,
-      message_schema_version, message_id, message_type, message_data,
-      message_metadata)
-    SELECT '%2$s', %3$d, pg_current_xact_id(), '1', gen_random_uuid(), '%4$s',
-      '{}', '{}' WHERE '%1$s' <> 'x']],
-}
-
-kinds.marten = {
-  query = "layout=marten&grace_ms=0",
-  schema = (gap_layouts.marten.schema:gsub(" REFERENCES mt_streams[^,]*", "")),
-  early = "SELECT nextval('mt_events_sequence')",
-  one_each = true, -- a number serves once
-  insert = [[
-    INSERT INTO mt_events (seq_id, id, stream_id, version, data, type)
-    VALUES (%1$s, gen_random_uuid(), '%2$s', %3$d, '{}', '%4$s')]],
-}
-
-kinds.eventcore = {
-  query = "layout=eventcore&unwrap=no&grace_ms=0",
-  schema = gap_layouts.eventcore.schema,
-  early = "SELECT uuid_v7(gen_random_uuid()::text)",
-  one_each = true,
-  insert = [[
-    INSERT INTO eventcore_events
-      (event_id, stream_id, stream_version, event_type, event_data)
-    VALUES ('%1$s', '%2$s', %3$d, '%4$s', '{}')]],
-}
-
--- %2$s and the like, which string.format does not know.
-local function fill(pattern, ...)
-  local values = { ... }
-  return (pattern:gsub("%%(%d)%$[sd]", function(n)
-    return tostring(values[tonumber(n)])
-  end))
-end
-
--- ---- writers
-
-local log = {}
-log.__index = log
-
-local function new_log(kind, database, random)
-  local self = setmetatable({
-    kind = kind, random = random, writers = {}, versions = {}, committed = {},
-  }, log)
-  for i = 1, WRITERS do
-    self.writers[i] = { session = pg_session.open(database.url) }
-  end
-  for i = 1, STREAMS do
-    self.versions["s" .. i] = 0
-  end
-  return self
-end
-
-function log:early(writer)
-  return writer.session:run(self.kind.early)
-end
-
-function log:begin(writer)
-  writer.session:run "BEGIN"
-  writer.places = { self:early(writer), self:early(writer) }
-  writer.written = {}
-end
-
--- The place for the next event: one that was had early, or a new one.
-function log:place(writer)
-  local places = writer.places
-  if #places > 0 and (not self.kind.one_each or self.random:chance(70)) then
-    return self.kind.one_each
-        and table.remove(places, self.random:within(1, #places))
-      or places[1]
-  end
-  return self:early(writer)
-end
-
-function log:write(writer)
-  local stream = "s" .. self.random:within(1, STREAMS)
-  for _, other in ipairs(self.writers) do
-    if other ~= writer and other.written and other.written[stream] then
-      return -- it would wait for that one
-    end
-  end
-  local events = writer.written[stream] or {}
-  local event = {
-    version = self.versions[stream] + #events + 1,
-    type = self.random:chance(40) and "A" or "B",
-  }
-  writer.session:run(fill(self.kind.insert, self:place(writer), stream,
-    event.version, event.type))
-  events[#events + 1] = event
-  writer.written[stream] = events
-end
-
-function log:finish(writer)
-  local kept = self.random:chance(85)
-  writer.session:run(kept and "COMMIT" or "ROLLBACK")
-  for stream, events in pairs(kept and writer.written or {}) do
-    for _, event in ipairs(events) do
-      self.committed[#self.committed + 1] = {
-        stream = stream, version = event.version, type = event.type,
-      }
-    end
-    self.versions[stream] = self.versions[stream] + #events
-  end
-  writer.written = nil
-end
-
-function log:step()
-  local writer = self.random:pick(self.writers)
-  if not writer.written then
-    self:begin(writer)
-  elseif self.random:chance(60) then
-    self:write(writer)
-  else
-    self:finish(writer)
-  end
-end
-
-function log:close()
-  for _, writer in ipairs(self.writers) do
-    if writer.written then
-      self:finish(writer)
-    end
-    writer.session:close()
-  end
-end
 
 -- ---- readers
 
@@ -346,12 +200,12 @@ describe("the versions of a stream in postgres #postgres, seed " .. seed,
       return database, url
     end
 
-    for name, kind in pairs(kinds) do
+    for name, kind in pairs(late_log.kinds) do
       it("come in their order from " .. name, function()
         local database, url = make(kind)
         local sorting = url:gsub("&$", "") .. "&" .. NO_INDEX
         local random = helper.random(seed)
-        local writing = new_log(kind, database, random)
+        local writing = late_log.new(kind, database, random)
         local readers = {
           new_reader(url, {}, random),
           new_reader(url, { types = { "A" } }, random),
@@ -388,11 +242,11 @@ describe("the versions of a stream in postgres #postgres, seed " .. seed,
       end)
     end
 
-    for name, kind in pairs(kinds) do
+    for name, kind in pairs(late_log.kinds) do
       it("come once to those who share a reading of " .. name, function()
         local database, url = make(kind)
         local random = helper.random(seed)
-        local writing = new_log(kind, database, random)
+        local writing = late_log.new(kind, database, random)
         local sharing = new_shared(url, random)
         local readers = {
           new_reader(url, {}, random),
@@ -608,7 +462,7 @@ describe("the versions of a stream in postgres #postgres, seed " .. seed,
 
       -- v1 and v2 are read; the transaction of v4 is older than that of v3.
       before_each(function()
-        database, url = make(kinds.lunette)
+        database, url = make(late_log.kinds.lunette)
         early = pg_session.open(database.url)
       end)
 
@@ -617,7 +471,8 @@ describe("the versions of a stream in postgres #postgres, seed " .. seed,
       end)
 
       local function write(session, stream, version, type)
-        session:run(fill(kinds.lunette.insert, "", stream, version, type))
+        session:run(late_log.fill(late_log.kinds.lunette.insert, "", stream,
+          version, type))
       end
 
       local function names(page)

@@ -3,10 +3,9 @@
  * nothing.
  */
 
-#include "runtime/idle.h"
+#include "base/idle.h"
 
 #include "base/clock.h"
-#include "projection/projection.h"
 
 #define FIRST_PAUSE_MS 1
 #define COST_FACTOR    100 /* a look takes that part of the time, at most */
@@ -21,41 +20,38 @@ lun_idle_begin(struct lun_idle *idle)
 	idle->look_at_ns = 0;
 }
 
-/* Microseconds; none where the store was away before the first one. */
-static int64_t
-last_look_us(const struct lun_projection *p)
-{
-	return p->batch != NULL ? p->batch->look_us : 0;
-}
-
 static void
-tell(struct lun_idle *idle, struct lun_projection *p, int64_t spacing)
+tell(struct lun_idle *idle, const struct lun_look *look, int64_t spacing)
 {
 	if (idle->told || spacing < SELDOM_NS)
 		return;
 	idle->told = true;
-	lun_log(p->around->log, LUN_LOG_INFO,
+	lun_log(look->log, LUN_LOG_INFO,
 	    "%s: a look for news takes the event store %lld ms, so it looks "
 	    "every %lld s while there is none",
-	    p->name, (long long)last_look_us(p) / 1000,
+	    look->who, (long long)look->cost_us / 1000,
 	    (long long)(spacing / SELDOM_NS));
 }
 
 void
-lun_idle_found_nothing(struct lun_idle *idle, struct lun_projection *p)
+lun_idle_found_nothing(struct lun_idle *idle, const struct lun_look *look)
 {
-	unsigned workers = atomic_load(&p->around->board->workers);
-	int64_t spacing =
-	    last_look_us(p) * 1000 * COST_FACTOR * (workers > 0 ? workers : 1);
+	unsigned lookers = look->lookers > 0 ? look->lookers : 1;
+	int64_t spacing = look->cost_us * 1000 * COST_FACTOR * lookers;
 	int64_t pause = idle->pause_ms * NS_PER_MS;
-	int64_t most = p->around->settings->poll_ms;
 
 	idle->look_at_ns =
 	    lun_clock_mono_ns() + (spacing > pause ? spacing : pause);
 	idle->pause_ms *= 2;
-	if (idle->pause_ms > most)
-		idle->pause_ms = (int)most;
-	tell(idle, p, spacing);
+	if (idle->pause_ms > look->most_ms)
+		idle->pause_ms = (int)look->most_ms;
+	tell(idle, look, spacing);
+}
+
+void
+lun_idle_wait(struct lun_idle *idle, int64_t ms)
+{
+	idle->look_at_ns = lun_clock_mono_ns() + ms * NS_PER_MS;
 }
 
 int
