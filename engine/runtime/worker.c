@@ -57,6 +57,7 @@ struct lun_worker {
 	/* the turn's own */
 	struct lun_idle idle;
 	int64_t next_ns; /* no step before that; 0: at once */
+	bool has_begun;  /* its first turn is over */
 	bool in_slots;   /* it may hold its slot, or waits for it */
 	bool only_moved; /* its last step, over what nobody wants */
 };
@@ -353,6 +354,18 @@ is_at_rest(const struct lun_projection *p)
 	       lun_projection_is(p, LUN_PHASE_DETACHED);
 }
 
+/*
+ * The first turn makes tables alone: once all projections have had theirs, no
+ * connection to SQLite has to read the whole schema again. A failure is found
+ * again by the step.
+ */
+static void
+begin(struct lun_worker *worker)
+{
+	worker->has_begun = true;
+	(void)!lun_projection_prepare(worker->p, NULL);
+}
+
 static void
 do_step(struct lun_worker *worker)
 {
@@ -363,6 +376,10 @@ do_step(struct lun_worker *worker)
 
 	if (end_if_detached(worker))
 		return;
+	if (!worker->has_begun) {
+		begin(worker);
+		return;
+	}
 	if (is_at_rest(p))
 		worker->next_ns = LUN_WHEN_WOKEN;
 	if (lun_clock_mono_ns() < worker->next_ns)
