@@ -187,7 +187,7 @@ describe("a models file that others write to, seed " .. seed, function()
 
   it("gives a live projection its turn beside one catching up #threads",
     function()
-      open { batch_events = 100, busy_timeout_ms = 5000 }
+      open { batch_events = 10, busy_timeout_ms = 5000 }
       append(1)
       assert_exact()
       assert(engine:register { source = [[
@@ -211,7 +211,12 @@ describe("a models file that others write to, seed " .. seed, function()
       local last = assert(engine:append(noise))
       assert(engine:start())
       assert(engine:wait { projection = "ticks", timeout = 20 })
-      for i = 1, 20 do
+      local function is_catching_up()
+        return math.tointeger(engine:checkpoint("ledger").position)
+          < math.tointeger(last)
+      end
+      local turns = 0
+      while turns < 20 and is_catching_up() do
         local position = assert(engine:append {
           stream = "t",
           type = "Ticked",
@@ -222,9 +227,9 @@ describe("a models file that others write to, seed " .. seed, function()
           after = position,
           timeout = 20,
         })
-        assert.equal(i, engine:get("ticks", "all").count)
+        turns = turns + 1
+        assert.equal(turns, engine:get("ticks", "all").count)
       end
-      assert.is_true(math.tointeger(engine:checkpoint("ledger").position)
-        < math.tointeger(last))
+      assert.is_true(turns >= 3)
     end)
 end)
