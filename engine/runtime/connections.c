@@ -34,6 +34,11 @@ lun_connections_share(const struct lun_settings *settings,
 		    (long long)settings->connections, LEAST);
 	while (slots + readers > most - FIXED)
 		*(slots > readers ? &slots : &readers) -= 1;
-	*out = (struct lun_connections){.slots = slots, .readers = readers};
+	*out = (struct lun_connections){
+	    .slots = slots,
+	    .readers = readers,
+	    .are_few = slots < count_cores() ||
+		       readers < (size_t)settings->readers,
+	};
 	return LUN_OK;
 }

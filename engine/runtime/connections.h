@@ -9,6 +9,7 @@
 #ifndef LUN_RUNTIME_CONNECTIONS_H
 #define LUN_RUNTIME_CONNECTIONS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "settings/settings.h"
@@ -16,6 +17,7 @@
 struct lun_connections {
 	size_t slots;   /* of those who catch up, at most one for each core */
 	size_t readers; /* at most as many as the setting says */
+	bool are_few;   /* so that there are less of one or the other */
 };
 
 /* LUN_CONFIG if the setting connections is too low for any engine. */

@@ -369,6 +369,19 @@ tell_descriptors(struct lun_engine *engine)
 		    projections, needed, (unsigned long long)files.rlim_cur);
 }
 
+static void
+tell_connections(const struct lun_engine *engine)
+{
+	const struct lun_connections *connections = &engine->connections;
+
+	if (connections->are_few)
+		lun_log(&engine->log, LUN_LOG_INFO,
+		    "connections is %lld, so at most %zu projections catch up "
+		    "and %zu calls look at the same time",
+		    (long long)engine->settings.connections, connections->slots,
+		    connections->readers);
+}
+
 static enum lun_code
 start_follower(struct lun_engine *engine, struct lun_err *err)
 {
@@ -407,6 +420,7 @@ lun_engine_start_all(struct lun_engine *engine,
 	struct lun_entry *entry;
 
 	tell_descriptors(engine);
+	tell_connections(engine);
 	pthread_mutex_lock(&engine->register_lock);
 	set_running(engine, true);
 	for (size_t i = 0;

@@ -20,6 +20,17 @@ describe("an engine with few connections", function()
       .. "catch up and to look", message)
   end)
 
+  it("says what fewer of them leave room for", function()
+    local folder = helper.tmpdir()
+    helper.write_file(folder .. "/ledger.lua", kit.ledger())
+    local child = helper.spawn { helper.lunette, "run", "--once",
+      "-e", "memory:", "-m", "memory:", "-p", folder, "--connections", "6",
+      "--log-level", "info" }
+    assert.equal(0, child:wait(), child:stderr())
+    assert.matches("connections is 6, so at most 1 projections catch up and 1 "
+      .. "calls look at the same time", child:stderr(), 1, true)
+  end)
+
   it("works with the least there may be #postgres", function()
     if not server then
       return pending(why)
