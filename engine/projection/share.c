@@ -16,6 +16,8 @@ void
 lun_projection_share(
     struct lun_projection *p, void (*wake)(void *arg), void *arg)
 {
+	/* What it knew of the head, stepped by hand, may be long ago. */
+	lun_projection_doubt_checkpoint(p);
 	if (p->around->subscription != NULL && p->subscriber == NULL)
 		p->subscriber =
 		    lun_subscriber_new(p->around->subscription, wake, arg);

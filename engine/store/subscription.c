@@ -14,7 +14,8 @@
  *
  * The fastest sets the pace: while the ring is full the thread reads on only
  * once somebody has had everything, and then the oldest batch goes; who had not
- * come to it yet finds himself left behind. So one who is slow delays nobody,
+ * come to it yet finds himself left behind; who wants nothing of what was read
+ * has had it. So one who is slow delays nobody,
  * and as long as all are busy nobody is lost.
  *
  * Nothing is read and nobody woken with the lock held. A failure that trying
@@ -89,14 +90,26 @@ be_due(int64_t *at_ns, int64_t pause_ns)
 		*at_ns = then;
 }
 
-/* Whoever wants an event of it now, the others in a while. */
+/*
+ * The batch before the newest place is there: whoever wants an event of it is
+ * woken now, the others in a while. Those who had everything before are there
+ * without coming, so that they hold up nothing.
+ */
 static void
-mark_wanting(struct lun_subscription *s, const struct lun_batch *batch)
+pass_on(struct lun_subscription *s, const struct lun_batch *batch)
 {
-	for (struct lun_subscriber *m = s->members; m != NULL; m = m->next)
-		if (!m->called && atomic_load(&m->joined) &&
-		    lun_subscriber_wants_any(m, batch))
-			m->to_call = true;
+	uint64_t newest = lun_ring_newest(&s->ring);
+
+	for (struct lun_subscriber *m = s->members; m != NULL; m = m->next) {
+		if (!atomic_load(&m->joined))
+			continue;
+		if (lun_subscriber_wants_any(m, batch)) {
+			m->to_call = m->to_call || !m->called;
+		} else if (m->place + 1 == newest) {
+			m->place = newest;
+			m->changes = 0;
+		}
+	}
 	be_due(&s->unwanted_at_ns, UNWANTED_NS);
 }
 
@@ -274,15 +287,15 @@ keep(struct lun_subscription *s, struct tail_read *r)
 		lun_idle_begin(&s->idle);
 	else
 		found_nothing(s, batch->look_us);
-	if (moved)
-		mark_wanting(s, batch);
-	else if (batch->at_gap)
+	if (!moved && batch->at_gap)
 		be_due(&s->known_at_ns, KNOWN_NS);
 	while (moved && lun_ring_is_full(&s->ring))
 		lun_ring_drop_first(&s->ring);
 	r->batch = moved ? NULL : batch;
 	kept = moved ? lun_ring_add(&s->ring, batch, r->types)
 		     : lun_ring_renew(&s->ring, batch);
+	if (kept && moved)
+		pass_on(s, batch);
 	if (kept && s->away)
 		lun_ring_at(&s->ring, lun_ring_newest(&s->ring))->changes++;
 	if (other)

@@ -310,6 +310,26 @@ describe("a shared reading #threads", function()
       assert.equal("joined", join(slow))
     end)
 
+    it("who is slow, for one who wants nothing and need not come", function()
+      open { live = 1, batch = 1 }
+      local one, other = subscriber { "A" }, subscriber { "B" }
+      join(one)
+      join(other)
+      follow(one, tail:append("a", "B", "0"))
+      local last
+      for i = 1, 200 do
+        last = tail:append("a", "A", tostring(i))
+      end
+      local comes = 0
+      helper.wait(function()
+        comes = comes + 1
+        next_batch(other)
+        return other.position == last
+      end)
+      assert.is_true(comes < 100, comes)
+      assert.same({ nil, "left" }, { one.handle:next(one.state) })
+    end)
+
     it("nobody as long as all are busy", function()
       open { live = 1 }
       local one, other = subscriber(), subscriber()
