@@ -37,8 +37,8 @@ lun_connections_share(const struct lun_settings *settings,
 	*out = (struct lun_connections){
 	    .slots = slots,
 	    .readers = readers,
-	    .are_few = slots < count_cores() ||
-		       readers < (size_t)settings->readers,
+	    .are_few =
+		slots < count_cores() || readers < (size_t)settings->readers,
 	};
 	return LUN_OK;
 }
