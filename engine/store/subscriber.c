@@ -217,6 +217,15 @@ look_ahead(struct lun_subscriber *m, const struct lun_joiner *joiner,
 	return LUN_NOTFOUND;
 }
 
+/* Whatever comes next is for him, too. */
+static bool
+is_read_for(const struct lun_subscriber *m)
+{
+	const struct lun_type_set *reading = m->s->reading;
+
+	return reading == NULL || lun_type_set_covers(reading, m->types);
+}
+
 static enum lun_code
 join(struct lun_subscriber *m, const struct lun_joiner *joiner,
     struct lun_position *upto)
@@ -227,7 +236,8 @@ join(struct lun_subscriber *m, const struct lun_joiner *joiner,
 	if (ring->count == 0)
 		return found(m, joiner);
 	covered = lun_ring_covered(ring, m->types);
-	if (find_upto(ring, covered, joiner->position, &number) &&
+	if (is_read_for(m) &&
+	    find_upto(ring, covered, joiner->position, &number) &&
 	    is_at(ring, number, joiner->position) &&
 	    try_places(m, joiner, covered, number) == LUN_OK)
 		return LUN_OK;

@@ -5,8 +5,8 @@
  * reading came to, one after the other, each with its source state. Whoever
  * joins stands at one of them with the same reach, so from there on the batches
  * are what reads by himself would have given him: all events that he wants, as
- * each batch was read for his types too, in an order that keeps that of
- * streams. He goes from place to place and takes the state of each as his own;
+ * each batch was read for his types too, also the one that a read under way
+ * brings, in an order that keeps that of streams. He goes from place to place and takes the state of each as his own;
  * leaving, he has a state that a read by himself goes on from. An event of
  * which his state at the time of joining says nothing (`unproven`) may have
  * been given to him before: he leaves before the batch with it, and his own
@@ -209,7 +209,7 @@ begin_read(struct lun_subscription *s, struct tail_read *r, struct lun_err *err)
 	r->batch = lun_batch_new();
 	if (r->batch == NULL || s->state.failed || !unite_types(s))
 		return lun_fail(err, LUN_NOMEM, "out of memory");
-	r->types = lun_type_set_use(s->types);
+	r->types = s->reading = lun_type_set_use(s->types);
 	r->request = (struct lun_read){
 	    .after = place->position,
 	    .filter = lun_type_set_filter(r->types),
@@ -333,6 +333,7 @@ end_read(struct lun_subscription *s, struct tail_read *r, enum lun_code code,
 {
 	bool wanted = s->begun == r->begun && s->ring.count > 0;
 
+	s->reading = NULL;
 	if (code == LUN_OK && wanted && !keep(s, r))
 		code = lun_fail(err, LUN_NOMEM, "out of memory");
 	if (code == LUN_UNAVAILABLE && wanted)

@@ -49,7 +49,8 @@ struct lun_subscription {
 	struct lun_subscriber *members; /* all that were made */
 	size_t joined;
 	bool types_changed;
-	struct lun_type_set *types; /* of all who want any */
+	struct lun_type_set *types;   /* of all who want any */
+	struct lun_type_set *reading; /* of the read under way; NULL: none */
 	bool away;
 	char why_away[sizeof((struct lun_err *)0)->message];
 	struct lun_buffer held_by; /* in words */

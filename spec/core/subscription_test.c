@@ -3,12 +3,15 @@
  * subscription_test.open(url, {live=, batch=, kept=, poll=}).
  *
  * Positions are their text form. What is not to be had is nil and a word.
+ * tail:hold() keeps its first read waiting until tail:let_go(); tail:is_held()
+ * says whether it has come so far.
  */
 
 #include "store/subscription.h"
 
 #include <lauxlib.h>
 #include <lua.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "base/error.h"
@@ -22,6 +25,14 @@ struct sharing {
 	struct lun_log log;
 	struct lun_subscription *subscription;
 };
+
+/* Before a connection to read from; of the one reading that is held. */
+static struct {
+	struct lun_event_store_ops ops;
+	const struct lun_event_store_ops *own;
+	atomic_bool shut;
+	atomic_bool reached;
+} gate;
 
 struct handle {
 	struct lun_subscriber *subscriber; /* NULL: gone */
@@ -112,6 +123,45 @@ test_open(lua_State *L)
 	return 1;
 }
 
+static enum lun_code
+connect_behind_gate(struct lun_event_store *store, struct lun_event_store **out,
+    struct lun_err *err)
+{
+	atomic_store(&gate.reached, true);
+	while (atomic_load(&gate.shut))
+		sched_yield();
+	return gate.own->connect(store, out, err);
+}
+
+static int
+sharing_hold(lua_State *L)
+{
+	struct lun_event_store *store = check_sharing(L)->store;
+
+	gate.own = store->ops;
+	gate.ops = *store->ops;
+	gate.ops.connect = connect_behind_gate;
+	atomic_store(&gate.reached, false);
+	atomic_store(&gate.shut, true);
+	store->ops = &gate.ops;
+	return 0;
+}
+
+static int
+sharing_is_held(lua_State *L)
+{
+	lua_pushboolean(L, atomic_load(&gate.reached));
+	return 1;
+}
+
+static int
+sharing_let_go(lua_State *L)
+{
+	(void)L;
+	atomic_store(&gate.shut, false);
+	return 0;
+}
+
 static int
 sharing_stop(lua_State *L)
 {
@@ -126,6 +176,7 @@ sharing_close(lua_State *L)
 
 	if (sharing->store == NULL)
 		return 0;
+	atomic_store(&gate.shut, false);
 	lun_subscription_free(sharing->subscription);
 	lun_event_store_close(sharing->store);
 	pthread_mutex_destroy(&sharing->lock);
@@ -324,6 +375,9 @@ subscriber_has_joined(lua_State *L)
 static const luaL_Reg sharing_methods[] = {
     {"append", sharing_append},
     {"subscriber", sharing_subscriber},
+    {"hold", sharing_hold},
+    {"is_held", sharing_is_held},
+    {"let_go", sharing_let_go},
     {"stop", sharing_stop},
     {"close", sharing_close},
     {"__gc", sharing_close},
