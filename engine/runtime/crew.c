@@ -123,6 +123,7 @@ begin_turn(
 {
 	leave_line(crew, task);
 	task->state = LUN_TASK_HAS_TURN;
+	task->hints = crew->hints_taken;
 	task->thread = me;
 	if (me == NULL)
 		return;
@@ -147,6 +148,9 @@ end_turn(struct lun_crew *crew, struct lun_task *task, struct lun_turn turn)
 	task->thread = NULL;
 	task->listens = turn.listens;
 	task->due_ns = turn.due_ns;
+	/* It may have looked before there was what the hint is about. */
+	if (turn.listens && task->hints != crew->hints_taken)
+		task->woken = true;
 	if (turn.ended) {
 		task->state = LUN_TASK_ENDED;
 		crew->tasks--;
@@ -265,6 +269,7 @@ wake_listeners(struct lun_crew *crew)
 {
 	struct lun_task *next;
 
+	crew->hints_taken++;
 	for (struct lun_task *task = crew->listening; task != NULL;
 	     task = next) {
 		next = task->next_listening;

@@ -46,6 +46,7 @@ struct lun_task {
 	enum lun_task_state state;
 	bool woken;
 	bool listens;
+	uint64_t hints; /* that there were before its turn */
 	int64_t due_ns;
 	size_t place;            /* among those that are due later; 0: none */
 	struct lun_task *behind; /* in the line */
@@ -78,6 +79,7 @@ struct lun_crew {
 	bool rung;                       /* it is on its way back */
 	int64_t watched_until_ns;
 	bool watches_hints;
+	uint64_t hints_taken;
 
 	struct lun_task *first; /* in the line */
 	struct lun_task *last;

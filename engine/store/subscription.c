@@ -6,11 +6,11 @@
  * joins stands at one of them with the same reach, so from there on the batches
  * are what reads by himself would have given him: all events that he wants, as
  * each batch was read for his types too, also the one that a read under way
- * brings, in an order that keeps that of streams. He goes from place to place and takes the state of each as his own;
- * leaving, he has a state that a read by himself goes on from. An event of
- * which his state at the time of joining says nothing (`unproven`) may have
- * been given to him before: he leaves before the batch with it, and his own
- * read decides as it does after any restart.
+ * brings, in an order that keeps that of streams. He goes from place to place
+ * and takes the state of each as his own; leaving, he has a state that a read
+ * by himself goes on from. An event of which his state at the time of joining
+ * says nothing (`unproven`) may have been given to him before: he leaves before
+ * the batch with it, and his own read decides as it does after any restart.
  *
  * The fastest sets the pace: while the ring is full the thread reads on only
  * once somebody has had everything, and then the oldest batch goes; who had not

@@ -3,6 +3,7 @@
 local helper = require "spec.helper"
 local kit = require "spec.engine.engine_kit"
 local workplace = require "spec.engine.cli.workplace"
+local crew = require "crew_test"
 
 local MANY = helper.preload and 60 or 200
 
@@ -53,6 +54,17 @@ describe("the command with many projections #threads", function()
     place:count("a", 2)
     wait_for_total(3)
     assert.is_true(count_threads() <= 16)
+  end)
+end)
+
+describe("a crew #threads", function()
+  it("gives a turn for a hint that came during the last one", function()
+    crew.begin()
+    local again = pcall(helper.wait, function()
+      return crew.turns() == 2
+    end)
+    crew.finish()
+    assert.is_true(again)
   end)
 end)
 
