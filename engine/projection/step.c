@@ -346,6 +346,13 @@ is_on_its_way(const struct lun_projection *p)
 	return is_bounded(p) && lun_position_compare(p->upto, p->cursor) == 0;
 }
 
+/* A writer, or that events are gone, keeps it from where it may join. */
+static bool
+is_held_short(const struct lun_projection *p)
+{
+	return is_bounded(p) && !is_on_its_way(p);
+}
+
 /* The batch at hand was applied, or there was none to be had. */
 static void
 note_progress(struct lun_projection *p)
@@ -407,7 +414,7 @@ try_step(struct lun_projection *p, struct lun_step *step, struct lun_err *err)
 		lun_projection_note_held(p);
 	}
 	if (code == LUN_OK && step->outcome == LUN_STEP_IDLE &&
-	    lun_projection_may_share(p))
+	    !is_held_short(p) && lun_projection_may_share(p))
 		step->outcome = LUN_STEP_APPLIED; /* go on with that at once */
 	return code;
 }
