@@ -38,8 +38,9 @@ static void
 push_idle(struct lun_pool *pool, struct lun_pool_line *line)
 {
 	struct lun_pool_line **at = &pool->idle;
+	bool waits = !line->is_open || line == pool->favoured;
 
-	while (!line->is_open && *at != NULL && (*at)->is_open)
+	while (waits && *at != NULL && (*at)->is_open)
 		at = &(*at)->next;
 	line->next = *at;
 	*at = line;
@@ -60,6 +61,22 @@ pop_idle(struct lun_pool *pool)
 				lun_clock_mono_ns() < pool->refused_until_ns))
 		return NULL;
 	pool->idle = line->next;
+	line->next = NULL;
+	return line;
+}
+
+/* NULL: it is none of the idle ones, or not open any more. */
+static struct lun_pool_line *
+pop_favoured(struct lun_pool *pool)
+{
+	struct lun_pool_line **at = &pool->idle, *line;
+
+	while (*at != NULL && *at != pool->favoured)
+		at = &(*at)->next;
+	line = *at;
+	if (line == NULL || !line->is_open)
+		return NULL;
+	*at = line->next;
 	line->next = NULL;
 	return line;
 }
@@ -111,24 +128,49 @@ leave_queue(struct lun_pool *pool, struct lun_pool_waiter *me)
 	*at = me->next;
 }
 
-struct lun_pool_line *
-lun_pool_take(struct lun_pool *pool, int64_t deadline_ns)
+static struct lun_pool_line *
+wait_in_queue(struct lun_pool *pool, int64_t deadline_ns)
 {
 	struct lun_pool_waiter me = {.line = NULL};
 
+	join_queue(pool, &me);
+	while (me.line == NULL && lun_clock_mono_ns() < deadline_ns)
+		lun_cond_wait_until(&pool->called, &pool->lock, deadline_ns);
+	if (me.line == NULL)
+		leave_queue(pool, &me);
+	return me.line;
+}
+
+struct lun_pool_line *
+lun_pool_take(struct lun_pool *pool, int64_t deadline_ns)
+{
+	struct lun_pool_line *line = NULL;
+
 	pthread_mutex_lock(&pool->lock);
 	if (pool->first == NULL)
-		me.line = pop_idle(pool);
-	if (me.line == NULL) {
-		join_queue(pool, &me);
-		while (me.line == NULL && lun_clock_mono_ns() < deadline_ns)
-			lun_cond_wait_until(
-			    &pool->called, &pool->lock, deadline_ns);
-		if (me.line == NULL)
-			leave_queue(pool, &me);
-	}
+		line = pop_idle(pool);
+	if (line == NULL)
+		line = wait_in_queue(pool, deadline_ns);
 	pthread_mutex_unlock(&pool->lock);
-	return me.line;
+	return line;
+}
+
+struct lun_pool_line *
+lun_pool_take_favoured(struct lun_pool *pool, int64_t deadline_ns)
+{
+	struct lun_pool_line *line = NULL;
+
+	pthread_mutex_lock(&pool->lock);
+	if (pool->first == NULL)
+		line = pop_favoured(pool);
+	if (line == NULL && pool->first == NULL)
+		line = pop_idle(pool);
+	if (line == NULL)
+		line = wait_in_queue(pool, deadline_ns);
+	if (line != NULL)
+		pool->favoured = line;
+	pthread_mutex_unlock(&pool->lock);
+	return line;
 }
 
 struct lun_pool_line *

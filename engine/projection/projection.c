@@ -218,6 +218,8 @@ take_checkpoint(struct lun_projection *p,
 	if (p->cursor_state.failed)
 		return lun_fail(err, LUN_NOMEM, "%s: out of memory", p->name);
 	lun_uow_clear(p->uow);
+	if (checkpoint->parked_count == 0)
+		return LUN_OK;
 	return lun_model_store_parked_ids(
 	    p->models, p->key, mark_parked, p->uow, err);
 }
@@ -296,12 +298,9 @@ lun_projection_prepare(struct lun_projection *p, struct lun_err *err)
 	code = make_what_runs(p, err);
 	if (code != LUN_OK)
 		return code;
-	code = lun_model_store_define(
-	    p->models, p->key, lun_script_schema(p->script), p->fence, err);
+	code = lun_model_store_take_up(p->models, p->key,
+	    lun_script_schema(p->script), p->fence, &checkpoint, err);
 	p->schema_is_stored = code == LUN_OK;
-	if (code == LUN_OK)
-		code = lun_model_store_checkpoint(
-		    p->models, p->key, &checkpoint, err);
 	if (code != LUN_OK)
 		return code;
 	code = lun_projection_check_identity(

@@ -322,6 +322,24 @@ lun_model_store_define(struct lun_model_store *store, struct lun_key key,
 }
 
 enum lun_code
+lun_model_store_take_up(struct lun_model_store *store, struct lun_key key,
+    const struct lun_schema *schema, int64_t fence,
+    struct lun_checkpoint *checkpoint, struct lun_err *err)
+{
+	enum lun_code code = check_schema_names(schema, err);
+
+	if (code != LUN_OK)
+		return code;
+	code = begin_call(store, LUN_CALL_WRITES, err);
+	if (code != LUN_OK)
+		return code;
+	code = store->ops->define(store, key, schema, fence, err);
+	if (code == LUN_OK)
+		code = store->ops->checkpoint(store, key, checkpoint, err);
+	return end_call(store, code);
+}
+
+enum lun_code
 lun_model_store_reset(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, struct lun_guard guard,
     struct lun_err *err)

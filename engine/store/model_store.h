@@ -492,6 +492,13 @@ void lun_model_store_release(
 enum lun_code lun_model_store_define(struct lun_model_store *store,
     struct lun_key key, const struct lun_schema *schema, int64_t fence,
     struct lun_err *err) LUN_MUSTCHECK;
+/*
+ * Define, and the checkpoint, over the connection that may just have made the
+ * tables: to another one they would be news.
+ */
+enum lun_code lun_model_store_take_up(struct lun_model_store *store,
+    struct lun_key key, const struct lun_schema *schema, int64_t fence,
+    struct lun_checkpoint *checkpoint, struct lun_err *err) LUN_MUSTCHECK;
 enum lun_code lun_model_store_reset(struct lun_model_store *store,
     struct lun_key key, const struct lun_schema *schema, struct lun_guard guard,
     struct lun_err *err) LUN_MUSTCHECK;

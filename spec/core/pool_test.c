@@ -93,6 +93,13 @@ pool_take(lua_State *L)
 }
 
 static int
+pool_take_favoured(lua_State *L)
+{
+	return push_line(L, lun_pool_take_favoured(&check_pool(L)->pool,
+				lun_clock_deadline_ns(0)));
+}
+
+static int
 pool_take_long(lua_State *L)
 {
 	return push_line(L, lun_pool_take_long(&check_pool(L)->pool));
@@ -202,6 +209,7 @@ pool_crowd(lua_State *L)
 
 static const luaL_Reg methods[] = {
     {"take", pool_take},
+    {"take_favoured", pool_take_favoured},
     {"take_long", pool_take_long},
     {"give", pool_give},
     {"note", pool_note},

@@ -2,7 +2,8 @@
  * models_lines.c - the connections that the handles of one store take turns at.
  *
  * Writers wait for their turn before they take a line, so that they hold up
- * nobody who reads.
+ * nobody who reads. They favour one line: whoever makes a table has all other
+ * connections read the whole schema again.
  */
 
 #include <assert.h>
@@ -71,16 +72,26 @@ open_line(
 	return code;
 }
 
+static struct sqlite_line *
+wait_for_line(struct sqlite_lines *lines, enum lun_call call)
+{
+	int64_t deadline_ns = lun_clock_deadline_ns(lines->wait_ms);
+
+	return (struct sqlite_line *)(call == LUN_CALL_WRITES
+					  ? lun_pool_take_favoured(
+						&lines->pool, deadline_ns)
+					  : lun_pool_take(
+						&lines->pool, deadline_ns));
+}
+
 static enum lun_code
-take_line(struct sqlite_models *m, struct lun_err *err)
+take_line(struct sqlite_models *m, enum lun_call call, struct lun_err *err)
 {
 	struct sqlite_lines *lines = m->lines;
-	int64_t deadline_ns = lun_clock_deadline_ns(lines->wait_ms);
 	enum lun_code code;
 
 	do {
-		struct sqlite_line *line = (struct sqlite_line *)lun_pool_take(
-		    &lines->pool, deadline_ns);
+		struct sqlite_line *line = wait_for_line(lines, call);
 
 		if (line == NULL)
 			return lun_fail(err, LUN_UNAVAILABLE,
@@ -125,7 +136,8 @@ take_any(struct sqlite_models *m, enum lun_call call, struct lun_err *err)
 		m->line = m->kept;
 		return LUN_OK;
 	}
-	return call == LUN_CALL_LONG ? take_long(m, err) : take_line(m, err);
+	return call == LUN_CALL_LONG ? take_long(m, err)
+				     : take_line(m, call, err);
 }
 
 enum lun_code
@@ -167,10 +179,10 @@ lun_sqlite_leave(struct lun_model_store *store)
 	line->c.begin_by_ns = 0;
 	m->line = NULL;
 	m->c = NULL;
-	if (had_turn)
-		lun_sqlite_pass_turn(&line->c);
 	if (line != m->kept)
 		lun_pool_give(&m->lines->pool, &line->base);
+	if (had_turn)
+		lun_sqlite_pass_turn(&m->lines->at[0].c);
 }
 
 /* ---- keeping one ------------------------------------------------------- */
