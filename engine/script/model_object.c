@@ -82,12 +82,23 @@ lun_model_object_open(lua_State *L, int index)
 	lua_setmetatable(L, index);
 }
 
+/* As Lua says it, with the line of the script. */
+static void
+check_key(lua_State *L)
+{
+	if (lua_isnil(L, 2))
+		luaL_error(L, "table index is nil");
+	if (!lua_rawequal(L, 2, 2))
+		luaL_error(L, "table index is NaN");
+}
+
 /* __newindex: a field that was nil, or another key */
 static int
 closed_newindex(lua_State *L)
 {
 	const struct lun_script *script = lun_script_of(L);
 
+	check_key(L);
 	if (find_name(script, lua_topointer(L, 2), 0) ==
 	    script->about.schema->field_count)
 		lun_model_object_open(L, 1);
@@ -151,6 +162,8 @@ lun_model_object_unpack(lua_State *L, const struct lun_script *script,
 	}
 	lua_createtable(L, 0, (int)schema->field_count);
 	lun_model_object_fill(L, names, row);
+	if (!script->functions.stateless)
+		return;
 	lua_rawgeti(L, LUA_REGISTRYINDEX, script->functions.closed_metatable);
 	lua_setmetatable(L, -2);
 }

@@ -7,7 +7,9 @@
  *
  * The table of a model with declared fields is closed: it has a metatable, which
  * scripts do not see, that watches for other keys. With the first of them it is
- * taken off, so a table that is still closed has no keys but its fields.
+ * taken off, so a table that is still closed has no keys but its fields. A
+ * script that may keep the table (stateless.h) gets a plain one: wherever it has
+ * put it later, in its result too, nobody is to find that metatable.
  */
 
 #ifndef LUN_SCRIPT_MODEL_OBJECT_H

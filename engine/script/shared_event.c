@@ -169,29 +169,41 @@ make_shared(lua_State *L)
 
 /* ---- showing an event -------------------------------------------------- */
 
+/* Set one of the object's user values to the value on top, which is popped. */
 static void
-clear_user_values(lua_State *L, int reference, int count)
+set_user_value(lua_State *L, int reference, int n)
 {
 	lua_rawgeti(L, LUA_REGISTRYINDEX, reference);
-	for (int i = 1; i <= count; i++) {
-		lua_pushnil(L);
-		lua_setiuservalue(L, -2, i);
-	}
+	lua_insert(L, -2);
+	lua_setiuservalue(L, -2, n);
 	lua_pop(L, 1);
+}
+
+static void
+clear_user_value(lua_State *L, int reference, int n)
+{
+	lua_pushnil(L);
+	set_user_value(L, reference, n);
 }
 
 /* Take off what was made of the last event when it was asked for. */
 static void
 clear_parts(lua_State *L, struct lun_shared_event *shared)
 {
-	if (shared->event->has_parts)
-		clear_user_values(L, shared->event_reference, 2);
+	if (shared->event->has_parts) {
+		if (!shared->has_data)
+			clear_user_value(L, shared->event_reference, 1);
+		clear_user_value(L, shared->event_reference, 2);
+	}
 	if (shared->data->has_nested)
-		clear_user_values(L, shared->data_reference, 1);
+		clear_user_value(L, shared->data_reference, 1);
 	shared->event->has_parts = shared->data->has_nested = false;
 }
 
-/* The table of the event's fields is on top. */
+/*
+ * The table of the event's fields is on top. Whoever looks elsewhere, such as
+ * pairs(event), finds the same object.
+ */
 static void
 show_data(lua_State *L, struct lun_shared_event *shared, bool show)
 {
@@ -201,6 +213,8 @@ show_data(lua_State *L, struct lun_shared_event *shared, bool show)
 		lua_rawgeti(L, LUA_REGISTRYINDEX, shared->data_reference);
 	else
 		lua_pushnil(L);
+	lua_pushvalue(L, -1);
+	set_user_value(L, shared->event_reference, 1);
 	lua_setfield(L, -2, lun_event_object_field_names[LUN_EVENT_DATA]);
 	shared->has_data = show;
 }

@@ -411,7 +411,8 @@ see_tenants(const struct lun_subscriber *m, struct lun_text source_state,
 		    lun_buffer_text(&view->source_state), &others, &rest, err);
 	if (code != LUN_OK)
 		return code;
-	memmove(view->source_state.bytes, rest.bytes, rest.length);
+	if (rest.length > 0)
+		memmove(view->source_state.bytes, rest.bytes, rest.length);
 	view->source_state.length = rest.length;
 	if (m->s->options.events->has_tenants)
 		lun_tenants_see(&own, view);

@@ -176,3 +176,78 @@ describe("live models, with seed " .. seed, function()
     end
   end)
 end)
+
+describe("a script that keeps the table of a model", function()
+  local function run(keeping)
+    local script, err = script_test.load(([[local last = {}
+      return { name = "p", version = 1,
+        fields = { n = "integer", json = "json" },
+        extract_model_id = function(event) return event.stream end,
+        apply_to_model = function(model, event)
+          model = model or { n = 0 }
+          model.n = model.n + 1
+          %s
+        end }]]):format(keeping))
+    assert(script, err and err.message)
+    for _ = 1, 3 do
+      assert.same({}, script:run { { stream = "a" }, { stream = "b" } })
+    end
+    return script:get "a", script:get "b"
+  end
+
+  it("may return it later", function()
+    local a, b = run [[
+      if model.n == 2 then last[event.stream] = model end
+      if model.n == 3 then return last[event.stream] end
+      return model]]
+    assert.equal('{"id":"a","json":null,"n":2}', a)
+    assert.equal('{"id":"b","json":null,"n":2}', b)
+  end)
+
+  it("may store it in a field of another model", function()
+    local a, b = run [[
+      if event.stream == "b" and model.n > 1 then model.json = last.a end
+      last[event.stream] = model
+      return model]]
+    assert.equal('{"id":"a","json":null,"n":3}', a)
+    assert.equal('{"id":"b","json":{"n":3},"n":3}', b)
+  end)
+end)
+
+describe("a script that keeps nothing", function()
+  local function see(value, json)
+    local script, err = script_test.load(([[return {
+      name = "p", version = 1, fields = { seen = "text" },
+      extract_model_id = function(event) return event.data and "m" end,
+      apply_to_model = function(model, event)
+        model = model or { seen = "" }
+        %s
+        return model
+      end }]]):format(value))
+    assert(script, err and err.message)
+    local event = { data = json or "{}" }
+    assert.same({}, script:run { event, event, event })
+    assert.is_true(script:keeps_nothing())
+    return script:get("m"):match '"seen":"(.*)"'
+  end
+
+  it("has one object for an event's data, whichever way it is reached",
+    function()
+      for _, json in ipairs { "{}", "[1]", '"x"' } do
+        assert.equal("truetruetrue", see([[
+          for key, value in pairs(event) do
+            if key == "data" then
+              model.seen = model.seen .. tostring(value == event.data)
+            end
+          end]], json))
+      end
+    end)
+
+  it("is told the line where a key cannot be one", function()
+    for key, name in pairs { ["nil"] = "nil", ["0/0"] = "NaN" } do
+      assert.equal("script.lua:6: table index is " .. name, see(([[
+        local _, err = pcall(function() model[%s] = 1 end)
+        model.seen = err]]):format(key)))
+    end
+  end)
+end)
