@@ -376,7 +376,17 @@ would_sort(struct lun_pg_reading *r)
 	return sorts;
 }
 
-/* A filter asks for a nearer bound than the head. */
+static void
+lower_to(struct lun_position *bound, struct lun_position position)
+{
+	if (lun_position_compare(position, *bound) < 0)
+		*bound = position;
+}
+
+/*
+ * A filter asks for a nearer bound than the head. What may come late is looked
+ * for while the window lasts, and a pass can last longer: it ends before that.
+ */
 static bool
 find_last_bound(struct lun_pg_reading *r)
 {
@@ -386,9 +396,10 @@ find_last_bound(struct lun_pg_reading *r)
 	if (!s->safe_head.at_head && lun_pg_find_bound(s, &all, NULL) != LUN_OK)
 		return false;
 	r->bound = s->safe_head.bound;
-	if (s->source->mapping->safety == LUN_PG_WINDOW &&
-	    lun_position_compare(s->state.ceiling, r->bound) < 0)
-		r->bound = s->state.ceiling;
+	if (s->source->mapping->safety == LUN_PG_WINDOW) {
+		lower_to(&r->bound, s->state.ceiling);
+		lower_to(&r->bound, lun_pg_window_start(r));
+	}
 	return lun_position_compare(r->bound, r->batch->reached) > 0;
 }
 

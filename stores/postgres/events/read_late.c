@@ -43,11 +43,11 @@ add_not_delivered(struct lun_pg_reading *r)
 }
 
 /*
- * Where the window begins now. It moves in steps, so that readers that come to
- * one place one after the other mostly have the same.
+ * It moves in steps, so that readers that come to one place one after the other
+ * mostly have the same.
  */
-static struct lun_position
-window_start(const struct lun_pg_reading *r)
+struct lun_position
+lun_pg_window_start(const struct lun_pg_reading *r)
 {
 	const struct lun_pg_mapping *mapping = r->s->source->mapping;
 	int64_t step = mapping->window_us / WINDOW_STEPS;
@@ -64,7 +64,7 @@ read_late_ids(struct lun_pg_reading *r, struct lun_err *err)
 {
 	struct lun_pg_events *s = r->s;
 	const struct lun_pg_mapping *mapping = s->source->mapping;
-	struct lun_position start = window_start(r);
+	struct lun_position start = lun_pg_window_start(r);
 	enum lun_code code;
 
 	if (lun_position_compare(start, s->state.floor) > 0) {

@@ -194,5 +194,7 @@ enum lun_code lun_pg_fill_hole(
 
 enum lun_code lun_pg_read_late(
     struct lun_pg_reading *r, struct lun_err *err) LUN_MUSTCHECK;
+/* Where the window begins now: what comes late comes behind that. */
+struct lun_position lun_pg_window_start(const struct lun_pg_reading *r);
 
 #endif

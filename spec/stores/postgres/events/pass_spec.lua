@@ -307,6 +307,29 @@ describe("one pass over a postgres event store #postgres", function()
     assert.same(by_statement { query = NUMBERED }, found)
   end)
 
+  it("ends where events may still come late", function()
+    database:sql [[
+      CREATE TABLE log (at timestamptz, id text PRIMARY KEY,
+        stream text DEFAULT 's', type text DEFAULT 'T', data json DEFAULT '1');
+      INSERT INTO log SELECT now() - interval '2 hours' + n * interval '1 s',
+        'old ' || n FROM generate_series(1, 200) n;
+      INSERT INTO log SELECT now() - interval '30 min' + n * interval '1 s',
+        'new ' || n FROM generate_series(1, 100) n]]
+    local timed = "layout=custom&table=log&position=at&id=id&stream=stream"
+      .. "&type=type&data=data&safe_head=window&grace_ms=0&window_ms=3600000"
+    local store, request = open(timed), { max = 30 }
+    local found = {}
+    helper.wait(function()
+      ids(found, step(store, request))
+      return passes() == 1
+    end)
+    database:sql [[INSERT INTO log
+      SELECT at + interval '1 us', 'late' FROM log WHERE id = 'new 50']]
+    read_on(store, request, found)
+    assert.same({ 301, "late" }, { #found, found[251] })
+    assert.same(by_statement { query = timed }, found)
+  end)
+
   it("makes way for who wants the table for himself", function()
     database:sql(emmett)
     fill(2000, 7)
