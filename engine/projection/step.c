@@ -391,6 +391,19 @@ wait_with_others(
 	return LUN_OK;
 }
 
+/*
+ * At the head, also with the batch that got there: many that start together
+ * would all keep a connection until their next turn.
+ */
+static bool
+is_to_share(const struct lun_projection *p, const struct lun_step *step)
+{
+	if (is_held_short(p))
+		return false;
+	return step->outcome == LUN_STEP_IDLE ||
+	       (step->outcome == LUN_STEP_APPLIED && p->batch->at_head);
+}
+
 static enum lun_code
 try_step(struct lun_projection *p, struct lun_step *step, struct lun_err *err)
 {
@@ -413,8 +426,8 @@ try_step(struct lun_projection *p, struct lun_step *step, struct lun_err *err)
 		note_progress(p);
 		lun_projection_note_held(p);
 	}
-	if (code == LUN_OK && step->outcome == LUN_STEP_IDLE &&
-	    !is_held_short(p) && lun_projection_may_share(p))
+	if (code == LUN_OK && is_to_share(p, step) &&
+	    lun_projection_may_share(p))
 		step->outcome = LUN_STEP_APPLIED; /* go on with that at once */
 	return code;
 }

@@ -4,6 +4,7 @@ local helper = require "spec.helper"
 local kit = require "spec.engine.engine_kit"
 local lunette = require "lunette"
 local postgres = require "spec.postgres_server"
+local support = require "spec_support"
 
 local server, why = postgres.start()
 
@@ -88,6 +89,28 @@ describe("an engine with few connections", function()
     kit.append(engine, { { n = 2, ids = { "a" } } })
     wait_for(3)
     assert.is_true(count_connections(database) <= 5)
+    assert(engine:stop())
+  end)
+
+  -- SQLite keeps the descriptors of those it closed as long as one is open.
+  it("has few of them to begin with, too", function()
+    local folder = helper.tmpdir()
+    local engine = kit.open {
+      events = "sqlite:" .. folder .. "/events.db", models = "memory:" }
+    for i = 1, 60 do
+      kit.register(engine, kit.ledger { name = "p" .. i })
+    end
+    kit.append(engine, { { n = 1, ids = { "a" } } })
+    assert(engine:start())
+    for i = 1, 60 do
+      helper.wait(function()
+        return kit.status(engine, "p" .. i).state == "live"
+      end, 60)
+    end
+    local list = io.popen(("ls -l /proc/%d/fd"):format(support.getpid()))
+    local _, open = list:read "a":gsub("/events%.db\n", "")
+    list:close()
+    assert.is_true(open <= 30, open .. " were open")
     assert(engine:stop())
   end)
 end)
