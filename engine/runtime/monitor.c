@@ -34,6 +34,12 @@ struct lun_monitor {
 
 /* ---- what is published ------------------------------------------------- */
 
+enum extent {
+	ALL,
+	NEWS,
+	LAST, /* all, as the engine ends */
+};
+
 /* What is said of a projection when its engine ends. */
 static void
 mark_stopped(struct lun_heartbeat *heartbeat)
@@ -55,8 +61,19 @@ runs_here(struct lun_entry *entry)
 	       report.state != LUN_STATE_NEW;
 }
 
+/* Whether its state is another than the one published last, which it is now. */
+static bool
+take_news(struct lun_entry *entry)
+{
+	enum lun_state state = lun_projection_state(entry->p);
+	bool news = state != entry->published_state;
+
+	entry->published_state = state;
+	return news;
+}
+
 static size_t
-collect_heartbeats(struct lun_engine *engine, bool ending,
+collect_heartbeats(struct lun_engine *engine, enum extent extent,
     struct lun_heartbeat *heartbeats, size_t room)
 {
 	struct lun_entry *entry;
@@ -64,10 +81,10 @@ collect_heartbeats(struct lun_engine *engine, bool ending,
 
 	for (size_t i = 0;
 	     i < room && (entry = lun_engine_at(engine, i)) != NULL; i++) {
-		if (!runs_here(entry))
+		if ((!take_news(entry) && extent == NEWS) || !runs_here(entry))
 			continue;
 		lun_projection_fill_heartbeat(entry->p, &heartbeats[count]);
-		if (ending)
+		if (extent == LAST)
 			mark_stopped(&heartbeats[count]);
 		count++;
 	}
@@ -75,7 +92,7 @@ collect_heartbeats(struct lun_engine *engine, bool ending,
 }
 
 static void
-publish_status(struct lun_monitor *monitor, bool ending)
+publish_status(struct lun_monitor *monitor, enum extent extent)
 {
 	struct lun_engine *engine = monitor->engine;
 	struct lun_heartbeat *heartbeats;
@@ -85,7 +102,7 @@ publish_status(struct lun_monitor *monitor, bool ending)
 	heartbeats = calloc(room + 1, sizeof *heartbeats);
 	if (heartbeats == NULL)
 		return;
-	count = collect_heartbeats(engine, ending, heartbeats, room);
+	count = collect_heartbeats(engine, extent, heartbeats, room);
 	if (count > 0 && lun_model_store_publish(
 			     monitor->store, heartbeats, count, &err) != LUN_OK)
 		lun_log(&engine->log, LUN_LOG_DEBUG,
@@ -93,20 +110,30 @@ publish_status(struct lun_monitor *monitor, bool ending)
 	free(heartbeats);
 }
 
-/* Whether a state has changed since it was published last. */
 static bool
 has_news(struct lun_engine *engine)
 {
 	struct lun_entry *entry;
-	bool news = false;
 
-	for (size_t i = 0; (entry = lun_engine_at(engine, i)) != NULL; i++) {
-		enum lun_state state = lun_projection_state(entry->p);
+	for (size_t i = 0; (entry = lun_engine_at(engine, i)) != NULL; i++)
+		if (lun_projection_state(entry->p) != entry->published_state)
+			return true;
+	return false;
+}
 
-		news = news || state != entry->published_state;
-		entry->published_state = state;
+/* All now and then, so that none grows old; meanwhile who changes. */
+static void
+publish_what_is_due(struct lun_monitor *monitor, int64_t now)
+{
+	struct lun_engine *engine = monitor->engine;
+	int64_t heartbeat_ns = engine->settings.heartbeat_ms * NS_PER_MS;
+
+	if (now - monitor->published_ns >= heartbeat_ns) {
+		publish_status(monitor, ALL);
+		monitor->published_ns = now;
+	} else if (has_news(engine)) {
+		publish_status(monitor, NEWS);
 	}
-	return news;
 }
 
 /* ---- rates and the watchdog -------------------------------------------- */
@@ -392,11 +419,7 @@ run_monitor(void *arg)
 		tend_store(monitor);
 		if (now - monitor->counted_ns >= heartbeat_ns)
 			measure_rates(monitor, now);
-		if (now - monitor->published_ns < heartbeat_ns &&
-		    !has_news(engine))
-			continue;
-		publish_status(monitor, false);
-		monitor->published_ns = now;
+		publish_what_is_due(monitor, now);
 	}
 	return NULL;
 }
@@ -459,6 +482,6 @@ lun_monitor_free(struct lun_monitor *monitor)
 {
 	if (monitor == NULL)
 		return;
-	publish_status(monitor, true);
+	publish_status(monitor, LAST);
 	free_monitor(monitor);
 }
