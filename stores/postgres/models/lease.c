@@ -252,11 +252,15 @@ lun_pg_renew(struct lun_model_store *store, struct lun_lease *leases,
 	return renew_leases(m, leases, count, time_to_live_ms, err);
 }
 
-/* The statement has its parameters. */
+/*
+ * The statement has its parameters. Nobody waits here for a server that is
+ * away, one projection after the other: it all runs out anyway.
+ */
 static void
 give_back(struct pg_models *m, const char *sql)
 {
-	if (lun_pg_enter(&m->base, LUN_CALL_WRITES, NULL) == LUN_OK) {
+	if (!atomic_load(&m->lines->is_away) &&
+	    lun_pg_enter(&m->base, LUN_CALL_WRITES, NULL) == LUN_OK) {
 		(void)!lun_pg_change(m, sql, NULL, NULL);
 		lun_pg_leave(&m->base);
 	}
@@ -274,7 +278,6 @@ lun_pg_release(struct lun_model_store *store, struct lun_key key, int64_t fence)
 		     " WHERE " LUN_PG_KEY " AND fence = $4");
 }
 
-/* Nobody waits here for a server that is away: it all runs out anyway. */
 void
 lun_pg_release_all(struct pg_models *m)
 {

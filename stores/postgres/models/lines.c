@@ -79,6 +79,7 @@ open_line(struct pg_lines *lines, struct pg_line *line, struct lun_err *err)
 
 	lun_pool_note(&lines->pool, &line->base, code == LUN_OK);
 	if (code == LUN_OK) {
+		atomic_store(&lines->is_away, false);
 		if (!was_open)
 			atomic_store(&lines->told_of_fewer, false);
 		return LUN_OK;
@@ -87,6 +88,7 @@ open_line(struct pg_lines *lines, struct pg_line *line, struct lun_err *err)
 		tell_of_fewer(lines, &why);
 		return LUN_AGAIN;
 	}
+	atomic_store(&lines->is_away, code == LUN_UNAVAILABLE);
 	return lun_fail(err, code, "%s", why.message);
 }
 

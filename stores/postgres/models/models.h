@@ -45,6 +45,7 @@ struct pg_lines {
 	struct lun_pool pool;
 	atomic_llong lease_ms; /* of what was acquired last; 0: nothing yet */
 	atomic_bool told_of_fewer;
+	atomic_bool is_away; /* none is open, and none could be opened */
 	size_t count;
 	struct pg_line at[];
 };

@@ -276,6 +276,22 @@ describe("the postgres model store #postgres", function()
     end)
   end)
 
+  it("waits for no server that is away to hand an ownership back", function()
+    local there = assert(kit.open(proxied, { call_timeout_ms = 300 }))
+    local first = assert(there:acquire("a", "here", 60000))
+    proxy:stall()
+    fails("unavailable", "did not answer", there:list())
+    fails("unavailable", "did not answer", there:list())
+    proxy:resume()
+    there:release("a", first)
+    local _, _, code = store:acquire("a", "elsewhere", 60000)
+    assert.equal("owned", code)
+    assert(there:list())
+    there:release("a", first)
+    assert(store:acquire("a", "elsewhere", 60000))
+    there:close()
+  end)
+
   describe("an owner frozen inside its transaction", function()
     local LEASE = 1500
 
