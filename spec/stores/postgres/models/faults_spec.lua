@@ -68,10 +68,16 @@ describe("the postgres model store #postgres", function()
       local owner = kit.own(store, kit.account_schema())
       owner:commit { a = { balance = 1 } }
       database:terminate()
-      fails("unavailable", "terminating connection",
-        owner:try_commit { a = { balance = 2 } })
-      assert.equal(1, owner:load("a").a.balance)
-      owner:commit { a = { balance = 2 } }
+      local done, message, code = owner:try_commit { a = { balance = 2 } }
+      if done then -- the end was seen before the call
+        owner.revision = owner.revision + 1
+      else
+        assert.equal("unavailable", code)
+        assert.matches("terminating connection", message)
+        assert.equal(1, owner:load("a").a.balance)
+        owner:commit { a = { balance = 2 } }
+      end
+      assert.equal(2, owner:load("a").a.balance)
       assert(store:renew("account_summary", owner.fence))
     end)
 
