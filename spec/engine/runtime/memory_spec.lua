@@ -21,8 +21,11 @@ describe("the memory of a running engine", function()
   end)
 
   after_each(function()
-    child:kill "TERM"
-    child:wait()
+    if child then
+      child:kill "TERM"
+      child:wait()
+      child = nil
+    end
   end)
 
   local function append(count, each, text, ids)
