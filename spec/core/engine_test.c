@@ -3,12 +3,11 @@
  * threads, and calls inside a progress function.
  */
 
-#include <lauxlib.h>
-#include <lua.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 
+#include "lua_test.h"
 #include "lunette.h"
 
 #define ENGINE      "engine_test.engine"
@@ -378,16 +377,6 @@ static const luaL_Reg registering_methods[] = {
     {"__gc", registering_join},
     {NULL, NULL},
 };
-
-static void
-make_class(lua_State *L, const char *name, const luaL_Reg *methods)
-{
-	luaL_newmetatable(L, name);
-	luaL_setfuncs(L, methods, 0);
-	lua_pushvalue(L, -1);
-	lua_setfield(L, -2, "__index");
-	lua_pop(L, 1);
-}
 
 int luaopen_engine_test(lua_State *L);
 

@@ -12,10 +12,8 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-#include <lauxlib.h>
-#include <lua.h>
-
 #include "base/error.h"
+#include "lua_test.h"
 
 #define STORE "event_store_test.store"
 
@@ -70,29 +68,6 @@ push_handle(lua_State *L)
 	if (handle->batch == NULL)
 		luaL_error(L, "out of memory");
 	return handle;
-}
-
-/* The text at a table's key, borrowed as long as the table is unchanged. */
-static struct lun_text
-text_field(lua_State *L, int table, const char *key)
-{
-	struct lun_text text = LUN_TEXT_NONE;
-
-	if (lua_getfield(L, table, key) != LUA_TNIL)
-		text.bytes = luaL_checklstring(L, -1, &text.length);
-	lua_pop(L, 1);
-	return text;
-}
-
-static lua_Integer
-integer_field(lua_State *L, int table, const char *key, lua_Integer otherwise)
-{
-	lua_Integer value;
-
-	lua_getfield(L, table, key);
-	value = luaL_optinteger(L, -1, otherwise);
-	lua_pop(L, 1);
-	return value;
 }
 
 static void

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "lua_test.h"
 #include "model_test.h"
 
 /* ---- values ------------------------------------------------------------ */
@@ -573,16 +574,6 @@ static const luaL_Reg schema_methods[] = {
     {"__gc", schema_gc},
     {NULL, NULL},
 };
-
-static void
-make_class(lua_State *L, const char *name, const luaL_Reg *methods)
-{
-	luaL_newmetatable(L, name);
-	luaL_setfuncs(L, methods, 0);
-	lua_pushvalue(L, -1);
-	lua_setfield(L, -2, "__index");
-	lua_pop(L, 1);
-}
 
 int luaopen_model_store_test(lua_State *L);
 

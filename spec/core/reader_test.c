@@ -3,13 +3,12 @@
  * that each took.
  */
 
-#include <lauxlib.h>
-#include <lua.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <time.h>
 
+#include "lua_test.h"
 #include "lunette.h"
 #include "runtime/engine.h"
 
@@ -298,16 +297,6 @@ static const luaL_Reg calling_methods[] = {
     {"__gc", calling_gc},
     {NULL, NULL},
 };
-
-static void
-make_class(lua_State *L, const char *name, const luaL_Reg *methods)
-{
-	luaL_newmetatable(L, name);
-	luaL_setfuncs(L, methods, 0);
-	lua_pushvalue(L, -1);
-	lua_setfield(L, -2, "__index");
-	lua_pop(L, 1);
-}
 
 int luaopen_reader_test(lua_State *L);
 

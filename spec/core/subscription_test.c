@@ -9,12 +9,11 @@
 
 #include "store/subscription.h"
 
-#include <lauxlib.h>
-#include <lua.h>
 #include <sched.h>
 #include <stdatomic.h>
 
 #include "base/error.h"
+#include "lua_test.h"
 
 #define SHARING    "subscription_test.sharing"
 #define SUBSCRIBER "subscription_test.subscriber"
@@ -59,29 +58,6 @@ check_subscriber(lua_State *L)
 
 	luaL_argcheck(L, handle->subscriber != NULL, 1, "it is gone");
 	return handle;
-}
-
-static lua_Integer
-integer_field(lua_State *L, int table, const char *key, lua_Integer otherwise)
-{
-	lua_Integer value;
-
-	lua_getfield(L, table, key);
-	value = luaL_optinteger(L, -1, otherwise);
-	lua_pop(L, 1);
-	return value;
-}
-
-/* Borrowed as long as the table is unchanged. */
-static struct lun_text
-text_field(lua_State *L, int table, const char *key)
-{
-	struct lun_text text = LUN_TEXT_NONE;
-
-	if (lua_getfield(L, table, key) != LUA_TNIL)
-		text.bytes = luaL_checklstring(L, -1, &text.length);
-	lua_pop(L, 1);
-	return text;
 }
 
 static void
@@ -395,16 +371,6 @@ static const luaL_Reg subscriber_methods[] = {
     {"__gc", subscriber_close},
     {NULL, NULL},
 };
-
-static void
-make_class(lua_State *L, const char *name, const luaL_Reg *methods)
-{
-	luaL_newmetatable(L, name);
-	luaL_setfuncs(L, methods, 0);
-	lua_pushvalue(L, -1);
-	lua_setfield(L, -2, "__index");
-	lua_pop(L, 1);
-}
 
 int
 luaopen_subscription_test(lua_State *L)
