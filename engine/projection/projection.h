@@ -119,7 +119,7 @@ struct lun_board {
 	pthread_cond_t changed;
 	uint64_t
 	    endings; /* how often something ended, which is not in a report */
-	atomic_uint workers;  /* that look for news and requests */
+	atomic_uint lookers;  /* workers that look for news by themselves */
 	atomic_uint indexing; /* that make indexes, each on a thread */
 };
 

@@ -60,6 +60,7 @@ struct lun_worker {
 	bool has_begun;  /* its first turn is over */
 	bool in_slots;   /* it may hold its slot, or waits for it */
 	bool only_moved; /* its last step, over what nobody wants */
+	bool looks;      /* for itself, at the event store */
 };
 
 /* ---- the mailbox ------------------------------------------------------- */
@@ -296,7 +297,19 @@ may_step(struct lun_worker *worker)
 	return true;
 }
 
-/* All workers of an engine together cost an event store a hundredth. */
+static void
+set_looking(struct lun_worker *worker, bool looks)
+{
+	atomic_uint *lookers = &worker->p->around->board->lookers;
+
+	if (looks && !worker->looks)
+		atomic_fetch_add(lookers, 1);
+	else if (!looks && worker->looks)
+		atomic_fetch_sub(lookers, 1);
+	worker->looks = looks;
+}
+
+/* All who look for themselves together cost an event store a hundredth. */
 static void
 plan_look(struct lun_worker *worker)
 {
@@ -307,7 +320,7 @@ plan_look(struct lun_worker *worker)
 		.who = p->name,
 		.log = p->around->log,
 		.cost_us = p->batch != NULL ? p->batch->look_us : 0,
-		.lookers = atomic_load(&p->around->board->workers),
+		.lookers = atomic_load(&p->around->board->lookers),
 		.most_ms = p->around->settings->poll_ms,
 	    });
 }
@@ -316,7 +329,8 @@ plan_look(struct lun_worker *worker)
 static void
 note_nothing(struct lun_worker *worker)
 {
-	if (lun_projection_shares(worker->p))
+	set_looking(worker, !lun_projection_shares(worker->p));
+	if (!worker->looks)
 		lun_idle_wait(&worker->idle, SHARED_PAUSE_MS);
 	else
 		plan_look(worker);
@@ -421,7 +435,7 @@ end_worker(struct lun_worker *worker)
 		leave_slots(worker);
 		lun_projection_disown(p);
 	}
-	atomic_fetch_sub(&board->workers, 1);
+	set_looking(worker, false);
 	pthread_mutex_lock(&worker->lock);
 	worker->done = true;
 	pthread_mutex_unlock(&worker->lock);
@@ -516,10 +530,10 @@ lun_worker_start(struct lun_projection *p, const struct lun_position *until,
 	worker->task = (struct lun_task){.take_turn = take_turn, .arg = worker};
 	worker->slot = (struct lun_slot){.call = call_worker, .arg = worker};
 	begin_run(worker, until);
-	atomic_fetch_add(&p->around->board->workers, 1);
+	set_looking(worker, true);
 	code = lun_crew_add(crew, &worker->task, err);
 	if (code != LUN_OK) {
-		atomic_fetch_sub(&p->around->board->workers, 1);
+		set_looking(worker, false);
 		p->has_worker = false;
 		lun_projection_end_sharing(p);
 		free_worker(worker);
