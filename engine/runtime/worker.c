@@ -247,19 +247,32 @@ end_if_bounded(struct lun_worker *worker, enum lun_code code,
 	return true;
 }
 
-/* Its file may come back, but a bounded run does not wait for that. */
+/* A failed one waits for its owner, a detached one for its file. */
 static bool
-end_if_detached(struct lun_worker *worker)
+is_at_rest(const struct lun_projection *p)
+{
+	return lun_projection_is(p, LUN_PHASE_FAILED) ||
+	       lun_projection_is(p, LUN_PHASE_DETACHED);
+}
+
+/* A bounded run waits for neither. */
+static bool
+end_if_at_rest(struct lun_worker *worker)
 {
 	struct lun_projection *p = worker->p;
+	struct lun_report report;
 	struct lun_err err = {0};
 
-	if (!worker->bounded || !lun_projection_is(p, LUN_PHASE_DETACHED))
+	if (!worker->bounded || !is_at_rest(p))
 		return false;
+	report = lun_projection_report(p);
 	end_run(worker,
-	    lun_fail(&err, LUN_CONFIG,
-		"%s: its script file is gone, so it stays where it is",
-		p->name),
+	    lun_projection_is(p, LUN_PHASE_DETACHED)
+		? lun_fail(&err, LUN_CONFIG,
+		      "%s: its script file is gone, so it stays where it is",
+		      p->name)
+		: lun_fail(
+		      &err, LUN_CONFIG, "%s: %s", p->name, report.last_error),
 	    &err);
 	return true;
 }
@@ -360,14 +373,6 @@ note_step(struct lun_worker *worker, enum lun_code code, struct lun_step step)
 	}
 }
 
-/* A failed one waits for its owner, a detached one for its file. */
-static bool
-is_at_rest(const struct lun_projection *p)
-{
-	return lun_projection_is(p, LUN_PHASE_FAILED) ||
-	       lun_projection_is(p, LUN_PHASE_DETACHED);
-}
-
 /*
  * The first turn makes tables alone: once all projections have had theirs, no
  * connection to SQLite has to read the whole schema again. A failure is found
@@ -388,7 +393,7 @@ do_step(struct lun_worker *worker)
 	enum lun_code code;
 	struct lun_step step;
 
-	if (end_if_detached(worker))
+	if (end_if_at_rest(worker))
 		return;
 	if (!worker->has_begun) {
 		begin(worker);

@@ -1,5 +1,6 @@
 local helper = require "spec.helper"
 local lunette = require "lunette"
+local postgres = require "spec.postgres_server"
 
 -- Of 40 events it handles the last 20, one in a batch, and takes its time.
 local slow = [[
@@ -19,10 +20,10 @@ return {
 describe("a run to the head", function()
   local folder, engine
 
-  local function open()
+  local function open(models)
     engine = assert(lunette.open {
       events = "sqlite:" .. folder .. "/events.db",
-      models = "memory:",
+      models = models or "memory:",
       batch_events = 1,
       live_events = 1,
     })
@@ -89,5 +90,32 @@ describe("a run to the head", function()
     local told = run()
     assert.is_true(told[1].fraction < 0.4)
     assert.equal(1.0, told[#told].fraction)
+  end)
+
+  -- A look for requests finds it, which is no step of the run.
+  it("ends when the model store fails it for good #postgres", function()
+    local server, reason = postgres.start()
+    if not server then
+      pending(reason)
+      return
+    end
+    local models = server:new_database()
+    engine:close()
+    open(models:with "schema=models")
+    local events = {}
+    for i = 1, 1000 do
+      events[i] = { stream = "s", type = "Handled", data = { n = i } }
+    end
+    assert(engine:append(events))
+    local dropped, limit = false, helper.now_ms() + 60000
+    local done, err = engine:run_once(function()
+      if not dropped then
+        dropped = true
+        models:sql "DROP TABLE models.lunette_requests"
+      end
+      return helper.now_ms() < limit
+    end)
+    assert.is_nil(done)
+    assert.matches("^slow: .*lunette_requests.*missing", tostring(err))
   end)
 end)
