@@ -11,8 +11,8 @@ local WRITERS = 5
 local late_log = { kinds = {} }
 
 -- How each store's writers come to a place early that they use late: `early`
--- gives it, in a transaction, and `insert` is a statement with the place, a
--- stream, a version and a type.
+-- gives it, in a transaction or ahead of it, and `insert` is a statement with
+-- the place, a stream, a version and a type; the data names the event.
 local kinds = late_log.kinds
 
 kinds.lunette = {
@@ -20,7 +20,7 @@ kinds.lunette = {
   early = "SELECT pg_current_xact_id()",
   insert = [[
     INSERT INTO lunette_events (stream, version, type, data)
-    SELECT '%2$s', %3$d, '%4$s', '{}' WHERE '%1$s' <> 'x']],
+    SELECT '%2$s', %3$d, '%4$s', '"%2$s %3$d"' WHERE '%1$s' <> 'x']],
 }
 
 kinds.emmett = {
@@ -32,7 +32,7 @@ kinds.emmett = {
       message_schema_version, message_id, message_type, message_data,
       message_metadata)
     SELECT '%2$s', %3$d, pg_current_xact_id(), '1', gen_random_uuid(), '%4$s',
-      '{}', '{}' WHERE '%1$s' <> 'x']],
+      '"%2$s %3$d"', '{}' WHERE '%1$s' <> 'x']],
 }
 
 kinds.marten = {
@@ -42,7 +42,7 @@ kinds.marten = {
   one_each = true, -- a number serves once
   insert = [[
     INSERT INTO mt_events (seq_id, id, stream_id, version, data, type)
-    VALUES (%1$s, gen_random_uuid(), '%2$s', %3$d, '{}', '%4$s')]],
+    VALUES (%1$s, gen_random_uuid(), '%2$s', %3$d, '"%2$s %3$d"', '%4$s')]],
 }
 
 kinds.eventcore = {
@@ -53,7 +53,42 @@ kinds.eventcore = {
   insert = [[
     INSERT INTO eventcore_events
       (event_id, stream_id, stream_version, event_type, event_data)
-    VALUES ('%1$s', '%2$s', %3$d, '%4$s', '{}')]],
+    VALUES ('%1$s', '%2$s', %3$d, '%4$s', '"%2$s %3$d"')]],
+}
+
+kinds["message-db"] = {
+  query = "layout=message-db",
+  schema = gap_layouts["message-db"].schema,
+  early = "SELECT nextval('message_store.messages_global_position_seq')",
+  one_each = true,
+  first_version = 0,
+  insert = [[
+    INSERT INTO message_store.messages
+      (global_position, stream_name, position, type, data)
+    VALUES (%1$s, '%2$s', %3$d, '%4$s', '"%2$s %3$d"')]],
+}
+
+-- A number that is drawn with no transaction around is passed over as soon as
+-- the grace time says, and comes later all the same.
+kinds.custom = {
+  query = "layout=custom&table=log&position=no&id=key&stream=owner&version=n"
+    .. "&type=kind&data=body&safe_head=gaps&grace_ms=1&window_ms=60000",
+  schema = [[
+    CREATE TABLE log (
+      no bigserial PRIMARY KEY,
+      key uuid NOT NULL DEFAULT gen_random_uuid(),
+      owner text NOT NULL,
+      n bigint NOT NULL,
+      kind text NOT NULL,
+      body jsonb NOT NULL,
+      UNIQUE (owner, n)
+    )]],
+  early = "SELECT nextval('log_no_seq')",
+  ahead = true,
+  one_each = true,
+  insert = [[
+    INSERT INTO log (no, owner, n, kind, body)
+    VALUES (%1$s, '%2$s', %3$d, '%4$s', '"%2$s %3$d"')]],
 }
 
 -- %2$s and the like, which string.format does not know.
@@ -77,7 +112,7 @@ function late_log.new(kind, database, random)
     self.writers[i] = { session = pg_session.open(database.url) }
   end
   for i = 1, STREAMS do
-    self.versions["s" .. i] = 0
+    self.versions["s" .. i] = (kind.first_version or 1) - 1
   end
   return self
 end
@@ -87,8 +122,13 @@ function log:early(writer)
 end
 
 function log:begin(writer)
-  writer.session:run "BEGIN"
+  if not self.kind.ahead then
+    writer.session:run "BEGIN"
+  end
   writer.places = { self:early(writer), self:early(writer) }
+  if self.kind.ahead then
+    writer.session:run "BEGIN"
+  end
   writer.written = {}
 end
 

@@ -173,7 +173,7 @@ function reader:judge(committed)
     if not self:wants(event) then
       return event.type .. " in " .. event.stream .. " is not wanted"
     end
-    if event.version <= (last[event.stream] or 0) then
+    if event.version <= (last[event.stream] or -1) then
       return ("%s: %d after %d"):format(event.stream, event.version,
         last[event.stream])
     end
