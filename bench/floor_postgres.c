@@ -6,8 +6,8 @@
  * usage: floor_postgres EVENTS-URL MODELS-URL BATCH [COLUMNS...]
  *
  * Reads the events of the table lunette_events page by page, the next page
- * asked for before this one is folded, and after every BATCH events writes
- * each touched account once in a transaction together with the checkpoint,
+ * asked for before this one is folded, and after every BATCH events, also within
+ * a page, writes each touched account once in a transaction together with the checkpoint,
  * into a table like the engine's in the schema "floor", which is made anew.
  * The answers to a transaction are awaited when the next one begins. At the end
  * an index on each of the COLUMNS ("owner, balance") is made. Prints events,
@@ -47,14 +47,19 @@ enum {
 	COLUMNS
 };
 
+/* Of an event, as the server has it. */
+struct place {
+	char transaction[8];
+	char position[8];
+};
+
 struct floor {
 	PGconn *events;
 	PGconn *models;
 	struct fold fold;
-	char
-	    transaction[8]; /* the last event asked for, as the server has it */
-	char position[8];
-	int pending; /* statements of the transaction under way */
+	struct place asked;  /* the last event that was */
+	struct place folded; /* likewise */
+	int pending;         /* statements of the transaction under way */
 	struct lun_buffer arrays[FIELD_COUNT];
 };
 
@@ -125,8 +130,8 @@ ask_for_page(struct floor *floor)
 	static const Oid types[] = {XID8, INT8, INT8};
 	static const int lengths[] = {8, 8, 8}, formats[] = {1, 1, 1};
 	uint64_t limit = htobe64(PAGE);
-	const char *values[] = {
-	    floor->transaction, floor->position, (const char *)&limit};
+	const char *values[] = {floor->asked.transaction, floor->asked.position,
+	    (const char *)&limit};
 
 	if (!PQsendQueryParams(floor->events,
 		"SELECT transaction_id, position, type, data, recorded_at"
@@ -136,6 +141,18 @@ ask_for_page(struct floor *floor)
 		" ORDER BY transaction_id, position LIMIT $3",
 		3, types, values, lengths, formats, 1))
 		fail(floor->events, NULL);
+}
+
+static struct place
+place_of(const PGresult *page, int row)
+{
+	struct place place;
+
+	memcpy(place.transaction, PQgetvalue(page, row, TRANSACTION),
+	    sizeof place.transaction);
+	memcpy(place.position, PQgetvalue(page, row, POSITION),
+	    sizeof place.position);
+	return place;
 }
 
 /* The page that was asked for, and a demand for the next one. */
@@ -149,10 +166,7 @@ take_page(struct floor *floor)
 		fail(floor->events, page);
 	PQclear(PQgetResult(floor->events)); /* none: the end of it */
 	if (last >= 0) {
-		memcpy(floor->transaction, PQgetvalue(page, last, TRANSACTION),
-		    sizeof floor->transaction);
-		memcpy(floor->position, PQgetvalue(page, last, POSITION),
-		    sizeof floor->position);
+		floor->asked = place_of(page, last);
 		ask_for_page(floor);
 	}
 	return page;
@@ -168,20 +182,21 @@ read_int8(const PGresult *page, int row, int column)
 }
 
 static void
-fold_page(struct fold *fold, const PGresult *page)
+fold_rows(struct floor *floor, const PGresult *page, int first, int end)
 {
 	/* jsonb has its version before the text */
 	size_t skip = PQftype(page, DATA) == 3802 ? 1 : 0;
 
-	for (int i = 0; i < PQntuples(page); i++) {
+	for (int i = first; i < end; i++) {
 		struct lun_text type = {PQgetvalue(page, i, TYPE),
 		    (size_t)PQgetlength(page, i, TYPE)};
 		struct lun_text data = {PQgetvalue(page, i, DATA) + skip,
 		    (size_t)PQgetlength(page, i, DATA) - skip};
 
-		fold_event(fold, type, data,
+		fold_event(&floor->fold, type, data,
 		    read_int8(page, i, RECORDED_AT) + EPOCH_US);
 	}
+	floor->folded = place_of(page, end - 1);
 }
 
 /* ---- writing ----------------------------------------------------------- */
@@ -282,7 +297,8 @@ mark(struct floor *floor)
 {
 	static const Oid types[] = {XID8, INT8};
 	static const int lengths[] = {8, 8};
-	const char *values[] = {floor->transaction, floor->position};
+	const char *values[] = {
+	    floor->folded.transaction, floor->folded.position};
 
 	send_statement(floor,
 	    "UPDATE floor.checkpoint SET transaction_id = $1, position = $2", 2,
@@ -327,6 +343,30 @@ write_batch(struct floor *floor)
 	fold_forget_touched(&floor->fold);
 }
 
+/* Fold a page, and write whenever a batch is full; how many are not written. */
+static size_t
+fold_page(
+    struct floor *floor, const PGresult *page, size_t batch, size_t unwritten)
+{
+	int count = PQntuples(page), end;
+
+	for (int first = 0; first < count; first = end) {
+		size_t room = batch - unwritten;
+
+		end =
+		    room < (size_t)(count - first) ? first + (int)room : count;
+		if (unwritten == 0)
+			fold_make_room(&floor->fold, batch);
+		fold_rows(floor, page, first, end);
+		unwritten += (size_t)(end - first);
+		if (unwritten < batch)
+			continue;
+		write_batch(floor);
+		unwritten = 0;
+	}
+	return unwritten;
+}
+
 static size_t
 fold_all(struct floor *floor, size_t batch)
 {
@@ -336,20 +376,14 @@ fold_all(struct floor *floor, size_t batch)
 	ask_for_page(floor);
 	while (more) {
 		PGresult *page = take_page(floor);
-		size_t count = (size_t)PQntuples(page);
 
-		if (unwritten == 0)
-			fold_make_room(&floor->fold, batch + PAGE);
-		fold_page(&floor->fold, page);
+		unwritten = fold_page(floor, page, batch, unwritten);
+		total += (size_t)PQntuples(page);
+		more = PQntuples(page) > 0;
 		PQclear(page);
-		total += count;
-		unwritten += count;
-		more = count > 0;
-		if (unwritten >= batch || (!more && unwritten > 0)) {
-			write_batch(floor);
-			unwritten = 0;
-		}
 	}
+	if (unwritten > 0)
+		write_batch(floor);
 	settle(floor);
 	return total;
 }
