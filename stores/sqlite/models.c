@@ -21,7 +21,7 @@ sqlite_close(struct lun_model_store *store)
 		lun_ownership_unlock(m->owned);
 		m->owned = next;
 	}
-	lun_sqlite_give_up_line(m);
+	lun_lines_give_up(&m->lines->base, &m->use);
 	lun_sqlite_lines_release(m->lines);
 	free(m);
 }
@@ -71,7 +71,9 @@ open_first(struct sqlite_lines *lines, const char *path,
 		    path);
 	if (code == LUN_OK)
 		code = lun_sqlite_add_functions(&first->c, err);
-	lun_pool_note(&lines->pool, &first->base, code == LUN_OK);
+	if (code == LUN_OK)
+		lines->base.name = lun_sqlite_path(&first->c);
+	lun_pool_note(&lines->base.pool, &first->base, code == LUN_OK);
 	return code;
 }
 
@@ -146,7 +148,7 @@ sqlite_connect_kept(struct lun_model_store *store, struct lun_model_store **out,
 
 	if (code != LUN_OK)
 		return code;
-	code = lun_sqlite_keep_line(m, err);
+	code = lun_lines_keep(&m->lines->base, &m->use, err);
 	if (code == LUN_OK)
 		*out = &m->base;
 	else

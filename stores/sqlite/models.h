@@ -11,7 +11,7 @@
 
 #include <stdatomic.h>
 
-#include "base/pool.h"
+#include "base/lines.h"
 #include "sql/names.h"
 #include "sqlite/connection.h"
 #include "sqlite/ownership.h"
@@ -30,10 +30,8 @@ struct sqlite_line {
 
 /* What the handles made from one opened store share. */
 struct sqlite_lines {
+	struct lun_lines base; /* stays first */
 	atomic_uint users;
-	struct lun_pool pool;
-	int64_t wait_ms; /* for one of them */
-	size_t count;
 	struct sqlite_line at[]; /* the first is always open */
 };
 
@@ -41,9 +39,8 @@ struct sqlite_lines {
 struct sqlite_models {
 	struct lun_model_store base; /* stays first */
 	struct sqlite_lines *lines;
-	struct sqlite_line *line; /* of the call under way, or NULL */
-	struct sqlite_line *kept; /* nobody else's, or NULL */
-	struct lun_sqlite *c;     /* of the line */
+	struct lun_line_use use;
+	struct lun_sqlite *c; /* of the line of the call under way */
 	struct lun_ownership *owned;
 };
 
@@ -53,16 +50,18 @@ sqlite_models_of(struct lun_model_store *store)
 	return (struct sqlite_models *)store;
 }
 
+/* Of the call under way. */
+static inline struct sqlite_line *
+sqlite_line_of(const struct sqlite_models *m)
+{
+	return (struct sqlite_line *)m->use.line;
+}
+
 /* models_lines.c */
 /* They have one user; the first is not open yet. NULL when out of memory. */
 struct sqlite_lines *lun_sqlite_lines_new(
     const struct lun_store_options *options);
 void lun_sqlite_lines_release(struct sqlite_lines *lines);
-/* Opened now, for good; without one, where there are too few, it does as well.
- */
-enum lun_code lun_sqlite_keep_line(
-    struct sqlite_models *m, struct lun_err *err) LUN_MUSTCHECK;
-void lun_sqlite_give_up_line(struct sqlite_models *m);
 /* As the contract has them. */
 enum lun_code lun_sqlite_enter(struct lun_model_store *store,
     enum lun_call call, struct lun_err *err) LUN_MUSTCHECK;

@@ -9,11 +9,33 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "base/clock.h"
 #include "sqlite/models.h"
 
 #define DEFAULT_LINES   10
 #define DEFAULT_WAIT_MS 30000
+
+static enum lun_code
+open_line(
+    struct lun_lines *base, struct lun_pool_line *opened, struct lun_err *err)
+{
+	struct sqlite_lines *lines = (struct sqlite_lines *)base;
+	struct sqlite_line *line = (struct sqlite_line *)opened;
+	enum lun_code code;
+
+	if (line->c.db != NULL)
+		return LUN_OK;
+	code = lun_sqlite_connect(&line->c, &lines->at[0].c, err);
+	if (code == LUN_OK)
+		code = lun_sqlite_add_functions(&line->c, err);
+	if (code != LUN_OK)
+		lun_sqlite_close(&line->c);
+	lun_pool_note(&base->pool, opened, code == LUN_OK);
+	/* The process has no more descriptors, or no memory. */
+	if ((code == LUN_IO || code == LUN_NOMEM) &&
+	    lun_pool_can_spare(&base->pool))
+		return LUN_AGAIN;
+	return code;
+}
 
 struct sqlite_lines *
 lun_sqlite_lines_new(const struct lun_store_options *options)
@@ -27,11 +49,12 @@ lun_sqlite_lines_new(const struct lun_store_options *options)
 	if (lines == NULL)
 		return NULL;
 	atomic_init(&lines->users, 1);
-	lines->wait_ms = wait_ms > 0 ? wait_ms : DEFAULT_WAIT_MS;
-	lines->count = count;
-	lun_pool_init(&lines->pool);
+	lines->base.wait_ms = wait_ms > 0 ? wait_ms : DEFAULT_WAIT_MS;
+	lines->base.count = count;
+	lines->base.open = open_line;
+	lun_pool_init(&lines->base.pool);
 	for (size_t i = count; i-- > 0;)
-		lun_pool_put(&lines->pool, &lines->at[i].base);
+		lun_pool_put(&lines->base.pool, &lines->at[i].base);
 	return lines;
 }
 
@@ -40,104 +63,22 @@ lun_sqlite_lines_release(struct sqlite_lines *lines)
 {
 	if (atomic_fetch_sub(&lines->users, 1) > 1)
 		return;
-	for (size_t i = lines->count; i-- > 0;) {
+	for (size_t i = lines->base.count; i-- > 0;) {
 		lun_sqlite_statements_free(&lines->at[i].statements);
 		lun_sqlite_close(&lines->at[i].c);
 	}
-	lun_pool_fini(&lines->pool);
+	lun_pool_fini(&lines->base.pool);
 	free(lines);
 }
 
 /* ---- having one -------------------------------------------------------- */
 
-/* LUN_AGAIN: not this one, but there are others. */
-static enum lun_code
-open_line(
-    struct sqlite_lines *lines, struct sqlite_line *line, struct lun_err *err)
+static enum lun_line_kind
+kind_of(enum lun_call call)
 {
-	enum lun_code code;
-
-	if (line->c.db != NULL)
-		return LUN_OK;
-	code = lun_sqlite_connect(&line->c, &lines->at[0].c, err);
-	if (code == LUN_OK)
-		code = lun_sqlite_add_functions(&line->c, err);
-	if (code != LUN_OK)
-		lun_sqlite_close(&line->c);
-	lun_pool_note(&lines->pool, &line->base, code == LUN_OK);
-	/* The process has no more descriptors, or no memory. */
-	if ((code == LUN_IO || code == LUN_NOMEM) &&
-	    lun_pool_can_spare(&lines->pool))
-		return LUN_AGAIN;
-	return code;
-}
-
-static struct sqlite_line *
-wait_for_line(struct sqlite_lines *lines, enum lun_call call)
-{
-	int64_t deadline_ns = lun_clock_deadline_ns(lines->wait_ms);
-
-	return (struct sqlite_line *)(call == LUN_CALL_WRITES
-					  ? lun_pool_take_favoured(
-						&lines->pool, deadline_ns)
-					  : lun_pool_take(
-						&lines->pool, deadline_ns));
-}
-
-static enum lun_code
-take_line(struct sqlite_models *m, enum lun_call call, struct lun_err *err)
-{
-	struct sqlite_lines *lines = m->lines;
-	enum lun_code code;
-
-	do {
-		struct sqlite_line *line = wait_for_line(lines, call);
-
-		if (line == NULL)
-			return lun_fail(err, LUN_UNAVAILABLE,
-			    "%s: all %zu connections are busy: raise the "
-			    "setting connections, or call_timeout_ms, which is "
-			    "how long one is waited for",
-			    lun_sqlite_path(&lines->at[0].c), lines->count);
-		code = open_line(lines, line, err);
-		if (code == LUN_OK)
-			m->line = line;
-		else
-			lun_pool_give(&lines->pool, &line->base);
-	} while (code == LUN_AGAIN);
-	return code;
-}
-
-static enum lun_code
-take_long(struct sqlite_models *m, struct lun_err *err)
-{
-	struct sqlite_lines *lines = m->lines;
-	struct sqlite_line *line =
-	    (struct sqlite_line *)lun_pool_take_long(&lines->pool);
-	enum lun_code code = LUN_AGAIN;
-
-	if (line != NULL)
-		code = open_line(lines, line, err);
-	if (code == LUN_OK)
-		m->line = line;
-	else if (line != NULL)
-		lun_pool_give(&lines->pool, &line->base);
-	if (code != LUN_AGAIN)
-		return code;
-	return lun_fail(err, code,
-	    "%s: as many connections as may be are busy with long calls",
-	    lun_sqlite_path(&lines->at[0].c));
-}
-
-static enum lun_code
-take_any(struct sqlite_models *m, enum lun_call call, struct lun_err *err)
-{
-	if (m->kept != NULL) {
-		m->line = m->kept;
-		return LUN_OK;
-	}
-	return call == LUN_CALL_LONG ? take_long(m, err)
-				     : take_line(m, call, err);
+	return call == LUN_CALL_LONG     ? LUN_LINE_LONG
+	       : call == LUN_CALL_WRITES ? LUN_LINE_FAVOURED
+					 : LUN_LINE_ANY;
 }
 
 enum lun_code
@@ -150,18 +91,17 @@ lun_sqlite_enter(
 	int64_t begin_by_ns = 0;
 	enum lun_code code = LUN_OK;
 
-	assert(m->line == NULL);
 	if (writes)
 		code = lun_sqlite_take_turn(first, &begin_by_ns, err);
 	if (code != LUN_OK)
 		return code;
-	code = take_any(m, call, err);
+	code = lun_lines_enter(&m->lines->base, &m->use, kind_of(call), err);
 	if (code != LUN_OK) {
 		if (writes)
 			lun_sqlite_pass_turn(first);
 		return code;
 	}
-	m->c = &m->line->c;
+	m->c = &sqlite_line_of(m)->c;
 	m->c->has_turn = writes;
 	m->c->begin_by_ns = begin_by_ns;
 	return LUN_OK;
@@ -171,41 +111,13 @@ void
 lun_sqlite_leave(struct lun_model_store *store)
 {
 	struct sqlite_models *m = sqlite_models_of(store);
-	struct sqlite_line *line = m->line;
-	bool had_turn = line->c.has_turn;
+	bool had_turn = m->c->has_turn;
 
-	assert(sqlite3_get_autocommit(line->c.db));
-	line->c.has_turn = false;
-	line->c.begin_by_ns = 0;
-	m->line = NULL;
+	assert(sqlite3_get_autocommit(m->c->db));
+	m->c->has_turn = false;
+	m->c->begin_by_ns = 0;
 	m->c = NULL;
-	if (line != m->kept)
-		lun_pool_give(&m->lines->pool, &line->base);
+	lun_lines_leave(&m->lines->base, &m->use);
 	if (had_turn)
 		lun_sqlite_pass_turn(&m->lines->at[0].c);
-}
-
-/* ---- keeping one ------------------------------------------------------- */
-
-enum lun_code
-lun_sqlite_keep_line(struct sqlite_models *m, struct lun_err *err)
-{
-	enum lun_code code;
-
-	if (m->lines->count < 2)
-		return LUN_OK;
-	code = take_long(m, err);
-	if (code == LUN_AGAIN)
-		return LUN_OK;
-	m->kept = m->line;
-	m->line = NULL;
-	return code;
-}
-
-void
-lun_sqlite_give_up_line(struct sqlite_models *m)
-{
-	if (m->kept != NULL)
-		lun_pool_give(&m->lines->pool, &m->kept->base);
-	m->kept = NULL;
 }

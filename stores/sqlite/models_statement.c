@@ -13,7 +13,7 @@ lun_sqlite_statement(struct sqlite_models *m, const char *sql,
     sqlite3_stmt **out, struct lun_err *err)
 {
 	return lun_sqlite_statements_find(
-	    &m->line->statements, m->c, sql, out, err);
+	    &sqlite_line_of(m)->statements, m->c, sql, out, err);
 }
 
 void

@@ -281,7 +281,7 @@ lun_pg_release(struct lun_model_store *store, struct lun_key key, int64_t fence)
 void
 lun_pg_release_all(struct pg_models *m)
 {
-	if (!m->owns || lun_pool_open(&m->lines->pool) == 0)
+	if (!m->owns || lun_pool_open(&m->lines->base.pool) == 0)
 		return;
 	lun_pg_add_name(m, m->session);
 	give_back(m, "UPDATE @lunette_owners SET expires_at = '-infinity'"

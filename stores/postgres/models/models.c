@@ -34,7 +34,7 @@ postgres_close(struct lun_model_store *store)
 	struct pg_models *m = pg_models_of(store);
 
 	lun_pg_release_all(m);
-	lun_pg_give_up_line(m);
+	lun_lines_give_up(&m->lines->base, &m->use);
 	lun_pg_params_free(&m->params);
 	lun_buffer_free(&m->sql);
 	lun_pg_lines_release(m->lines);
@@ -97,7 +97,9 @@ open_lines(struct pg_lines *lines, const char *rest,
 
 	if (code != LUN_OK)
 		return code;
-	for (size_t i = 1; i < lines->count; i++)
+	lines->base.name = lun_pg_name(&lines->at[0].c);
+	lines->base.wait_ms = lines->at[0].c.url->options.call_timeout_ms;
+	for (size_t i = 1; i < lines->base.count; i++)
 		lun_pg_connect(&lines->at[i].c, &lines->at[0].c);
 	return LUN_OK;
 }
@@ -162,7 +164,7 @@ postgres_connect_kept(struct lun_model_store *store,
 
 	if (code != LUN_OK)
 		return code;
-	code = lun_pg_keep_line(m, err);
+	code = lun_lines_keep(&m->lines->base, &m->use, err);
 	if (code == LUN_OK)
 		*out = &m->base;
 	else

@@ -16,7 +16,7 @@
 #include <stdatomic.h>
 
 #include "base/error.h"
-#include "base/pool.h"
+#include "base/lines.h"
 #include "postgres/client/connection.h"
 #include "sql/format.h"
 #include "sql/names.h"
@@ -41,12 +41,11 @@ struct pg_line {
 
 /* What the handles made from one opened store share. */
 struct pg_lines {
+	struct lun_lines base; /* stays first */
 	atomic_uint users;
-	struct lun_pool pool;
 	atomic_llong lease_ms; /* of what was acquired last; 0: nothing yet */
 	atomic_bool told_of_fewer;
 	atomic_bool is_away; /* none is open, and none could be opened */
-	size_t count;
 	struct pg_line at[];
 };
 
@@ -64,9 +63,8 @@ struct pg_last_commit {
 struct pg_models {
 	struct lun_model_store base; /* stays first */
 	struct pg_lines *lines;
-	struct pg_line *line; /* of the call under way, or NULL */
-	struct pg_line *kept; /* nobody else's, or NULL */
-	struct lun_pg *c;     /* of the line */
+	struct lun_line_use use;
+	struct lun_pg *c; /* of the line of the call under way */
 	const char *schema;
 	char session[LUN_PG_SESSION_SIZE]; /* whose ownerships are this one's */
 	bool owns;                         /* has acquired something */
@@ -86,11 +84,6 @@ pg_models_of(struct lun_model_store *store)
 /* They have one user and no connection. NULL when out of memory. */
 struct pg_lines *lun_pg_lines_new(const struct lun_store_options *options);
 void lun_pg_lines_release(struct pg_lines *lines);
-/* Opened now, for good; without one, where there are too few, it does as well.
- */
-enum lun_code lun_pg_keep_line(
-    struct pg_models *m, struct lun_err *err) LUN_MUSTCHECK;
-void lun_pg_give_up_line(struct pg_models *m);
 /* As the contract has them. */
 enum lun_code lun_pg_enter(struct lun_model_store *store, enum lun_call call,
     struct lun_err *err) LUN_MUSTCHECK;
