@@ -30,6 +30,8 @@ struct pass {
 	struct lun_step *step; /* not LUN_STEP_APPLIED: it ends here */
 	size_t room;  /* bytes of models, and of events that are set aside */
 	bool crammed; /* rows were left out, as they are too many bytes */
+	size_t ready; /* events whose models are known */
+	bool strange; /* many models of the last slice were not known */
 };
 
 /* Nothing of the batch remains; it is read again, cut to `events`. */
@@ -287,12 +289,15 @@ is_too_large(const struct pass *pass)
 	       pass->room;
 }
 
-/* The batch may hold so many events, of those up to `end`. */
+/* The events from `at` to `end` are too many for the batch. */
 static enum lun_code
 cut_too_large(struct pass *pass, size_t at, size_t end, struct lun_err *err)
 {
+	bool is_slice = end - at <= LUN_SCRIPT_SLICE;
+
 	pass->step->too_large = true;
-	return cut_batch(pass, at > 0 ? at : end / 2, LUN_STEP_REPEAT, err);
+	return cut_batch(pass, at > 0 && is_slice ? at : at + (end - at) / 2,
+	    LUN_STEP_REPEAT, err);
 }
 
 static enum lun_code
@@ -319,6 +324,7 @@ load_models(struct pass *pass, size_t at, size_t end, struct lun_err *err)
 	size_t count;
 	enum lun_code code = lun_uow_missing(p->uow, &ids, &count, err);
 
+	pass->strange = count > (end - at) / 8;
 	if (code == LUN_OK && count > 0)
 		code = lun_model_store_load(p->models, p->key,
 		    lun_script_schema(p->script), ids, count, keep_loaded, pass,
@@ -363,21 +369,22 @@ judge_touch(struct pass *pass, size_t at, struct lun_err *err)
 	return judge_event(pass, touch.event, model, err);
 }
 
+/* Of the events before `end`, from the touch at `at` on. */
 static enum lun_code
-apply_touches(struct pass *pass, size_t at, struct lun_err *err)
+apply_touches(struct pass *pass, size_t *at, size_t end, struct lun_err *err)
 {
 	struct lun_projection *p = pass->p;
 
-	for (;; at++) {
-		enum lun_code code =
-		    lun_script_apply(p->script, pass->batch, p->uow, &at, err);
+	for (;; ++*at) {
+		enum lun_code code = lun_script_apply(
+		    p->script, pass->batch, p->uow, at, end, err);
 
 		if (lun_projection_is(p, LUN_PHASE_ABANDONED))
 			return code;
 		if (code == LUN_AGAIN)
-			code = queue_touch(pass, at, err);
+			code = queue_touch(pass, *at, err);
 		else if (is_script_failure(code))
-			code = judge_touch(pass, at, err);
+			code = judge_touch(pass, *at, err);
 		else
 			return code;
 		if (!goes_on(pass, code))
@@ -385,25 +392,57 @@ apply_touches(struct pass *pass, size_t at, struct lun_err *err)
 	}
 }
 
-static enum lun_code
-apply_slice(struct pass *pass, size_t at, size_t end, struct lun_err *err)
+static size_t
+end_of_slice(const struct pass *pass, size_t at)
 {
-	enum lun_code code;
-	size_t touch;
+	return pass->batch->count - at > LUN_SCRIPT_SLICE
+		   ? at + LUN_SCRIPT_SLICE
+		   : pass->batch->count;
+}
 
-	if (at > 0 && is_too_large(pass))
-		return cut_too_large(pass, at, end, err);
-	(void)lun_uow_touches(pass->p->uow, &touch);
-	code = pass->retrial != NULL ? touch_parked(pass, at, end, err)
-				     : extract_models(pass, at, end, err);
-	if (goes_on(pass, code))
-		code = load_models(pass, at, end, err);
-	if (goes_on(pass, code))
-		code = apply_touches(pass, touch, err);
+/* Find out which models the events are about, and what these are. */
+static enum lun_code
+get_ready(struct pass *pass, size_t at, size_t end, struct lun_err *err)
+{
+	enum lun_code code = LUN_OK;
+
+	for (size_t from = at; goes_on(pass, code) && from < end;
+	     from = pass->ready) {
+		if (from > at && is_too_large(pass))
+			return cut_too_large(pass, at, from, err);
+		pass->ready = end_of_slice(pass, from);
+		code = pass->retrial != NULL
+			   ? touch_parked(pass, from, pass->ready, err)
+			   : extract_models(pass, from, pass->ready, err);
+	}
+	return goes_on(pass, code) ? load_models(pass, at, end, err) : code;
+}
+
+/*
+ * In slices, so that an event is applied while it is still in the cache. Where
+ * the models of one were strange, those of all others are loaded at once: in
+ * their order that takes a fraction of the time.
+ */
+static enum lun_code
+apply_all(struct pass *pass, struct lun_err *err)
+{
+	enum lun_code code = LUN_OK;
+	size_t touch = 0;
+
+	for (size_t at = 0, end; goes_on(pass, code) && at < pass->batch->count;
+	     at = end) {
+		end = end_of_slice(pass, at);
+		if (at > 0 && is_too_large(pass))
+			return cut_too_large(pass, at, end, err);
+		if (at == pass->ready)
+			code = get_ready(pass, at,
+			    pass->strange ? pass->batch->count : end, err);
+		if (goes_on(pass, code))
+			code = apply_touches(pass, &touch, end, err);
+	}
 	return code;
 }
 
-/* In slices, so that an event is applied while it is still in the cache. */
 enum lun_code
 lun_projection_apply(struct lun_projection *p, const struct lun_batch *batch,
     struct lun_retrial *retrial, struct lun_step *step, struct lun_err *err)
@@ -411,7 +450,7 @@ lun_projection_apply(struct lun_projection *p, const struct lun_batch *batch,
 	struct lun_shares shares = lun_memory_share(p->around->memory);
 	struct pass pass = {
 	    p, batch, retrial, NULL, step, .room = shares.touched};
-	enum lun_code code = LUN_OK;
+	enum lun_code code;
 
 	step->outcome = LUN_STEP_APPLIED;
 	if (retrial != NULL)
@@ -419,13 +458,7 @@ lun_projection_apply(struct lun_projection *p, const struct lun_batch *batch,
 	lun_uow_limit(
 	    p->uow, batch->at_head ? shares.idle_models : shares.models);
 	lun_uow_begin(p->uow);
-	for (size_t at = 0, end; goes_on(&pass, code) && at < batch->count;
-	     at = end) {
-		end = batch->count - at > LUN_SCRIPT_SLICE
-			  ? at + LUN_SCRIPT_SLICE
-			  : batch->count;
-		code = apply_slice(&pass, at, end, err);
-	}
+	code = apply_all(&pass, err);
 	if (!lun_projection_is(p, LUN_PHASE_ABANDONED))
 		lun_script_end_batch(p->script);
 	return code;

@@ -21,7 +21,7 @@ struct run {
 	const struct lun_batch *batch;
 	struct lun_unit_of_work *uow;
 	size_t at;
-	size_t end;         /* extract: the event to stop before */
+	size_t end;         /* the event to stop before */
 	enum lun_code code; /* other than what the script did */
 	bool in_handler;
 	const struct lun_handler *handler; /* the last one called */
@@ -520,7 +520,8 @@ apply_protected(lua_State *L)
 	run->names = lua_gettop(L) + 1;
 	lun_model_object_push_names(L, run->script);
 	top = lua_gettop(L);
-	for (; run->at < count; run->at++) {
+	for (; run->at < count && touches[run->at].event < run->end;
+	     run->at++) {
 		if (!apply_touch(L, run, touches[run->at]))
 			return 0;
 		lua_settop(L, top);
@@ -536,10 +537,13 @@ handler_name(const struct run *run)
 
 enum lun_code
 lun_script_apply(struct lun_script *script, const struct lun_batch *batch,
-    struct lun_unit_of_work *uow, size_t *at, struct lun_err *err)
+    struct lun_unit_of_work *uow, size_t *at, size_t end, struct lun_err *err)
 {
-	struct run run = {
-	    .script = script, .batch = batch, .uow = uow, .at = *at};
+	struct run run = {.script = script,
+	    .batch = batch,
+	    .uow = uow,
+	    .at = *at,
+	    .end = end};
 	enum lun_code code = begin_run(&run, err);
 
 	if (code != LUN_OK)

@@ -92,14 +92,15 @@ enum lun_code lun_script_extract(struct lun_script *script,
     size_t end, struct lun_err *err) LUN_MUSTCHECK;
 
 /*
- * Call apply_to_model for the touches from *at on and put each resulting row.
+ * Call apply_to_model for the touches from *at on, of the events before the one
+ * at `end`, and put each resulting row; *at is behind them then.
  * Stops with LUN_AGAIN at a touch of a model that is parked. On LUN_SCRIPT or
  * LUN_BUDGET *at is the touch that failed and its model still has its last
  * good row; call again with *at + 1 to go on. LUN_NOMEM: the engine's memory.
  */
 enum lun_code lun_script_apply(struct lun_script *script,
     const struct lun_batch *batch, struct lun_unit_of_work *uow, size_t *at,
-    struct lun_err *err) LUN_MUSTCHECK;
+    size_t end, struct lun_err *err) LUN_MUSTCHECK;
 
 /* True if the last LUN_BUDGET of extract or apply was for want of memory. */
 bool lun_script_starved(const struct lun_script *script);

@@ -356,8 +356,8 @@ apply_all(struct host *host)
 	size_t count;
 
 	for (size_t at = 0;; at++) {
-		code = lun_script_apply(
-		    host->script, host->batch, host->uow, &at, &err);
+		code = lun_script_apply(host->script, host->batch, host->uow,
+		    &at, host->batch->count, &err);
 		if (code == LUN_OK)
 			return;
 		if (code == LUN_AGAIN)

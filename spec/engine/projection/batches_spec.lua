@@ -95,7 +95,7 @@ for _, kind in ipairs(kit.kinds) do
     end
 
     local function compare(seed, on_error)
-      local list = random_log(seed, 300, on_error == "skip")
+      local list = random_log(seed, 600, on_error == "skip")
       local models, parked, skipped =
         kit.fold(without_doubles(list), on_error)
       table.sort(skipped)
@@ -195,4 +195,60 @@ describe("data that is no JSON of ours", function()
     end
     assert.equal(5050 - 136, sum)
   end)
+end)
+
+describe("the models of a batch", function()
+  after_each(kit.close_all)
+
+  -- An event for each of so many pairs of models.
+  local function each(count)
+    local list = {}
+    for n = 1, count do
+      list[n] = { n = n, ids = { "a" .. n, "b" .. n } }
+    end
+    return list
+  end
+
+  -- Stores with a log that is applied but for as many events again.
+  local function stores_behind(count)
+    local stores = kit.stores "sqlite"
+    local engine = kit.open(stores)
+    kit.register(engine, kit.ledger())
+    kit.append(engine, each(count))
+    assert(engine:run_once())
+    kit.append(engine, each(count))
+    engine:close()
+    return stores
+  end
+
+  local function run(stores, settings)
+    local engine = kit.open(stores, settings)
+    kit.register(engine, kit.ledger())
+    assert(engine:run_once())
+    engine:close()
+  end
+
+  local function check(stores, count)
+    local engine = kit.open(stores)
+    kit.register(engine, kit.ledger())
+    for n = 1, count, 37 do
+      assert.equal(2 * n, engine:get("ledger", "a" .. n).total)
+      assert.equal(2 * n, engine:get("ledger", "b" .. n).total)
+    end
+  end
+
+  it("are asked for at once where those of its first events are strange",
+    function()
+      local stores = stores_behind(1000)
+      run { events = stores.events,
+        models = "faulty+" .. stores.models .. "?fail=load:3" }
+      check(stores, 1000)
+    end)
+
+  it("are fewer where those of all its events would take too much memory",
+    function()
+      local stores = stores_behind(1000)
+      run(stores, { memory_bytes = 2 << 20 })
+      check(stores, 1000)
+    end)
 end)
