@@ -2,9 +2,11 @@
  * slots.h - who may fetch and commit beside applying, as those who catch up do.
  *
  * That takes threads, connections and memory, so only as many do it at a time
- * as there are slots, each for a slice; the others stand in a line. Whose step
- * lasts (a stuck script, a store that is locked) keeps his slot, and the next
- * in the line gets one all the same, up to LUN_SLOTS_EXTRA.
+ * as there are slots, each for a slice; the others stand in a line. First in it
+ * is who has had least, so that those who have little to do are not kept waiting
+ * by those who have much. Whose step lasts (a stuck script, a store that is
+ * locked) keeps his slot, and the next in the line gets one all the same, up to
+ * LUN_SLOTS_EXTRA.
  */
 
 #ifndef LUN_RUNTIME_SLOTS_H
@@ -27,6 +29,7 @@ struct lun_slot {
 	void (*call)(void *arg); /* it is held now; from any thread */
 	void *arg;
 	enum lun_slot_state state;
+	int64_t had_ns;        /* of slices, until it is held or wanted */
 	int64_t slice_ns;      /* since it is held */
 	int64_t step_ns;       /* since it was asked about last */
 	struct lun_slot *next; /* of those in the same state */
@@ -35,8 +38,9 @@ struct lun_slot {
 struct lun_slots {
 	pthread_mutex_t lock;
 	size_t most;
-	size_t extra; /* for those whose step lasts */
-	size_t count; /* held */
+	size_t extra;   /* for those whose step lasts */
+	size_t count;   /* held */
+	int64_t had_ns; /* by who was served last, before that */
 	struct lun_slot *held;
 	struct lun_slot *wanted; /* the first in the line */
 };
