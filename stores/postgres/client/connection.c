@@ -170,11 +170,13 @@ make_connection(struct lun_pg *c, struct lun_err *err)
 		code = check_version(c, err);
 	if (code == LUN_OK && PQsetnonblocking(c->conn, 1) != 0)
 		code = lun_pg_fail(c, NULL, err);
-	if (code == LUN_OK)
-		atomic_store(&c->url->answered, true);
-	else
+	if (code != LUN_OK) {
 		drop_connection(c);
-	return code;
+		return code;
+	}
+	atomic_store(&c->url->answered, true);
+	c->made++;
+	return LUN_OK;
 }
 
 static enum lun_code

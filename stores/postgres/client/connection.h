@@ -23,7 +23,8 @@
 
 /* Zero is the closed state. */
 struct lun_pg {
-	PGconn *conn; /* NULL: not connected now */
+	PGconn *conn;  /* NULL: not connected now */
+	uint64_t made; /* connections so far: which of them this one is */
 	struct lun_pg_url *url;
 	bool in_transaction;
 	char sqlstate[6]; /* of the last failure; "": none was told */

@@ -223,6 +223,7 @@ postgres_close(struct lun_event_store *store)
 	lun_buffer_free(&s->mark);
 	lun_buffer_free(&s->numbers);
 	lun_buffer_free(&s->settled_anchor);
+	lun_buffer_free(&s->known_head.bound_anchor);
 	free(s);
 }
 
@@ -235,6 +236,7 @@ new_events_handle(void)
 		return NULL;
 	s->base.ops = &lun_postgres_events;
 	s->row_bytes = 512;
+	s->rows_each = 1;
 	return s;
 }
 

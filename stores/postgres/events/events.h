@@ -53,6 +53,15 @@ struct lun_pg_pass {
 	size_t capacity;
 };
 
+/* A safe head, for the reads on the way to it: see known_head.c. */
+struct lun_pg_known_head {
+	bool is_known;
+	struct lun_position bound;
+	struct lun_buffer bound_anchor;
+	uint64_t connection; /* the one that it was found on */
+	int64_t until_ns;
+};
+
 struct lun_pg_events {
 	struct lun_event_store base; /* stays first */
 	struct lun_pg c;
@@ -80,9 +89,11 @@ struct lun_pg_events {
 	struct lun_position settled_from;
 	struct lun_buffer settled_anchor;
 
+	struct lun_pg_known_head known_head;
 	struct lun_pg_pass pass;
 
 	size_t row_bytes;     /* of a usual event, for limits */
+	double rows_each;     /* looked at for a wanted one, in the last read */
 	uint64_t transaction; /* of the appends under way; 0: none */
 };
 

@@ -1,9 +1,9 @@
 /*
  * read.c - reading from an event store in PostgreSQL.
  *
- * One statement finds the bound (safe_head.h), then another reads up to it,
- * row by row as they come. Everything up to the bound is settled, so the two
- * need no common snapshot.
+ * One statement finds the bound (safe_head.h), unless it is known from an earlier
+ * read (known_head.c), then another reads up to it, row by row as they come.
+ * Everything up to the bound is settled, so the two need no common snapshot.
  *
  * The source state holds the id of the event a reader has reached: the anchor.
  * If the event at that position has another id, or is gone, the log is not
@@ -158,17 +158,13 @@ is_filtered(const struct lun_read *request)
 	return request->filter.type_count > 0;
 }
 
-/* Rows to ask for: no more than will fit, as far as that can be known. */
+/* Rows that may be wanted: no more than will fit, as far as can be known. */
 static size_t
 choose_limit(const struct lun_pg_events *s, const struct lun_read *request)
 {
 	size_t fit = request->max_bytes / s->row_bytes + 1;
 
-	if (fit > request->max_events)
-		fit = request->max_events;
-	if (is_filtered(request) && fit < SCANNED_LEAST / SCANNED_TIMES)
-		fit = SCANNED_LEAST / SCANNED_TIMES;
-	return fit;
+	return fit < request->max_events ? fit : request->max_events;
 }
 
 /*
@@ -239,7 +235,8 @@ lun_pg_begin_ordered(
 	if (code != LUN_OK)
 		return code;
 	lun_buffer_add_text(&s->sql, LUN_TEXT(" AND "));
-	lun_pg_compare(mapping, &s->sql, ">", &s->params, after);
+	lun_pg_compare(mapping, &s->sql, r->expects_anchor ? ">=" : ">",
+	    &s->params, after);
 	lun_buffer_add_text(&s->sql, LUN_TEXT(" AND "));
 	lun_pg_compare(mapping, &s->sql, "<=", &s->params, r->bound);
 	lun_buffer_printf(&s->sql, " ORDER BY %s", mapping->keys);
@@ -260,7 +257,7 @@ lun_pg_read_ordered(struct lun_pg_reading *r, size_t limit, lun_pg_row_fn *row,
 	if (code != LUN_OK)
 		return code;
 	lun_buffer_printf(&s->sql, " LIMIT $%zu", s->params.count + 1);
-	lun_pg_add_int8(&s->params, (int64_t)limit);
+	lun_pg_add_int8(&s->params, (int64_t)limit + r->expects_anchor);
 	return lun_pg_read_rows(s, row, r, err);
 }
 
@@ -280,14 +277,18 @@ add_wanted_row(void *arg, const PGresult *row, struct lun_err *err)
 	return lun_pg_reading_is_full(r) ? LUN_AGAIN : LUN_OK;
 }
 
-/* With a filter the bound is near; once found it serves until it is reached. */
+/*
+ * Where the server looks for what a filter wants the bound is near; once found
+ * it serves until it is reached.
+ */
 enum lun_code
 lun_pg_find_bound(struct lun_pg_events *s, const struct lun_read *request,
     struct lun_err *err)
 {
 	struct lun_pg_safe_head *head = &s->safe_head;
-	bool bounded =
-	    is_filtered(request) && request->filter.stream.bytes == NULL;
+	bool bounded = is_filtered(request) &&
+		       request->filter.stream.bytes == NULL &&
+		       !reads_contiguous(s->source->mapping);
 	bool known = lun_position_compare(s->settled, request->after) > 0 &&
 		     lun_position_compare(s->settled_from, request->after) <= 0;
 	enum lun_code code;
@@ -461,11 +462,21 @@ find_head(struct lun_pg_reading *r, struct lun_err *err)
 	return lun_pg_find_bound(r->s, r->request, err);
 }
 
+/* The rows are read whole, and nothing but them has to be asked for. */
+static bool
+may_know_head(const struct lun_pg_mapping *mapping)
+{
+	return reads_contiguous(mapping) &&
+	       !lun_pg_has_pending_writers(mapping);
+}
+
 static enum lun_code
 start_reading(struct lun_pg_reading *r, struct lun_err *err)
 {
 	struct lun_pg_events *s = r->s;
 	bool knew_numbers = s->numbers.length > 0;
+	bool may_know = may_know_head(s->source->mapping);
+	int64_t began;
 	enum lun_code code;
 
 	if (!lun_pg_state_decode(&s->state, r->request->source_state))
@@ -478,12 +489,21 @@ start_reading(struct lun_pg_reading *r, struct lun_err *err)
 	code = lun_pg_pass_choose(r, err);
 	if (code != LUN_OK || r->way != LUN_PG_BY_STATEMENT)
 		return code;
+	if (may_know)
+		lun_pg_known_head_recall(r);
+	if (r->unasked)
+		return LUN_OK;
+	began = lun_clock_mono_ns();
 	code = find_head(r, err);
 	/* The first look of a connection asked no sequence. */
 	if (code == LUN_OK && !knew_numbers &&
 	    s->source->mapping->layout.is_outbox)
 		code = find_head(r, err);
-	return code == LUN_OK ? check_anchor(s, r->request, err) : code;
+	if (code == LUN_OK)
+		code = check_anchor(s, r->request, err);
+	if (code == LUN_OK && may_know)
+		lun_pg_known_head_keep(r, began);
+	return code;
 }
 
 /* Without the way to the server, which may be far and costs it nothing. */
@@ -505,6 +525,7 @@ read_once(struct lun_pg_reading *r, struct lun_err *err)
 
 	lun_batch_clear(r->batch);
 	r->hole.found = r->at_gap = r->has_rivals = r->again = false;
+	r->unasked = r->expects_anchor = false;
 	r->late.code = LUN_OK;
 	r->rows = r->bytes = r->scanned = 0;
 	began = lun_clock_mono_ns();
@@ -521,7 +542,9 @@ read_once(struct lun_pg_reading *r, struct lun_err *err)
 	if (s->source->mapping->safety == LUN_PG_WINDOW &&
 	    lun_position_compare(s->pending.last, s->state.ceiling) > 0)
 		r->batch->at_gap = true;
-	return code == LUN_OK ? lun_pg_order_settle(r, err) : code;
+	if (code != LUN_OK || r->expects_anchor)
+		return code;
+	return lun_pg_order_settle(r, err);
 }
 
 static enum lun_code
@@ -546,7 +569,12 @@ static enum lun_code
 try_reading(struct lun_pg_reading *r, struct lun_err *err)
 {
 	enum lun_code code = read_once(r, err);
+	bool failed = code != LUN_OK && r->s->c.conn != NULL;
 
+	if (r->unasked && (failed || r->expects_anchor)) {
+		lun_pg_known_head_forget(r);
+		return LUN_OK;
+	}
 	if (code == LUN_OK || r->way == LUN_PG_BY_STATEMENT)
 		return code;
 	go_on_by_statement(r);

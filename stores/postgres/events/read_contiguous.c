@@ -28,6 +28,7 @@
 #include "base/error.h"
 
 #define SPARE_DELIVERED 1000 /* so that not each event moves all others */
+#define SPARE_ROWS      64   /* asked for rather than a statement more */
 
 /* ---- statements -------------------------------------------------------- */
 
@@ -338,6 +339,14 @@ deliver_row(void *arg, const PGresult *row, struct lun_err *err)
 
 	if (code != LUN_OK)
 		return code;
+	if (r->unasked) {
+		bool is_first = r->expects_anchor;
+
+		if (!lun_pg_known_head_holds(r, &event.event))
+			return LUN_AGAIN;
+		if (is_first)
+			return LUN_OK;
+	}
 	if (!lun_pg_positions_has(
 		&r->s->state.delivered_early, event.event.position) &&
 	    !lun_pg_order_fits(r, row, &event))
@@ -363,6 +372,36 @@ read_next_rows(struct lun_pg_reading *r, size_t limit, struct lun_err *err)
 	return code;
 }
 
+/* Of this read, or where that has none yet, of the last one. */
+static double
+rows_each(const struct lun_pg_reading *r)
+{
+	double scanned = (double)r->scanned, wanted = (double)r->batch->count;
+
+	if (r->scanned == 0)
+		return r->s->rows_each;
+	if (scanned <= wanted)
+		return 1;
+	return wanted > 0 ? scanned / wanted : scanned;
+}
+
+/*
+ * So many as should fill the batch, some of which may not be wanted: what is
+ * asked for beyond that is sent in vain.
+ */
+static size_t
+rows_to_ask(const struct lun_pg_reading *r)
+{
+	size_t left = r->request->max_events - r->batch->count;
+	size_t most = r->most - r->scanned;
+	double each = rows_each(r);
+	double rows = (double)(left < r->limit ? left : r->limit) * each;
+
+	if (each > 1)
+		rows += SPARE_ROWS;
+	return rows < (double)most ? (size_t)rows : most;
+}
+
 static bool
 wants_more(const struct lun_pg_reading *r)
 {
@@ -380,7 +419,9 @@ read_rows(struct lun_pg_reading *r, struct lun_err *err)
 	if (r->s->state.open_gap.from > 0)
 		code = read_next_rows(r, 1, err);
 	while (code == LUN_OK && wants_more(r))
-		code = read_next_rows(r, r->limit, err);
+		code = read_next_rows(r, rows_to_ask(r), err);
+	if (r->scanned > 0)
+		r->s->rows_each = rows_each(r);
 	return code;
 }
 

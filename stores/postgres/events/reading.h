@@ -46,9 +46,12 @@ struct lun_pg_reading {
 	struct lun_pg_events *s;
 	enum lun_pg_way way;
 	bool waits; /* the server sorts: there is nothing to be had yet */
+	/* The bound was known; the first row has to be that of the anchor. */
+	bool unasked;
+	bool expects_anchor; /* that has not come */
 	const struct lun_read *request;
 	struct lun_batch *batch;
-	size_t limit; /* rows asked for in a statement */
+	size_t limit; /* rows that may be wanted */
 	size_t most;  /* rows looked at, wanted or not */
 	size_t rows;
 	bool has_rivals; /* several rows stood at one place */
@@ -151,6 +154,22 @@ enum lun_code lun_pg_read_ordered(struct lun_pg_reading *r, size_t limit,
 /* The safe head, or what is settled nearer by where a filter asks for that. */
 enum lun_code lun_pg_find_bound(struct lun_pg_events *s,
     const struct lun_read *request, struct lun_err *err) LUN_MUSTCHECK;
+
+/* ---- known_head.c ------------------------------------------------------ */
+
+/* r->unasked: the store has the bound, of an earlier read. */
+void lun_pg_known_head_recall(struct lun_pg_reading *r);
+/* The bound that was found at this time, and fits the anchor, is one. */
+void lun_pg_known_head_keep(struct lun_pg_reading *r, int64_t found_ns);
+/*
+ * Of each row of such a read: the first is that of the anchor, which is no news,
+ * and no other stands there. False: nothing of the read counts, and the anchor
+ * is what it expects again.
+ */
+bool lun_pg_known_head_holds(
+    struct lun_pg_reading *r, const struct lun_event *event) LUN_MUSTCHECK;
+/* The read is done anew, with a look. */
+void lun_pg_known_head_forget(struct lun_pg_reading *r);
 
 /* ---- pass.c ------------------------------------------------------------ */
 

@@ -23,7 +23,8 @@
  * only the last event; pending_writers.c proves how far below it is settled,
  * and read_contiguous.c stops there.
  *
- * Nothing is kept between two reads, so a kill at any line loses nothing.
+ * What is kept between two reads (known_head.c) is in memory alone, so a kill at
+ * any line loses nothing.
  */
 
 #include "postgres/events/safe_head.h"

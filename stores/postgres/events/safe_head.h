@@ -2,7 +2,7 @@
  * safe_head.h - how far it is safe to read, for each kind of event store.
  *
  * An event whose number was drawn early and committed late must not be
- * skipped. Before every read one statement finds the safe head: up to this
+ * skipped. Before it is read one statement finds the safe head: up to this
  * position everything is settled, so that no later statement can find an event
  * there which this one did not see. Reading stops at it.
  */

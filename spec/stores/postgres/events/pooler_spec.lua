@@ -147,6 +147,25 @@ describe("a postgres event store behind a pooler #postgres", function()
     store:close()
   end)
 
+  -- The server behind it may be another one by then.
+  it("asks for the safe head with each batch", function()
+    local other = server:new_database()
+    local store = assert(event_store.open(pooler:url(other.name)))
+    other:sql(("ALTER DATABASE %s SET enable_sort = off"):format(other.name))
+    local function append()
+      other:sql [[INSERT INTO lunette_events (stream, version, type, data)
+        SELECT gen_random_uuid(), 1, 'A', '{}' FROM generate_series(1, 15)]]
+    end
+    local request = { max = 10, to_head = true }
+    append()
+    local page = assert(store:read(request))
+    append()
+    request.after, request.state = page.reached, page.state
+    page = assert(store:read(request))
+    assert.equal(10, #page)
+    store:close()
+  end)
+
   it("goes on after the pooler was away", function()
     local store = assert(event_store.open(new_url()))
     assert(store:append { { stream = "a", type = "T", data = "1" } })
