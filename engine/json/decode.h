@@ -48,7 +48,7 @@ void lun_json_push_answer(lua_State *L, struct lun_text json);
  * LUN_JSON_SIZE_MAX.
  * A plain empty table is an object; a table with keys 1..n is an array and
  * gets the array metatable, if it has no metatable, so that it stays one.
- * Of a full userdata whose metatable has the field named by
+ * Of a full userdata or a table whose metatable has the field named by
  * lun_json_value_key() what that C function gives for it is written in its
  * place: lazy event data uses this.
  * If the buffer runs out of memory, out->failed is set and nothing is raised.

@@ -363,6 +363,26 @@ first_key_type(lua_State *L, int index)
 	return type;
 }
 
+/* False: its metatable, if it has one, does not say what it stands for. */
+static bool
+encode_what_it_is(struct encoder *encoder, int index, const struct path *path)
+{
+	lua_State *L = encoder->L;
+
+	luaL_checkstack(L, LUA_MINSTACK, "JSON value");
+	if (!lua_getmetatable(L, index))
+		return false;
+	if (lua_rawgetp(L, -1, lun_json_value_key()) != LUA_TFUNCTION) {
+		lua_pop(L, 2);
+		return false;
+	}
+	lua_pushvalue(L, index);
+	lua_call(L, 1, 1);
+	encode_value(encoder, lua_gettop(L), path);
+	lua_pop(L, 2);
+	return true;
+}
+
 static void
 encode_table(struct encoder *encoder, int index, const struct path *path)
 {
@@ -375,6 +395,8 @@ encode_table(struct encoder *encoder, int index, const struct path *path)
 	luaL_checkstack(L, 2 * FEW_MEMBERS + LUA_MINSTACK, "JSON value");
 	if (is_marked(L, index, &has_metatable)) {
 		encode_array(encoder, index, path);
+	} else if (has_metatable && encode_what_it_is(encoder, index, path)) {
+		return;
 	} else if (has_metatable && encoder->plain) {
 		refuse_value(
 		    encoder, path, "a table with a metatable cannot be stored");
@@ -385,22 +407,6 @@ encode_table(struct encoder *encoder, int index, const struct path *path)
 	} else {
 		encode_object(encoder, index, path);
 	}
-}
-
-static void
-encode_userdata(struct encoder *encoder, int index, const struct path *path)
-{
-	lua_State *L = encoder->L;
-
-	luaL_checkstack(L, LUA_MINSTACK, "JSON value");
-	if (!lua_getmetatable(L, index))
-		refuse_type(encoder, index, path);
-	if (lua_rawgetp(L, -1, lun_json_value_key()) != LUA_TFUNCTION)
-		refuse_type(encoder, index, path);
-	lua_pushvalue(L, index);
-	lua_call(L, 1, 1);
-	encode_value(encoder, lua_gettop(L), path);
-	lua_pop(L, 2);
 }
 
 static void
@@ -432,7 +438,8 @@ encode_value(struct encoder *encoder, int index, const struct path *path)
 		encode_table(encoder, index, path);
 		return;
 	case LUA_TUSERDATA:
-		encode_userdata(encoder, index, path);
+		if (!encode_what_it_is(encoder, index, path))
+			refuse_type(encoder, index, path);
 		return;
 	default:
 		if (lua_touserdata(L, index) != lun_json_null())

@@ -27,6 +27,7 @@ struct run {
 	const struct lun_handler *handler; /* the last one called */
 	size_t touch_count; /* extract: before the event under way */
 	/* places on the stack */
+	int top;     /* what stays for the whole run is below */
 	int objects; /* the list of event objects */
 	int names;   /* apply: the first of the field names */
 	int live;    /* apply: the list of live models; 0: there are none */
@@ -69,6 +70,7 @@ begin_run(struct run *run, struct lun_err *err)
 	}
 	if (!begin_batch(script, run->batch))
 		return lun_fail(err, LUN_NOMEM, "out of memory");
+	script->run++;
 	lun_vm_count(script->vm, !script->functions.bounded);
 	return LUN_OK;
 }
@@ -189,12 +191,22 @@ next_list(struct lun_script *script)
 	script->list_number = 1;
 }
 
+/* What was returned is on top. */
+static void
+refuse_ids(lua_State *L)
+{
+	luaL_error(L, "expected a model id, a list of model ids or nil, got %s",
+	    luaL_typename(L, -1));
+}
+
 /* nil and null in a list are no model, as they are on their own. */
 static bool
 touch_list(lua_State *L, struct run *run)
 {
 	int list = lua_gettop(L);
 
+	if (lun_event_object_is(L, list))
+		refuse_ids(L);
 	if (!lun_json_is_plain(L, list))
 		luaL_error(L, "a list of model ids must be a plain table "
 			      "without a metatable");
@@ -232,10 +244,7 @@ note_models(lua_State *L, struct run *run)
 		/* fall through */
 	default:
 		if (!lun_json_is_null(L, -1))
-			luaL_error(L,
-			    "expected a model id, a list of model ids or nil, "
-			    "got %s",
-			    luaL_typename(L, -1));
+			refuse_ids(L);
 		return true;
 	}
 }
@@ -247,13 +256,25 @@ kind_of(int type, bool applied)
 	return 2 * (size_t)type + applied;
 }
 
+/* What all events of this kind share is to stay on the stack. */
+static void
+place_event(lua_State *L, struct run *run, size_t kind)
+{
+	if (!run->script->functions.stateless)
+		return;
+	lun_shared_event_place(L, run->script, kind);
+	run->top = lua_gettop(L);
+}
+
 /* Push (+1) the event under way, of this type, for extract_model_id. */
 static void
-push_new_event(lua_State *L, const struct run *run, int type)
+push_new_event(lua_State *L, struct run *run, int type)
 {
+	size_t kind = kind_of(type, false);
+
+	place_event(L, run, kind);
 	if (run->script->functions.stateless)
-		lun_shared_event_push(
-		    L, run->script, kind_of(type, false), (uint32_t)run->at);
+		lun_shared_event_push(L, run->script, kind, (uint32_t)run->at);
 	else
 		lun_event_object_push(L, (uint32_t)run->at);
 }
@@ -295,7 +316,7 @@ extract_protected(lua_State *L)
 	run->handler = &script->functions.extract;
 	lua_rawgeti(L, LUA_REGISTRYINDEX, run->handler->reference);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, script->functions.objects);
-	run->objects = 3;
+	run->objects = run->top = 3;
 	for (; run->at < run->end; run->at++) {
 		int type = find_type(script, run->batch->events[run->at].type);
 
@@ -309,7 +330,7 @@ extract_protected(lua_State *L)
 		call_handler(L, run, 1);
 		if (!note_models(L, run) || mixes_tenants(run))
 			return 0;
-		lua_settop(L, 4);
+		lua_settop(L, run->top + 1);
 		keep_event(L, run);
 	}
 	return 0;
@@ -386,11 +407,10 @@ push_model(lua_State *L, struct run *run, const struct lun_model *model)
  * may have changed what hangs on it.
  */
 static void
-push_event(lua_State *L, struct run *run, int type, uint32_t index)
+push_event(lua_State *L, struct run *run, size_t kind, uint32_t index)
 {
 	if (run->script->functions.stateless) {
-		lun_shared_event_push(
-		    L, run->script, kind_of(type >= 0 ? type : 0, true), index);
+		lun_shared_event_push(L, run->script, kind, index);
 		return;
 	}
 	lua_rawgeti(L, run->objects, index % LUN_SCRIPT_SLICE + 1);
@@ -418,7 +438,7 @@ put_row(struct run *run, struct lun_model *model, struct lun_text row)
 static void
 check_result(lua_State *L)
 {
-	if (lua_isuserdata(L, -1) && lun_event_object_is(L, -1)) {
+	if (lun_event_object_is(L, -1)) {
 		lun_event_object_push_plain(L, -1);
 		lua_replace(L, -2);
 	}
@@ -481,6 +501,7 @@ apply_touch(lua_State *L, struct run *run, struct lun_touch touch)
 	const struct lun_event *event = &run->batch->events[touch.event];
 	struct lun_model *model = lun_uow_model(run->uow, touch.model);
 	const struct lun_handler *handler;
+	size_t kind;
 	int type;
 
 	if (model->parked) {
@@ -492,11 +513,14 @@ apply_touch(lua_State *L, struct run *run, struct lun_touch touch)
 	if (handler == NULL)
 		return true;
 	run->handler = handler;
+	kind = kind_of(type >= 0 ? type : 0, true);
+	if (handler->arguments >= 2)
+		place_event(L, run, kind);
 	push_model(L, run, model);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, handler->reference);
 	lua_pushvalue(L, run->table);
 	if (handler->arguments >= 2)
-		push_event(L, run, type, touch.event);
+		push_event(L, run, kind, touch.event);
 	if (handler->arguments >= 3)
 		lun_script_push_id(L, run->script, model->id);
 	call_handler(L, run, handler->arguments);
@@ -509,7 +533,6 @@ apply_protected(lua_State *L)
 	struct run *run = lua_touserdata(L, 1);
 	size_t count;
 	const struct lun_touch *touches = lun_uow_touches(run->uow, &count);
-	int top;
 
 	lua_rawgeti(L, LUA_REGISTRYINDEX, run->script->functions.objects);
 	run->objects = lua_gettop(L);
@@ -519,12 +542,12 @@ apply_protected(lua_State *L)
 	}
 	run->names = lua_gettop(L) + 1;
 	lun_model_object_push_names(L, run->script);
-	top = lua_gettop(L);
+	run->top = lua_gettop(L);
 	for (; run->at < count && touches[run->at].event < run->end;
 	     run->at++) {
 		if (!apply_touch(L, run, touches[run->at]))
 			return 0;
-		lua_settop(L, top);
+		lua_settop(L, run->top);
 	}
 	return 0;
 }

@@ -42,6 +42,8 @@ enum lun_bytecode_op {
 	LUN_OP_GETI = 13,
 	LUN_OP_GETFIELD = 14,
 	LUN_OP_SETTABUP = 15,
+	LUN_OP_SETTABLE = 16,
+	LUN_OP_SETFIELD = 18,
 };
 
 /* As lua_dump() wrote it, with or without names for debugging. */

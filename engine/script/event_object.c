@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "base/clock.h"
+#include "script/event_table.h"
 #include "script/nested_object.h"
 #include "script/script_state.h"
 #include "store/event_store.h"
@@ -34,9 +35,11 @@ lun_event_object_check_stamp(lua_State *L, uint64_t stamp)
 bool
 lun_event_object_has_metatable(lua_State *L, int index, const char *key)
 {
+	int type = lua_type(L, index);
 	bool has;
 
-	if (lua_type(L, index) != LUA_TUSERDATA || !lua_getmetatable(L, index))
+	if ((type != LUA_TUSERDATA && type != LUA_TTABLE) ||
+	    !lua_getmetatable(L, index))
 		return false;
 	has = lua_rawgetp(L, -1, key) != LUA_TNIL;
 	lua_pop(L, 2);
@@ -332,24 +335,11 @@ push_time(lua_State *L, int64_t us)
 		lua_pushinteger(L, us);
 }
 
-/* A field of the event object at index (+1). */
 void
-lun_event_object_push_field(lua_State *L, struct lun_script *script, int index,
-    enum lun_event_object_field field)
+lun_event_object_push_simple(lua_State *L, struct lun_script *script,
+    const struct lun_event *event, enum lun_event_object_field field)
 {
-	struct lun_event_object *object = lua_touserdata(L, index);
-	const struct lun_event *event = check_event(L, script, object);
-
 	switch (field) {
-	case LUN_EVENT_DATA:
-		push_part(L, script, index, object, 0);
-		return;
-	case LUN_EVENT_METADATA:
-		if (event->metadata.bytes == NULL)
-			lua_pushnil(L);
-		else
-			push_part(L, script, index, object, 1);
-		return;
 	case LUN_EVENT_ID:
 		push_text(L, event->id);
 		return;
@@ -375,10 +365,28 @@ lun_event_object_push_field(lua_State *L, struct lun_script *script, int index,
 		else
 			push_text(L, event->tenant);
 		return;
+	case LUN_EVENT_DATA:
+	case LUN_EVENT_METADATA:
 	case LUN_EVENT_FIELD_COUNT:
 		break;
 	}
 	lua_pushnil(L);
+}
+
+/* A field of the event object at index (+1). */
+static void
+push_field(lua_State *L, struct lun_script *script, int index,
+    enum lun_event_object_field field)
+{
+	struct lun_event_object *object = lua_touserdata(L, index);
+	const struct lun_event *event = check_event(L, script, object);
+
+	if (field == LUN_EVENT_DATA)
+		push_part(L, script, index, object, 0);
+	else if (field == LUN_EVENT_METADATA && event->metadata.bytes != NULL)
+		push_part(L, script, index, object, 1);
+	else
+		lun_event_object_push_simple(L, script, event, field);
 }
 
 /* The first letter tells most of them apart. */
@@ -405,7 +413,7 @@ lun_event_object_index(lua_State *L)
 	if (field == LUN_EVENT_FIELD_COUNT)
 		return luaL_error(L, "an event has no field \"%s\"",
 		    luaL_tolstring(L, 2, NULL));
-	lun_event_object_push_field(L, lun_script_of(L), 1, field);
+	push_field(L, lun_script_of(L), 1, field);
 	return 1;
 }
 
@@ -419,7 +427,7 @@ event_next(lua_State *L)
 	lua_pushvalue(L, lua_upvalueindex(1));
 	for (; field < LUN_EVENT_FIELD_COUNT; field++) {
 		lua_pushstring(L, lun_event_object_field_names[field]);
-		lun_event_object_push_field(
+		push_field(
 		    L, lun_script_of(L), 1, (enum lun_event_object_field)field);
 		if (!lua_isnil(L, -1))
 			break;
@@ -448,6 +456,13 @@ refuse_change(lua_State *L)
 	return luaL_error(L, "events cannot be changed");
 }
 
+/* #event: as a table it would have one. */
+static int
+refuse_length(lua_State *L)
+{
+	return luaL_error(L, "an event has no length");
+}
+
 /* ---- copies and text --------------------------------------------------- */
 
 static void push_copy(lua_State *L, int index, int depth);
@@ -458,7 +473,7 @@ push_event_copy(lua_State *L, int event)
 	lua_createtable(L, 0, LUN_EVENT_FIELD_COUNT);
 	for (enum lun_event_object_field field = LUN_EVENT_DATA;
 	     field < LUN_EVENT_FIELD_COUNT; field++) {
-		lun_event_object_push_field(L, lun_script_of(L), event, field);
+		push_field(L, lun_script_of(L), event, field);
 		push_copy(L, lua_gettop(L), 1);
 		lua_setfield(L, -3, lun_event_object_field_names[field]);
 		lua_pop(L, 1);
@@ -494,7 +509,10 @@ push_copy(lua_State *L, int index, int depth)
 	luaL_checkstack(L, LUA_MINSTACK, NULL);
 	if (depth > LUN_JSON_DEPTH_MAX)
 		luaL_error(L, "nested too deep (does it contain itself?)");
-	if (lun_event_object_has_metatable(L, index, &data_key))
+	if (lun_event_table_push_object(L, index)) {
+		push_copy(L, lua_gettop(L), depth);
+		lua_remove(L, -2);
+	} else if (lun_event_object_has_metatable(L, index, &data_key))
 		push_json(L, check_data(L, script, lua_touserdata(L, index)));
 	else if (lun_event_object_has_metatable(L, index, &event_key))
 		push_event_copy(L, index);
@@ -562,6 +580,7 @@ static const luaL_Reg event_methods[] = {
     {"__index", lun_event_object_index},
     {"__newindex", refuse_change},
     {"__pairs", event_pairs},
+    {"__len", refuse_length},
     {"__tostring", lun_event_object_tostring},
     {NULL, NULL},
 };

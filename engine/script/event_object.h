@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "data/documents.h"
+#include "data/event.h"
 
 struct lun_script;
 struct lun_script_functions;
@@ -83,18 +84,18 @@ int lun_event_object_index(lua_State *L);
 int lun_event_object_data_index(lua_State *L);
 void lun_event_object_push_value(lua_State *L, struct lun_script *script,
     const struct lun_member *member, struct lun_text value);
+/* Push (+1) a field that is neither data nor metadata. */
+void lun_event_object_push_simple(lua_State *L, struct lun_script *script,
+    const struct lun_event *event, enum lun_event_object_field field);
 /* The count if there is no such field. */
 enum lun_event_object_field lun_event_object_find_field(const char *name);
-/* Push (+1) a field of the event object at index. Raises. */
-void lun_event_object_push_field(lua_State *L, struct lun_script *script,
-    int index, enum lun_event_object_field field);
-
 /*
  * Push (+1) a metatable of what the key stands for. value gives JSON: see
  * lun_json_value_key().
  */
 void lun_event_object_push_methods(lua_State *L, const char *key,
     const char *name, const luaL_Reg *methods, lua_CFunction value);
+/* Also of a table, see event_table.h. */
 bool lun_event_object_has_metatable(lua_State *L, int index, const char *key);
 /* Raise unless the batch of an object with this stamp is under way. */
 void lun_event_object_check_stamp(lua_State *L, uint64_t stamp);

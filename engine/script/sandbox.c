@@ -65,6 +65,7 @@ base_next(lua_State *L)
 {
 	if (lun_nested_object_is(L, 1))
 		return lun_nested_object_next(L);
+	luaL_argexpected(L, !lun_event_object_is(L, 1), 1, "table");
 	luaL_checktype(L, 1, LUA_TTABLE);
 	lua_settop(L, 2);
 	if (lua_next(L, 1) != 0)
@@ -117,9 +118,18 @@ base_getmetatable(lua_State *L)
 	return 1;
 }
 
+/* An event has nothing that could be had so. upvalue: Lua's own */
+static int
+base_raw(lua_State *L)
+{
+	luaL_argexpected(L, !lun_event_object_is(L, 1), 1, "table");
+	return call_original(L);
+}
+
 static int
 base_rawset(lua_State *L)
 {
+	luaL_argexpected(L, !lun_event_object_is(L, 1), 1, "table");
 	if (lun_model_object_is_closed(L, 1))
 		lun_model_object_open(L, 1);
 	return call_original(L);
@@ -384,8 +394,8 @@ static const struct entry base_entries[] = {
     {"pairs", NULL},
     {"pcall", NULL},
     {"rawequal", NULL},
-    {"rawget", NULL},
-    {"rawlen", NULL},
+    {"rawget", base_raw},
+    {"rawlen", base_raw},
     {"rawset", base_rawset},
     {"select", NULL},
     {"setmetatable", base_setmetatable},

@@ -173,6 +173,7 @@ build_protected(lua_State *L)
 	keep_names(L, b);
 	push_builders(L, b);
 	b->functions.stateless = lun_stateless_check(L, -1, &b->script->text);
+	b->functions.assigned = luaL_ref(L, LUA_REGISTRYINDEX);
 	b->functions.bounded =
 	    b->functions.stateless &&
 	    lun_bounded_check(L, -1, count_bound(b->script), &b->script->text);

@@ -53,6 +53,7 @@ struct lun_script_functions {
 	const void *closed_address;
 	bool bounded;   /* nor run long: see bounded.h */
 	bool stateless; /* the functions keep nothing: see stateless.h */
+	int assigned;   /* table of names from there; LUA_REFNIL: any */
 	struct lun_live_models live;
 	struct lun_shared_event *shared[LUN_SHARED_EVENTS]; /* or NULL */
 	int objects; /* list of the last event objects, by index */
@@ -84,6 +85,7 @@ struct lun_script {
 
 	struct lun_vm *vm;
 	struct lun_script_functions functions;
+	uint64_t run;      /* number of the last protected loop */
 	bool starved;      /* the last failure was for want of memory */
 	bool knows_tenant; /* the handler under way has looked at it */
 

@@ -6,10 +6,11 @@
 #include <math.h>
 
 #include "script/event_object.h"
+#include "script/event_table.h"
 #include "script/script_state.h"
 #include "json/scan.h"
 
-#define KEYS_MAX    12
+#define KNOWN_MAX   18
 #define READY_BYTES 256 /* of a value that is made before it is asked for */
 
 /* Fields of an event that may stand ready. */
@@ -18,25 +19,47 @@
 	    1u << LUN_EVENT_RECORDED_AT | 1u << LUN_EVENT_STREAM |             \
 	    1u << LUN_EVENT_TYPE | 1u << LUN_EVENT_VERSION)
 
-/* A member of the data that the script has looked at. */
-struct known_key {
-	struct lun_text name; /* in the list of keys */
+/* What stands on the stack during a run, from the object's place on. */
+enum slot {
+	SLOT_EVENT,        /* what the script is given */
+	SLOT_EVENT_FIELDS, /* tables that Lua finds without a call ... */
+	SLOT_DATA_FIELDS,
+	SLOT_EVENT_ASSIGNED, /* ... what the script assigns to elsewhere */
+	SLOT_DATA_ASSIGNED,
+	SLOT_NAMES,
+	SLOT_COUNT = SLOT_NAMES + KNOWN_MAX
+};
+
+/* A field of the event, or a member of its data, that the script has looked at. */
+struct known {
+	bool of_data;
+	bool assigned; /* the script assigns to something of this name */
+	enum lun_event_object_field field;
+	struct lun_text name; /* in the list of names */
 	uint32_t ordinal;     /* where it was last, among the members */
 };
 
-/* In Lua's memory. The numbers are references in the registry. */
+/*
+ * In Lua's memory. The references are to the registry. Without tables in front
+ * the script is given the objects, and the tables of fields are the same.
+ */
 struct lun_shared_event {
 	struct lun_event_object *event;
 	struct lun_event_object_data *data;
 	int event_reference;
 	int data_reference;
-	int event_fields; /* table: what is found without a call */
-	int data_fields;
-	int keys;              /* list of the known keys */
-	unsigned known_fields; /* bits */
-	size_t key_count;
-	struct known_key known_keys[KEYS_MAX];
+	int slots[SLOT_NAMES]; /* references */
+	int shown_data;        /* what the script is given as event.data */
+	int names;             /* list of the known names */
+	size_t known_count;
+	struct known known[KNOWN_MAX];
+	bool data_is_assigned;
 	bool has_data; /* the data is among the fields */
+
+	uint64_t run; /* in which it stands on the stack */
+	int place;
+	size_t named_count; /* so many of the names do */
+	size_t shown_count; /* and so many show the event */
 };
 
 /* ---- learning ---------------------------------------------------------- */
@@ -55,15 +78,61 @@ put_object(lua_State *L, int reference)
 	lua_replace(L, 1);
 }
 
+/* Does the script assign to anything of the name at index? */
+static bool
+is_assigned(lua_State *L, const struct lun_script *script, int index)
+{
+	bool assigned;
+
+	if (lua_rawgeti(L, LUA_REGISTRYINDEX, script->functions.assigned) !=
+	    LUA_TTABLE) {
+		lua_pop(L, 1);
+		return false; /* it is given no table that it could change */
+	}
+	lua_pushvalue(L, index);
+	assigned = lua_rawget(L, -2) != LUA_TNIL;
+	lua_pop(L, 2);
+	return assigned;
+}
+
+static bool
+is_known(
+    const struct lun_shared_event *shared, bool of_data, struct lun_text name)
+{
+	for (size_t i = 0; i < shared->known_count; i++)
+		if (shared->known[i].of_data == of_data &&
+		    lun_text_equal(shared->known[i].name, name))
+			return true;
+	return false;
+}
+
+/* The name is at 2. */
+static void
+learn(lua_State *L, struct lun_shared_event *shared, struct known known)
+{
+	known.name.bytes = lua_tolstring(L, 2, &known.name.length);
+	if (shared->known_count == KNOWN_MAX ||
+	    is_known(shared, known.of_data, known.name))
+		return;
+	known.assigned = is_assigned(L, lun_script_of(L), 2);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, shared->names);
+	lua_pushvalue(L, 2);
+	lua_rawseti(L, -2, (lua_Integer)shared->known_count + 1);
+	lua_pop(L, 1);
+	shared->known[shared->known_count++] = known;
+}
+
 static int
 event_index(lua_State *L)
 {
 	struct lun_shared_event *shared = shared_of(L);
+	struct known known = {0};
 
-	if (lua_type(L, 2) == LUA_TSTRING)
-		shared->known_fields |=
-		    1u << lun_event_object_find_field(lua_tostring(L, 2)) &
-		    READY_FIELDS;
+	if (lua_type(L, 2) == LUA_TSTRING) {
+		known.field = lun_event_object_find_field(lua_tostring(L, 2));
+		if ((1u << known.field & READY_FIELDS) != 0)
+			learn(L, shared, known);
+	}
 	put_object(L, shared->event_reference);
 	return lun_event_object_index(L);
 }
@@ -76,47 +145,32 @@ stands_ready(const struct lun_member *member)
 	       member->value_length <= READY_BYTES;
 }
 
-static bool
-is_known(const struct lun_shared_event *shared, struct lun_text name)
+/* The member of the data under way that the key at 2 names, or NULL. */
+static const struct lun_member *
+find_asked(lua_State *L, const struct lun_script *script,
+    const struct lun_shared_event *shared)
 {
-	for (size_t i = 0; i < shared->key_count; i++)
-		if (lun_text_equal(shared->known_keys[i].name, name))
-			return true;
-	return false;
-}
+	const struct lun_batch *batch = script->batch;
+	struct lun_text key;
 
-/* The key is at 2. */
-static void
-learn_key(
-    lua_State *L, struct lun_script *script, struct lun_shared_event *shared)
-{
-	const struct lun_documents *documents = script->batch->documents;
-	struct lun_text data =
-	    script->batch->events[shared->event->number].data;
-	const struct lun_member *member;
-	struct lun_text name;
-
-	if (lua_type(L, 2) != LUA_TSTRING || shared->key_count == KEYS_MAX)
-		return;
-	name.bytes = lua_tolstring(L, 2, &name.length);
-	member =
-	    lun_documents_find(documents, shared->data->document, data, name);
-	if (member == NULL || !stands_ready(member) || is_known(shared, name))
-		return;
-	lua_rawgeti(L, LUA_REGISTRYINDEX, shared->keys);
-	lua_pushvalue(L, 2);
-	lua_rawseti(L, -2, (lua_Integer)shared->key_count + 1);
-	lua_pop(L, 1);
-	shared->known_keys[shared->key_count++] =
-	    (struct known_key){.name = name};
+	if (lua_type(L, 2) != LUA_TSTRING)
+		return NULL;
+	key.bytes = lua_tolstring(L, 2, &key.length);
+	return lun_documents_find(batch->documents, shared->data->document,
+	    batch->events[shared->event->number].data, key);
 }
 
 static int
 data_index(lua_State *L)
 {
 	struct lun_shared_event *shared = shared_of(L);
+	const struct lun_member *member =
+	    find_asked(L, lun_script_of(L), shared);
 
-	learn_key(L, lun_script_of(L), shared);
+	if (member == NULL)
+		return 0;
+	if (stands_ready(member))
+		learn(L, shared, (struct known){.of_data = true});
 	put_object(L, shared->data_reference);
 	return lun_event_object_data_index(L);
 }
@@ -124,8 +178,8 @@ data_index(lua_State *L)
 /* ---- making one -------------------------------------------------------- */
 
 /*
- * Make the table of fields of the object on top, which gets a metatable that
- * looks there first; the reference of the table.
+ * Give the object on top a metatable that looks in a table of fields first; the
+ * reference of the table.
  */
 static int
 give_fields(lua_State *L, struct lun_shared_event *shared, bool data)
@@ -146,9 +200,40 @@ give_fields(lua_State *L, struct lun_shared_event *shared, bool data)
 	return fields;
 }
 
-static struct lun_shared_event *
-make_shared(lua_State *L)
+static int
+keep_copy(lua_State *L)
 {
+	lua_pushvalue(L, -1);
+	return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+/*
+ * The object on top is popped (-1): what of it the script is given, with the
+ * slots of its fields.
+ */
+static int
+give_front(lua_State *L, struct lun_shared_event *shared, bool in_front,
+    enum slot fields, enum slot assigned)
+{
+	bool data = fields == SLOT_DATA_FIELDS;
+	int given;
+
+	shared->slots[assigned] = give_fields(L, shared, data);
+	if (in_front) {
+		lun_event_table_push(L);
+		given = luaL_ref(L, LUA_REGISTRYINDEX);
+		lua_pop(L, 1);
+		shared->slots[fields] = given;
+		return given;
+	}
+	shared->slots[fields] = shared->slots[assigned];
+	return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+static struct lun_shared_event *
+make_shared(lua_State *L, const struct lun_script *script)
+{
+	bool in_front = script->functions.assigned != LUA_REFNIL;
 	struct lun_shared_event *shared =
 	    lua_newuserdatauv(L, sizeof *shared, 0);
 
@@ -156,15 +241,63 @@ make_shared(lua_State *L)
 	(void)luaL_ref(L, LUA_REGISTRYINDEX);
 	shared->event = lua_newuserdatauv(L, sizeof *shared->event, 2);
 	*shared->event = (struct lun_event_object){0};
-	shared->event_fields = give_fields(L, shared, false);
-	shared->event_reference = luaL_ref(L, LUA_REGISTRYINDEX);
+	shared->event_reference = keep_copy(L);
+	shared->slots[SLOT_EVENT] = give_front(
+	    L, shared, in_front, SLOT_EVENT_FIELDS, SLOT_EVENT_ASSIGNED);
 	shared->data = lua_newuserdatauv(L, sizeof *shared->data, 1);
 	*shared->data = (struct lun_event_object_data){0};
-	shared->data_fields = give_fields(L, shared, true);
-	shared->data_reference = luaL_ref(L, LUA_REGISTRYINDEX);
+	shared->data_reference = keep_copy(L);
+	shared->shown_data = give_front(
+	    L, shared, in_front, SLOT_DATA_FIELDS, SLOT_DATA_ASSIGNED);
 	lua_newtable(L);
-	shared->keys = luaL_ref(L, LUA_REGISTRYINDEX);
+	shared->names = luaL_ref(L, LUA_REGISTRYINDEX);
+	lua_pushstring(L, lun_event_object_field_names[LUN_EVENT_DATA]);
+	shared->data_is_assigned = is_assigned(L, script, lua_gettop(L));
+	lua_pop(L, 1);
 	return shared;
+}
+
+static struct lun_shared_event *
+take_shared(lua_State *L, struct lun_script *script, size_t kind)
+{
+	struct lun_shared_event **shared =
+	    &script->functions.shared[kind % LUN_SHARED_EVENTS];
+
+	if (*shared == NULL)
+		*shared = make_shared(L, script);
+	return *shared;
+}
+
+void
+lun_shared_event_place(lua_State *L, struct lun_script *script, size_t kind)
+{
+	struct lun_shared_event *shared = take_shared(L, script, kind);
+
+	if (shared->run == script->run)
+		return;
+	luaL_checkstack(L, SLOT_COUNT + LUA_MINSTACK, NULL);
+	shared->place = lua_gettop(L) + 1;
+	for (size_t i = 0; i < SLOT_NAMES; i++)
+		lua_rawgeti(L, LUA_REGISTRYINDEX, shared->slots[i]);
+	lua_settop(L, shared->place + SLOT_COUNT - 1);
+	shared->named_count = 0;
+	shared->run = script->run;
+}
+
+/* What was learned since. */
+static void
+place_names(lua_State *L, struct lun_shared_event *shared)
+{
+	if (shared->named_count == shared->known_count)
+		return;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, shared->names);
+	for (; shared->named_count < shared->known_count;
+	     shared->named_count++) {
+		lua_rawgeti(L, -1, (lua_Integer)shared->named_count + 1);
+		lua_replace(
+		    L, shared->place + SLOT_NAMES + (int)shared->named_count);
+	}
+	lua_pop(L, 1);
 }
 
 /* ---- showing an event -------------------------------------------------- */
@@ -200,61 +333,44 @@ clear_parts(lua_State *L, struct lun_shared_event *shared)
 	shared->event->has_parts = shared->data->has_nested = false;
 }
 
-/*
- * The table of the event's fields is on top. Whoever looks elsewhere, such as
- * pairs(event), finds the same object.
- */
+/* Whoever looks elsewhere, such as pairs(event), finds the same object. */
 static void
 show_data(lua_State *L, struct lun_shared_event *shared, bool show)
 {
+	enum slot fields =
+	    shared->data_is_assigned ? SLOT_EVENT_ASSIGNED : SLOT_EVENT_FIELDS;
+
 	if (show == shared->has_data)
 		return;
 	if (show)
-		lua_rawgeti(L, LUA_REGISTRYINDEX, shared->data_reference);
+		lua_rawgeti(L, LUA_REGISTRYINDEX, shared->shown_data);
 	else
 		lua_pushnil(L);
 	lua_pushvalue(L, -1);
 	set_user_value(L, shared->event_reference, 1);
-	lua_setfield(L, -2, lun_event_object_field_names[LUN_EVENT_DATA]);
+	lua_pushstring(L, lun_event_object_field_names[LUN_EVENT_DATA]);
+	lua_insert(L, -2);
+	lua_rawset(L, shared->place + (int)fields);
 	shared->has_data = show;
-}
-
-/* The same table; the object is below it. */
-static void
-show_fields(
-    lua_State *L, struct lun_script *script, struct lun_shared_event *shared)
-{
-	unsigned field = 0;
-
-	for (unsigned bits = shared->known_fields; bits != 0; bits >>= 1) {
-		if (bits % 2 != 0) {
-			lun_event_object_push_field(L, script,
-			    lua_gettop(L) - 1,
-			    (enum lun_event_object_field)field);
-			lua_setfield(
-			    L, -2, lun_event_object_field_names[field]);
-		}
-		field++;
-	}
 }
 
 /* Most events of a type have the same members in the same order. */
 static const struct lun_member *
 find_member(const struct lun_documents *documents, size_t index,
-    struct lun_text json, struct known_key *key)
+    struct lun_text json, struct known *known)
 {
 	const struct lun_document *document =
 	    lun_documents_at(documents, index);
 	const struct lun_member *first =
 	    lun_documents_member(documents, document, 0);
-	const struct lun_member *member = first + key->ordinal;
+	const struct lun_member *member = first + known->ordinal;
 
-	if (key->ordinal < document->count && !member->key_escaped &&
-	    lun_text_equal(lun_member_key(member, json), key->name))
+	if (known->ordinal < document->count && !member->key_escaped &&
+	    lun_text_equal(lun_member_key(member, json), known->name))
 		return member;
-	member = lun_documents_find(documents, index, json, key->name);
+	member = lun_documents_find(documents, index, json, known->name);
 	if (member != NULL)
-		key->ordinal = (uint32_t)(member - first);
+		known->ordinal = (uint32_t)(member - first);
 	return member;
 }
 
@@ -277,58 +393,78 @@ push_ready(lua_State *L, struct lun_script *script,
 		lun_event_object_push_value(L, script, member, value);
 }
 
-static void
-show_members(lua_State *L, struct lun_script *script,
-    struct lun_shared_event *shared, uint32_t number)
+static int
+slot_of(const struct lun_shared_event *shared, const struct known *known)
 {
-	struct lun_text json = script->batch->events[number].data;
+	enum slot slot = known->of_data ? SLOT_DATA_FIELDS : SLOT_EVENT_FIELDS;
 
-	lua_rawgeti(L, LUA_REGISTRYINDEX, shared->data_fields);
-	lua_rawgeti(L, LUA_REGISTRYINDEX, shared->keys);
-	for (size_t i = 0; i < shared->key_count; i++) {
-		const struct lun_member *member =
-		    find_member(script->batch->documents, 2 * (size_t)number,
-			json, &shared->known_keys[i]);
-
-		lua_rawgeti(L, -1, (lua_Integer)i + 1);
-		push_ready(L, script, member, json);
-		lua_rawset(L, -4);
-	}
-	lua_pop(L, 2);
+	if (known->assigned)
+		slot =
+		    known->of_data ? SLOT_DATA_ASSIGNED : SLOT_EVENT_ASSIGNED;
+	return shared->place + (int)slot;
 }
 
-/* The object is on top. */
+static void
+show_known(lua_State *L, struct lun_script *script,
+    struct lun_shared_event *shared, const struct lun_event *event)
+{
+	const struct lun_documents *documents = script->batch->documents;
+	int name = shared->place + SLOT_NAMES;
+
+	for (size_t i = 0; i < shared->known_count; i++, name++) {
+		struct known *known = &shared->known[i];
+
+		if (known->of_data && !shared->has_data)
+			continue;
+		lua_pushvalue(L, name);
+		if (known->of_data)
+			push_ready(L, script,
+			    find_member(documents, shared->data->document,
+				event->data, known),
+			    event->data);
+		else
+			lun_event_object_push_simple(
+			    L, script, event, known->field);
+		lua_rawset(L, slot_of(shared, known));
+	}
+	shared->shown_count = shared->known_count;
+}
+
+/* Two models may be touched by one event. */
+static bool
+is_shown(const struct lun_script *script, const struct lun_shared_event *shared,
+    uint32_t number)
+{
+	const struct lun_event_object *event = shared->event;
+
+	return event->stamp == script->stamp && event->number == number &&
+	       shared->shown_count == shared->known_count &&
+	       !event->has_parts && !shared->data->has_nested;
+}
+
 static void
 show_event(lua_State *L, struct lun_script *script,
     struct lun_shared_event *shared, uint32_t number)
 {
 	const struct lun_document *data =
 	    lun_documents_at(script->batch->documents, 2 * (size_t)number);
-	bool is_object = data->state == LUN_DOCUMENT_OBJECT;
 
 	clear_parts(L, shared);
 	shared->event->stamp = shared->data->stamp = script->stamp;
 	shared->event->number = number;
 	shared->data->document = 2 * number;
-	if (is_object != shared->has_data || shared->known_fields != 0) {
-		lua_rawgeti(L, LUA_REGISTRYINDEX, shared->event_fields);
-		show_data(L, shared, is_object);
-		show_fields(L, script, shared);
-		lua_pop(L, 1);
-	}
-	if (is_object && shared->key_count > 0)
-		show_members(L, script, shared, number);
+	place_names(L, shared);
+	show_data(L, shared, data->state == LUN_DOCUMENT_OBJECT);
+	show_known(L, script, shared, &script->batch->events[number]);
 }
 
 void
 lun_shared_event_push(
     lua_State *L, struct lun_script *script, size_t kind, uint32_t number)
 {
-	struct lun_shared_event **shared =
-	    &script->functions.shared[kind % LUN_SHARED_EVENTS];
+	struct lun_shared_event *shared = take_shared(L, script, kind);
 
-	if (*shared == NULL)
-		*shared = make_shared(L);
-	lua_rawgeti(L, LUA_REGISTRYINDEX, (*shared)->event_reference);
-	show_event(L, script, *shared, number);
+	if (!is_shown(script, shared, number))
+		show_event(L, script, shared, number);
+	lua_pushvalue(L, shared->place + SLOT_EVENT);
 }

@@ -17,8 +17,16 @@
 struct lun_script;
 
 /*
- * Push (+1) the object for events of this kind, of which there may be any number,
- * and let it show this one of the batch until the next call. Raises.
+ * Put on the stack, unless it was done in this run, what the object for events
+ * of this kind needs: it stays below whatever the run's next call pushes. Of
+ * kinds there may be any number. Raises.
+ */
+void lun_shared_event_place(
+    lua_State *L, struct lun_script *script, size_t kind);
+
+/*
+ * Push (+1) the object, which was placed, and let it show this event of the batch
+ * until the next call. Raises.
  */
 void lun_shared_event_push(
     lua_State *L, struct lun_script *script, size_t kind, uint32_t number);

@@ -36,9 +36,11 @@ enum held {
 struct search {
 	lua_State *L;
 	struct lun_buffer *room;
-	int globals; /* what the script's functions see, a table of tables */
-	int seen;    /* table: the functions found, each as a key */
-	int found;   /* table: the same as a list */
+	int globals;   /* what the script's functions see, a table of tables */
+	int seen;      /* table: the functions found, each as a key */
+	int found;     /* table: the same as a list */
+	int names;     /* table: what is assigned to by name, each as a key */
+	bool computes; /* such a name */
 	lua_Integer count;
 };
 
@@ -178,6 +180,33 @@ is_global_table(struct search *s, struct lun_text name)
 	return table;
 }
 
+static void
+add_name(struct search *s, struct lun_text name)
+{
+	if (name.bytes == NULL) {
+		s->computes = true;
+		return;
+	}
+	lua_pushlstring(s->L, name.bytes, name.length);
+	lua_pushboolean(s->L, true);
+	lua_rawset(s->L, s->names);
+}
+
+/* In Lua's functions alone: those in C change no table by name. */
+static void
+note_assignment(
+    struct search *s, const struct lun_bytecode_function *f, uint32_t i)
+{
+	switch (lun_bytecode_op(i)) {
+	case LUN_OP_SETTABLE:
+		s->computes = true;
+		return;
+	case LUN_OP_SETTABUP:
+	case LUN_OP_SETFIELD:
+		add_name(s, lun_bytecode_constant(f, lun_bytecode_b(i)));
+	}
+}
+
 static bool
 is_harmless(struct search *s, const struct lun_bytecode_function *f, size_t n,
     const unsigned char *held)
@@ -229,8 +258,10 @@ look_into(struct search *s, struct lun_bytecode *b, const unsigned char *outer,
 		memcpy(held, outer, sizeof held);
 	else
 		name_upvalues(&f, outer, held);
-	for (size_t n = 0; fine && n < f.instruction_count; n++)
+	for (size_t n = 0; fine && n < f.instruction_count; n++) {
 		fine = is_harmless(s, &f, n, held);
+		note_assignment(s, &f, lun_bytecode_instruction(&f, n));
+	}
 	for (size_t n = 0; fine && n < f.function_count; n++)
 		fine = look_into(s, b, held, false);
 	lun_bytecode_leave(b);
@@ -280,7 +311,8 @@ lun_stateless_check(lua_State *L, int functions, struct lun_buffer *room)
 	    .room = room,
 	    .globals = top + 1,
 	    .seen = top + 2,
-	    .found = top + 3};
+	    .found = top + 3,
+	    .names = top + 4};
 	bool fine;
 
 	functions = lua_absindex(L, functions);
@@ -288,15 +320,20 @@ lun_stateless_check(lua_State *L, int functions, struct lun_buffer *room)
 	lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
 	lua_newtable(L);
 	lua_newtable(L);
+	lua_newtable(L);
 	fine = take_globals(&s);
-	lua_settop(L, s.found);
+	lua_settop(L, s.names);
 	for (lua_pushnil(L); fine && lua_next(L, functions) != 0;)
 		add_function(&s);
 	for (lua_Integer i = 1; fine && i <= s.count; i++) {
-		lua_settop(L, s.found);
+		lua_settop(L, s.names);
 		lua_rawgeti(L, s.found, i);
 		fine = look_at_function(&s);
 	}
-	lua_settop(L, top);
+	lua_settop(L, s.names);
+	if (!fine || s.computes)
+		lua_pushnil(L);
+	lua_replace(L, top + 1);
+	lua_settop(L, top + 1);
 	return fine;
 }

@@ -15,7 +15,9 @@
 
 /*
  * Whether those of the list at index `functions`, and all that they can reach,
- * keep nothing. room is memory for it. Raises.
+ * keep nothing. Push (+1) a table with the names that they assign to in tables,
+ * each a key; nil if they keep something, or assign to what they compute. room
+ * is memory for it. Raises.
  */
 bool lun_stateless_check(lua_State *L, int functions, struct lun_buffer *room);
 
