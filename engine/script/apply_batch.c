@@ -32,6 +32,8 @@ struct run {
 	int names;   /* apply: the first of the field names */
 	int live;    /* apply: the list of live models; 0: there are none */
 	int table;   /* apply: the model's table of the call under way */
+	bool closes; /* apply: tables of models with a row are closed */
+	bool closed; /* the one of the call under way was, before it */
 };
 
 /* ---- the batch --------------------------------------------------------- */
@@ -199,17 +201,23 @@ refuse_ids(lua_State *L)
 	    luaL_typename(L, -1));
 }
 
+static void
+refuse_list(lua_State *L)
+{
+	if (lun_event_object_is(L, -1))
+		refuse_ids(L);
+	luaL_error(
+	    L, "a list of model ids must be a plain table without a metatable");
+}
+
 /* nil and null in a list are no model, as they are on their own. */
 static bool
 touch_list(lua_State *L, struct run *run)
 {
 	int list = lua_gettop(L);
 
-	if (lun_event_object_is(L, list))
-		refuse_ids(L);
 	if (!lun_json_is_plain(L, list))
-		luaL_error(L, "a list of model ids must be a plain table "
-			      "without a metatable");
+		refuse_list(L);
 	next_list(run->script);
 	for (lua_pushnil(L); lua_next(L, list) != 0; lua_pop(L, 1)) {
 		if (!lua_isinteger(L, -2) || lua_tointeger(L, -2) < 1)
@@ -256,6 +264,14 @@ kind_of(int type, bool applied)
 	return 2 * (size_t)type + applied;
 }
 
+/* What is on the stack now stays; above it is room for a call. */
+static void
+settle(lua_State *L, struct run *run)
+{
+	run->top = lua_gettop(L);
+	luaL_checkstack(L, LUN_FIELDS_MAX + LUA_MINSTACK, NULL);
+}
+
 /* What all events of this kind share is to stay on the stack. */
 static void
 place_event(lua_State *L, struct run *run, size_t kind)
@@ -263,7 +279,8 @@ place_event(lua_State *L, struct run *run, size_t kind)
 	if (!run->script->functions.stateless)
 		return;
 	lun_shared_event_place(L, run->script, kind);
-	run->top = lua_gettop(L);
+	if (lua_gettop(L) != run->top)
+		settle(L, run);
 }
 
 /* Push (+1) the event under way, of this type, for extract_model_id. */
@@ -392,6 +409,8 @@ push_model(lua_State *L, struct run *run, const struct lun_model *model)
 {
 	struct lun_text row = {model->row, model->row_length};
 
+	run->closed = model->row != NULL && run->closes;
+	run->script->opened = false;
 	if (model->row == NULL)
 		lua_pushnil(L);
 	else if (run->live > 0)
@@ -460,7 +479,7 @@ keep_closed(lua_State *L, struct run *run, struct lun_model *model)
 	bool same;
 
 	if (!lun_model_object_pack_closed(
-		L, script, run->names, -1, row, &same)) {
+		L, script, run->names, run->table, row, &same)) {
 		run->code = LUN_NOMEM;
 		return false;
 	}
@@ -474,6 +493,14 @@ keep_closed(lua_State *L, struct run *run, struct lun_model *model)
 	return put_row(run, model, row);
 }
 
+/* Only where a table was opened has anybody to look. */
+static bool
+is_still_closed(lua_State *L, const struct run *run)
+{
+	return run->closed && (!run->script->opened ||
+				  lun_model_object_is_closed(L, run->table));
+}
+
 /* What the handler returned is on top. False: see run->code. */
 static bool
 keep_result(lua_State *L, struct run *run, struct lun_model *model)
@@ -482,7 +509,7 @@ keep_result(lua_State *L, struct run *run, struct lun_model *model)
 
 	if (lua_isnil(L, -1))
 		return put_row(run, model, LUN_TEXT_NONE);
-	if (lun_model_object_is_closed(L, run->table)) {
+	if (is_still_closed(L, run)) {
 		if (lua_rawequal(L, -1, run->table))
 			return keep_closed(L, run, model);
 		lun_model_object_open(L, run->table);
@@ -542,7 +569,8 @@ apply_protected(lua_State *L)
 	}
 	run->names = lua_gettop(L) + 1;
 	lun_model_object_push_names(L, run->script);
-	run->top = lua_gettop(L);
+	run->closes = lun_model_object_closes(run->script);
+	settle(L, run);
 	for (; run->at < count && touches[run->at].event < run->end;
 	     run->at++) {
 		if (!apply_touch(L, run, touches[run->at]))

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "script/event_object.h"
+#include "script/model_object.h"
 #include "script/query_object.h"
 #include "script/sandbox.h"
 #include "script/vm.h"
@@ -25,6 +26,7 @@ lunette_array(lua_State *L)
 		lua_replace(L, 1);
 	}
 	luaL_checktype(L, 1, LUA_TTABLE);
+	lun_model_object_open(L, 1);
 	lun_json_mark_array(L, 1);
 	return 1;
 }

@@ -74,12 +74,21 @@ lun_model_object_is_closed(lua_State *L, int index)
 	return closed;
 }
 
+bool
+lun_model_object_closes(const struct lun_script *script)
+{
+	return script->functions.stateless && !script->about.schema->whole_json;
+}
+
 void
 lun_model_object_open(lua_State *L, int index)
 {
+	if (!lun_model_object_is_closed(L, index))
+		return;
 	index = lua_absindex(L, index);
 	lua_pushnil(L);
 	lua_setmetatable(L, index);
+	lun_script_of(L)->opened = true;
 }
 
 /* As Lua says it, with the line of the script. */
@@ -162,7 +171,7 @@ lun_model_object_unpack(lua_State *L, const struct lun_script *script,
 	}
 	lua_createtable(L, 0, (int)schema->field_count);
 	lun_model_object_fill(L, names, row);
-	if (!script->functions.stateless)
+	if (!lun_model_object_closes(script))
 		return;
 	lua_rawgeti(L, LUA_REGISTRYINDEX, script->functions.closed_metatable);
 	lua_setmetatable(L, -2);
@@ -622,8 +631,6 @@ lun_model_object_pack_closed(lua_State *L, struct lun_script *script, int names,
 	struct packing p = {.L = L, .script = script, .schema = schema};
 	int top = lua_gettop(L);
 
-	index = lua_absindex(L, index);
-	luaL_checkstack(L, (int)schema->field_count + LUA_MINSTACK, NULL);
 	lun_buffer_clear(&script->row);
 	*same = true;
 	if (patch_row(L, script, names, index, row)) {

@@ -45,14 +45,20 @@ void lun_model_object_fill(lua_State *L, int names, struct lun_text row);
 bool lun_model_object_pack(lua_State *L, struct lun_script *script, int names,
     int index, struct lun_text id) LUN_MUSTCHECK;
 /*
- * The same for a closed table, which has only its fields and was made from the
- * row. *same: it is what unpacking gives, but for the values of json fields.
+ * The same for a closed table at an index from the bottom, which has only its
+ * fields and was made from the row. There is room on the stack for as many
+ * values. *same: it is what unpacking gives, but for the values of json fields.
  */
 bool lun_model_object_pack_closed(lua_State *L, struct lun_script *script,
     int names, int index, struct lun_text row, bool *same) LUN_MUSTCHECK;
 
+/* Whether the tables that this script gets are. */
+bool lun_model_object_closes(const struct lun_script *script);
 bool lun_model_object_is_closed(lua_State *L, int index);
-/* Of a closed table: take off what watches it. */
+/*
+ * Of a closed table: take off what watches it, and note that in the script. For
+ * whatever gives a table of the script another metatable, or a key unseen.
+ */
 void lun_model_object_open(lua_State *L, int index);
 
 #endif

@@ -83,6 +83,7 @@ base_setmetatable(lua_State *L)
 {
 	int type = lua_type(L, 2);
 
+	luaL_argexpected(L, !lun_event_object_is(L, 1), 1, "table");
 	luaL_checktype(L, 1, LUA_TTABLE);
 	luaL_argexpected(
 	    L, type == LUA_TNIL || type == LUA_TTABLE, 2, "nil or table");
@@ -93,6 +94,7 @@ base_setmetatable(lua_State *L)
 	}
 	if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL)
 		luaL_error(L, "cannot change a protected metatable");
+	lun_model_object_open(L, 1);
 	lua_settop(L, 2);
 	lua_setmetatable(L, 1);
 	return 1;
@@ -130,8 +132,7 @@ static int
 base_rawset(lua_State *L)
 {
 	luaL_argexpected(L, !lun_event_object_is(L, 1), 1, "table");
-	if (lun_model_object_is_closed(L, 1))
-		lun_model_object_open(L, 1);
+	lun_model_object_open(L, 1);
 	return call_original(L);
 }
 

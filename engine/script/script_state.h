@@ -85,6 +85,7 @@ struct lun_script {
 
 	struct lun_vm *vm;
 	struct lun_script_functions functions;
+	bool opened;       /* so was a model's table, see model_object.h */
 	uint64_t run;      /* number of the last protected loop */
 	bool starved;      /* the last failure was for want of memory */
 	bool knows_tenant; /* the handler under way has looked at it */

@@ -54,7 +54,8 @@ struct lun_shared_event {
 	size_t known_count;
 	struct known known[KNOWN_MAX];
 	bool data_is_assigned;
-	bool has_data; /* the data is among the fields */
+	bool data_was_asked; /* for, in some event */
+	bool has_data;       /* the data is among the fields */
 
 	uint64_t run; /* in which it stands on the stack */
 	int place;
@@ -132,6 +133,7 @@ event_index(lua_State *L)
 		known.field = lun_event_object_find_field(lua_tostring(L, 2));
 		if ((1u << known.field & READY_FIELDS) != 0)
 			learn(L, shared, known);
+		shared->data_was_asked |= known.field == LUN_EVENT_DATA;
 	}
 	put_object(L, shared->event_reference);
 	return lun_event_object_index(L);
@@ -435,27 +437,37 @@ static bool
 is_shown(const struct lun_script *script, const struct lun_shared_event *shared,
     uint32_t number)
 {
-	const struct lun_event_object *event = shared->event;
+	return shared->event->stamp == script->stamp &&
+	       shared->event->number == number &&
+	       shared->shown_count == shared->known_count;
+}
 
-	return event->stamp == script->stamp && event->number == number &&
-	       shared->shown_count == shared->known_count &&
-	       !event->has_parts && !shared->data->has_nested;
+/* What is wrong with it is said when it is asked for. */
+static bool
+is_object(struct lun_documents *documents, const struct lun_event *event,
+    const struct lun_shared_event *shared)
+{
+	uint32_t data = shared->data->document;
+
+	if (shared->data_was_asked)
+		(void)!lun_documents_open(documents, data, event->data, NULL);
+	return lun_documents_at(documents, data)->state == LUN_DOCUMENT_OBJECT;
 }
 
 static void
 show_event(lua_State *L, struct lun_script *script,
     struct lun_shared_event *shared, uint32_t number)
 {
-	const struct lun_document *data =
-	    lun_documents_at(script->batch->documents, 2 * (size_t)number);
+	const struct lun_event *event = &script->batch->events[number];
 
 	clear_parts(L, shared);
 	shared->event->stamp = shared->data->stamp = script->stamp;
 	shared->event->number = number;
 	shared->data->document = 2 * number;
 	place_names(L, shared);
-	show_data(L, shared, data->state == LUN_DOCUMENT_OBJECT);
-	show_known(L, script, shared, &script->batch->events[number]);
+	show_data(
+	    L, shared, is_object(script->batch->documents, event, shared));
+	show_known(L, script, shared, event);
 }
 
 void

@@ -85,6 +85,27 @@ local deeds = {
   "m.t = tostring(e.missing) .. tostring(event.metadata)",
   "m.t = event.id .. event.position",
   "m.t = tostring(e[1]) .. tostring(e.n)",
+  "local k = 'n' m[k] = (m[k] or 0) + 1", -- events are objects then
+  "local k, v = 'escaped', e.escaped e[k] = 5",
+  "lunette.array(m) m.strange = 1",
+  "setmetatable(m, {}) m.strange = 1 setmetatable(m, nil)",
+  "rawset(e, 'n', 1)",
+  "m.n = rawget(e, 'n')",
+  "m.n = rawlen(e)",
+  "m.n = #event",
+  "m.t = next(e)",
+  "m.t = type(event) .. type(e) .. tostring(getmetatable(e))",
+  "setmetatable(e, nil)",
+  "for _, v in ipairs(e) do m.n = v end",
+  "table.insert(e, 1)",
+  "table.sort(e)",
+  "m.t = e",
+  "m.t = table.concat(e)",
+  "m = setmetatable({}, { __newindex = e }) m.n = 1",
+  "m = lunette.table(event).data",
+  "local v = e.n e.n = v and nil m.n = v",
+  "m.t = tostring(e) .. tostring(event)",
+  "local f <const> = function(x) x.amount = 1 end f(e)",
   "e.n = 1",
   "event.type = 'B'",
   "m.t = event.tipe",
@@ -106,9 +127,9 @@ local head = [[
     at = "timestamp" },
   extract_model_id = function(event)
     %s
-    local ids = {}
-    for id in event.stream:gmatch "%%w+" do ids[#ids + 1] = id end
-    return ids
+    local a, b = event.stream:match "^(%%w+) ?(%%w*)$"
+    if b == "" then return a end
+    return { a, b }
   end,
   on = {]]
 
@@ -243,6 +264,19 @@ describe("a script that keeps nothing", function()
       end
     end)
 
+  it("may store the data of an event it has looked at", function()
+    local script, err = script_test.load [[return {
+      name = "p", version = 1, fields = { json = "json" },
+      extract_model_id = function() return "m" end,
+      apply_to_model = function(_, event)
+        return { json = { event.data.n, event.data } }
+      end }]]
+    assert(script, err and err.message)
+    local event = { data = '{"n":1}' }
+    assert.same({}, script:run { event, event, event })
+    assert.equal('{"id":"m","json":[1,{"n":1}]}', script:get "m")
+  end)
+
   it("is told the line where a key cannot be one", function()
     for key, name in pairs { ["nil"] = "nil", ["0/0"] = "NaN" } do
       assert.equal("script.lua:6: table index is " .. name, see(([[
@@ -250,4 +284,27 @@ describe("a script that keeps nothing", function()
         model.seen = err]]):format(key)))
     end
   end)
+
+  -- What it has looked at stands ready, in tables that it is given.
+  for _, write in ipairs { "data.cents = 2", "local k = 'cents' data[k] = 2",
+    "event.type = 'B'", "rawset(data, 'cents', 2)", "data.other = 2",
+    "setmetatable({}, { __newindex = data }).cents = 2" } do
+    it("cannot change an event: " .. write, function()
+      local script, err = script_test.load(([[return {
+        name = "p", version = 1, fields = { n = "integer", seen = "json" },
+        extract_model_id = function() return "m" end,
+        apply_to_model = function(_, event)
+          local data = event.data
+          local seen = data.cents or event.type
+          pcall(function() %s end)
+          return { n = data.cents == 1 and event.type == "A" and 1 or 0,
+            seen = seen }
+        end }]]):format(write))
+      assert(script, err and err.message)
+      local event = { data = '{"cents":1}', type = "A" }
+      assert.same({}, script:run { event, event, event })
+      assert.is_true(script:keeps_nothing())
+      assert.equal('{"id":"m","n":1,"seen":1}', script:get "m")
+    end)
+  end
 end)
