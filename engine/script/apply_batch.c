@@ -198,7 +198,7 @@ static void
 refuse_ids(lua_State *L)
 {
 	luaL_error(L, "expected a model id, a list of model ids or nil, got %s",
-	    luaL_typename(L, -1));
+	    lun_event_object_is(L, -1) ? "an event" : luaL_typename(L, -1));
 }
 
 static void

@@ -552,6 +552,13 @@ lun_event_object_is(lua_State *L, int index)
 	       lun_nested_object_is(L, index);
 }
 
+const char *
+lun_event_object_typename(lua_State *L, int index)
+{
+	return lun_event_object_is(L, index) ? "table"
+					     : luaL_typename(L, index);
+}
+
 /* What lun_json_encode() writes. */
 static int
 plain_value(lua_State *L)

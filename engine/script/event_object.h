@@ -39,6 +39,8 @@ bool lun_event_object_is_clean(lua_State *L, int index, uint32_t number);
 
 /* Is the value at index an event, the data of one, or a part of that? */
 bool lun_event_object_is(lua_State *L, int index);
+/* The name of its type: what reads like a table is one. */
+const char *lun_event_object_typename(lua_State *L, int index);
 
 /*
  * Push (+1) a copy of the value at index made of plain tables. Raises, also

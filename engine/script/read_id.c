@@ -5,6 +5,7 @@
 #include <lauxlib.h>
 
 #include "data/model_id.h"
+#include "script/event_object.h"
 #include "json/decode.h"
 #include "json/scan.h"
 
@@ -23,7 +24,7 @@ refuse_text(lua_State *L, struct lun_text id)
 static void
 refuse_id(lua_State *L, int index, const char *expected)
 {
-	const char *got = luaL_typename(L, index);
+	const char *got = lun_event_object_typename(L, index);
 
 	if (lun_json_is_null(L, index))
 		got = "null";

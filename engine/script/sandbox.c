@@ -50,13 +50,11 @@ base_tostring(lua_State *L)
 	return 1;
 }
 
-/* What reads like a table is one. */
 static int
 base_type(lua_State *L)
 {
 	luaL_checkany(L, 1);
-	lua_pushstring(
-	    L, lun_event_object_is(L, 1) ? "table" : luaL_typename(L, 1));
+	lua_pushstring(L, lun_event_object_typename(L, 1));
 	return 1;
 }
 

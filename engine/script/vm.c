@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/locale.h"
 #include "base/printable.h"
+#include "script/event_object.h"
 #include "script/slab.h"
 #include "json/scan.h"
 
@@ -150,7 +151,7 @@ describe_raised(lua_State *L, struct lun_err *failure)
 	if (lua_type(L, 1) != LUA_TSTRING) {
 		lun_fail(failure, LUN_SCRIPT,
 		    "%sthe script raised a %s in place of a message", line,
-		    luaL_typename(L, 1));
+		    lun_event_object_typename(L, 1));
 		return;
 	}
 	message = lua_tostring(L, 1);
