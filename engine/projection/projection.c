@@ -326,7 +326,9 @@ lun_projection_disown(struct lun_projection *p)
 {
 	bool owned = lun_projection_is_owned(p);
 
-	if (lun_projection_is_prepared(p))
+	/* A position that was not kept is only read up to again. */
+	if (lun_projection_is_prepared(p) &&
+	    !lun_model_store_is_away(p->models))
 		(void)!lun_projection_flush(p, NULL);
 	lun_projection_say_set_aside(p);
 	if (owned) {

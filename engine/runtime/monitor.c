@@ -390,12 +390,14 @@ tend_store(struct lun_monitor *monitor)
 
 /* ---- the loop ---------------------------------------------------------- */
 
-static void
+/* False: it is to stop. */
+static bool
 wait_for_tick(const struct lun_monitor *monitor)
 {
 	struct pollfd bell = {.fd = monitor->bell, .events = POLLIN};
 
 	poll(&bell, 1, TICK_MS);
+	return !atomic_load(&monitor->stop);
 }
 
 static void *
@@ -405,11 +407,9 @@ run_monitor(void *arg)
 	struct lun_engine *engine = monitor->engine;
 	int64_t heartbeat_ns = engine->settings.heartbeat_ms * NS_PER_MS;
 
-	while (!atomic_load(&monitor->stop)) {
-		int64_t now;
+	while (wait_for_tick(monitor)) {
+		int64_t now = lun_clock_mono_ns();
 
-		wait_for_tick(monitor);
-		now = lun_clock_mono_ns();
 		watch_scripts(engine);
 		lun_crew_look(&engine->crew);
 		lun_slots_look(&engine->slots);

@@ -713,3 +713,9 @@ lun_model_store_tend(struct lun_model_store *store)
 	store->ops->tend(store);
 	(void)end_call(store, LUN_OK);
 }
+
+bool
+lun_model_store_is_away(struct lun_model_store *store)
+{
+	return store->ops->is_away != NULL && store->ops->is_away(store);
+}

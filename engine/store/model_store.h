@@ -431,6 +431,12 @@ struct lun_model_store_ops {
 	 * over a connection of its own. NULL: there is nothing of that kind.
 	 */
 	void (*tend)(struct lun_model_store *store);
+	/*
+	 * From any thread: the last that was heard is that it does not answer,
+	 * so a call that may be left out is, and costs nobody the time. NULL:
+	 * that does not come.
+	 */
+	bool (*is_away)(struct lun_model_store *store);
 };
 
 /*
@@ -569,5 +575,6 @@ enum lun_code lun_model_store_heartbeat(struct lun_model_store *store,
     struct lun_key key, struct lun_heartbeat *heartbeat,
     struct lun_err *err) LUN_MUSTCHECK;
 void lun_model_store_tend(struct lun_model_store *store);
+bool lun_model_store_is_away(struct lun_model_store *store);
 
 #endif

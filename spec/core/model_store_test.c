@@ -153,6 +153,13 @@ store_tend(lua_State *L)
 }
 
 static int
+store_is_away(lua_State *L)
+{
+	lua_pushboolean(L, lun_model_store_is_away(check_store(L, 1)));
+	return 1;
+}
+
+static int
 store_close(lua_State *L)
 {
 	struct lun_model_store **box = luaL_checkudata(L, 1, STORE);
@@ -548,6 +555,7 @@ static const luaL_Reg store_methods[] = {
     {"connect", store_connect},
     {"connect_kept", store_connect_kept},
     {"tend", store_tend},
+    {"is_away", store_is_away},
     {"close", store_close},
     {"acquire", store_acquire},
     {"renew", store_renew},

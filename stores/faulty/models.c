@@ -430,6 +430,12 @@ faulty_tend(struct lun_model_store *store)
 	lun_model_store_tend(inner_of(store));
 }
 
+static bool
+faulty_is_away(struct lun_model_store *store)
+{
+	return lun_model_store_is_away(inner_of(store));
+}
+
 const struct lun_model_store_ops lun_faulty_models = {
     .scheme = "faulty",
     .abi = LUN_MODEL_STORE_ABI,
@@ -465,4 +471,5 @@ const struct lun_model_store_ops lun_faulty_models = {
     .publish = faulty_publish,
     .heartbeat = faulty_heartbeat,
     .tend = faulty_tend,
+    .is_away = faulty_is_away,
 };

@@ -37,6 +37,7 @@ ignore_notice(void *arg, const PGresult *notice)
 static void
 set_deadline(struct lun_pg *c)
 {
+	c->unanswered = false;
 	c->deadline_ns =
 	    lun_clock_mono_ns() + c->url->options.call_timeout_ms * NS_IN_MS;
 }
@@ -63,6 +64,7 @@ fail_after_deadline(struct lun_pg *c, struct lun_err *err)
 	if (!c->in_transaction)
 		lun_pg_abandon(c);
 	drop_connection(c);
+	c->unanswered = true;
 	c->sqlstate[0] = '\0';
 	return lun_fail(err, LUN_UNAVAILABLE,
 	    "%s: the server did not answer within %" PRId64

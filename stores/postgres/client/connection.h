@@ -27,6 +27,7 @@ struct lun_pg {
 	uint64_t made; /* connections so far: which of them this one is */
 	struct lun_pg_url *url;
 	bool in_transaction;
+	bool unanswered;  /* the last call ran out of time */
 	char sqlstate[6]; /* of the last failure; "": none was told */
 	int64_t deadline_ns;
 	const atomic_bool *stop; /* LUN_AGAIN soon after it was set, or NULL */

@@ -259,7 +259,7 @@ lun_pg_renew(struct lun_model_store *store, struct lun_lease *leases,
 static void
 give_back(struct pg_models *m, const char *sql)
 {
-	if (!atomic_load(&m->lines->is_away) &&
+	if (!lun_pg_is_away(&m->base) &&
 	    lun_pg_enter(&m->base, LUN_CALL_WRITES, NULL) == LUN_OK) {
 		(void)!lun_pg_change(m, sql, NULL, NULL);
 		lun_pg_leave(&m->base);

@@ -40,12 +40,14 @@ open_line(
 	enum lun_code code = lun_pg_ready(&line->c, &why);
 
 	lun_pool_note(&base->pool, opened, code == LUN_OK);
-	if (code == LUN_OK) {
+	if (code == LUN_OK && !was_open) {
 		atomic_store(&lines->is_away, false);
-		if (!was_open)
-			atomic_store(&lines->told_of_fewer, false);
-		return LUN_OK;
+		atomic_store(&lines->told_of_fewer, false);
 	}
+	if (code == LUN_OK)
+		return LUN_OK;
+	if (line->c.unanswered)
+		atomic_store(&lines->is_away, true);
 	if (code == LUN_UNAVAILABLE && lun_pool_can_spare(&base->pool)) {
 		tell_of_fewer(lines, &why);
 		return LUN_AGAIN;
@@ -107,7 +109,15 @@ lun_pg_leave(struct lun_model_store *store)
 	struct pg_models *m = pg_models_of(store);
 
 	assert(!m->c->in_transaction);
+	if (m->c->unanswered || m->c->conn != NULL)
+		atomic_store(&m->lines->is_away, m->c->unanswered);
 	lun_pool_note(&m->lines->base.pool, m->use.line, m->c->conn != NULL);
 	m->c = NULL;
 	lun_lines_leave(&m->lines->base, &m->use);
+}
+
+bool
+lun_pg_is_away(struct lun_model_store *store)
+{
+	return atomic_load(&pg_models_of(store)->lines->is_away);
 }

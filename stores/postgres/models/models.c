@@ -208,4 +208,5 @@ const struct lun_model_store_ops lun_postgres_models = {
     .request_result = lun_pg_request_result,
     .publish = lun_pg_publish,
     .heartbeat = lun_pg_heartbeat,
+    .is_away = lun_pg_is_away,
 };

@@ -45,7 +45,7 @@ struct pg_lines {
 	atomic_uint users;
 	atomic_llong lease_ms; /* of what was acquired last; 0: nothing yet */
 	atomic_bool told_of_fewer;
-	atomic_bool is_away; /* none is open, and none could be opened */
+	atomic_bool is_away; /* the last that was heard: it does not answer */
 	struct pg_line at[];
 };
 
@@ -88,6 +88,7 @@ void lun_pg_lines_release(struct pg_lines *lines);
 enum lun_code lun_pg_enter(struct lun_model_store *store, enum lun_call call,
     struct lun_err *err) LUN_MUSTCHECK;
 void lun_pg_leave(struct lun_model_store *store);
+bool lun_pg_is_away(struct lun_model_store *store);
 
 /* ---- tables.c ---------------------------------------------------------- */
 

@@ -3,6 +3,7 @@
 local helper = require "spec.helper"
 local kit = require "spec.stores.model_kit"
 local postgres = require "spec.postgres_server"
+local proxies = require "proxy_test"
 
 local server, why = postgres.start()
 
@@ -145,6 +146,31 @@ describe("connections of the postgres model store #postgres #threads",
         assert.equal(10, owner:load("a").a.balance)
         assert.equal(10, owner:checkpoint().position)
       end
+    end)
+
+    it("that do not answer are known of before the next call", function()
+      local dir = helper.tmpdir()
+      local proxy = proxies.start(dir .. "/.s.PGSQL.5432",
+        server.dir .. "/.s.PGSQL.5432")
+      local store = assert(kit.open(
+        database.url:gsub("host=[^&]*", "host=" .. dir),
+        { call_timeout_ms = 200 }))
+      local other = assert(store:connect_kept())
+      assert.is_false(other:is_away())
+      proxy:stall()
+      local _, message = store:list()
+      assert.matches("did not answer", message)
+      assert.is_true(other:is_away())
+      proxy:resume()
+      assert(other:list())
+      assert.is_false(other:is_away())
+      proxy:rule("lunette_projections", "before")
+      assert.is_nil(store:list())
+      assert.is_true(proxy:fired())
+      assert.is_false(other:is_away())
+      store:close()
+      other:close()
+      proxy:close()
     end)
 
     it("are kept for one handle, and opened for it first", function()
