@@ -238,7 +238,8 @@ struct lun_projection {
 	struct lun_position upto; /* of the last read; START: any. It may join
 				     the shared reading there */
 	bool looks_inside;  /* the script does, at the data of most events */
-	bool ahead_skimmed; /* so the next batch's data is skimmed ahead */
+	bool ahead_skimmed; /* so the next batch's data is skimmed ahead ... */
+	atomic_bool ahead_awaited; /* ... until somebody waits for it */
 	size_t batch_size;
 	size_t touched_each; /* bytes of models for each event, of late */
 	size_t only; /* events in the next batch, to isolate one; 0: free */

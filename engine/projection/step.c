@@ -52,13 +52,16 @@ fill_request(const struct lun_projection *p, struct lun_position after,
 	};
 }
 
-/* What is wrong with a document is found again by whoever needs it. */
+/*
+ * The rest is skimmed by whoever needs it, who also finds again what is wrong
+ * with a document. So neither thread waits for what the other could do.
+ */
 static void
-skim_data(struct lun_batch *batch)
+skim_data(struct lun_batch *batch, const atomic_bool *awaited)
 {
 	if (!lun_documents_begin(batch->documents, 2 * batch->count))
 		return;
-	for (size_t i = 0; i < batch->count; i++)
+	for (size_t i = 0; i < batch->count && !atomic_load(awaited); i++)
 		(void)!lun_documents_open(
 		    batch->documents, 2 * i, batch->events[i].data, NULL);
 }
@@ -73,7 +76,7 @@ fetch_ahead(void *arg, struct lun_err *err)
 	code =
 	    lun_event_store_read(p->events, &p->ahead_request, p->ahead, err);
 	if (code == LUN_OK && p->ahead_skimmed)
-		skim_data(p->ahead);
+		skim_data(p->ahead, &p->ahead_awaited);
 	return code;
 }
 
@@ -124,6 +127,7 @@ obtain_batch(struct lun_projection *p, struct lun_err *err)
 
 	if (p->fetch_under_way) {
 		p->fetch_under_way = false;
+		atomic_store(&p->ahead_awaited, true);
 		code = lun_background_wait(p->fetcher, err);
 		if (code == LUN_OK)
 			swap_batches(p);
@@ -180,6 +184,7 @@ start_fetching(struct lun_projection *p)
 	fill_request(p, p->batch->reached,
 	    lun_buffer_text(&p->batch->source_state), &p->ahead_request);
 	p->ahead_skimmed = p->looks_inside;
+	atomic_store(&p->ahead_awaited, false);
 	p->fetch_under_way = true;
 	lun_background_submit(p->fetcher, fetch_ahead, p);
 }
@@ -187,6 +192,7 @@ start_fetching(struct lun_projection *p)
 void
 lun_projection_end_fetching(struct lun_projection *p)
 {
+	atomic_store(&p->ahead_awaited, true);
 	if (p->fetch_under_way)
 		(void)!lun_background_wait(p->fetcher, NULL);
 	p->fetch_under_way = false;

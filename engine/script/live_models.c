@@ -24,15 +24,17 @@ lun_live_models_wanted(const struct lun_script *script)
 	return true;
 }
 
-/* No more than the batch can use. */
+/* A power of two, and not many more than the batch can use. */
 static size_t
 count_wanted(const struct lun_script *script)
 {
-	size_t most = script->limits.memory_bytes / PLACE_MEMORY;
+	size_t most = script->limits.memory_bytes / PLACE_MEMORY, count = 1;
 
 	if (most > PLACES_MAX)
 		most = PLACES_MAX;
-	return script->batch->count < most ? script->batch->count : most;
+	while (count < script->batch->count && count * 2 <= most)
+		count *= 2;
+	return count;
 }
 
 /* Set a value of the registry, which is on top and popped. */
@@ -77,7 +79,8 @@ find_place(struct lun_script *script, uint32_t model)
 {
 	const struct lun_live_models *live = &script->functions.live;
 
-	return live->count > 0 ? &live->places[model % live->count] : NULL;
+	return live->count > 0 ? &live->places[model & (live->count - 1)]
+			       : NULL;
 }
 
 static lua_Integer
