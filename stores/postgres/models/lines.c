@@ -98,6 +98,7 @@ lun_pg_enter(
 	enum lun_code code = lun_lines_enter(&m->lines->base, &m->use,
 	    call == LUN_CALL_LONG ? LUN_LINE_LONG : LUN_LINE_ANY, err);
 
+	m->call = call;
 	if (code == LUN_OK)
 		m->c = &((struct pg_line *)m->use.line)->c;
 	return code;
@@ -109,7 +110,8 @@ lun_pg_leave(struct lun_model_store *store)
 	struct pg_models *m = pg_models_of(store);
 
 	assert(!m->c->in_transaction);
-	if (m->c->unanswered || m->c->conn != NULL)
+	/* What may take hours and was given up says nothing of the server. */
+	if (m->c->unanswered ? m->call != LUN_CALL_LONG : m->c->conn != NULL)
 		atomic_store(&m->lines->is_away, m->c->unanswered);
 	lun_pool_note(&m->lines->base.pool, m->use.line, m->c->conn != NULL);
 	m->c = NULL;

@@ -64,7 +64,8 @@ struct pg_models {
 	struct lun_model_store base; /* stays first */
 	struct pg_lines *lines;
 	struct lun_line_use use;
-	struct lun_pg *c; /* of the line of the call under way */
+	enum lun_call call; /* the one under way */
+	struct lun_pg *c;   /* of the line of the call under way */
 	const char *schema;
 	char session[LUN_PG_SESSION_SIZE]; /* whose ownerships are this one's */
 	bool owns;                         /* has acquired something */
