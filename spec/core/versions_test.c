@@ -21,6 +21,12 @@ stream_of(lua_Integer number, char name[32])
 	    lun_text_of(twin ? "twin" : ""), lun_text_of(name)};
 }
 
+static struct lun_pg_stream_key
+key_of(lua_Integer number, char name[32])
+{
+	return lun_pg_stream_key(stream_of(number, name));
+}
+
 static lua_Integer
 version_of(lua_Integer number)
 {
@@ -45,22 +51,22 @@ versions_fill(lua_State *L)
 	if (versions == NULL)
 		return luaL_error(L, "out of memory");
 	for (lua_Integer i = 0; i < count; i++)
-		if (!lun_pg_versions_set(versions, stream_of(i, name), 7) ||
+		if (!lun_pg_versions_set(versions, key_of(i, name), 7) ||
 		    !lun_pg_versions_set(
-			versions, stream_of(i, name), version_of(i)))
+			versions, key_of(i, name), version_of(i)))
 			break;
 	full = lun_pg_versions_is_full(versions);
 	for (lua_Integer i = 0; i < count; i++) {
-		known += lun_pg_versions_get(
-			     versions, stream_of(i, name), &version) &&
-			 version == version_of(i);
+		known +=
+		    lun_pg_versions_get(versions, key_of(i, name), &version) &&
+		    version == version_of(i);
 		others += lun_pg_versions_get(
-		    versions, stream_of(i + count, name), &version);
+		    versions, key_of(i + count, name), &version);
 	}
 	lun_pg_versions_clear(versions);
 	for (lua_Integer i = 0; i < count; i++)
 		left +=
-		    lun_pg_versions_get(versions, stream_of(i, name), &version);
+		    lun_pg_versions_get(versions, key_of(i, name), &version);
 	lun_pg_versions_free(versions);
 	lua_pushinteger(L, known);
 	lua_pushinteger(L, others);
@@ -69,11 +75,34 @@ versions_fill(lua_State *L)
 	return 4;
 }
 
+/* raise(known or nil, version) -> the version of the stream after that */
+static int
+versions_raise(lua_State *L)
+{
+	struct lun_pg_versions *versions = lun_pg_versions_new();
+	int64_t version = 0;
+	char name[32];
+
+	if (versions == NULL)
+		return luaL_error(L, "out of memory");
+	if (!lua_isnil(L, 1))
+		(void)!lun_pg_versions_set(
+		    versions, key_of(1, name), lua_tointeger(L, 1));
+	(void)!lun_pg_versions_raise(
+	    versions, key_of(1, name), lua_tointeger(L, 2));
+	(void)!lun_pg_versions_get(versions, key_of(1, name), &version);
+	lun_pg_versions_free(versions);
+	lua_pushinteger(L, version);
+	return 1;
+}
+
 int
 luaopen_versions_test(lua_State *L)
 {
 	lua_newtable(L);
 	lua_pushcfunction(L, versions_fill);
 	lua_setfield(L, -2, "fill");
+	lua_pushcfunction(L, versions_raise);
+	lua_setfield(L, -2, "raise");
 	return 1;
 }

@@ -644,12 +644,14 @@ lun_pg_stream(struct lun_pg *c, const char *sql,
 			break;
 		code = row(arg, result, err);
 		PQclear(result);
-		set_deadline(c);
+		if (PQisBusy(c->conn))
+			set_deadline(c); /* a clock for each row is dear */
 	}
 	if (code == LUN_NOTFOUND)
 		return LUN_OK;
 	if (c->conn == NULL)
 		return code;
+	set_deadline(c);
 	drained = drain_results(c, code == LUN_AGAIN ? err : NULL);
 	if (c->conn != NULL && PQstatus(c->conn) == CONNECTION_BAD)
 		drop_connection(c);

@@ -58,7 +58,8 @@ recall_doubts(struct lun_pg_reading *r, struct lun_err *err)
 	lun_pg_versions_clear(r->s->versions);
 	for (size_t i = 0; i < r->doubts.count; i++)
 		if (!lun_pg_versions_set(r->s->versions,
-			doubted_stream(&r->doubts, &r->doubts.items[i]),
+			lun_pg_stream_key(
+			    doubted_stream(&r->doubts, &r->doubts.items[i])),
 			r->doubts.items[i].last))
 			return lun_pg_events_no_memory(r->s, err);
 	return LUN_OK;
@@ -135,23 +136,35 @@ add_doubt(
 	lun_buffer_add_text(&doubts->texts, stream.name);
 }
 
-bool
-lun_pg_order_fits(struct lun_pg_reading *r, const PGresult *row,
-    const struct lun_pg_event *read)
+/* Made once for a row. */
+static struct lun_pg_stream_key
+key_of(const struct lun_pg_reading *r, const PGresult *row,
+    struct lun_pg_event *read)
 {
-	struct lun_pg_stream stream = lun_pg_row_stream(r, row, read);
+	if (!read->has_key)
+		read->key = lun_pg_stream_key(lun_pg_row_stream(r, row, read));
+	read->has_key = true;
+	return read->key;
+}
+
+bool
+lun_pg_order_fits(
+    struct lun_pg_reading *r, const PGresult *row, struct lun_pg_event *read)
+{
 	int64_t version = read->event.version;
 	struct lun_pg_hole *hole = &r->hole;
+	struct lun_pg_stream stream;
 	int64_t last;
 
 	if (!read->counted || version == r->s->source->mapping->first_version)
 		return true;
-	if (!lun_pg_versions_get(r->s->versions, stream, &last)) {
-		add_doubt(r, stream, version);
+	if (!lun_pg_versions_get(r->s->versions, key_of(r, row, read), &last)) {
+		add_doubt(r, lun_pg_row_stream(r, row, read), version);
 		return true;
 	}
 	if (version <= last + 1)
 		return true;
+	stream = lun_pg_row_stream(r, row, read);
 	lun_buffer_clear(&hole->stream);
 	lun_buffer_add_text(&hole->stream, stream.name);
 	lun_buffer_clear(&hole->realm);
@@ -164,18 +177,20 @@ lun_pg_order_fits(struct lun_pg_reading *r, const PGresult *row,
 
 /* A stream that begins again was deleted and made anew. */
 void
-lun_pg_order_pass(struct lun_pg_reading *r, const PGresult *row,
-    const struct lun_pg_event *read)
+lun_pg_order_pass(
+    struct lun_pg_reading *r, const PGresult *row, struct lun_pg_event *read)
 {
-	struct lun_pg_stream stream = lun_pg_row_stream(r, row, read);
+	struct lun_pg_versions *versions = r->s->versions;
 	int64_t version = read->event.version;
-	int64_t last;
 
 	if (!read->counted)
 		return;
-	if (!lun_pg_versions_get(r->s->versions, stream, &last) ||
-	    last < version || version == r->s->source->mapping->first_version)
-		(void)lun_pg_versions_set(r->s->versions, stream, version);
+	if (version == r->s->source->mapping->first_version)
+		(void)lun_pg_versions_set(
+		    versions, key_of(r, row, read), version);
+	else
+		(void)lun_pg_versions_raise(
+		    versions, key_of(r, row, read), version);
 }
 
 /* ---- doubts ------------------------------------------------------------ */

@@ -284,7 +284,8 @@ lun_pg_fill_hole(struct lun_pg_reading *r, struct lun_err *err)
 	if (r->hole.from <= r->hole.to && !mapping->ignore_holes)
 		return refuse_hole(r, err);
 	if (r->hole.from <= r->hole.to)
-		lun_pg_versions_set(s->versions, hole_stream(r), r->hole.to);
+		lun_pg_versions_set(
+		    s->versions, lun_pg_stream_key(hole_stream(r)), r->hole.to);
 	return LUN_OK;
 }
 

@@ -76,6 +76,9 @@ struct lun_pg_reading {
 struct lun_pg_event {
 	struct lun_event event;
 	bool counted; /* its version is one of its stream */
+	struct lun_pg_stream_key
+	    key; /* of that, if it is counted and has_key */
+	bool has_key;
 	char id[LUN_PG_UUID_SIZE];
 	char stream[LUN_PG_UUID_SIZE];
 	char type[LUN_PG_UUID_SIZE];
@@ -129,10 +132,10 @@ enum lun_code lun_pg_order_begin(
     struct lun_pg_reading *r, struct lun_err *err) LUN_MUSTCHECK;
 /* False: lower versions of its stream come first, r->hole says which. */
 bool lun_pg_order_fits(struct lun_pg_reading *r, const PGresult *row,
-    const struct lun_pg_event *read) LUN_MUSTCHECK;
+    struct lun_pg_event *read) LUN_MUSTCHECK;
 /* The row was given out, or is not wanted. */
-void lun_pg_order_pass(struct lun_pg_reading *r, const PGresult *row,
-    const struct lun_pg_event *read);
+void lun_pg_order_pass(
+    struct lun_pg_reading *r, const PGresult *row, struct lun_pg_event *read);
 /* After the last row; r->again: nothing of this read may be handed out. */
 enum lun_code lun_pg_order_settle(
     struct lun_pg_reading *r, struct lun_err *err) LUN_MUSTCHECK;

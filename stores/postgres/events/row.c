@@ -164,6 +164,7 @@ lun_pg_read_event(struct lun_pg_reading *r, const PGresult *row,
 	    .data = lun_pg_json(row, 0, LUN_PG_C_DATA),
 	    .metadata = lun_pg_json(row, 0, LUN_PG_C_METADATA),
 	};
+	out->has_key = false;
 	out->counted = mapping->contiguous &&
 		       !lun_pg_is_null(row, 0, LUN_PG_C_VERSION) &&
 		       event->version >= mapping->first_version &&

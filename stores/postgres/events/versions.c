@@ -61,15 +61,30 @@ lun_pg_versions_is_full(const struct lun_pg_versions *versions)
 	return versions->count >= STREAMS_MOST;
 }
 
-static struct slot
-make_slot(struct lun_pg_stream stream, int64_t version)
+struct lun_pg_stream_key
+lun_pg_stream_key(struct lun_pg_stream stream)
 {
+	struct lun_text realm = stream.realm;
+	XXH64_hash_t seed =
+	    realm.length > 0 ? XXH3_64bits(realm.bytes, realm.length) : 0;
 	XXH128_hash_t hash =
-	    XXH3_128bits_withSeed(stream.name.bytes, stream.name.length,
-		XXH3_64bits(stream.realm.bytes, stream.realm.length));
+	    XXH3_128bits_withSeed(stream.name.bytes, stream.name.length, seed);
 
-	return (struct slot){hash.low64,
-	    (uint64_t)version << TAG_BITS | hash.high64 >> (64 - TAG_BITS)};
+	return (struct lun_pg_stream_key){
+	    hash.low64, hash.high64 >> (64 - TAG_BITS)};
+}
+
+static struct slot
+make_slot(struct lun_pg_stream_key stream, int64_t version)
+{
+	return (struct slot){
+	    stream.hash, (uint64_t)version << TAG_BITS | stream.rest};
+}
+
+static int64_t
+version_in(struct slot slot)
+{
+	return (int64_t)slot.rest >> TAG_BITS;
 }
 
 static bool
@@ -98,11 +113,11 @@ find_slot(const struct lun_pg_versions *versions, struct slot wanted)
 
 bool
 lun_pg_versions_get(const struct lun_pg_versions *versions,
-    struct lun_pg_stream stream, int64_t *version)
+    struct lun_pg_stream_key stream, int64_t *version)
 {
 	struct slot slot = *find_slot(versions, make_slot(stream, 0));
 
-	*version = (int64_t)slot.rest >> TAG_BITS;
+	*version = version_in(slot);
 	return !is_empty(slot);
 }
 
@@ -127,13 +142,11 @@ reserve_slot(struct lun_pg_versions *versions)
 	return true;
 }
 
-bool
-lun_pg_versions_set(struct lun_pg_versions *versions,
-    struct lun_pg_stream stream, int64_t version)
+/* Where the slot was found. */
+static bool
+fill_slot(
+    struct lun_pg_versions *versions, struct slot *found, struct slot slot)
 {
-	struct slot slot = make_slot(stream, version);
-	struct slot *found = find_slot(versions, slot);
-
 	if (is_empty(*found)) {
 		if (!reserve_slot(versions))
 			return false;
@@ -142,4 +155,25 @@ lun_pg_versions_set(struct lun_pg_versions *versions,
 	}
 	*found = slot;
 	return true;
+}
+
+bool
+lun_pg_versions_set(struct lun_pg_versions *versions,
+    struct lun_pg_stream_key stream, int64_t version)
+{
+	struct slot slot = make_slot(stream, version);
+
+	return fill_slot(versions, find_slot(versions, slot), slot);
+}
+
+bool
+lun_pg_versions_raise(struct lun_pg_versions *versions,
+    struct lun_pg_stream_key stream, int64_t version)
+{
+	struct slot slot = make_slot(stream, version);
+	struct slot *found = find_slot(versions, slot);
+
+	if (!is_empty(*found) && version_in(*found) >= version)
+		return true;
+	return fill_slot(versions, found, slot);
 }

@@ -32,11 +32,22 @@ struct lun_pg_stream {
 	struct lun_text name;
 };
 
+/* What a stream is found by: 80 bits of hash. */
+struct lun_pg_stream_key {
+	uint64_t hash;
+	uint64_t rest;
+};
+
+struct lun_pg_stream_key lun_pg_stream_key(struct lun_pg_stream stream);
+
 /* False if nothing is known of the stream. */
 bool lun_pg_versions_get(const struct lun_pg_versions *versions,
-    struct lun_pg_stream stream, int64_t *version);
+    struct lun_pg_stream_key stream, int64_t *version);
 /* False when out of memory: a new stream stays unknown. */
 bool lun_pg_versions_set(struct lun_pg_versions *versions,
-    struct lun_pg_stream stream, int64_t version);
+    struct lun_pg_stream_key stream, int64_t version);
+/* The same, unless the one that is known is higher. */
+bool lun_pg_versions_raise(struct lun_pg_versions *versions,
+    struct lun_pg_stream_key stream, int64_t version);
 
 #endif

@@ -13,6 +13,14 @@ describe("the table of versions", function()
     end
   end)
 
+  it("raises a version, or leaves a higher one", function()
+    assert.equal(3, versions.raise(nil, 3))
+    assert.equal(4, versions.raise(3, 4))
+    assert.equal(4, versions.raise(4, 3))
+    assert.equal(-2, versions.raise(-3, -2))
+    assert.equal(-2, versions.raise(-2, -3))
+  end)
+
   it("says when it holds as many as it should", function()
     local known, _, _, full = versions.fill((1 << 20) + 2)
     assert.equal((1 << 20) + 2, known)
