@@ -233,8 +233,8 @@ describe("two engines on one model store #postgres #threads", function()
     assert.truthy(owns(second))
   end)
 
-  -- It is commits that the answers are lost of: those of the monitor, on which
-  -- the ownership hangs, are seldom here.
+  -- The ownership stays where it is, however busy the machine, and the monitor,
+  -- which commits too, seldom does: the answers are those of the projection.
   it("lose nothing to answers that are lost", function()
     place.env.LUNETTE_LEASE_MS = "60000"
     place.env.LUNETTE_HEARTBEAT_MS = "60000"
