@@ -268,7 +268,7 @@ prepare_upsert(struct sqlite_models *m, struct lun_key key,
 	return code;
 }
 
-/* Of the same parameters. A model has a field at least, or there is none. */
+/* Of the same parameters; none where models have no fields. */
 static enum lun_code
 prepare_update(struct sqlite_models *m, struct lun_key key,
     const struct lun_schema *schema, sqlite3_stmt **q, struct lun_err *err)
