@@ -59,6 +59,7 @@ struct lun_pg_known_head {
 	struct lun_position bound;
 	struct lun_buffer bound_anchor;
 	uint64_t connection; /* the one that it was found on */
+	uint64_t in_vain_on; /* the last one on which it was of no use */
 	int64_t until_ns;
 };
 

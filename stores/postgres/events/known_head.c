@@ -17,6 +17,9 @@
  *   - It is the same server: a bound is good on the connection that found it and
  *     on no other. Behind a pooler nobody knows the server, so nothing is kept.
  *
+ * A try that was in vain costs more than some looks, and where rows go once they
+ * are read every one would be: on that connection there is no other.
+ *
  * Where only the locks of the writers tell what is settled, and that is source
  * state, every read looks.
  */
@@ -85,7 +88,8 @@ lun_pg_known_head_keep(struct lun_pg_reading *r, int64_t found_ns)
 	lun_buffer_clear(&known->bound_anchor);
 	lun_buffer_add_text(
 	    &known->bound_anchor, lun_buffer_text(&s->safe_head.bound_anchor));
-	known->is_known = !known->bound_anchor.failed;
+	known->is_known = !known->bound_anchor.failed &&
+			  known->connection != known->in_vain_on;
 }
 
 bool
@@ -104,8 +108,8 @@ lun_pg_known_head_holds(struct lun_pg_reading *r, const struct lun_event *event)
 }
 
 void
-lun_pg_known_head_forget(struct lun_pg_reading *r)
+lun_pg_known_head_forget(struct lun_pg_events *s)
 {
-	r->s->known_head.is_known = false;
-	r->again = true;
+	s->known_head.is_known = false;
+	s->known_head.in_vain_on = s->known_head.connection;
 }

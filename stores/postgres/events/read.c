@@ -555,11 +555,10 @@ refuse_late(const struct lun_pg_reading *r, struct lun_err *err)
 	return r->late.code;
 }
 
-/* The pass only spares time: what stops reading is found without it too. */
+/* Nothing of it counts, what it doubted neither. */
 static void
-go_on_by_statement(struct lun_pg_reading *r)
+begin_anew(struct lun_pg_reading *r)
 {
-	lun_pg_pass_give_up(r->s);
 	lun_pg_doubts_free(&r->doubts);
 	r->doubts = (struct lun_pg_doubts){0};
 	r->again = true;
@@ -572,12 +571,15 @@ try_reading(struct lun_pg_reading *r, struct lun_err *err)
 	bool failed = code != LUN_OK && r->s->c.conn != NULL;
 
 	if (r->unasked && (failed || r->expects_anchor)) {
-		lun_pg_known_head_forget(r);
+		lun_pg_known_head_forget(r->s);
+		begin_anew(r);
 		return LUN_OK;
 	}
 	if (code == LUN_OK || r->way == LUN_PG_BY_STATEMENT)
 		return code;
-	go_on_by_statement(r);
+	/* The pass only spares time: what stops it is found without it too. */
+	lun_pg_pass_give_up(r->s);
+	begin_anew(r);
 	return LUN_OK;
 }
 

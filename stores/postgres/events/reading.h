@@ -171,8 +171,8 @@ void lun_pg_known_head_keep(struct lun_pg_reading *r, int64_t found_ns);
  */
 bool lun_pg_known_head_holds(
     struct lun_pg_reading *r, const struct lun_event *event) LUN_MUSTCHECK;
-/* The read is done anew, with a look. */
-void lun_pg_known_head_forget(struct lun_pg_reading *r);
+/* It was of no use: there is none on this connection any more. */
+void lun_pg_known_head_forget(struct lun_pg_events *s);
 
 /* ---- pass.c ------------------------------------------------------------ */
 

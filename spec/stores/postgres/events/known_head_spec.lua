@@ -295,4 +295,56 @@ describe("a safe head that is known #postgres", function()
     assert.is_true(last >= 200 and last < 300, last)
     assert.is_true(#limits < 6, #limits)
   end)
+
+  -- How many statements the server is sent for it.
+  local function count_statements(act)
+    local log = assert(io.open(server.log))
+    log:seek "end"
+    act()
+    local text, count = log:read "a", 0
+    log:close()
+    for _ in text:gmatch "execute <unnamed>" do
+      count = count + 1
+    end
+    return count
+  end
+
+  it("leaves nothing of a try in vain, such as its doubts", function()
+    local store, request = open(), { max = 1000, to_head = true }
+    database:sql [[INSERT INTO lunette_events (stream, version, type, data)
+      SELECT 's' || n, v, 'A', '{}' FROM generate_series(1, 3) v,
+        generate_series(1, 1000) n ORDER BY v, n; ANALYZE lunette_events]]
+    assert(step(store, request))
+    local other = open() -- remembers no stream
+    request.max = 500
+    assert(step(other, request))
+    database:sql "UPDATE lunette_events SET type = '' WHERE position = 1995"
+    local message
+    local count = count_statements(function()
+      message = select(2, step(other, request))
+    end)
+    assert.matches("type is empty", message)
+    assert.is_true(count < 10, count)
+  end)
+
+  it("is tried in vain once where rows go when they are read", function()
+    database:sql [[
+      CREATE TABLE log (no bigserial PRIMARY KEY,
+        key uuid NOT NULL DEFAULT gen_random_uuid(), owner text NOT NULL,
+        n int NOT NULL, kind text NOT NULL, body text);
+      CREATE UNIQUE INDEX ON log (owner, n);
+      INSERT INTO log (owner, n, kind, body)
+        SELECT 's', i, 'A', '{}' FROM generate_series(1, 2000) i;
+      ANALYZE log]]
+    local store = open("layout=outbox&table=log&position=no&id=key"
+      .. "&stream=owner&version=n&type=kind&data=body&safe_head=serialised")
+    local request = going(50)
+    local count = count_statements(function()
+      for i = 1, 20 do
+        assert.equal(50, #assert(step(store, request)))
+        database:sql(("DELETE FROM log WHERE no <= %d"):format(i * 50))
+      end
+    end)
+    assert.is_true(count < 60, count)
+  end)
 end)
