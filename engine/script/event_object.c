@@ -440,8 +440,8 @@ event_next(lua_State *L)
 	return 2;
 }
 
-static int
-event_pairs(lua_State *L)
+int
+lun_event_object_pairs(lua_State *L)
 {
 	check_event(L, lun_script_of(L), lua_touserdata(L, 1));
 	lua_pushvalue(L, 1);
@@ -586,7 +586,7 @@ lun_event_object_tostring(lua_State *L)
 static const luaL_Reg event_methods[] = {
     {"__index", lun_event_object_index},
     {"__newindex", refuse_change},
-    {"__pairs", event_pairs},
+    {"__pairs", lun_event_object_pairs},
     {"__len", refuse_length},
     {"__tostring", lun_event_object_tostring},
     {NULL, NULL},

@@ -83,6 +83,8 @@ extern const char *const lun_event_object_field_names[LUN_EVENT_FIELD_COUNT];
 void lun_event_object_push_metatable(lua_State *L, bool data);
 /* __index of both, and what it gives of a member that is not nested. Raise. */
 int lun_event_object_index(lua_State *L);
+/* __pairs of events. Raises. */
+int lun_event_object_pairs(lua_State *L);
 int lun_event_object_data_index(lua_State *L);
 void lun_event_object_push_value(lua_State *L, struct lun_script *script,
     const struct lun_member *member, struct lun_text value);

@@ -15,12 +15,24 @@ call_method(lua_State *L)
 	return lua_tocfunction(L, lua_upvalueindex(2))(L);
 }
 
+/* One with upvalues knows its object. */
+static bool
+is_method(lua_State *L, int index)
+{
+	if (!lua_iscfunction(L, index))
+		return false;
+	if (lua_getupvalue(L, index, 1) == NULL)
+		return true;
+	lua_pop(L, 1);
+	return false;
+}
+
 /* In the metatable below, what is on top, under its key below; popped (-1). */
 static void
 add_entry(lua_State *L, int object, int metatable)
 {
 	lua_pushvalue(L, -2);
-	if (lua_iscfunction(L, -2)) {
+	if (is_method(L, -2)) {
 		lua_pushvalue(L, object);
 		lua_pushvalue(L, -3);
 		lua_pushcclosure(L, call_method, 2);

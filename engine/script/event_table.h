@@ -13,7 +13,10 @@
 #include <lua.h>
 #include <stdbool.h>
 
-/* Push (+1) one for the object on top, whose metatable is ready. Raises. */
+/*
+ * Push (+1) one for the object on top, whose metatable is ready: a method with
+ * upvalues gets the table, the others their object. Raises.
+ */
 void lun_event_table_push(lua_State *L);
 
 /* Push (+1) the object if the value at index is such a table. */

@@ -83,8 +83,10 @@ base_setmetatable(lua_State *L)
 
 	luaL_argexpected(L, !lun_event_object_is(L, 1), 1, "table");
 	luaL_checktype(L, 1, LUA_TTABLE);
-	luaL_argexpected(
-	    L, type == LUA_TNIL || type == LUA_TTABLE, 2, "nil or table");
+	luaL_argexpected(L,
+	    type == LUA_TNIL ||
+		(type == LUA_TTABLE && !lun_event_object_is(L, 2)),
+	    2, "nil or table");
 	if (type == LUA_TTABLE) {
 		lua_pushliteral(L, "__gc");
 		if (lua_rawget(L, 2) != LUA_TNIL)
@@ -290,10 +292,17 @@ string_gmatch(lua_State *L)
 	return call_original(L);
 }
 
-/* It goes through all of the text, unless it is anchored or counts. */
+/*
+ * It goes through all of the text, unless it is anchored or counts. What is to
+ * be put in may be looked up in an event, in whatever form that is.
+ */
 static int
 string_gsub(lua_State *L)
 {
+	if (lun_event_object_is(L, 3)) {
+		lun_event_object_push_plain(L, 3);
+		lua_replace(L, 3);
+	}
 	if (lua_rawlen(L, 1) >= LARGE && lua_gettop(L) == 3 &&
 	    (lua_type(L, 2) != LUA_TSTRING || *lua_tostring(L, 2) != '^'))
 		lun_vm_charge(L, (size_t)lua_rawlen(L, 1));

@@ -123,6 +123,8 @@ learn(lua_State *L, struct lun_shared_event *shared, struct known known)
 	shared->known[shared->known_count++] = known;
 }
 
+static void ask_for_data(lua_State *L, struct lun_shared_event *shared);
+
 static int
 event_index(lua_State *L)
 {
@@ -133,10 +135,22 @@ event_index(lua_State *L)
 		known.field = lun_event_object_find_field(lua_tostring(L, 2));
 		if ((1u << known.field & READY_FIELDS) != 0)
 			learn(L, shared, known);
-		shared->data_was_asked |= known.field == LUN_EVENT_DATA;
+		if (known.field == LUN_EVENT_DATA)
+			ask_for_data(L, shared);
 	}
 	put_object(L, shared->event_reference);
 	return lun_event_object_index(L);
+}
+
+/* Among the fields is the data. */
+static int
+event_pairs(lua_State *L)
+{
+	struct lun_shared_event *shared = shared_of(L);
+
+	ask_for_data(L, shared);
+	put_object(L, shared->event_reference);
+	return lun_event_object_pairs(L);
 }
 
 static bool
@@ -198,6 +212,11 @@ give_fields(lua_State *L, struct lun_shared_event *shared, bool data)
 	lua_pushvalue(L, -1);
 	fields = luaL_ref(L, LUA_REGISTRYINDEX);
 	lua_setfield(L, -2, "__index");
+	if (!data) {
+		lua_pushlightuserdata(L, shared);
+		lua_pushcclosure(L, event_pairs, 1);
+		lua_setfield(L, -2, "__pairs");
+	}
 	lua_setmetatable(L, -2);
 	return fields;
 }
@@ -270,6 +289,17 @@ take_shared(lua_State *L, struct lun_script *script, size_t kind)
 	return *shared;
 }
 
+static void
+push_slots(lua_State *L, struct lun_shared_event *shared)
+{
+	luaL_checkstack(L, SLOT_COUNT + LUA_MINSTACK, NULL);
+	shared->place = lua_gettop(L) + 1;
+	for (size_t i = 0; i < SLOT_NAMES; i++)
+		lua_rawgeti(L, LUA_REGISTRYINDEX, shared->slots[i]);
+	lua_settop(L, shared->place + SLOT_COUNT - 1);
+	shared->named_count = 0;
+}
+
 void
 lun_shared_event_place(lua_State *L, struct lun_script *script, size_t kind)
 {
@@ -277,12 +307,7 @@ lun_shared_event_place(lua_State *L, struct lun_script *script, size_t kind)
 
 	if (shared->run == script->run)
 		return;
-	luaL_checkstack(L, SLOT_COUNT + LUA_MINSTACK, NULL);
-	shared->place = lua_gettop(L) + 1;
-	for (size_t i = 0; i < SLOT_NAMES; i++)
-		lua_rawgeti(L, LUA_REGISTRYINDEX, shared->slots[i]);
-	lua_settop(L, shared->place + SLOT_COUNT - 1);
-	shared->named_count = 0;
+	push_slots(L, shared);
 	shared->run = script->run;
 }
 
@@ -468,6 +493,29 @@ show_event(lua_State *L, struct lun_script *script,
 	show_data(
 	    L, shared, is_object(script->batch->documents, event, shared));
 	show_known(L, script, shared, event);
+}
+
+/* For the first time: it is shown now, as it will be of later events. */
+static void
+ask_for_data(lua_State *L, struct lun_shared_event *shared)
+{
+	struct lun_script *script = lun_script_of(L);
+	const struct lun_event *event =
+	    &script->batch->events[shared->event->number];
+	int top = lua_gettop(L), place = shared->place;
+	size_t named_count = shared->named_count;
+
+	if (shared->data_was_asked)
+		return;
+	shared->data_was_asked = true;
+	push_slots(L, shared);
+	place_names(L, shared);
+	show_data(
+	    L, shared, is_object(script->batch->documents, event, shared));
+	show_known(L, script, shared, event);
+	shared->place = place;
+	shared->named_count = named_count;
+	lua_settop(L, top);
 }
 
 void

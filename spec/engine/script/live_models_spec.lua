@@ -86,6 +86,11 @@ local deeds = {
   "m.t = event.id .. event.position",
   "m.t = tostring(e[1]) .. tostring(e.n)",
   "local k = 'n' m[k] = (m[k] or 0) + 1", -- events are objects then
+  "m.t = ('{t} {n}'):gsub('{(%w+)}', e)",
+  "m.t = ('{type}'):gsub('{(%w+)}', event)",
+  "m.b = pcall(setmetatable, {}, e)",
+  "m.b = pcall(setmetatable, {}, event)",
+  "for _, v in pairs(event) do m.b = m.b or rawequal(v, e) end",
   "local k, v = 'escaped', e.escaped e[k] = 5",
   "lunette.array(m) m.strange = 1",
   "setmetatable(m, {}) m.strange = 1 setmetatable(m, nil)",
