@@ -293,6 +293,8 @@ local function attach(place)
     count = 0,
     mark = ("%x_"):format(helper.now_ms() // 1),
     dir = dir,
+    data = dir .. "/data",
+    log = dir .. "/log",
     running = true,
   }, server)
 end
