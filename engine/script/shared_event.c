@@ -479,29 +479,34 @@ is_object(struct lun_documents *documents, const struct lun_event *event,
 	return lun_documents_at(documents, data)->state == LUN_DOCUMENT_OBJECT;
 }
 
+/* All that is known of the event under way. */
 static void
-show_event(lua_State *L, struct lun_script *script,
-    struct lun_shared_event *shared, uint32_t number)
+show(lua_State *L, struct lun_script *script, struct lun_shared_event *shared)
 {
-	const struct lun_event *event = &script->batch->events[number];
+	const struct lun_event *event =
+	    &script->batch->events[shared->event->number];
 
-	clear_parts(L, shared);
-	shared->event->stamp = shared->data->stamp = script->stamp;
-	shared->event->number = number;
-	shared->data->document = 2 * number;
 	place_names(L, shared);
 	show_data(
 	    L, shared, is_object(script->batch->documents, event, shared));
 	show_known(L, script, shared, event);
 }
 
+static void
+show_event(lua_State *L, struct lun_script *script,
+    struct lun_shared_event *shared, uint32_t number)
+{
+	clear_parts(L, shared);
+	shared->event->stamp = shared->data->stamp = script->stamp;
+	shared->event->number = number;
+	shared->data->document = 2 * number;
+	show(L, script, shared);
+}
+
 /* For the first time: it is shown now, as it will be of later events. */
 static void
 ask_for_data(lua_State *L, struct lun_shared_event *shared)
 {
-	struct lun_script *script = lun_script_of(L);
-	const struct lun_event *event =
-	    &script->batch->events[shared->event->number];
 	int top = lua_gettop(L), place = shared->place;
 	size_t named_count = shared->named_count;
 
@@ -509,10 +514,7 @@ ask_for_data(lua_State *L, struct lun_shared_event *shared)
 		return;
 	shared->data_was_asked = true;
 	push_slots(L, shared);
-	place_names(L, shared);
-	show_data(
-	    L, shared, is_object(script->batch->documents, event, shared));
-	show_known(L, script, shared, event);
+	show(L, lun_script_of(L), shared);
 	shared->place = place;
 	shared->named_count = named_count;
 	lua_settop(L, top);

@@ -79,15 +79,20 @@ describe("a safe head that is known #postgres", function()
     return found
   end
 
-  -- How often act() asks the server for a bound, and for how many rows.
-  local function statements(act)
+  -- What the server writes down meanwhile.
+  local function logged(act)
     local log = assert(io.open(server.log))
     log:seek "end"
     act()
     local text = log:read "a"
     log:close()
+    return text
+  end
+
+  -- How often act() asks the server for a bound, and for how many rows.
+  local function statements(act)
     local looks, limits = 0, {}
-    for statement in (text .. "\n"):gmatch "[^\n]+" do
+    for statement in (logged(act) .. "\n"):gmatch "[^\n]+" do
       if statement:find("pg_snapshot_xmin", 1, true) then
         looks = looks + 1
       end
@@ -153,36 +158,31 @@ describe("a safe head that is known #postgres", function()
     assert.equal(10, #assert(step(store, request)))
   end)
 
-  it("knows a log whose last event is another", function()
-    local store, request = open(), going(10)
-    append(30)
-    assert(step(store, request))
-    database:sql "UPDATE lunette_events SET id = 'other' WHERE position = 10"
-    local _, message, code = step(store, request)
-    assert.equal("config", code)
-    assert.matches("has another event at position %d+:10 than the one that "
-      .. "was read last", message)
-  end)
-
-  it("knows a log whose last event is gone", function()
-    local store, request = open(), going(10)
-    append(30)
-    assert(step(store, request))
-    database:sql "DELETE FROM lunette_events WHERE position IN (10, 11)"
-    local _, message, code = step(store, request)
-    assert.equal("config", code)
-    assert.matches("no longer has the event at position %d+:10", message)
-  end)
-
-  it("knows a log that has ended before it", function()
-    local store, request = open(), going(10)
-    append(30)
-    assert(step(store, request))
-    database:sql "DELETE FROM lunette_events WHERE position > 9"
-    local _, message, code = step(store, request)
-    assert.equal("config", code)
-    assert.matches("ends at position %d+:9, before position %d+:10", message)
-  end)
+  for name, case in pairs {
+    ["whose last event is another"] = {
+      "UPDATE lunette_events SET id = 'other' WHERE position = 10",
+      "has another event at position %d+:10 than the one that was read last",
+    },
+    ["whose last event is gone"] = {
+      "DELETE FROM lunette_events WHERE position IN (10, 11)",
+      "no longer has the event at position %d+:10",
+    },
+    ["that has ended before it"] = {
+      "DELETE FROM lunette_events WHERE position > 9",
+      "ends at position %d+:9, before position %d+:10",
+    },
+  } do
+    it("knows a log " .. name, function()
+      local change, expected = table.unpack(case)
+      local store, request = open(), going(10)
+      append(30)
+      assert(step(store, request))
+      database:sql(change)
+      local _, message, code = step(store, request)
+      assert.equal("config", code)
+      assert.matches(expected, message)
+    end)
+  end
 
   it("knows a place at which two events stand", function()
     database:sql(layouts.emmett.schema)
@@ -298,15 +298,7 @@ describe("a safe head that is known #postgres", function()
 
   -- How many statements the server is sent for it.
   local function count_statements(act)
-    local log = assert(io.open(server.log))
-    log:seek "end"
-    act()
-    local text, count = log:read "a", 0
-    log:close()
-    for _ in text:gmatch "execute <unnamed>" do
-      count = count + 1
-    end
-    return count
+    return select(2, logged(act):gsub("execute <unnamed>", ""))
   end
 
   it("leaves nothing of a try in vain, such as its doubts", function()
