@@ -96,6 +96,14 @@ local function models(open)
     local texts = kit.own(open(), keyed { key = "text", fields = {} })
     texts:commit { b = {}, a = {} }
     assert.equal("a b", texts:ids())
+    local many = {}
+    for i = 1, 1000 do
+      many["a" .. i] = {}
+    end
+    for _ = 1, 2 do
+      texts:commit(many)
+      assert.equal(1002, #texts:query("select=id", "limit=2000"))
+    end
   end)
 end
 

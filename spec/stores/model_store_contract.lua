@@ -458,6 +458,37 @@ local function commits(open)
       check(all)
     end)
 
+    it("changes many models, of which some are not there", function()
+      local owner = kit.own(open(), kit.account_schema())
+      local function models(shift)
+        local result = {}
+        for i = 1, 1500 do
+          result["m" .. i] = {
+            owner = (i + shift) % 3 > 0 and "Ł" .. i or nil,
+            balance = (i + shift) % 5 > 0 and -i or nil,
+            rate = (i + shift) % 7 > 0 and i / 7 or nil,
+            active = (i + shift) % 2 == 0,
+            last_activity = (i + shift) % 11 > 0 and { timestamp = i } or nil,
+            tags = { json = "[" .. i + shift .. ",1e+15]" },
+          }
+        end
+        return result
+      end
+      local ids = {}
+      for id in pairs(models(0)) do
+        ids[#ids + 1] = id
+      end
+      owner:commit(models(0), { all_new = true })
+      owner:commit(models(1))
+      assert.same(models(1), owner:load(table.unpack(ids)))
+      owner:commit { m7 = false, m1500 = false }
+      local changed = models(2)
+      changed.m8 = false
+      owner:commit(changed)
+      changed.m8 = nil
+      assert.same(changed, owner:load(table.unpack(ids)))
+    end)
+
     it("takes tens of thousands of models", function()
       local owner = kit.own(open(), kit.account_schema())
       local models, ids = {}, {}

@@ -1,8 +1,8 @@
 /*
  * commit.c - models, events set aside and checkpoint in one transaction.
  *
- * In two round trips: BEGIN, then all the rest, COMMIT included. Two more where
- * many models are new and copied in.
+ * In two round trips: BEGIN, then all the rest, COMMIT included. More where many
+ * models are new and copied in, or stored and updated.
  */
 
 #include <stdio.h>
@@ -158,6 +158,8 @@ run_commit(struct pg_models *m, struct attempt *attempt, struct lun_err *err)
 	enum lun_code outcome;
 
 	if (code == LUN_OK)
+		code = lun_pg_update_stored(&attempt->writes, err);
+	if (code == LUN_OK)
 		code = lun_pg_pipeline_begin(m->c, err);
 	if (code != LUN_OK)
 		return code;
@@ -188,7 +190,10 @@ try_commit(struct pg_models *m, const struct lun_write_set *set, bool trust,
 	return code;
 }
 
-/* A model that was said to be new may be there: somebody else put it in. */
+/*
+ * A model that was said to be new may be there: somebody else put it in. Or one of
+ * those that are deleted has a value that somebody's unique index gives once.
+ */
 static enum lun_code
 commit_write_set(
     struct pg_models *m, const struct lun_write_set *set, struct lun_err *err)

@@ -319,26 +319,41 @@ enum lun_pg_type lun_pg_array_type(enum lun_field_type type);
 void lun_pg_element_id(struct lun_pg_params *params,
     const struct lun_schema *schema, struct lun_text id);
 
-/* The models of a write set, in the order in which they are written. */
+/* How a model is written. */
+enum pg_way_to_write {
+	PG_DELETE,
+	PG_COPY,   /* it is new, as many others are */
+	PG_UPDATE, /* it is stored, as many others are */
+	PG_UPSERT,
+	PG_WAYS_TO_WRITE
+};
+
+/* The models of a write set. */
 struct pg_writes {
 	struct pg_models *m;
 	struct lun_key key;
 	const struct lun_schema *schema;
-	struct lun_model_write *sorted; /* deletions, fresh ones, the others */
-	size_t count;
-	size_t fresh_at;
-	size_t fresh_count;
+	struct lun_model_write *sorted; /* way by way, and by id */
+	size_t counts[PG_WAYS_TO_WRITE];
+	bool copies;           /* what is new; else it is upserted */
+	bool updates;          /* what is stored; likewise */
 	struct lun_text *rows; /* what is left of each row of a statement */
 	struct lun_buffer scratch;
 };
 
-/* trust: what is said to be new may be copied in. Free it in any case. */
+/*
+ * trust: what is said to be new may be copied in, and what is stored updated
+ * before anything is deleted. Free it in any case.
+ */
 enum lun_code lun_pg_sort_writes(struct pg_models *m,
     const struct lun_write_set *set, bool trust, struct pg_writes *w,
     struct lun_err *err) LUN_MUSTCHECK;
 void lun_pg_free_writes(struct pg_writes *w);
-/* Fails with SQLSTATE 23505 if one of the fresh ones is there after all. */
+/* Fails with SQLSTATE 23505 if one of the new ones is there after all. */
 enum lun_code lun_pg_copy_fresh(
+    struct pg_writes *w, struct lun_err *err) LUN_MUSTCHECK;
+/* One that is not there after all is put in. */
+enum lun_code lun_pg_update_stored(
     struct pg_writes *w, struct lun_err *err) LUN_MUSTCHECK;
 /* The others, into the pipeline. */
 enum lun_code lun_pg_write_models(

@@ -338,6 +338,24 @@ describe("the postgres model store #postgres", function()
         WHERE oid = 'account_summary'::regclass]])
     end)
 
+    it("moves a value of a unique index from one that is deleted", function()
+      local owner = kit.own(store, kit.account_schema())
+      local models = {}
+      for i = 1, 700 do
+        models["m" .. i] = { owner = "o" .. i }
+      end
+      owner:commit(models, { all_new = true })
+      psql "CREATE UNIQUE INDEX ON account_summary__b1 (owner);"
+      for i = 1, 700 do
+        models["m" .. i] = { owner = "p" .. i }
+      end
+      models.m700, models.m1 = false, { owner = "o700" }
+      owner:commit(models)
+      models.m700 = nil
+      assert.same(models.m1, owner:load("m1").m1)
+      assert.equal(699, #owner:query("select=id", "limit=2000"))
+    end)
+
     it("names what is in the way of models with other columns", function()
       local owner = kit.own(store, kit.account_schema())
       psql "CREATE VIEW mine AS SELECT id FROM account_summary;"
