@@ -95,6 +95,8 @@ struct lun_pg_events {
 
 	size_t row_bytes;     /* of a usual event, for limits */
 	double rows_each;     /* looked at for a wanted one, in the last read */
+	bool takes_all;       /* nearly all were, so types are not asked for */
+	bool took_in_vain;    /* payloads, so it never does again */
 	uint64_t transaction; /* of the appends under way; 0: none */
 };
 
@@ -111,11 +113,13 @@ enum lun_code lun_pg_events_read(struct lun_event_store *store,
     struct lun_err *err);
 enum lun_code lun_pg_events_head(struct lun_event_store *store,
     struct lun_position *head, struct lun_err *err);
+enum lun_code lun_pg_events_find(struct lun_event_store *store,
+    struct lun_text id, struct lun_position *position, struct lun_err *err);
+
+/* lag.c */
 enum lun_code lun_pg_events_lag(struct lun_event_store *store,
     struct lun_position after, const struct lun_event_filter *filter,
     struct lun_lag *lag, struct lun_err *err);
-enum lun_code lun_pg_events_find(struct lun_event_store *store,
-    struct lun_text id, struct lun_position *position, struct lun_err *err);
 
 /* pass.c: whatever the connection is wanted for, the pass is over. */
 void lun_pg_pass_close(struct lun_pg_events *s);

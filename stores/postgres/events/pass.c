@@ -409,6 +409,7 @@ open_cursor(struct lun_pg_reading *r, struct lun_err *err)
 	struct lun_pg_events *s = r->s;
 	enum lun_code code;
 
+	s->takes_all = false; /* of all that is left nobody knows that */
 	s->pass.is_open = s->c.in_transaction = true;
 	code = lun_pg_exec(&s->c, begin_pass, err);
 	if (code == LUN_OK)

@@ -44,11 +44,11 @@ tells_seen(const struct lun_pg_reading *r)
 }
 
 /*
- * The condition that a row is wanted, with its parameters in the store. The
- * length of its beginning: that it is to be seen, of whatever type.
+ * The condition that a payload is sent, with its parameters in the store. The
+ * length of its beginning: that the row is to be seen, of whatever type.
  */
 static size_t
-add_wanted(struct lun_pg_reading *r, struct lun_buffer *wanted)
+add_wanted(struct lun_pg_reading *r, bool any_type, struct lun_buffer *wanted)
 {
 	struct lun_pg_events *s = r->s;
 	struct lun_event_filter filter = r->request->filter;
@@ -60,7 +60,8 @@ add_wanted(struct lun_pg_reading *r, struct lun_buffer *wanted)
 	lun_buffer_printf(&s->sql, "%s", s->source->mapping->shown);
 	lun_pg_add_filter(s, &filter);
 	seen = s->sql.length;
-	lun_pg_add_types(s, &r->request->filter);
+	if (!any_type)
+		lun_pg_add_types(s, &r->request->filter);
 	lun_buffer_add_text(wanted, lun_buffer_text(&s->sql));
 	lun_buffer_clear(&s->sql);
 	return seen;
@@ -82,13 +83,14 @@ add_payload(struct lun_pg_reading *r, struct lun_text wanted)
 }
 
 enum lun_code
-lun_pg_begin_statement(struct lun_pg_reading *r, struct lun_err *err)
+lun_pg_begin_statement(
+    struct lun_pg_reading *r, bool any_type, struct lun_err *err)
 {
 	struct lun_pg_events *s = r->s;
 	const struct lun_pg_mapping *mapping = s->source->mapping;
 	const struct lun_pg_layout *layout = &mapping->layout;
 	struct lun_buffer wanted = {0};
-	size_t seen = add_wanted(r, &wanted);
+	size_t seen = add_wanted(r, any_type, &wanted);
 
 	r->tenant_column =
 	    layout->tenant != NULL ? LUN_PG_COLUMNS + tells_seen(r) : 0;
@@ -265,7 +267,7 @@ lun_pg_fill_hole(struct lun_pg_reading *r, struct lun_err *err)
 {
 	struct lun_pg_events *s = r->s;
 	const struct lun_pg_mapping *mapping = s->source->mapping;
-	enum lun_code code = lun_pg_begin_statement(r, err);
+	enum lun_code code = lun_pg_begin_statement(r, false, err);
 
 	if (code != LUN_OK)
 		return code;
@@ -327,6 +329,9 @@ deliver_in_order(struct lun_pg_reading *r, const PGresult *row,
 		lun_pg_order_pass(r, row, event);
 	if (!before && is_wanted(r, row, &event->event))
 		code = lun_pg_add_event(r, &event->event, err);
+	else
+		r->unwanted_bytes +=
+		    event->event.data.length + event->event.metadata.length;
 	lun_pg_reading_advance(r, &event->event);
 	return code == LUN_OK ? record_delivery(r, position, err) : code;
 }

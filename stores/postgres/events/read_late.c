@@ -73,7 +73,7 @@ read_late_ids(struct lun_pg_reading *r, struct lun_err *err)
 	}
 	if (lun_position_compare(r->request->after, s->state.floor) <= 0)
 		return LUN_OK;
-	code = lun_pg_begin_statement(r, err);
+	code = lun_pg_begin_statement(r, false, err);
 	if (code != LUN_OK)
 		return code;
 	lun_buffer_add_text(&s->sql, LUN_TEXT(" AND "));
@@ -121,7 +121,7 @@ read_late_numbers(struct lun_pg_reading *r, struct lun_err *err)
 
 	if (mapping->grace_us == 0 || s->state.skip_count == 0)
 		return LUN_OK;
-	code = lun_pg_begin_statement(r, err);
+	code = lun_pg_begin_statement(r, false, err);
 	if (code != LUN_OK)
 		return code;
 	lun_buffer_printf(&s->sql, " AND %s = ANY ($%zu) ORDER BY %s, %s",

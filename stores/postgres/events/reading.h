@@ -58,6 +58,7 @@ struct lun_pg_reading {
 	struct lun_position rivals_at;
 	struct lun_err late; /* a version came to a place that was read */
 	size_t bytes;
+	size_t unwanted_bytes; /* of payloads that were sent all the same */
 
 	/* Of the rows that are read whole, wanted or not. */
 	struct lun_position bound;
@@ -200,10 +201,11 @@ enum lun_code lun_pg_read_contiguous(
     struct lun_pg_reading *r, struct lun_err *err) LUN_MUSTCHECK;
 /*
  * Begin the statement of the store: the columns, the realm last if there are
- * some, and the scope.
+ * some, and the scope. any_type: the payload of every row that is to be seen;
+ * where nearly all are wanted, not to compare types spares the server a twentieth.
  */
 enum lun_code lun_pg_begin_statement(
-    struct lun_pg_reading *r, struct lun_err *err) LUN_MUSTCHECK;
+    struct lun_pg_reading *r, bool any_type, struct lun_err *err) LUN_MUSTCHECK;
 /* Give out a row that is not the next one; it is noted in the state. */
 enum lun_code lun_pg_deliver_out_of_order(struct lun_pg_reading *r,
     const PGresult *row, struct lun_pg_event *event,

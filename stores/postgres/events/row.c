@@ -139,10 +139,12 @@ lun_pg_event_time(const PGresult *row, int number, int column, int64_t *us)
 	return lun_timestamp_of_text(lun_pg_bytes(row, number, column), us);
 }
 
+/* Also of payloads that nobody wanted, and that were sent all the same. */
 bool
 lun_pg_reading_is_full(const struct lun_pg_reading *r)
 {
 	return r->batch->count >= r->request->max_events ||
+	       r->unwanted_bytes > r->request->max_bytes ||
 	       (r->batch->count > 0 &&
 		   r->batch->bytes >= r->request->max_bytes);
 }
