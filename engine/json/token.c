@@ -7,6 +7,9 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "json/scan.h"
 
@@ -126,9 +129,35 @@ is_plain_ascii(char byte)
 	return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
 }
 
+#ifdef __SSE2__
+/* The same of sixteen bytes at once; 16: nowhere. */
+static int
+find_special_sse2(const char *p)
+{
+	__m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)p);
+	__m128i quotes = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"'));
+	__m128i backslashes = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'));
+	/* As signed bytes, those that are not ASCII are below a space too. */
+	__m128i others = _mm_cmplt_epi8(bytes, _mm_set1_epi8(' '));
+	int hits = _mm_movemask_epi8(
+	    _mm_or_si128(others, _mm_or_si128(quotes, backslashes)));
+
+	return hits != 0 ? __builtin_ctz((unsigned)hits) : 16;
+}
+#endif
+
 static const char *
 skip_plain(const char *p, const char *end)
 {
+#ifdef __SSE2__
+	while (end - p >= 16) {
+		int plain = find_special_sse2(p);
+
+		p += plain;
+		if (plain < 16)
+			return p;
+	}
+#endif
 	while (end - p >= 8) {
 		int plain = find_special(p);
 
