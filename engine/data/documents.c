@@ -12,6 +12,8 @@
 #define KEPT_FOUND     ((size_t)1 << 16)
 #define KEPT_DOCUMENTS ((size_t)1 << 18)
 #define LAZY_BYTES_MAX ((size_t)1 << 24) /* so that lengths fit their bits */
+#define MANY_DOCUMENTS 64                /* fewer are not worth learning */
+#define MISSES         8                 /* before a shape gives way */
 
 bool
 lun_documents_begin(struct lun_documents *documents, size_t count)
@@ -63,6 +65,7 @@ lun_documents_free(struct lun_documents *documents)
 	free(documents->list);
 	free(documents->members);
 	free(documents->found);
+	free(documents->shapes);
 	*documents = (struct lun_documents){0};
 }
 
@@ -115,8 +118,26 @@ pack_member(const struct lun_json_member *found, const char *json)
 	};
 }
 
+/* NULL: there is none, and none is needed. */
+static struct lun_json_shape *
+shape_of(struct lun_documents *documents, size_t index, struct lun_text type)
+{
+	size_t n = type.length;
+	size_t mix = n + 8 * (index & 1);
+
+	if (documents->shapes == NULL && documents->count >= MANY_DOCUMENTS)
+		documents->shapes =
+		    calloc(LUN_DOCUMENTS_SHAPES, sizeof *documents->shapes);
+	if (documents->shapes == NULL)
+		return NULL;
+	if (n > 0)
+		mix += 5u * (unsigned char)type.bytes[0] +
+		       3u * (unsigned char)type.bytes[n / 2];
+	return &documents->shapes[mix % LUN_DOCUMENTS_SHAPES];
+}
+
 static enum lun_code
-skim_document(struct lun_documents *documents, struct lun_text json,
+find_members(struct lun_documents *documents, struct lun_text json,
     size_t *count, struct lun_err *err)
 {
 	enum lun_code code;
@@ -132,9 +153,47 @@ skim_document(struct lun_documents *documents, struct lun_text json,
 	return lun_json_members(json, documents->found, count, err);
 }
 
+static enum lun_code
+list_members(struct lun_documents *documents, struct lun_text json,
+    size_t *count, struct lun_err *err)
+{
+	struct lun_member *members;
+	enum lun_code code = find_members(documents, json, count, err);
+
+	if (code != LUN_OK)
+		return code;
+	if (!reserve_members(documents, *count))
+		return lun_fail(err, LUN_NOMEM, "out of memory");
+	members = documents->members + documents->member_count;
+	for (size_t i = 0; i < *count; i++)
+		members[i] = pack_member(&documents->found[i], json.bytes);
+	return LUN_OK;
+}
+
+/* The members are behind those that there are. */
+static enum lun_code
+skim_document(struct lun_documents *documents, struct lun_json_shape *shape,
+    struct lun_text json, size_t *count, struct lun_err *err)
+{
+	enum lun_code code;
+
+	if (shape != NULL && shape->count > 0 &&
+	    reserve_members(documents, shape->count) &&
+	    lun_json_shape_members(
+		shape, json, documents->members + documents->member_count)) {
+		*count = shape->count;
+		return LUN_OK;
+	}
+	code = list_members(documents, json, count, err);
+	if (code == LUN_OK && shape != NULL && shape->misses++ % MISSES == 0)
+		lun_json_shape_learn(shape, json,
+		    documents->members + documents->member_count, *count);
+	return code;
+}
+
 enum lun_code
 lun_documents_open(struct lun_documents *documents, size_t index,
-    struct lun_text json, struct lun_err *err)
+    struct lun_text type, struct lun_text json, struct lun_err *err)
 {
 	struct lun_document *document = &documents->list[index];
 	enum lun_code code;
@@ -145,7 +204,8 @@ lun_documents_open(struct lun_documents *documents, size_t index,
 	if (json.length >= LAZY_BYTES_MAX)
 		code = LUN_NOTFOUND;
 	else
-		code = skim_document(documents, json, &count, err);
+		code = skim_document(documents,
+		    shape_of(documents, index, type), json, &count, err);
 	if (code == LUN_NOTFOUND) {
 		document->state = LUN_DOCUMENT_OTHER;
 		documents->opened++;
@@ -153,15 +213,11 @@ lun_documents_open(struct lun_documents *documents, size_t index,
 	}
 	if (code != LUN_OK)
 		return code;
-	if (!reserve_members(documents, count))
-		return lun_fail(err, LUN_NOMEM, "out of memory");
 	document->state = LUN_DOCUMENT_OBJECT;
 	documents->opened++;
 	document->first = documents->member_count;
 	document->count = (uint32_t)count;
-	for (size_t i = 0; i < count; i++)
-		documents->members[documents->member_count++] =
-		    pack_member(&documents->found[i], json.bytes);
+	documents->member_count += count;
 	return LUN_OK;
 }
 

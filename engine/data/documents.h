@@ -13,16 +13,9 @@
 #include <stdint.h>
 
 #include "json/scan.h"
+#include "json/shape.h"
 
-struct lun_member {
-	uint32_t key_at; /* in the document */
-	uint32_t value_at;
-	uint32_t value_length;
-	uint32_t key_length : 24;
-	uint32_t kind : 4; /* enum lun_json_kind */
-	uint32_t key_escaped : 1;
-	uint32_t value_escaped : 1;
-};
+#define LUN_DOCUMENTS_SHAPES 16
 
 enum lun_document_state {
 	LUN_DOCUMENT_UNSEEN,
@@ -48,6 +41,7 @@ struct lun_documents {
 	size_t member_capacity;
 	struct lun_json_member *found; /* by one skimming */
 	size_t found_capacity;
+	struct lun_json_shape *shapes; /* NULL: nothing was learnt */
 };
 
 /*
@@ -60,9 +54,13 @@ bool lun_documents_begin(
 void lun_documents_end(struct lun_documents *documents);
 void lun_documents_free(struct lun_documents *documents);
 
-/* Skim the document of this index unless that was done. LUN_INVALID, LUN_NOMEM. */
+/*
+ * Skim the document of this index unless that was done. LUN_INVALID, LUN_NOMEM.
+ * type is that of the event: documents of one type have mostly one shape.
+ */
 enum lun_code lun_documents_open(struct lun_documents *documents, size_t index,
-    struct lun_text json, struct lun_err *err) LUN_MUSTCHECK;
+    struct lun_text type, struct lun_text json,
+    struct lun_err *err) LUN_MUSTCHECK;
 
 static inline const struct lun_document *
 lun_documents_at(const struct lun_documents *documents, size_t index)

@@ -399,3 +399,21 @@ lun_json_line_members(struct lun_text line, struct lun_json_member *members,
 {
 	return list_members(line, 0, members, count, err);
 }
+
+bool
+lun_json_scan_value(
+    struct lun_json_reader *reader, enum lun_json_kind *kind, bool *escaped)
+{
+	struct value value;
+	struct scan scan;
+	bool valid;
+
+	open_scan(&scan, LUN_TEXT_NONE, true);
+	scan.in = *reader;
+	valid = scan_value(&scan, 1, &value);
+	*reader = scan.in;
+	*kind = value.kind;
+	*escaped = value.escaped;
+	close_scan(&scan);
+	return valid;
+}

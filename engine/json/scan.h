@@ -66,6 +66,14 @@ enum lun_code lun_json_line_members(struct lun_text line,
     struct lun_json_member *members, size_t *count,
     struct lun_err *err) LUN_MUSTCHECK;
 
+/*
+ * Check the form of the value at which the reader stands, one of a member of the
+ * top object, and go behind it. False: it has no valid form.
+ */
+struct lun_json_reader;
+bool lun_json_scan_value(struct lun_json_reader *reader,
+    enum lun_json_kind *kind, bool *escaped) LUN_MUSTCHECK;
+
 /* ---- in JSON that is known to be valid --------------------------------- */
 
 /* The member with this (decoded) key, or NULL. */

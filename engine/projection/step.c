@@ -62,8 +62,8 @@ skim_data(struct lun_batch *batch, const atomic_bool *awaited)
 	if (!lun_documents_begin(batch->documents, 2 * batch->count))
 		return;
 	for (size_t i = 0; i < batch->count && !atomic_load(awaited); i++)
-		(void)!lun_documents_open(
-		    batch->documents, 2 * i, batch->events[i].data, NULL);
+		(void)!lun_documents_open(batch->documents, 2 * i,
+		    batch->events[i].type, batch->events[i].data, NULL);
 }
 
 static enum lun_code

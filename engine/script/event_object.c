@@ -257,8 +257,8 @@ push_event_document(lua_State *L, struct lun_script *script, uint32_t document)
 	struct lun_text json = text_of(script, document);
 	struct lun_event_object_data *data;
 	struct lun_err err;
-	enum lun_code code =
-	    lun_documents_open(script->batch->documents, document, json, &err);
+	enum lun_code code = lun_documents_open(script->batch->documents,
+	    document, script->batch->events[document / 2].type, json, &err);
 
 	if (code == LUN_NOMEM)
 		lun_vm_raise_no_memory(L);

@@ -475,7 +475,8 @@ is_object(struct lun_documents *documents, const struct lun_event *event,
 	uint32_t data = shared->data->document;
 
 	if (shared->data_was_asked)
-		(void)!lun_documents_open(documents, data, event->data, NULL);
+		(void)!lun_documents_open(
+		    documents, data, event->type, event->data, NULL);
 	return lun_documents_at(documents, data)->state == LUN_DOCUMENT_OBJECT;
 }
 

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "json/decode.h"
 #include "json/scan.h"
+#include "json/shape.h"
 
 int luaopen_json_test(lua_State *L);
 
@@ -213,6 +214,53 @@ codec_members(lua_State *L)
 	push_failure(L, code, &err);
 	lua_pushinteger(L, (lua_Integer)count);
 	return 4;
+}
+
+static struct lun_member
+place_member(struct lun_text text, const struct lun_json_member *member)
+{
+	return (struct lun_member){
+	    .key_at = (uint32_t)(member->key.bytes - text.bytes),
+	    .key_length = (uint32_t)member->key.length & 0xffffff,
+	    .key_escaped = member->key_escaped,
+	    .value_at = (uint32_t)(member->value.bytes - text.bytes),
+	    .value_length = (uint32_t)member->value.length,
+	};
+}
+
+static struct lun_json_member
+find_place(struct lun_text text, const struct lun_member *place)
+{
+	return (struct lun_json_member){
+	    .key = {text.bytes + place->key_at, place->key_length},
+	    .value = {text.bytes + place->value_at, place->value_length},
+	    .kind = (enum lun_json_kind)place->kind,
+	    .key_escaped = place->key_escaped,
+	    .value_escaped = place->value_escaped,
+	};
+}
+
+/* alike(learnt, text): the members of text, or nil: it has another shape */
+static int
+codec_alike(lua_State *L)
+{
+	struct lun_text learnt = check_text(L, 1), text = check_text(L, 2);
+	struct lun_json_member members[100];
+	struct lun_member places[100];
+	struct lun_json_shape shape = {0};
+	size_t count = 100;
+
+	if (lun_json_members(learnt, members, &count, NULL) != LUN_OK)
+		return luaL_error(L, "not an object of up to 100 members");
+	for (size_t i = 0; i < count; i++)
+		places[i] = place_member(learnt, &members[i]);
+	lun_json_shape_learn(&shape, learnt, places, count);
+	if (!lun_json_shape_members(&shape, text, places))
+		return 0;
+	for (size_t i = 0; i < shape.count; i++)
+		members[i] = find_place(text, &places[i]);
+	push_list(L, members, shape.count);
+	return 1;
 }
 
 /* find(text, key): the member or nil */
@@ -463,6 +511,7 @@ static const luaL_Reg functions[] = {
     {"is_array", codec_is_array},
     {"stand_in", codec_stand_in},
     {"members", codec_members},
+    {"alike", codec_alike},
     {"find", codec_find},
     {"elements", codec_elements},
     {"walk", codec_walk},

@@ -8,6 +8,7 @@
 
 #include "json/decode.h"
 #include "json/scan.h"
+#include "json/shape.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -112,6 +113,62 @@ check_members(struct lun_text text)
 }
 
 static void
+check_alike(const struct lun_json_shape *shape, struct lun_text text)
+{
+	struct lun_json_member members[ROOM];
+	struct lun_member places[LUN_JSON_SHAPE_MEMBERS];
+	size_t count = ROOM;
+
+	if (!lun_json_shape_members(shape, text, places))
+		return;
+	assert(lun_json_members(text, members, &count, NULL) == LUN_OK);
+	assert(count == shape->count);
+	for (size_t i = 0; i < count; i++) {
+		assert(text.bytes + places[i].key_at == members[i].key.bytes);
+		assert(places[i].key_length == members[i].key.length);
+		assert(
+		    text.bytes + places[i].value_at == members[i].value.bytes);
+		assert(places[i].value_length == members[i].value.length);
+		assert(places[i].kind == (uint32_t)members[i].kind);
+		assert(places[i].value_escaped == members[i].value_escaped);
+	}
+}
+
+/* What is found by the shape is what is found without it, if one byte differs. */
+static void
+check_shape(struct lun_text text)
+{
+	struct lun_json_member members[ROOM];
+	struct lun_member places[ROOM] = {0};
+	struct lun_json_shape shape = {0};
+	size_t count = ROOM;
+	char *other = malloc(text.length + 1);
+
+	if (other != NULL &&
+	    lun_json_members(text, members, &count, NULL) == LUN_OK) {
+		for (size_t i = 0; i < count; i++) {
+			places[i].key_at =
+			    (uint32_t)(members[i].key.bytes - text.bytes);
+			places[i].key_length =
+			    (uint32_t)members[i].key.length & 0xffffff;
+			places[i].value_at =
+			    (uint32_t)(members[i].value.bytes - text.bytes);
+			places[i].value_length =
+			    (uint32_t)members[i].value.length;
+		}
+		lun_json_shape_learn(&shape, text, places, count);
+		check_alike(&shape, text);
+		for (size_t i = 0; i < text.length; i++) {
+			memcpy(other, text.bytes, text.length);
+			other[i] ^= (char)(1 << i % 8);
+			check_alike(
+			    &shape, (struct lun_text){other, text.length});
+		}
+	}
+	free(other);
+}
+
+static void
 check_round_trip(struct input *input, bool valid)
 {
 	lua_State *L = luaL_newstate();
@@ -143,6 +200,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	assert(formed || !valid);
 	assert((check_members(input.text) == LUN_INVALID) == !formed);
+	check_shape(input.text);
 	check_round_trip(&input, valid);
 	if (valid) {
 		lun_buffer_add_text(&wrapped, array);
