@@ -112,7 +112,7 @@ change_guarded(struct pg_models *m, struct lun_key key, const char *sql,
 
 	lun_pg_add_int8(&m->params, guard.expected_revision);
 	lun_pg_add_int8(&m->params, guard.fence);
-	code = lun_pg_models_begin(m, key, err);
+	code = lun_pg_models_begin(m, key, "", err);
 	if (code != LUN_OK) {
 		lun_pg_params_clear(&m->params);
 		return code;

@@ -179,7 +179,8 @@ try_commit(struct pg_models *m, const struct lun_write_set *set, bool trust,
 
 	code = lun_pg_sort_writes(m, set, trust, &attempt.writes, err);
 	if (code == LUN_OK)
-		code = lun_pg_models_begin(m, set->key, err);
+		code = lun_pg_models_begin(m, set->key,
+		    lun_pg_settings_to_write(&attempt.writes), err);
 	if (code == LUN_OK) {
 		code = run_commit(m, &attempt, err);
 		lun_pg_rollback(m->c);

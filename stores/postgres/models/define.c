@@ -211,7 +211,7 @@ transact_define(struct pg_models *m, struct lun_key key,
 
 	if (code != LUN_OK || defined)
 		return code;
-	code = lun_pg_models_begin(m, key, err);
+	code = lun_pg_models_begin(m, key, "", err);
 	if (code != LUN_OK)
 		return code;
 	return lun_pg_models_end(
@@ -234,7 +234,7 @@ lun_pg_define(struct lun_model_store *store, struct lun_key key,
 static enum lun_code
 begin_in_passing(struct pg_models *m, struct lun_key key, struct lun_err *err)
 {
-	enum lun_code code = lun_pg_models_begin(m, key, err);
+	enum lun_code code = lun_pg_models_begin(m, key, "", err);
 
 	if (code == LUN_OK)
 		code =

@@ -167,10 +167,10 @@ void lun_pg_copy_text(
 /*
  * A transaction that changes a shard: it is marked as the shard's, so that a
  * later owner finds it, and it ends by itself, well within the lease, if this
- * process says nothing more.
+ * process says nothing more. settings: "SET LOCAL ...; ..." of it, or "".
  */
-enum lun_code lun_pg_models_begin(
-    struct pg_models *m, struct lun_key key, struct lun_err *err) LUN_MUSTCHECK;
+enum lun_code lun_pg_models_begin(struct pg_models *m, struct lun_key key,
+    const char *settings, struct lun_err *err) LUN_MUSTCHECK;
 /*
  * Commit if code is LUN_OK, else roll back; the code of it all. LUN_TIMEOUT:
  * the answer to the commit was lost.
@@ -349,6 +349,8 @@ enum lun_code lun_pg_sort_writes(struct pg_models *m,
     const struct lun_write_set *set, bool trust, struct pg_writes *w,
     struct lun_err *err) LUN_MUSTCHECK;
 void lun_pg_free_writes(struct pg_writes *w);
+/* What their transaction begins with. */
+const char *lun_pg_settings_to_write(const struct pg_writes *w);
 /* Fails with SQLSTATE 23505 if one of the new ones is there after all. */
 enum lun_code lun_pg_copy_fresh(
     struct pg_writes *w, struct lun_err *err) LUN_MUSTCHECK;

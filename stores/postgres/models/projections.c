@@ -62,7 +62,7 @@ lun_pg_set_paused(struct lun_model_store *store, struct lun_key key,
     bool paused, struct lun_guard guard, struct lun_err *err)
 {
 	struct pg_models *m = pg_models_of(store);
-	enum lun_code code = lun_pg_models_begin(m, key, err);
+	enum lun_code code = lun_pg_models_begin(m, key, "", err);
 
 	if (code == LUN_OK)
 		code = lun_pg_models_end(

@@ -269,15 +269,16 @@ idle_limit_ms(const struct pg_models *m)
 }
 
 enum lun_code
-lun_pg_models_begin(
-    struct pg_models *m, struct lun_key key, struct lun_err *err)
+lun_pg_models_begin(struct pg_models *m, struct lun_key key,
+    const char *settings, struct lun_err *err)
 {
-	char more[200];
+	char more[300];
 
 	snprintf(more, sizeof more,
-	    "SET LOCAL idle_in_transaction_session_timeout = %" PRId64 "; "
+	    "%sSET LOCAL idle_in_transaction_session_timeout = %" PRId64 "; "
 	    "SELECT pg_catalog.pg_advisory_xact_lock_shared(%d, %" PRId32 ")",
-	    idle_limit_ms(m), MARK_CLASS, (int32_t)models_mark(m, key));
+	    settings, idle_limit_ms(m), MARK_CLASS,
+	    (int32_t)models_mark(m, key));
 	return lun_pg_begin(m->c, more, err);
 }
 

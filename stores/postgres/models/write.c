@@ -438,18 +438,18 @@ write_chunks(struct pg_writes *w, enum pg_way_to_write way, write_fn *write,
 }
 
 /* Each row is found by its id, however many the server takes them for. */
+const char *
+lun_pg_settings_to_write(const struct pg_writes *w)
+{
+	return w->updates ? "SET LOCAL enable_hashjoin = off; "
+			    "SET LOCAL enable_mergejoin = off; "
+			  : "";
+}
+
 enum lun_code
 lun_pg_update_stored(struct pg_writes *w, struct lun_err *err)
 {
-	enum lun_code code;
-
-	if (!w->updates)
-		return LUN_OK;
-	code = lun_pg_exec(w->m->c,
-	    "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off",
-	    err);
-	return code == LUN_OK ? write_chunks(w, PG_UPDATE, update_models, err)
-			      : code;
+	return write_chunks(w, PG_UPDATE, update_models, err);
 }
 
 enum lun_code
