@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "json/token.h"
 
 #define FIRST_FOUND    64
 #define FIRST_MEMBERS  64
@@ -104,36 +105,18 @@ reserve_members(struct lun_documents *documents, size_t more)
 	return true;
 }
 
-static struct lun_member
-pack_member(const struct lun_json_member *found, const char *json)
-{
-	return (struct lun_member){
-	    .key_at = (uint32_t)(found->key.bytes - json),
-	    .value_at = (uint32_t)(found->value.bytes - json),
-	    .value_length = (uint32_t)found->value.length,
-	    .key_length = (uint32_t)found->key.length & 0xffffff,
-	    .kind = (uint32_t)found->kind & 0xf,
-	    .key_escaped = found->key_escaped,
-	    .value_escaped = found->value_escaped,
-	};
-}
-
 /* NULL: there is none, and none is needed. */
 static struct lun_json_shape *
 shape_of(struct lun_documents *documents, size_t index, struct lun_text type)
 {
-	size_t n = type.length;
-	size_t mix = n + 8 * (index & 1);
+	unsigned slot = lun_json_key_mix(type) + 8 * (index % 2);
 
 	if (documents->shapes == NULL && documents->count >= MANY_DOCUMENTS)
 		documents->shapes =
 		    calloc(LUN_DOCUMENTS_SHAPES, sizeof *documents->shapes);
 	if (documents->shapes == NULL)
 		return NULL;
-	if (n > 0)
-		mix += 5u * (unsigned char)type.bytes[0] +
-		       3u * (unsigned char)type.bytes[n / 2];
-	return &documents->shapes[mix % LUN_DOCUMENTS_SHAPES];
+	return &documents->shapes[slot % LUN_DOCUMENTS_SHAPES];
 }
 
 static enum lun_code
@@ -166,7 +149,7 @@ list_members(struct lun_documents *documents, struct lun_text json,
 		return lun_fail(err, LUN_NOMEM, "out of memory");
 	members = documents->members + documents->member_count;
 	for (size_t i = 0; i < *count; i++)
-		members[i] = pack_member(&documents->found[i], json.bytes);
+		members[i] = lun_member_of(&documents->found[i], json);
 	return LUN_OK;
 }
 

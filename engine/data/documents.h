@@ -76,20 +76,6 @@ lun_documents_member(const struct lun_documents *documents,
 	return &documents->members[document->first + n];
 }
 
-static inline struct lun_text
-lun_member_key(const struct lun_member *member, struct lun_text json)
-{
-	return (struct lun_text){
-	    json.bytes + member->key_at, member->key_length};
-}
-
-static inline struct lun_text
-lun_member_value(const struct lun_member *member, struct lun_text json)
-{
-	return (struct lun_text){
-	    json.bytes + member->value_at, member->value_length};
-}
-
 /* The member with this (decoded) key, or NULL. */
 const struct lun_member *lun_documents_find(
     const struct lun_documents *documents, size_t index, struct lun_text json,

@@ -25,6 +25,35 @@ struct lun_member {
 	uint32_t value_escaped : 1;
 };
 
+/* Of one that was found in this text, less than 4 GiB; its key less than 16 MiB. */
+static inline struct lun_member
+lun_member_of(const struct lun_json_member *found, struct lun_text json)
+{
+	return (struct lun_member){
+	    .key_at = (uint32_t)(found->key.bytes - json.bytes),
+	    .value_at = (uint32_t)(found->value.bytes - json.bytes),
+	    .value_length = (uint32_t)found->value.length,
+	    .key_length = (uint32_t)found->key.length & 0xffffff,
+	    .kind = (uint32_t)found->kind & 0xf,
+	    .key_escaped = found->key_escaped,
+	    .value_escaped = found->value_escaped,
+	};
+}
+
+static inline struct lun_text
+lun_member_key(const struct lun_member *member, struct lun_text json)
+{
+	return (struct lun_text){
+	    json.bytes + member->key_at, member->key_length};
+}
+
+static inline struct lun_text
+lun_member_value(const struct lun_member *member, struct lun_text json)
+{
+	return (struct lun_text){
+	    json.bytes + member->value_at, member->value_length};
+}
+
 /* What stands before a value: its key, and more. */
 struct lun_json_piece {
 	uint16_t at; /* in the text of the shape */

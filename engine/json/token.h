@@ -95,9 +95,9 @@ size_t lun_json_unescape_one(struct lun_text *body, char out[4]);
  */
 size_t lun_json_unescape_body(struct lun_text body, char *out);
 
-/* One bit of 64, by which most different keys can be told apart. */
-static inline uint64_t
-lun_json_key_bit(struct lun_text key)
+/* By the last bits of this most different keys can be told apart. */
+static inline unsigned
+lun_json_key_mix(struct lun_text key)
 {
 	size_t n = key.length;
 	unsigned mix = (unsigned)n;
@@ -106,7 +106,14 @@ lun_json_key_bit(struct lun_text key)
 		mix += 5u * (unsigned char)key.bytes[0] +
 		       11u * (unsigned char)key.bytes[n / 2] +
 		       23u * (unsigned char)key.bytes[n - 1];
-	return UINT64_C(1) << (mix & 63);
+	return mix;
+}
+
+/* One bit of 64. */
+static inline uint64_t
+lun_json_key_bit(struct lun_text key)
+{
+	return UINT64_C(1) << (lun_json_key_mix(key) & 63);
 }
 
 /* A decimal number: mantissa times ten to the exponent. */

@@ -216,24 +216,12 @@ codec_members(lua_State *L)
 	return 4;
 }
 
-static struct lun_member
-place_member(struct lun_text text, const struct lun_json_member *member)
-{
-	return (struct lun_member){
-	    .key_at = (uint32_t)(member->key.bytes - text.bytes),
-	    .key_length = (uint32_t)member->key.length & 0xffffff,
-	    .key_escaped = member->key_escaped,
-	    .value_at = (uint32_t)(member->value.bytes - text.bytes),
-	    .value_length = (uint32_t)member->value.length,
-	};
-}
-
 static struct lun_json_member
 find_place(struct lun_text text, const struct lun_member *place)
 {
 	return (struct lun_json_member){
-	    .key = {text.bytes + place->key_at, place->key_length},
-	    .value = {text.bytes + place->value_at, place->value_length},
+	    .key = lun_member_key(place, text),
+	    .value = lun_member_value(place, text),
 	    .kind = (enum lun_json_kind)place->kind,
 	    .key_escaped = place->key_escaped,
 	    .value_escaped = place->value_escaped,
@@ -253,7 +241,7 @@ codec_alike(lua_State *L)
 	if (lun_json_members(learnt, members, &count, NULL) != LUN_OK)
 		return luaL_error(L, "not an object of up to 100 members");
 	for (size_t i = 0; i < count; i++)
-		places[i] = place_member(learnt, &members[i]);
+		places[i] = lun_member_of(&members[i], learnt);
 	lun_json_shape_learn(&shape, learnt, places, count);
 	if (!lun_json_shape_members(&shape, text, places))
 		return 0;

@@ -146,16 +146,8 @@ check_shape(struct lun_text text)
 
 	if (other != NULL &&
 	    lun_json_members(text, members, &count, NULL) == LUN_OK) {
-		for (size_t i = 0; i < count; i++) {
-			places[i].key_at =
-			    (uint32_t)(members[i].key.bytes - text.bytes);
-			places[i].key_length =
-			    (uint32_t)members[i].key.length & 0xffffff;
-			places[i].value_at =
-			    (uint32_t)(members[i].value.bytes - text.bytes);
-			places[i].value_length =
-			    (uint32_t)members[i].value.length;
-		}
+		for (size_t i = 0; i < count; i++)
+			places[i] = lun_member_of(&members[i], text);
 		lun_json_shape_learn(&shape, text, places, count);
 		check_alike(&shape, text);
 		for (size_t i = 0; i < text.length; i++) {
