@@ -252,6 +252,18 @@ local function reset_and_drop(open)
   end)
 end
 
+-- Of every type, and here and there without a value.
+local function varied_row(n)
+  return {
+    owner = n % 3 > 0 and "Ł" .. n or nil,
+    balance = n % 5 > 0 and -n or nil,
+    rate = n % 7 > 0 and n / 7 or nil,
+    active = n % 2 == 0,
+    last_activity = n % 11 > 0 and { timestamp = n } or nil,
+    tags = { json = "[" .. n .. ",1e+15]" },
+  }
+end
+
 local function commits(open)
   describe("a commit", function()
     it("writes, replaces and deletes models", function()
@@ -426,14 +438,7 @@ local function commits(open)
       local function models(from, to)
         local result = {}
         for i = from, to do
-          result["m" .. i] = {
-            owner = i % 3 > 0 and "Ł" .. i or nil,
-            balance = i % 5 > 0 and -i or nil,
-            rate = i % 7 > 0 and i / 7 or nil,
-            active = i % 2 == 0,
-            last_activity = i % 11 > 0 and { timestamp = i } or nil,
-            tags = { json = "[" .. i .. ",1e+15]" },
-          }
+          result["m" .. i] = varied_row(i)
         end
         return result
       end
@@ -463,14 +468,7 @@ local function commits(open)
       local function models(shift)
         local result = {}
         for i = 1, 1500 do
-          result["m" .. i] = {
-            owner = (i + shift) % 3 > 0 and "Ł" .. i or nil,
-            balance = (i + shift) % 5 > 0 and -i or nil,
-            rate = (i + shift) % 7 > 0 and i / 7 or nil,
-            active = (i + shift) % 2 == 0,
-            last_activity = (i + shift) % 11 > 0 and { timestamp = i } or nil,
-            tags = { json = "[" .. i + shift .. ",1e+15]" },
-          }
+          result["m" .. i] = varied_row(i + shift)
         end
         return result
       end

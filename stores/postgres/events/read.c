@@ -584,17 +584,18 @@ try_reading(struct lun_pg_reading *r, struct lun_err *err)
 		begin_anew(r);
 		return LUN_OK;
 	}
-	/* It may be the payload of a row that nobody wants. */
-	if (failed && r->s->takes_all) {
+	if (code == LUN_OK)
+		return code;
+	if (r->way != LUN_PG_BY_STATEMENT) {
+		/* It only spares time: what stops it is found without it too. */
+		lun_pg_pass_give_up(r->s);
+	} else if (failed && r->s->takes_all) {
+		/* It may be the payload of a row that nobody wants. */
 		r->s->takes_all = false;
 		r->s->took_in_vain = true;
-		begin_anew(r);
-		return LUN_OK;
-	}
-	if (code == LUN_OK || r->way == LUN_PG_BY_STATEMENT)
+	} else {
 		return code;
-	/* The pass only spares time: what stops it is found without it too. */
-	lun_pg_pass_give_up(r->s);
+	}
 	begin_anew(r);
 	return LUN_OK;
 }

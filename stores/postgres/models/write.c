@@ -341,16 +341,19 @@ write_update(
 	lun_pg_add_sql(m, ") WHERE t.\"id\" = n.c1");
 }
 
+typedef void sql_fn(
+    struct pg_models *m, struct lun_key key, const struct lun_schema *schema);
+
 static enum lun_code
-begin_upsert(struct pg_writes *w, const struct lun_model_write *writes,
-    size_t count, struct lun_err *err)
+begin_write(struct pg_writes *w, const struct lun_model_write *writes,
+    size_t count, sql_fn *write_sql, struct lun_err *err)
 {
 	enum lun_code code = add_arrays(w, writes, count, err);
 
 	if (code != LUN_OK)
 		lun_pg_params_clear(&w->m->params);
 	else
-		write_upsert(w->m, w->key, w->schema);
+		write_sql(w->m, w->key, w->schema);
 	return code;
 }
 
@@ -358,7 +361,7 @@ static enum lun_code
 upsert_models(struct pg_writes *w, const struct lun_model_write *writes,
     size_t count, struct lun_err *err)
 {
-	enum lun_code code = begin_upsert(w, writes, count, err);
+	enum lun_code code = begin_write(w, writes, count, write_upsert, err);
 
 	return code == LUN_OK ? lun_pg_pipeline_sql(w->m, err) : code;
 }
@@ -369,22 +372,18 @@ update_models(struct pg_writes *w, const struct lun_model_write *writes,
     size_t count, struct lun_err *err)
 {
 	PGresult *result = NULL;
-	enum lun_code code = add_arrays(w, writes, count, err);
+	enum lun_code code = begin_write(w, writes, count, write_update, err);
 	uint64_t changed;
 
-	if (code != LUN_OK) {
-		lun_pg_params_clear(&w->m->params);
-		return code;
-	}
-	write_update(w->m, w->key, w->schema);
-	code = lun_pg_run_sql(w->m, &result, err);
+	if (code == LUN_OK)
+		code = lun_pg_run_sql(w->m, &result, err);
 	if (code != LUN_OK)
 		return code;
 	changed = lun_pg_changed(result);
 	PQclear(result);
 	if (changed == count)
 		return LUN_OK;
-	code = begin_upsert(w, writes, count, err);
+	code = begin_write(w, writes, count, write_upsert, err);
 	return code == LUN_OK ? lun_pg_run_sql(w->m, NULL, err) : code;
 }
 
