@@ -321,6 +321,44 @@ lun_model_store_define(struct lun_model_store *store, struct lun_key key,
 	return code;
 }
 
+void
+lun_checkpoint_free(struct lun_checkpoint *checkpoint)
+{
+	lun_buffer_free(&checkpoint->source_state);
+	lun_buffer_free(&checkpoint->schema);
+}
+
+/* Every commit adds one; no number of commits comes near this one. */
+#define MOST_REVISION (INT64_MAX / 2)
+
+static bool
+may_be_raised(int64_t number)
+{
+	return number >= 0 && number <= MOST_REVISION;
+}
+
+/* *checkpoint is left as it was on failure. */
+static enum lun_code
+read_checkpoint(struct lun_model_store *store, struct lun_key key,
+    struct lun_checkpoint *checkpoint, struct lun_err *err)
+{
+	struct lun_checkpoint read = {0};
+	enum lun_code code = store->ops->checkpoint(store, key, &read, err);
+
+	if (code != LUN_OK)
+		return code;
+	if (may_be_raised(read.revision) && may_be_raised(read.fence)) {
+		*checkpoint = read;
+		return LUN_OK;
+	}
+	(void)lun_fail(err, LUN_CONFIG,
+	    "%s: its checkpoint has revision %lld and fence %lld, which no "
+	    "Lunette writes: restore the models, or drop them and build anew",
+	    key.projection, (long long)read.revision, (long long)read.fence);
+	lun_checkpoint_free(&read);
+	return LUN_CONFIG;
+}
+
 enum lun_code
 lun_model_store_take_up(struct lun_model_store *store, struct lun_key key,
     const struct lun_schema *schema, int64_t fence,
@@ -335,7 +373,7 @@ lun_model_store_take_up(struct lun_model_store *store, struct lun_key key,
 		return code;
 	code = store->ops->define(store, key, schema, fence, err);
 	if (code == LUN_OK)
-		code = store->ops->checkpoint(store, key, checkpoint, err);
+		code = read_checkpoint(store, key, checkpoint, err);
 	return end_call(store, code);
 }
 
@@ -387,42 +425,16 @@ lun_model_store_drop(struct lun_model_store *store, struct lun_key key,
 	return code;
 }
 
-void
-lun_checkpoint_free(struct lun_checkpoint *checkpoint)
-{
-	lun_buffer_free(&checkpoint->source_state);
-	lun_buffer_free(&checkpoint->schema);
-}
-
-/* Every commit adds one, which the last number there is leaves no room for. */
-static bool
-may_be_raised(int64_t number)
-{
-	return number >= 0 && number < INT64_MAX;
-}
-
 enum lun_code
 lun_model_store_checkpoint(struct lun_model_store *store, struct lun_key key,
     struct lun_checkpoint *checkpoint, struct lun_err *err)
 {
-	struct lun_checkpoint read = {0};
 	enum lun_code code = begin_call(store, LUN_CALL_LOOKS, err);
 
 	if (code == LUN_OK)
 		code = end_call(
-		    store, store->ops->checkpoint(store, key, &read, err));
-	if (code != LUN_OK)
-		return code;
-	if (may_be_raised(read.revision) && may_be_raised(read.fence)) {
-		*checkpoint = read;
-		return LUN_OK;
-	}
-	(void)lun_fail(err, LUN_CONFIG,
-	    "%s: its checkpoint has revision %lld and fence %lld, which no "
-	    "Lunette writes: restore the models, or drop them and build anew",
-	    key.projection, (long long)read.revision, (long long)read.fence);
-	lun_checkpoint_free(&read);
-	return LUN_CONFIG;
+		    store, read_checkpoint(store, key, checkpoint, err));
+	return code;
 }
 
 enum lun_code

@@ -81,6 +81,8 @@ local broke_once = {
     "UPDATE %slunette_builds SET version = 2147483647",
     "UPDATE %slunette_heartbeats SET at = -9223372036854775808",
     "UPDATE %slunette_parked SET model_id = ''",
+    "UPDATE %slunette_checkpoints SET revision = 9223372036854775807",
+    "UPDATE %slunette_checkpoints SET revision = 9223372036854775806",
   },
   ["events.db"] = {},
 }
