@@ -20,7 +20,7 @@
 #define TAIL(bytes)         ((bytes) / 16)
 #define APPEND_PAGES(bytes) ((bytes) / 3) /* beside it there is a batch */
 #define EVENT_PAGES(bytes)  ((bytes) / 512)
-#define MODEL_PAGES(bytes)  ((bytes) / 96)
+#define MODEL_PAGES(bytes)  ((bytes) / 48)
 
 /* Parts of a slot. */
 #define BATCH(slot)   ((slot) / 11 * 2)
