@@ -17,13 +17,14 @@ void
 lun_idle_begin(struct lun_idle *idle)
 {
 	idle->pause_ms = FIRST_PAUSE_MS;
+	idle->held_factor = 1;
 	idle->look_at_ns = 0;
 }
 
 static void
 tell(struct lun_idle *idle, const struct lun_look *look, int64_t spacing)
 {
-	if (idle->told || spacing < SELDOM_NS)
+	if (idle->told || look->held || spacing < SELDOM_NS)
 		return;
 	idle->told = true;
 	lun_log(look->log, LUN_LOG_INFO,
@@ -33,11 +34,24 @@ tell(struct lun_idle *idle, const struct lun_look *look, int64_t spacing)
 	    (long long)(spacing / SELDOM_NS));
 }
 
+/* How many times as long as a look the pause behind it is. */
+static int
+choose_factor(struct lun_idle *idle, const struct lun_look *look)
+{
+	int factor = idle->held_factor;
+
+	if (!look->held || factor >= COST_FACTOR)
+		return COST_FACTOR;
+	idle->held_factor *= 2;
+	return factor;
+}
+
 void
 lun_idle_found_nothing(struct lun_idle *idle, const struct lun_look *look)
 {
 	unsigned lookers = look->lookers > 0 ? look->lookers : 1;
-	int64_t spacing = look->cost_us * 1000 * COST_FACTOR * lookers;
+	int64_t spacing =
+	    look->cost_us * 1000 * choose_factor(idle, look) * lookers;
 	int64_t pause = idle->pause_ms * NS_PER_MS;
 
 	idle->look_at_ns =

@@ -13,6 +13,7 @@
 
 struct lun_idle {
 	int pause_ms;       /* the next one; doubles while nothing happens */
+	int held_factor;    /* likewise, of the cost of a look */
 	int64_t look_at_ns; /* not before, unless there is news; 0: at once */
 	bool told;          /* that it looks seldom */
 };
@@ -23,6 +24,7 @@ struct lun_look {
 	const struct lun_log *log;
 	int64_t cost_us;  /* of the store's time */
 	unsigned lookers; /* all of them together cost it a hundredth of that */
+	bool held;        /* … or more at first: there is news, held back */
 	int64_t most_ms;  /* the longest pause, if looks are cheap */
 };
 

@@ -334,6 +334,7 @@ plan_look(struct lun_worker *worker)
 		.log = p->around->log,
 		.cost_us = p->batch != NULL ? p->batch->look_us : 0,
 		.lookers = atomic_load(&p->around->board->lookers),
+		.held = p->batch != NULL && p->batch->held,
 		.most_ms = p->around->settings->poll_ms,
 	    });
 }

@@ -238,13 +238,14 @@ read_next(struct lun_subscription *s, struct tail_read *r, struct lun_err *err)
 }
 
 static void
-found_nothing(struct lun_subscription *s, int64_t cost_us)
+found_nothing(struct lun_subscription *s, int64_t cost_us, bool held)
 {
 	lun_idle_found_nothing(
 	    &s->idle, &(struct lun_look){.who = "live projections",
 			  .log = s->options.log,
 			  .cost_us = cost_us,
 			  .lookers = 1,
+			  .held = held,
 			  .most_ms = s->options.poll_ms});
 }
 
@@ -286,7 +287,7 @@ keep(struct lun_subscription *s, struct tail_read *r)
 	if (moved || !batch->at_head)
 		lun_idle_begin(&s->idle);
 	else
-		found_nothing(s, batch->look_us);
+		found_nothing(s, batch->look_us, batch->held);
 	if (!moved && batch->at_gap)
 		be_due(&s->known_at_ns, KNOWN_NS);
 	while (moved && lun_ring_is_full(&s->ring))
@@ -308,7 +309,7 @@ keep(struct lun_subscription *s, struct tail_read *r)
 static void
 note_away(struct lun_subscription *s, const struct lun_err *err)
 {
-	found_nothing(s, 0);
+	found_nothing(s, 0, false);
 	if (!s->away || strcmp(s->why_away, err->message) != 0)
 		mark_all(s);
 	s->away = true;

@@ -4,7 +4,9 @@
  *
  * Positions are their text form. What is not to be had is nil and a word.
  * tail:hold() keeps its first read waiting until tail:let_go(); tail:is_held()
- * says whether it has come so far.
+ * says whether it has come so far. After tail:hold_back() whatever finds nothing
+ * finds events that are held back, and says that it took 200 ms; tail:looks()
+ * is how often.
  */
 
 #include "store/subscription.h"
@@ -32,6 +34,12 @@ static struct {
 	atomic_bool shut;
 	atomic_bool reached;
 } gate;
+
+static struct {
+	struct lun_event_store_ops ops;
+	const struct lun_event_store_ops *own;
+	atomic_int looks;
+} held_back;
 
 struct handle {
 	struct lun_subscriber *subscriber; /* NULL: gone */
@@ -136,6 +144,52 @@ sharing_let_go(lua_State *L)
 	(void)L;
 	atomic_store(&gate.shut, false);
 	return 0;
+}
+
+static enum lun_code
+look_in_vain(struct lun_event_store *store, const struct lun_read *request,
+    struct lun_batch *batch, struct lun_err *err)
+{
+	enum lun_code code = held_back.own->read(store, request, batch, err);
+
+	if (code != LUN_OK || batch->count > 0)
+		return code;
+	batch->held = true;
+	batch->look_us = 200000;
+	atomic_fetch_add(&held_back.looks, 1);
+	return LUN_OK;
+}
+
+static enum lun_code
+connect_held_back(struct lun_event_store *store, struct lun_event_store **out,
+    struct lun_err *err)
+{
+	enum lun_code code = held_back.own->connect(store, out, err);
+
+	if (code == LUN_OK)
+		(*out)->ops = &held_back.ops;
+	return code;
+}
+
+static int
+sharing_hold_back(lua_State *L)
+{
+	struct lun_event_store *store = check_sharing(L)->store;
+
+	held_back.own = store->ops;
+	held_back.ops = *store->ops;
+	held_back.ops.connect = connect_held_back;
+	held_back.ops.read = look_in_vain;
+	atomic_store(&held_back.looks, 0);
+	store->ops = &held_back.ops;
+	return 0;
+}
+
+static int
+sharing_looks(lua_State *L)
+{
+	lua_pushinteger(L, atomic_load(&held_back.looks));
+	return 1;
 }
 
 static int
@@ -354,6 +408,8 @@ static const luaL_Reg sharing_methods[] = {
     {"hold", sharing_hold},
     {"is_held", sharing_is_held},
     {"let_go", sharing_let_go},
+    {"hold_back", sharing_hold_back},
+    {"looks", sharing_looks},
     {"stop", sharing_stop},
     {"close", sharing_close},
     {"__gc", sharing_close},

@@ -239,6 +239,17 @@ describe("a shared reading #threads", function()
       end)
     end)
 
+    it("soon what was only held back, where looks are dear", function()
+      open()
+      tail:hold_back()
+      local one = subscriber()
+      join(one)
+      -- As news it would be looked for every 20 seconds.
+      helper.wait(function()
+        return tail:looks() >= 3
+      end)
+    end)
+
     it("what stays until the next", function()
       open { live = 1, kept = 40000 }
       local one, other = subscriber(), subscriber()
