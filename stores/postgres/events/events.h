@@ -53,6 +53,12 @@ struct lun_pg_pass {
 	size_t capacity;
 };
 
+/* Looks for numbers that come late, while a pass spares them: read_late.c. */
+struct lun_pg_late_looks {
+	int64_t last;    /* by the server's clock; 0: no read did without one */
+	int64_t next_ns; /* of this clock */
+};
+
 /* A safe head, for the reads on the way to it: see known_head.c. */
 struct lun_pg_known_head {
 	bool is_known;
@@ -92,6 +98,7 @@ struct lun_pg_events {
 
 	struct lun_pg_known_head known_head;
 	struct lun_pg_pass pass;
+	struct lun_pg_late_looks late_looks;
 
 	size_t row_bytes;     /* of a usual event, for limits */
 	double rows_each;     /* looked at for a wanted one, in the last read */

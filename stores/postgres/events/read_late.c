@@ -4,12 +4,19 @@
  * A number that was passed over as dead, an id older than those that were
  * read: looked for again in each read, as long as the grace time and window
  * say. They are given out in the order of their versions.
+ *
+ * Where a pass reads the log, no index leads to a number, and each look goes
+ * through the whole table. Such looks get a part of the time. A connection
+ * overlooks nothing by that: what its last look was for, the next is for, too.
  */
 
 #include "postgres/events/reading.h"
 
+#include "base/clock.h"
+
 #define LATE_NUMBERS 1000 /* of those skipped, looked for in one read */
 #define WINDOW_STEPS 8    /* in which the start of the window moves */
+#define COST_FACTOR  10   /* a pass looks for at most that part of the time */
 
 static enum lun_code
 deliver_late_row(void *arg, const PGresult *row, struct lun_err *err)
@@ -86,13 +93,23 @@ read_late_ids(struct lun_pg_reading *r, struct lun_err *err)
 	return lun_pg_read_rows(r->s, deliver_late_row, r, err);
 }
 
+/* The numbers that were skipped from then on may still come. */
+static int64_t
+window_of_numbers(const struct lun_pg_reading *r)
+{
+	int64_t last = r->s->late_looks.last;
+	int64_t now = last != 0 && last < r->now ? last : r->now;
+
+	return now - r->s->source->mapping->window_us;
+}
+
 /* The newest of the skipped numbers, as an array; how many. */
 static size_t
 add_skipped_numbers(struct lun_pg_reading *r)
 {
 	const struct lun_pg_state *state = &r->s->state;
 	const struct lun_pg_mapping *mapping = r->s->source->mapping;
-	int64_t since = r->now - mapping->window_us;
+	int64_t since = window_of_numbers(r);
 	int64_t shift = mapping->layout.starts_at_zero ? 1 : 0;
 	int64_t numbers[LATE_NUMBERS];
 	size_t count = 0;
@@ -140,15 +157,43 @@ read_late_rows(struct lun_pg_reading *r, struct lun_err *err)
 	return read_late_numbers(r, err);
 }
 
+static bool
+may_do_without(const struct lun_pg_reading *r)
+{
+	return r->way != LUN_PG_BY_STATEMENT &&
+	       r->s->source->mapping->safety != LUN_PG_WINDOW &&
+	       lun_clock_mono_ns() < r->s->late_looks.next_ns;
+}
+
+/* What did not fit into the batch is looked for in the next read. */
+static void
+note_look(struct lun_pg_reading *r, int64_t began_ns)
+{
+	struct lun_pg_late_looks *looks = &r->s->late_looks;
+	int64_t now = lun_clock_mono_ns();
+
+	*looks = (struct lun_pg_late_looks){0};
+	if (r->way == LUN_PG_BY_STATEMENT || lun_pg_reading_is_full(r))
+		return;
+	looks->last = r->now;
+	looks->next_ns = now + (now - began_ns) * COST_FACTOR;
+}
+
 enum lun_code
 lun_pg_read_late(struct lun_pg_reading *r, struct lun_err *err)
 {
-	enum lun_code code = read_late_rows(r, err);
+	int64_t began_ns = lun_clock_mono_ns();
+	enum lun_code code;
 
+	if (may_do_without(r))
+		return LUN_OK;
+	code = read_late_rows(r, err);
 	while (code == LUN_OK && r->hole.found) {
 		code = lun_pg_fill_hole(r, err);
 		if (code == LUN_OK && !lun_pg_reading_is_full(r))
 			code = read_late_rows(r, err);
 	}
+	if (code == LUN_OK)
+		note_look(r, began_ns);
 	return code;
 }

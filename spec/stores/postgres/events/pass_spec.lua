@@ -307,6 +307,59 @@ describe("one pass over a postgres event store #postgres", function()
     assert.same(by_statement { query = NUMBERED }, found)
   end)
 
+  describe("looks for a number that was skipped", function()
+    local query = NUMBERED:gsub("&version=version", "")
+      :gsub("grace_ms=0", "grace_ms=1&window_ms=3000")
+
+    -- Into a pass, behind a number that was drawn and has not come.
+    local function begin(count, request)
+      database:sql(numbered)
+      database:sql(([[
+        SELECT nextval('log_numbers');
+        INSERT INTO log (stream, version, type, data)
+        SELECT 's' || n, 1, 'T', '{}' FROM generate_series(1, %d) n]])
+        :format(count))
+      local store = open(query)
+      helper.wait(function()
+        return #step(store, request) > 0
+      end)
+      assert.equal(1, passes())
+      return store
+    end
+
+    it("for its whole time, also if not in every read", function()
+      local request = { max = 20 }
+      local store = begin(200, request)
+      step(store, request)
+      local came = database:sql [[
+        INSERT INTO log (pos, id, stream, version, type, data)
+        VALUES (0, 'late', 's', 1, 'T', '{}')
+        RETURNING extract(epoch FROM clock_timestamp())]]
+      helper.wait(function()
+        return database:sql(("SELECT extract(epoch FROM clock_timestamp())"
+          .. " > %s + 3"):format(came)) == "t"
+      end)
+      local found = read_on(store, request, {})
+      assert.is_true(("," .. table.concat(found, ",") .. ",")
+        :find(",late,", 1, true) ~= nil)
+    end)
+
+    it("not in every read, where each look takes long", function()
+      local request = { max = 200 }
+      local store = begin(120000, request)
+      read_on(store, request, {})
+      store:close()
+      helper.wait(function()
+        return database:sql [[
+          SELECT count(*) FROM pg_stat_activity WHERE application_name =
+          'lunette' AND datname = current_database()]] == "0"
+      end)
+      local looks = tonumber(database:sql [[
+        SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'log']])
+      assert.is_true(looks < 300, looks .. " looks in 600 reads")
+    end)
+  end)
+
   it("ends where events may still come late", function()
     database:sql [[
       CREATE TABLE log (at timestamptz, id text PRIMARY KEY,
