@@ -53,9 +53,10 @@ struct lun_pg_pass {
 	size_t capacity;
 };
 
-/* Looks for numbers that come late, while a pass spares them: read_late.c. */
+/* Looks for numbers that come late, not one in each read: read_late.c. */
 struct lun_pg_late_looks {
-	int64_t last;    /* by the server's clock; 0: no read did without one */
+	int64_t
+	    last; /* by the server's clock; 0: nothing was left to look for */
 	int64_t next_ns; /* of this clock */
 };
 

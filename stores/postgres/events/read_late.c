@@ -165,18 +165,23 @@ may_do_without(const struct lun_pg_reading *r)
 	       lun_clock_mono_ns() < r->s->late_looks.next_ns;
 }
 
-/* What did not fit into the batch is looked for in the next read. */
+/* For what did not fit into the batch, the next read looks at once. */
 static void
 note_look(struct lun_pg_reading *r, int64_t began_ns)
 {
 	struct lun_pg_late_looks *looks = &r->s->late_looks;
 	int64_t now = lun_clock_mono_ns();
 
-	*looks = (struct lun_pg_late_looks){0};
-	if (r->way == LUN_PG_BY_STATEMENT || lun_pg_reading_is_full(r))
-		return;
-	looks->last = r->now;
-	looks->next_ns = now + (now - began_ns) * COST_FACTOR;
+	looks->next_ns = 0;
+	if (lun_pg_reading_is_full(r)) {
+		if (looks->last == 0)
+			looks->last = r->now;
+	} else if (r->way == LUN_PG_BY_STATEMENT) {
+		looks->last = 0;
+	} else {
+		looks->last = r->now;
+		looks->next_ns = now + (now - began_ns) * COST_FACTOR;
+	}
 }
 
 enum lun_code
