@@ -9,28 +9,72 @@
 
 #include "postgres/client/connection.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
+#include "base/clock.h"
 #include "base/thread.h"
 
-#define MOST 4 /* at a time and url: more would only wait as well */
+#define MOST        4 /* at a time and url: more would only wait as well */
+#define PATIENCE_MS 1000
+#define NS_PER_MS   1000000
+#define TRIES       5
+#define TRY_MS      100
 
 struct leaving {
 	PGconn *conn;
 	struct lun_pg_url *url;
 };
 
+/* The statement, or the connection. */
+static bool
+has_ended(PGconn *conn)
+{
+	PGresult *result;
+
+	while (!PQisBusy(conn)) {
+		result = PQgetResult(conn);
+		PQclear(result);
+		if (result == NULL)
+			return true;
+	}
+	return false;
+}
+
+static bool
+ends_soon(PGconn *conn)
+{
+	struct pollfd fd = {.fd = PQsocket(conn), .events = POLLIN};
+	int64_t until = lun_clock_mono_ns() + (int64_t)TRY_MS * NS_PER_MS;
+
+	while (lun_clock_mono_ns() < until && poll(&fd, 1, TRY_MS) > 0)
+		if (PQconsumeInput(conn) == 0 || has_ended(conn))
+			return true;
+	return false;
+}
+
+/* One that comes before the server has begun with the statement is lost. */
+static void
+cancel(PGconn *conn)
+{
+	PGcancel *cancel = PQgetCancel(conn);
+	char message[256];
+
+	for (int i = 0; cancel != NULL && i < TRIES; i++)
+		if (PQcancel(cancel, message, sizeof message) == 0 ||
+		    ends_soon(conn))
+			break;
+	PQfreeCancel(cancel);
+}
+
 static void *
 cancel_and_finish(void *arg)
 {
 	struct leaving *leaving = arg;
-	PGcancel *cancel = PQgetCancel(leaving->conn);
-	char message[256];
 
-	if (cancel != NULL)
-		(void)PQcancel(cancel, message, sizeof message);
-	PQfreeCancel(cancel);
+	cancel(leaving->conn);
 	PQfinish(leaving->conn);
 	atomic_fetch_sub(&leaving->url->cancelling, 1);
 	lun_pg_url_release(leaving->url);
@@ -70,4 +114,25 @@ lun_pg_hang_up(struct lun_pg_url *url, PGconn *conn)
 	if (works)
 		atomic_fetch_sub(&url->cancelling, 1);
 	PQfinish(conn);
+}
+
+/* Nobody else has the URL but threads that cancel. */
+static bool
+is_last(struct lun_pg_url *url, unsigned cancelling)
+{
+	return atomic_load(&url->users) <= cancelling + 1;
+}
+
+void
+lun_pg_await_cancels(struct lun_pg_url *url)
+{
+	const struct timespec pause = {0, NS_PER_MS};
+
+	for (int ms = 0; ms < PATIENCE_MS; ms++) {
+		unsigned cancelling = atomic_load(&url->cancelling);
+
+		if (cancelling == 0 || !is_last(url, cancelling))
+			return;
+		nanosleep(&pause, NULL);
+	}
 }

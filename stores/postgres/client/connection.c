@@ -254,6 +254,8 @@ void
 lun_pg_close(struct lun_pg *c)
 {
 	drop_connection(c);
+	if (c->url != NULL)
+		lun_pg_await_cancels(c->url);
 	lun_pg_url_release(c->url);
 	c->url = NULL;
 }

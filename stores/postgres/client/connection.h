@@ -144,6 +144,11 @@ bool lun_pg_failed_with(const struct lun_pg *c, const char *sqlstate);
  * waiting for either. A transaction is ended by its statement_timeout.
  */
 void lun_pg_hang_up(struct lun_pg_url *url, PGconn *conn);
+/*
+ * Before the last connection goes, and perhaps the process, whose end is that of
+ * its threads: up to a second until the servers have been told.
+ */
+void lun_pg_await_cancels(struct lun_pg_url *url);
 
 /* failure.c: describe what the server refused, or how the connection ended. */
 enum lun_code lun_pg_fail(
