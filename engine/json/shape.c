@@ -83,7 +83,7 @@ take_piece(struct lun_json_reader *in, const struct lun_json_shape *shape,
 	return true;
 }
 
-/* Most values are strings and integers, and less work than a scan begun for each. */
+/* Most values are strings and integers; a scan begun for each is more work. */
 static bool
 take_value(struct lun_json_reader *in, enum lun_json_kind *kind, bool *escaped)
 {

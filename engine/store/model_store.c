@@ -351,12 +351,12 @@ read_checkpoint(struct lun_model_store *store, struct lun_key key,
 		*checkpoint = read;
 		return LUN_OK;
 	}
-	(void)lun_fail(err, LUN_CONFIG,
+	code = lun_fail(err, LUN_CONFIG,
 	    "%s: its checkpoint has revision %lld and fence %lld, which no "
 	    "Lunette writes: restore the models, or drop them and build anew",
 	    key.projection, (long long)read.revision, (long long)read.fence);
 	lun_checkpoint_free(&read);
-	return LUN_CONFIG;
+	return code;
 }
 
 enum lun_code

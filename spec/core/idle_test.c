@@ -1,13 +1,15 @@
 /*
  * idle_test.c - how often to look for news, for specs.
  *
- * pauses({cost_us, lookers, held, most_ms}, looks) -> the milliseconds behind
- * each of so many looks that found nothing, and how often something was logged.
+ * pauses({cost_us, lookers, held, most_ms}, looks) -> for each of so many looks
+ * that found nothing the milliseconds to the next, {least, most} as they begin
+ * somewhere within the call; and how often something was logged.
  */
 
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "base/clock.h"
 #include "base/idle.h"
 #include "lua_test.h"
 
@@ -17,6 +19,13 @@ count_message(void *arg, enum lun_log_level level, const char *message)
 	(void)level;
 	(void)message;
 	++*(int *)arg;
+}
+
+static void
+push_pause(lua_State *L, int64_t ns, int at)
+{
+	lua_pushnumber(L, (double)ns / 1e6);
+	lua_rawseti(L, -2, at);
 }
 
 static int
@@ -40,8 +49,12 @@ idle_pauses(lua_State *L)
 	lun_idle_begin(&idle);
 	lua_newtable(L);
 	for (lua_Integer i = 1; i <= looks; i++) {
+		int64_t before = lun_clock_mono_ns();
+
 		lun_idle_found_nothing(&idle, &look);
-		lua_pushinteger(L, lun_idle_left_ms(&idle));
+		lua_createtable(L, 2, 0);
+		push_pause(L, idle.look_at_ns - lun_clock_mono_ns(), 1);
+		push_pause(L, idle.look_at_ns - before, 2);
 		lua_rawseti(L, -2, i);
 	}
 	lua_pushinteger(L, told);

@@ -27,17 +27,21 @@ struct sharing {
 	struct lun_subscription *subscription;
 };
 
-/* Before a connection to read from; of the one reading that is held. */
-static struct {
+/* What an event store does, some of it another way. */
+struct shim {
 	struct lun_event_store_ops ops;
 	const struct lun_event_store_ops *own;
+};
+
+/* Before a connection to read from; of the one reading that is held. */
+static struct {
+	struct shim shim;
 	atomic_bool shut;
 	atomic_bool reached;
 } gate;
 
 static struct {
-	struct lun_event_store_ops ops;
-	const struct lun_event_store_ops *own;
+	struct shim shim;
 	atomic_int looks;
 } held_back;
 
@@ -107,6 +111,14 @@ test_open(lua_State *L)
 	return 1;
 }
 
+static void
+put_around(struct shim *shim, struct lun_event_store *store)
+{
+	shim->own = store->ops;
+	shim->ops = *store->ops;
+	store->ops = &shim->ops;
+}
+
 static enum lun_code
 connect_behind_gate(struct lun_event_store *store, struct lun_event_store **out,
     struct lun_err *err)
@@ -114,20 +126,16 @@ connect_behind_gate(struct lun_event_store *store, struct lun_event_store **out,
 	atomic_store(&gate.reached, true);
 	while (atomic_load(&gate.shut))
 		sched_yield();
-	return gate.own->connect(store, out, err);
+	return gate.shim.own->connect(store, out, err);
 }
 
 static int
 sharing_hold(lua_State *L)
 {
-	struct lun_event_store *store = check_sharing(L)->store;
-
-	gate.own = store->ops;
-	gate.ops = *store->ops;
-	gate.ops.connect = connect_behind_gate;
+	put_around(&gate.shim, check_sharing(L)->store);
+	gate.shim.ops.connect = connect_behind_gate;
 	atomic_store(&gate.reached, false);
 	atomic_store(&gate.shut, true);
-	store->ops = &gate.ops;
 	return 0;
 }
 
@@ -150,7 +158,8 @@ static enum lun_code
 look_in_vain(struct lun_event_store *store, const struct lun_read *request,
     struct lun_batch *batch, struct lun_err *err)
 {
-	enum lun_code code = held_back.own->read(store, request, batch, err);
+	enum lun_code code =
+	    held_back.shim.own->read(store, request, batch, err);
 
 	if (code != LUN_OK || batch->count > 0)
 		return code;
@@ -164,24 +173,20 @@ static enum lun_code
 connect_held_back(struct lun_event_store *store, struct lun_event_store **out,
     struct lun_err *err)
 {
-	enum lun_code code = held_back.own->connect(store, out, err);
+	enum lun_code code = held_back.shim.own->connect(store, out, err);
 
 	if (code == LUN_OK)
-		(*out)->ops = &held_back.ops;
+		(*out)->ops = &held_back.shim.ops;
 	return code;
 }
 
 static int
 sharing_hold_back(lua_State *L)
 {
-	struct lun_event_store *store = check_sharing(L)->store;
-
-	held_back.own = store->ops;
-	held_back.ops = *store->ops;
-	held_back.ops.connect = connect_held_back;
-	held_back.ops.read = look_in_vain;
+	put_around(&held_back.shim, check_sharing(L)->store);
+	held_back.shim.ops.connect = connect_held_back;
+	held_back.shim.ops.read = look_in_vain;
 	atomic_store(&held_back.looks, 0);
-	store->ops = &held_back.ops;
 	return 0;
 }
 
